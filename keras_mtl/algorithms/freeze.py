@@ -1,0 +1,47 @@
+"""FreezeMTL, second phase: a decoder learns on an encoder that stays as it is (Surkov 2024, figure 5 d)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mtl.algorithms.multitask_model import MultitaskModel
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class FreezeMTL(MultitaskModel):
+    """L = L_task over the decoder of `task` only: theta_encoder and the other decoder are constants.
+
+    The encoder, batch normalisation's statistics and affine part included, and the other decoder keep every bit.
+    FreezeMTL (SED, ASC) is `SingleTask("events")` to its end, then this with task "scenes".
+
+    Args:
+        network: functional network with the layers "encoder", "scene_head" and "event_head".
+        task: "scenes" or "events": whose decoder is trained.
+        **kwargs: see `MultitaskModel`.
+
+    Example:
+        >>> model = FreezeMTL(network_trained_on_events, task="scenes")
+        >>> model.compile(optimizer=keras.optimizers.AdamW(1e-3))
+    """
+
+    def __init__(self, network: keras.Model, task: str = "scenes", **kwargs: Any) -> None:
+        kwargs.pop("tasks", None)
+        super().__init__(network, tasks=(task,), **kwargs)
+
+    def trained_variables(self) -> list[keras.Variable]:
+        """The decoder's variables."""
+        (head,) = self.heads.values()
+        return list(head.trainable_variables)
+
+    def embed(self, log_mel, training: bool):  # type: ignore[no-untyped-def]
+        """Embeddings of the encoder in inference mode: its statistics do not move, and no gradient reaches it."""
+        return ops.stop_gradient(self.encoder(self.masking(log_mel, training=training), training=False))
+
+    def get_config(self) -> dict[str, Any]:
+        """Every constructor argument."""
+        config = super().get_config()
+        (task,) = config.pop("tasks")
+        return {**config, "task": task}

@@ -1,0 +1,129 @@
+"""Streams of training batches: which clips make up step n is a function of the seed and n alone.
+
+So a training can be taken up at any step, and the streams of two tasks each keep their own size and length: a shorter
+one begins again, newly shuffled, while the longer one goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mtl.feature_sets import EventSet, SceneSet
+from keras_mtl.features import LogMelSettings
+from keras_mtl.labels import EVENTS
+from keras_mtl.log_mel import normalise
+from keras_mtl.timeline import Grid
+
+Batch = dict[str, np.ndarray]
+
+
+class Sampler:
+    """Draws clip numbers without repeats within a pass, and shuffles anew for the next pass.
+
+    Args:
+        clips: number of clips.
+        batch: clips of a batch.
+        seed: numbers that make this stream's shuffling its own.
+    """
+
+    def __init__(self, clips: int, batch: int, seed: Sequence[int]) -> None:
+        self.clips = clips
+        self.batch = batch
+        self.seed = tuple(seed)
+
+    @property
+    def steps(self) -> int:
+        """Batches that one pass takes, the last of them filled from the next pass."""
+        return -(-self.clips // self.batch) if self.clips else 0
+
+    def __call__(self, step: int) -> np.ndarray:
+        """The clips of batch `step`: int [batch]."""
+        first = step * self.batch
+        places = np.arange(first, first + self.batch)
+        passes, within = np.divmod(places, self.clips)
+        order = {p: np.random.default_rng((*self.seed, int(p))).permutation(self.clips) for p in np.unique(passes)}
+        return np.asarray([order[p][i] for p, i in zip(passes, within, strict=True)])
+
+
+class SceneStream:
+    """Batches of the scene task: {"log_mel" [b, frames, mel, 1], "scene" [b]}."""
+
+    def __init__(self, scenes: SceneSet, batch: int, settings: LogMelSettings, seed: int) -> None:
+        self._set, self._settings = scenes, settings
+        self._sampler = Sampler(len(scenes), batch, (seed, 1))
+        self.steps = self._sampler.steps
+
+    def __call__(self, step: int) -> Batch:
+        """Batch number `step`."""
+        index = self._sampler(step)
+        levels = normalise(self._set.levels[index], self._settings)
+        return {"log_mel": levels[..., None], "scene": self._set.scenes[index].astype(np.int32)}
+
+
+class EventStream:
+    """Batches of the event task: strong clips first, then weak, then unlabelled ones.
+
+    {"log_mel" [b, frames, mel, 1], "strong" [b, frames / 4, events], "weak" [b, events], "has_strong" [b],
+    "has_weak" [b]}. A kind that the data lack, or whose batch is 0, is left out; one pass goes over the strong clips.
+    """
+
+    def __init__(
+        self,
+        kinds: dict[str, EventSet],
+        batches: dict[str, int],
+        settings: LogMelSettings,
+        frames_per_embedding: int,
+        seed: int,
+    ) -> None:
+        self._settings, self._parts = settings, []
+        for number, kind in enumerate(("strong", "weak", "unlabelled")):
+            if batches.get(kind) and kind in kinds and len(kinds[kind]):
+                sampler = Sampler(len(kinds[kind]), batches[kind], (seed, 2 + number))
+                self._parts.append((kind, kinds[kind], sampler))
+        frames = self._parts[0][1].levels.shape[1]
+        self._grid = Grid.over(settings, frames, frames_per_embedding)
+        self.steps = self._parts[0][2].steps
+
+    def __call__(self, step: int) -> Batch:
+        """Batch number `step`."""
+        levels, strong, weak, has_strong, has_weak = [], [], [], [], []
+        for kind, clips, sampler in self._parts:
+            index = sampler(step)
+            levels.append(normalise(clips.levels[index], self._settings))
+            for i in index:
+                events = clips.events[i] if kind == "strong" else ()
+                strong.append(self._grid.targets(events, EVENTS))
+                weak.append(clips.weak[i] if kind == "weak" else np.zeros(len(EVENTS), np.float32))
+                has_strong.append(kind == "strong")
+                has_weak.append(kind == "weak")
+        return {
+            "log_mel": np.concatenate(levels)[..., None],
+            "strong": np.stack(strong),
+            "weak": np.stack(weak),
+            "has_strong": np.asarray(has_strong, np.float32),
+            "has_weak": np.asarray(has_weak, np.float32),
+        }
+
+
+def as_dataset(streams: dict[str, Callable[[int], Batch]], first_step: int, steps: int) -> tf.data.Dataset:
+    """Steps `first_step` to `first_step + steps` of one or more streams, {task: batch}, read ahead in order."""
+    example = {task: stream(0) for task, stream in streams.items()}
+    leaves = [(task, key, value) for task, batch in example.items() for key, value in batch.items()]
+
+    def read(step: Any) -> list[np.ndarray]:
+        batch = {task: stream(int(step)) for task, stream in streams.items()}
+        return [batch[task][key] for task, key, _ in leaves]
+
+    def batch_of(step: tf.Tensor) -> dict[str, dict[str, tf.Tensor]]:
+        values = tf.numpy_function(read, [step], [tf.as_dtype(value.dtype) for *_, value in leaves])
+        out: dict[str, dict[str, tf.Tensor]] = {task: {} for task in streams}
+        for (task, key, value), tensor in zip(leaves, values, strict=True):
+            out[task][key] = tf.ensure_shape(tensor, value.shape)
+        return out
+
+    dataset = tf.data.Dataset.range(first_step, first_step + steps).map(batch_of, num_parallel_calls=1)
+    return dataset.prefetch(2)

@@ -1,0 +1,72 @@
+"""The command line `keras_mtl`: one module a command, imported only when that command is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from keras_mtl import __version__
+from keras_mtl.errors import KerasMtlError
+
+#: Every command with its short help, so that `keras_mtl --help` need not import any of them.
+COMMANDS = {
+    "demo": "The whole pipeline on the embedded data, in minutes.",
+    "train": "Train a network; writes a run folder.",
+    "evaluate": "Score a run or an artifact on the evaluation split.",
+    "quantize": "Quantization-aware fine-tuning of a run.",
+    "convert": "Convert a run to a .tflite artifact.",
+    "emulate": "Run an artifact on real interpreters; hold it against a target's limits.",
+    "bundle": "Write the firmware folder of artifacts that pass.",
+    "predict": "Scene and events of recordings.",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"keras_mtl.cli.{cmd_name}").command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS:
+            ctx.fail(f"No command {args[0]!r}; there are: {', '.join(COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="keras_mtl")
+def group() -> None:
+    """Acoustic scenes and sound events from one compact network, down to the microcontroller.
+
+    \b
+    recordings -> train -> quantize -> convert -> emulate -> bundle
+
+    Exit status: 0 done (and passed), 1 a verdict failed, 2 wrong use or bad input.
+    """
+
+
+def main() -> None:
+    """Entry point: an error raised on purpose becomes one line and its exit status."""
+    try:
+        group(prog_name="keras_mtl")
+    except KerasMtlError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA_MODULES:
+            raise
+        click.echo(f"error: {error.name} is not installed (pip install 'keras_mtl[train]')", err=True)
+        sys.exit(2)
+
+
+_EXTRA_MODULES = {"keras", "tensorflow", "tensorflow_datasets", "librosa", "matplotlib", "pandas", "sed_scores_eval", "soundfile", "soxr", "tqdm"}

@@ -1,0 +1,43 @@
+"""`keras_mtl train`: trains a network and writes a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keras_mtl.cli.options import answer, cache_option, data_option, json_option, metric_lines, quiet_tensorflow
+
+
+@click.command("train")
+@click.option("--recipe", "recipe_name", required=True, metavar="NAME_OR_FILE", help="A shipped recipe or a TOML file.")
+@data_option
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="The run folder to write.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key; repeatable.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted training in RUN.")
+@cache_option
+@json_option
+def command(
+    recipe_name: str, data: str, out: Path, overrides: tuple[str, ...], resume: bool, cache: Path, as_json: bool
+) -> None:
+    """Train a network and write a run folder: weights, resolved recipe, logs, figures on the evaluation split.
+
+    Shipped recipes: `real` for TAU and DESED folders, `soundscapes` for the embedded data.
+
+    \b
+    Examples:
+      keras_mtl train --recipe soundscapes --data soundscapes --out runs/first
+      keras_mtl train --recipe real --data DIR --out runs/real --set train.epochs=20
+      keras_mtl train --recipe real --data DIR --out runs/real --resume
+    """
+    from keras_mtl.recipes import load_recipe
+
+    recipe = load_recipe(recipe_name, overrides)
+    quiet_tensorflow()
+    from keras_mtl.datasets.corpus import open_corpus
+    from keras_mtl.training import train
+
+    cache = cache.expanduser()
+    run = train(recipe, open_corpus(data, cache / "tfds"), out, cache, resume)
+    document = {"schema": "keras_mtl.train/1", "run": str(run.path), "metrics": run.info["metrics"]}
+    answer(document, as_json, lambda: [f"run      {run.path}", *metric_lines(run.info["metrics"])])

@@ -1,0 +1,31 @@
+"""The scene decoder: attention over time, then a linear layer (Surkov 2024, figure 4 a)."""
+
+from __future__ import annotations
+
+import keras
+
+
+def build_scene_head(
+    embedding_size: int, embeddings: int | None = None, attention_units: int = 16, scenes: int = 10
+) -> keras.Model:
+    """Weighted mean of the embeddings e_t, then a linear layer.
+
+    a = softmax_t(v . tanh(W e_t + b) + c);  logits = U sum_t a_t e_t + d
+
+    Args:
+        embedding_size: values of one embedding.
+        embeddings: embeddings of the input, or None for any number.
+        attention_units: width of the hidden layer of the attention.
+        scenes: number of scenes.
+
+    Returns:
+        A functional model "scene_head": [batch, embeddings, embedding_size] to logits [batch, scenes].
+    """
+    inputs = keras.Input((embeddings, embedding_size), name="embeddings")
+    hidden = keras.layers.Dense(attention_units, activation="tanh", name="attention_hidden")(inputs)
+    score = keras.layers.Dense(1, name="attention_score")(hidden)
+    weights = keras.layers.Softmax(axis=1, name="attention")(score)
+    pooled = keras.layers.Dot(axes=(1, 1), name="weighted_mean")([weights, inputs])
+    pooled = keras.layers.Reshape((embedding_size,), name="pooled")(pooled)
+    logits = keras.layers.Dense(scenes, name="scene_logits")(pooled)
+    return keras.Model(inputs, logits, name="scene_head")

@@ -1,0 +1,99 @@
+"""What a recipe holds: frozen settings with their defaults, grouped as in the TOML file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from keras_mtl.features import LogMelSettings
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The network.
+
+    Attributes:
+        system: id of the system, see `keras_mtl.models`.
+    """
+
+    system: str = "mt"
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """The training.
+
+    Attributes:
+        algorithm: id of the training algorithm, see `keras_mtl.algorithms`.
+        task: for `single`: "scenes" or "events".
+        epochs: passes of the first (or only) phase; one pass goes once over the longer of its streams.
+        second_epochs: passes of the second phase, for algorithms that have one.
+        scene_batch: clips of a scene batch.
+        strong_batch, weak_batch, unlabelled_batch: clips of each kind in an event batch.
+        learning_rate: peak of the schedule.
+        warmup_fraction: part of the steps in which the rate rises from 0; then it falls to 0 by a cosine.
+        weight_decay: of AdamW.
+        alpha: weight of the scene loss where two losses are added.
+        consistency_weight: full weight of the mean teacher's consistency loss.
+        mask_fraction: part of each axis that the masking augmentation zeroes.
+        validation_fraction: part of the training clips held out to pick the best checkpoint.
+        keep: "last" or "best": which weights become the run's network.
+        seed: of everything random.
+    """
+
+    algorithm: str = "freeze_sed_asc"
+    task: str = "events"
+    epochs: int = 14
+    second_epochs: int = 50
+    scene_batch: int = 256
+    strong_batch: int = 12
+    weak_batch: int = 12
+    unlabelled_batch: int = 24
+    learning_rate: float = 1e-3
+    warmup_fraction: float = 0.1
+    weight_decay: float = 0.01
+    alpha: float = 0.5
+    consistency_weight: float = 2.0
+    mask_fraction: float = 0.15
+    validation_fraction: float = 0.05
+    keep: str = "last"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class DecodeSettings:
+    """From probabilities to events.
+
+    Attributes:
+        threshold: an event is where the filtered probability is above this.
+        median_s: length of the median filter in seconds.
+    """
+
+    threshold: float = 0.5
+    median_s: float = 0.45
+
+
+@dataclass(frozen=True)
+class QuantizeSettings:
+    """Quantization-aware fine-tuning of the scene part.
+
+    Attributes:
+        epochs: passes over the scene training clips; 0 is post-training quantization.
+        batch: clips of a batch.
+        learning_rate: peak of the schedule.
+    """
+
+    epochs: int = 3
+    batch: int = 64
+    learning_rate: float = 1e-4
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe. `name` is its file's name."""
+
+    name: str = "default"
+    model: ModelSettings = field(default_factory=ModelSettings)
+    features: LogMelSettings = field(default_factory=LogMelSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
+    quantize: QuantizeSettings = field(default_factory=QuantizeSettings)

@@ -1,0 +1,150 @@
+"""The training stage: a recipe and a corpus in, a run folder out."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+
+from keras_mtl import files
+from keras_mtl.algorithms import ALGORITHMS, MultitaskModel, Phase
+from keras_mtl.batches import as_dataset
+from keras_mtl.checkpoints import Checkpoints, SaveCheckpoints
+from keras_mtl.datasets.corpus import Corpus
+from keras_mtl.errors import RecipeError, RunError
+from keras_mtl.evaluation import evaluate_network
+from keras_mtl.models import build, frames_per_embedding
+from keras_mtl.recipes import Recipe, to_toml
+from keras_mtl.run_folder import Run, describe, save_samples
+from keras_mtl.training_data import TrainingData, load_training_data, scene_samples
+
+
+def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: bool = False) -> Run:
+    """Trains a network and writes its run folder.
+
+    Args:
+        recipe: the resolved recipe.
+        corpus: the data.
+        out: the run folder; must not hold anything unless `resume`.
+        cache: where log-mel features are kept.
+        resume: go on where an interrupted training of the same recipe and data stopped.
+
+    Returns:
+        The finished run; `info["metrics"]` holds the figures on the evaluation split.
+
+    Raises:
+        RecipeError: an unknown algorithm or system, or a recipe other than the one to resume.
+        RunError: `out` is in use.
+        DataError: the corpus lacks what the algorithm needs.
+    """
+    out = Path(out)
+    phases = _phases(recipe)
+    tasks = {task for phase in phases for task in phase.tasks}
+    _require_free(out, resume)
+    network = _network(recipe)
+    data = load_training_data(recipe, corpus, tasks, cache)
+    recipe = replace(recipe, features=data.settings)
+    _claim(out, to_toml(recipe), resume)
+    checkpoints = Checkpoints(out / "checkpoints")
+    started = time.monotonic()
+    for phase in phases:
+        _train_phase(phase, network, data, recipe, out, checkpoints)
+    seconds = time.monotonic() - started
+    network.save(out / "network.keras")
+    save_samples(out, scene_samples(data, corpus, cache))
+    info = describe(recipe, data.settings, corpus.name, corpus.fingerprint)
+    info["tasks"] = sorted(tasks)
+    info["training_seconds"] = round(seconds, 1)
+    info["metrics"] = evaluate_network(network, corpus, data.settings, recipe.decode, cache, sorted(tasks))
+    files.write_json(out / "run.json", info)
+    return Run.load(out)
+
+
+def _phases(recipe: Recipe) -> list[Phase]:
+    name = recipe.train.algorithm
+    if name not in ALGORITHMS:
+        raise RecipeError(f"no algorithm {name!r}", hint=f"algorithms: {', '.join(ALGORITHMS)}")
+    return ALGORITHMS[name](recipe.train)
+
+
+def _network(recipe: Recipe) -> keras.Model:
+    keras.utils.set_random_seed(recipe.train.seed)
+    return build(recipe.model.system)
+
+
+def _require_free(out: Path, resume: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is a file", hint="name a folder to make")
+    if not resume and out.is_dir() and any(out.iterdir()):
+        raise RunError(f"{out} holds something already", hint="name another folder, or go on with --resume")
+
+
+def _claim(out: Path, recipe: str, resume: bool) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    before = out / "recipe.toml"
+    if resume and before.exists() and before.read_text(encoding="utf-8") != recipe:
+        raise RecipeError(f"{out} was begun with another recipe or other data", hint=f"compare with {before}")
+    files.write_text(before, recipe)
+
+
+def _train_phase(
+    phase: Phase, network: keras.Model, data: TrainingData, recipe: Recipe, out: Path, checkpoints: Checkpoints
+) -> None:
+    if checkpoints.path(phase.name, "done").exists():
+        network.load_weights(checkpoints.path(phase.name, "done"))
+        return
+    stride = frames_per_embedding()
+    streams = data.streams(phase.tasks, recipe, stride)
+    steps = max(stream.steps for stream in streams.values())
+    model = _compiled(phase, network, recipe, steps)
+    state = checkpoints.state()
+    done, best_loss = 0, float("inf")
+    if state.get("phase") == phase.name:
+        done, best_loss = state["epochs"], state["best_loss"]
+        model.load_weights(checkpoints.path(phase.name, "last"))
+    held_out = data.held_out_streams(phase.tasks, stride)
+    validation = as_dataset(held_out, 0, max(s.steps for s in held_out.values())) if held_out else None
+    print(f"phase {phase.name}: {phase.epochs} epochs of {steps} steps", file=sys.stderr)
+    with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the commands' answers
+        model.fit(
+            as_dataset(streams, done * steps, (phase.epochs - done) * steps),
+            epochs=phase.epochs,
+            initial_epoch=done,
+            steps_per_epoch=steps,
+            validation_data=validation,
+            shuffle=False,  # the streams are in their order already
+            verbose=1 if sys.stderr.isatty() else 2,
+            callbacks=[
+                SaveCheckpoints(checkpoints, phase.name, best_loss),
+                keras.callbacks.CSVLogger(out / f"{phase.name}.csv", append=done > 0),
+                keras.callbacks.TensorBoard(out / "tensorboard" / phase.name, write_graph=False),
+            ],
+        )
+    if recipe.train.keep == "best":
+        network.load_weights(checkpoints.path(phase.name, "best"))
+    checkpoints.save(network, phase.name, "done")
+
+
+def _compiled(phase: Phase, network: keras.Model, recipe: Recipe, steps: int) -> MultitaskModel:
+    train = recipe.train
+    total = max(phase.epochs * steps, 1)
+    warmup = max(1, round(train.warmup_fraction * total))
+    model = phase.wrap(
+        network,
+        consistency_weight=train.consistency_weight,
+        ramp_steps=warmup,
+        mask_fraction=train.mask_fraction,
+        seed=train.seed,
+    )
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, max(total - warmup, 1), warmup_target=train.learning_rate, warmup_steps=warmup
+    )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=train.weight_decay, beta_1=0.9, beta_2=0.999)
+    # XLA makes a step on a CPU almost twice as long.
+    model.compile(optimizer=optimizer, jit_compile=False)
+    optimizer.build(model.trained_variables())
+    return model
