@@ -1,0 +1,81 @@
+"""Reading recordings: any file that libsndfile knows, as mono float samples at the rate the features need."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from keras_mtl.errors import DataError
+
+#: Sample rate of all features, in Hz.
+SAMPLE_RATE_HZ = 16_000
+
+#: File name endings that are taken for recordings when a folder is listed.
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".w64", ".rf64"})
+
+_STREAMED_BYTES = (0, 0xFFFFFFFF)  # what programs that write to a pipe leave as the length
+
+
+def read_audio(path: str | Path, sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.ndarray:
+    """Reads a recording, mixes it down to mono and resamples it (soxr, quality "HQ").
+
+    Args:
+        path: a file of any format that libsndfile reads, any rate, any number of channels.
+        sample_rate_hz: rate of the result, in Hz.
+
+    Returns:
+        float32 [samples], in [-1, 1]. A 16-bit mono file of that rate comes back exactly, as sample / 32768.
+
+    Raises:
+        DataError: the file is missing, empty, cut short, not audio, or holds values that are not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"no recording at {path}")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty (0 bytes)", hint="get the file again")
+    _refuse_truncated_riff(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            announced, rate_hz = file.frames, file.samplerate
+            channels = file.read(dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        reason = " ".join(str(getattr(error, "error_string", error)).removeprefix("Error : ").split())
+        raise DataError(f"{path} can't be read as audio: {reason}", hint="is it really a recording?") from error
+    if len(channels) < announced:
+        raise DataError(f"{path} is cut short: {len(channels)} of {announced} samples", hint="get the file again")
+    if not len(channels):
+        raise DataError(f"{path} holds no samples")
+    if not np.isfinite(channels).all():
+        raise DataError(f"{path} holds samples that are not finite numbers")
+    mono = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
+    if rate_hz != sample_rate_hz:
+        mono = soxr.resample(mono, rate_hz, sample_rate_hz, quality="HQ")
+    return np.clip(mono, -1.0, 1.0).astype(np.float32, copy=False)
+
+
+def to_int16(audio: np.ndarray) -> np.ndarray:
+    """Samples in [-1, 1] as int16, full scale 32768: the inverse of dividing by 32768."""
+    return np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
+
+
+def _refuse_truncated_riff(path: Path) -> None:
+    """Compares the length in a wav header with the file: libsndfile reads what ends early as if it were meant so."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if file.read(4) != b"RIFF":
+            return
+        position = 12
+        while position + 8 <= size:
+            file.seek(position)
+            kind, length = struct.unpack("<4sI", file.read(8))
+            if kind == b"data":
+                there = size - position - 8
+                if length > there and length not in _STREAMED_BYTES:
+                    raise DataError(f"{path} is cut short: {there} of {length} bytes", hint="get the file again")
+                return
+            position += 8 + length + length % 2

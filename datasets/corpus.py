@@ -1,0 +1,155 @@
+"""Opening data for training and evaluation: a user's folders or the embedded sounds, prepared once by TFDS."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from keras_mtl.datasets import layout
+from keras_mtl.datasets.clips import Census
+from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
+from keras_mtl.datasets.preparation import censuses, prepared, quiet
+from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import Builder as Soundscapes
+from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import fingerprint
+from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
+    tau_urban_acoustic_scenes_2022_mobile_dataset_builder as tau,
+)
+from keras_mtl.errors import DataError
+
+#: The word that stands for the embedded data wherever a data folder is expected.
+EMBEDDED = "soundscapes"
+
+
+@dataclass(frozen=True)
+class Clips:
+    """One split of one data set, read through TFDS.
+
+    Iterating gives NumPy examples in an order that is always the same: that of TFDS, which mixes the clips by a hash
+    of their names.
+
+    Attributes:
+        name: data set and split, such as "desed/validation".
+        count: number of clips.
+        census: what was found when the split was prepared (missing files, padded clips ...).
+        builder: the TFDS builder, prepared.
+    """
+
+    name: str
+    count: int
+    census: Census
+    builder: tfds.core.DatasetBuilder = field(repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Gives dictionaries of NumPy arrays, `int` and `str`.
+
+        A scene clip: `audio` int16 [16000], `scene` (index in `labels.SCENES`), `device`, `recording`, `filename`.
+        An event clip: `audio` int16 [160000], `events` {`onset_s`, `offset_s` float32 [n], `label` int64 [n]}, `weak`
+        int64 [10], `filename`. Audio is at 16 kHz, full scale 32768.
+        """
+        with quiet():
+            dataset = self.builder.as_dataset(
+                split=self.name.partition("/")[2],
+                shuffle_files=False,
+                read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+            )
+        for example in tfds.as_numpy(dataset):
+            yield {key: _plain(value) for key, value in example.items()}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The data of both tasks.
+
+    Attributes:
+        name: "soundscapes", or the folder's name.
+        fingerprint: sha256 over tables and file names and sizes, or over the generator's version, seed and sizes.
+        scenes: clips of "train" and "test"; empty when the folder holds no scene data.
+        events: clips of those that are there of "strong_real", "strong_synthetic", "weak", "unlabelled", "validation".
+    """
+
+    name: str
+    fingerprint: str
+    scenes: dict[str, Clips]
+    events: dict[str, Clips]
+
+
+def open_corpus(data: str | Path, cache: Path | None = None, progress: bool = True) -> Corpus:
+    """Opens a data folder, and prepares it on the first time.
+
+    Args:
+        data: "soundscapes" (the embedded data; "soundscapes:tiny" is a few clips of them), or a folder that is or holds
+            the TAU development set (`TAU-urban-acoustic-scenes-2022-mobile-development/`) and / or DESED (`desed/`).
+            It is only read, never written to.
+        cache: where prepared data are kept; else the environment's KERAS_MTL_CACHE, else `~/.cache/keras_mtl/tfds`.
+        progress: whether to show a progress bar on stderr while preparing.
+
+    Raises:
+        DataError: no such folder, nothing usable in it, a bad table, or a recording that can't be read.
+    """
+    cache = Path(cache or os.environ.get("KERAS_MTL_CACHE") or Path.home() / ".cache" / "keras_mtl" / "tfds")
+    word, _, size = str(data).partition(":")
+    if word == EMBEDDED:
+        return _open_embedded(size or "full", cache, progress)
+    return _open_folder(layout.require_folder(Path(data)), cache, progress)
+
+
+def _open_embedded(size: str, cache: Path, progress: bool) -> Corpus:
+    configs = {config.name: config for config in Soundscapes.BUILDER_CONFIGS}
+    sizes = sorted({name.partition("_")[2] for name in configs})
+    if size not in sizes:
+        raise DataError(f'no embedded data "{EMBEDDED}:{size}"', hint=f"sizes are {', '.join(sizes)}")
+    chosen = [configs[f"scenes_{size}"], configs[f"events_{size}"]]
+    total = fingerprint(chosen)
+    scenes, events = (
+        _splits(prepared(Soundscapes, _home(cache, fingerprint([config])), config=config, progress=progress))
+        for config in chosen
+    )
+    return Corpus(EMBEDDED, total, scenes, events)
+
+
+def _open_folder(folder: Path, cache: Path, progress: bool) -> Corpus:
+    tau_root, desed_root = layout.find_tau(folder), layout.find_desed(folder)
+    fingerprints = []
+    scenes: dict[str, Clips] = {}
+    events: dict[str, Clips] = {}
+    if tau_root is not None:
+        content, stamp = layout.tau_fingerprint(tau_root)
+        fingerprints.append(content)
+        scenes = _splits(prepared(tau.Builder, _home(cache, content, stamp), tau_root, progress=progress))
+    if desed_root is not None:
+        content, stamp = layout.desed_fingerprint(desed_root)
+        fingerprints.append(content)
+        events = _splits(prepared(Desed, _home(cache, content, stamp), desed_root, progress=progress))
+    if not fingerprints:
+        raise DataError(
+            f"{folder} holds neither {layout.TAU_FOLDER}/ nor a DESED folder (desed/)", hint="is it the right folder?"
+        )
+    joined = hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
+    return Corpus(folder.resolve().name, joined, scenes, events)
+
+
+def _splits(builder: tfds.core.DatasetBuilder) -> dict[str, Clips]:
+    census = censuses(builder)
+    return {
+        name: Clips(f"{builder.name}/{name}", split.num_examples, census[name], builder)
+        for name, split in builder.info.splits.items()
+    }
+
+
+def _home(cache: Path, content: str, stamp: str = "") -> Path:
+    return cache / (f"{content[:24]}-{stamp[:8]}" if stamp else content[:24])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    return int(value) if getattr(value, "shape", None) == () else value

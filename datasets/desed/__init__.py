@@ -1,0 +1,1 @@
+"""DESED: sound events of homes."""

@@ -1,0 +1,125 @@
+"""Running a TFDS builder quietly: nothing on stdout, one progress bar on stderr, no network, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+from tqdm.auto import tqdm
+
+from keras_mtl.datasets.clips import Census
+from keras_mtl.datasets.local_builder import LocalBuilder
+from keras_mtl.errors import DataError
+
+_log = logging.getLogger("keras_mtl.datasets")
+
+
+def prepared(
+    builder_class: type[LocalBuilder],
+    home: Path,
+    manual_dir: Path | None = None,
+    config: Any = None,
+    progress: bool = True,
+) -> LocalBuilder:
+    """A builder whose data are ready to be read: those that are there already, or prepared now.
+
+    TFDS writes to a temporary folder and renames it at the end, so an interrupt leaves nothing half-written. What was
+    missing or had to be changed is told on the log each time.
+
+    Args:
+        builder_class: the data set.
+        home: folder of the prepared data; what it is called must stand for the state of the sources.
+        manual_dir: the user's data, only read.
+        config: the builder's configuration.
+        progress: whether to show a progress bar on stderr.
+
+    Raises:
+        DataError: the sources can't be used, or the prepared data can't be written.
+    """
+    with quiet():
+        builder = builder_class(data_dir=home, config=config)
+        if not builder.data_path.exists():
+            try:
+                home.mkdir(parents=True, exist_ok=True)
+                _prepare(builder, manual_dir, progress)
+            except BaseException as error:
+                builder = builder_class(data_dir=home, config=config)
+                if not builder.data_path.exists():  # or else another process was faster, which is as good
+                    _remove_empty_folders(home)
+                    if _is_about_files(error):
+                        raise _unwritable(home, error) from error
+                    raise
+    for split, census in censuses(builder).items():
+        _report(f"{builder.name}/{split}", census)
+    return builder
+
+
+def censuses(builder: tfds.core.DatasetBuilder) -> dict[str, Census]:
+    """What was found when the splits were prepared, also of splits that were left out because nothing was there."""
+    return {split: Census(**counts) for split, counts in ((builder.info.metadata or {}).get("census", {})).items()}
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps TFDS from printing to stdout, which belongs to the commands' JSON, and from warnings about itself."""
+    chatty = logging.getLogger("absl")
+    before = chatty.level
+    tfds.disable_progress_bar()
+    chatty.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        chatty.setLevel(before)
+
+
+def _prepare(builder: LocalBuilder, manual_dir: Path | None, progress: bool) -> None:
+    label = f"preparing {builder.info.full_name}"
+    with (
+        tqdm(desc=label, unit=" clips", total=0, file=sys.stderr, mininterval=0.5, disable=not progress) as bar,
+        tempfile.TemporaryDirectory() as downloads,  # stays empty; TFDS wants one
+    ):
+
+        def on_progress(done: int, more: int) -> None:
+            bar.total += more
+            bar.update(done)
+
+        builder.on_progress = on_progress
+        builder.download_and_prepare(
+            download_dir=downloads,
+            download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False),
+        )
+
+
+def _report(name: str, census: Census) -> None:
+    if census.missing:
+        listed, named = census.missing + census.clips, ", ".join(census.missing_names)
+        outcome = "" if census.clips else ", so this split is left out"
+        _log.warning("%s: %d of %d clips are missing%s: %s ...", name, census.missing, listed, outcome, named)
+    changes = census.changes()
+    if changes:
+        told = ", ".join(f"{count} {what}" for what, count in changes.items())
+        _log.warning("%s: %d clips, of them or in them: %s", name, census.clips, told)
+
+
+def _is_about_files(error: BaseException) -> bool:
+    # TensorFlow writes the records, and has errors of its own for a full disk or a folder that can't be written.
+    return isinstance(error, OSError) or type(error).__module__.startswith("tensorflow.python.framework.errors")
+
+
+def _unwritable(home: Path, error: BaseException) -> DataError:
+    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return DataError(f"data can't be prepared in {home}: {reason}", hint="set KERAS_MTL_CACHE to a folder with space")
+
+
+def _remove_empty_folders(home: Path) -> None:
+    for folder in [*sorted(home.rglob("*"), reverse=True), home]:
+        with contextlib.suppress(OSError):
+            folder.rmdir()

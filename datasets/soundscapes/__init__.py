@@ -1,0 +1,1 @@
+"""Soundscapes: embedded scenes and events, synthesised from a seed."""

@@ -1,0 +1,1 @@
+"""TAU Urban Acoustic Scenes 2022 Mobile, development set."""

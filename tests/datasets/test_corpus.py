@@ -1,0 +1,119 @@
+"""Opening data: where folders are looked for, what is prepared once, and how data are told apart."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_mtl.datasets.corpus import open_corpus
+from keras_mtl.errors import DataError
+
+
+def _tree(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
+
+
+def test_one_folder_with_both_data_sets(tau_folder: Path, desed_folder: Path, cache: Path) -> None:
+    corpus = open_corpus(tau_folder.parent, cache, progress=False)
+    assert corpus.name == "data"
+    assert set(corpus.scenes) == {"train", "test"}
+    assert "validation" in corpus.events
+    assert corpus.events["validation"].name == "desed/validation"
+
+
+def test_desed_in_capitals(desed_folder: Path, cache: Path) -> None:
+    desed_folder.rename(desed_folder.with_name("DESED"))
+    assert "weak" in open_corpus(desed_folder.parent, cache, progress=False).events
+
+
+def test_prepared_data_are_used_again(tau_folder: Path, cache: Path, capfd) -> None:
+    first = open_corpus(tau_folder, cache)
+    captured = capfd.readouterr()
+    assert captured.out == ""  # stdout is for what a command answers
+    assert "preparing tau_urban_acoustic_scenes_2022_mobile" in captured.err
+    before = _tree(cache)
+    again = open_corpus(tau_folder, cache)
+    assert "preparing" not in capfd.readouterr().err
+    assert _tree(cache) == before
+    assert again == first
+    for one, other in zip(first.scenes["train"], again.scenes["train"], strict=True):
+        np.testing.assert_array_equal(one.pop("audio"), other.pop("audio"))
+        assert one == other
+
+
+def test_the_data_folder_is_only_read(tau_folder: Path, desed_folder: Path, cache: Path) -> None:
+    before = _tree(tau_folder.parent)
+    open_corpus(tau_folder.parent, cache, progress=False)
+    assert _tree(tau_folder.parent) == before
+
+
+def test_the_environment_names_the_cache(tau_folder: Path, cache: Path, monkeypatch) -> None:
+    monkeypatch.setenv("KERAS_MTL_CACHE", str(cache))
+    open_corpus(tau_folder, progress=False)
+    assert list(cache.glob("*/tau_urban_acoustic_scenes_2022_mobile"))
+
+
+def test_the_fingerprint_is_of_the_data_not_of_the_place(tau_folder: Path, cache: Path) -> None:
+    first = open_corpus(tau_folder, cache, progress=False)
+    moved = tau_folder.rename(tau_folder.parent / "TAU elsewhere")
+    assert open_corpus(moved, cache, progress=False).fingerprint == first.fingerprint
+
+
+def test_a_changed_file_changes_the_fingerprint_and_is_prepared_anew(tau_folder: Path, cache: Path, write_tone) -> None:
+    first = open_corpus(tau_folder, cache, progress=False)
+    write_tone(tau_folder / "audio/airport-lisbon-1-7-0-a.wav", seconds=1.5)
+    assert open_corpus(tau_folder, cache, progress=False).fingerprint != first.fingerprint
+
+
+def test_a_changed_table_changes_the_fingerprint(tau_folder: Path, cache: Path) -> None:
+    first = open_corpus(tau_folder, cache, progress=False)
+    table = tau_folder / "evaluation_setup/fold1_train.csv"
+    table.write_text(table.read_text().replace("\tbus", "\ttram"))
+    second = open_corpus(tau_folder, cache, progress=False)
+    assert second.fingerprint != first.fingerprint
+    assert sorted(clip["scene"] for clip in second.scenes["train"]) == [0, 0, 9, 9]
+
+
+def test_a_recording_replaced_by_one_of_the_same_size_is_prepared_anew(
+    tau_folder: Path, cache: Path, write_tone
+) -> None:
+    def loudest_hz() -> set[int]:
+        clips = open_corpus(tau_folder, cache, progress=False).scenes["train"]
+        return {int(np.abs(np.fft.rfft(clip["audio"])).argmax()) for clip in clips}
+
+    assert loudest_hz() == {500, 1000}
+    path = tau_folder / "audio/airport-lisbon-1-7-0-a.wav"
+    changed_ns = path.stat().st_mtime_ns
+    write_tone(path, hz=3000.0, rate_hz=44_100, subtype="PCM_24")
+    os.utime(path, ns=(changed_ns + 1, changed_ns + 1))
+    assert loudest_hz() == {500, 1000, 3000}
+
+
+def test_a_missing_folder_is_one_clear_line(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        open_corpus(tmp_path / "none", cache)
+    assert not cache.exists()
+
+
+def test_a_file_is_no_folder(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "data.zip").touch()
+    with pytest.raises(DataError, match="is a file, not a data folder"):
+        open_corpus(tmp_path / "data.zip", cache)
+
+
+def test_a_folder_of_something_else_is_one_clear_line(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(DataError, match="holds neither"):
+        open_corpus(tmp_path / "photos", cache)
+    assert not cache.exists()
+
+
+def test_a_cache_that_cannot_be_written_is_one_clear_line(tau_folder: Path, tmp_path: Path) -> None:
+    in_the_way = tmp_path / "occupied"
+    in_the_way.touch()
+    with pytest.raises(DataError, match="data can't be prepared in") as caught:
+        open_corpus(tau_folder, in_the_way, progress=False)
+    assert "KERAS_MTL_CACHE" in caught.value.hint

@@ -1,0 +1,126 @@
+"""The TAU 2022 Mobile layout: splits, labels, devices, recordings, and what is missing or wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_mtl.datasets.corpus import open_corpus
+from keras_mtl.errors import DataError
+from keras_mtl.labels import SCENES
+
+
+def test_clips_of_both_splits_with_all_that_the_tables_say(tau_folder: Path, cache: Path) -> None:
+    corpus = open_corpus(tau_folder.parent, cache, progress=False)
+    assert set(corpus.scenes) == {"train", "test"}
+    assert corpus.events == {}
+    train = {clip["filename"]: clip for clip in corpus.scenes["train"]}
+    assert len(train) == corpus.scenes["train"].count == 4
+    assert {(clip["scene"], clip["device"], clip["recording"]) for clip in train.values()} == {
+        (SCENES.index("airport"), "a", "lisbon-1"),
+        (SCENES.index("bus"), "s1", "lisbon-2"),
+    }
+    assert [clip["scene"] for clip in corpus.scenes["test"]] == [SCENES.index("tram")] * 2
+
+
+def test_24_bit_audio_at_44_1_khz_is_resampled(tau_folder: Path, cache: Path) -> None:
+    clips = {clip["filename"]: clip["audio"] for clip in open_corpus(tau_folder, cache, progress=False).scenes["train"]}
+    audio = clips["audio/bus-lisbon-2-7-1-s1.wav"]
+    assert audio.dtype == np.int16
+    assert audio.shape == (16_000,)
+    expected = 0.5 * np.sin(2 * np.pi * 1000.0 * np.arange(16_000) / 16_000)
+    np.testing.assert_allclose(audio[500:-500] / 32768.0, expected[500:-500], atol=2e-3)
+
+
+def test_missing_recordings_are_counted_and_told_every_time(tau_folder: Path, cache: Path, caplog) -> None:
+    for _ in range(2):  # prepared, then from the cache
+        caplog.clear()
+        corpus = open_corpus(tau_folder, cache, progress=False)
+        assert corpus.scenes["train"].census.missing == 1
+        assert corpus.scenes["train"].census.missing_names == ["audio/park-paris-9-7-0-a.wav"]
+        assert "1 of 5 clips are missing" in caplog.text
+        assert "audio/park-paris-9-7-1-s4.wav" in caplog.text
+
+
+def test_clips_of_another_length_are_padded_or_cut_and_counted(
+    tau_folder: Path, cache: Path, caplog, write_tone
+) -> None:
+    short, long = tau_folder / "audio/airport-lisbon-1-7-0-a.wav", tau_folder / "audio/bus-lisbon-2-7-0-s1.wav"
+    write_tone(short, seconds=0.3)
+    write_tone(long, seconds=3.1)
+    train = open_corpus(tau_folder, cache, progress=False).scenes["train"]
+    assert (train.census.padded, train.census.cut) == (1, 1)
+    assert "1 clips padded, 1 clips cut" in caplog.text
+    audio = {clip["filename"]: clip["audio"] for clip in train}["audio/airport-lisbon-1-7-0-a.wav"]
+    assert audio[:4800].any()
+    assert not audio[4800:].any()
+
+
+def test_a_row_that_stands_twice_counts_once(tau_folder: Path, cache: Path) -> None:
+    table = tau_folder / "evaluation_setup/fold1_train.csv"
+    table.write_text(table.read_text() + "audio/airport-lisbon-1-7-0-a.wav\tairport\n")
+    train = open_corpus(tau_folder, cache, progress=False).scenes["train"]
+    assert (train.count, train.census.repeated) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("table", "header", "rows", "says"),
+    [
+        ("evaluation_setup/fold1_train.csv", ("filename", "scene_label"), [], "has a header but no rows"),
+        ("evaluation_setup/fold1_train.csv", ("filename",), [("audio/a.wav",)], "no column scene_label"),
+        (
+            "evaluation_setup/fold1_evaluate.csv",
+            ("filename", "scene_label"),
+            [("audio/tram-paris-3-7-0-b.wav", "beach")],
+            '"beach" of audio/tram-paris-3-7-0-b.wav is not a scene',
+        ),
+        (
+            "meta.csv",
+            ("filename", "scene_label", "identifier", "source_label"),
+            [("audio/x.wav", "bus", "x", "a")],
+            "which meta.csv does not",
+        ),
+    ],
+)
+def test_a_bad_table_is_one_clear_line_and_leaves_nothing(
+    tau_folder: Path,
+    cache: Path,
+    table: str,
+    header: tuple[str, ...],
+    rows: list[tuple[str, ...]],
+    says: str,
+    write_table,
+) -> None:
+    write_table(tau_folder / table, header, *rows)
+    with pytest.raises(DataError, match=says) as caught:
+        open_corpus(tau_folder, cache, progress=False)
+    assert "\n" not in str(caught.value)
+    assert list(cache.rglob("*")) == []
+
+
+@pytest.mark.parametrize(
+    "table", ["meta.csv", "evaluation_setup/fold1_train.csv", "evaluation_setup/fold1_evaluate.csv"]
+)
+def test_a_missing_table_is_one_clear_line(tau_folder: Path, cache: Path, table: str) -> None:
+    (tau_folder / table).unlink()
+    with pytest.raises(DataError, match=f"no table at .*{Path(table).name}"):
+        open_corpus(tau_folder.parent, cache, progress=False)
+
+
+def test_no_recording_at_all_is_an_error(tau_folder: Path, cache: Path) -> None:
+    for path in (tau_folder / "audio").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match="none of the 5 recordings"):
+        open_corpus(tau_folder, cache, progress=False)
+
+
+def test_recordings_that_cannot_be_read_are_all_named(tau_folder: Path, cache: Path, caplog) -> None:
+    (tau_folder / "audio/airport-lisbon-1-7-0-a.wav").write_text("no sound")
+    (tau_folder / "audio/bus-lisbon-2-7-0-s1.wav").write_bytes(b"")
+    with pytest.raises(DataError, match=r"airport-lisbon-1-7-0-a.wav can't be read .*\(and 1 more") as caught:
+        open_corpus(tau_folder, cache, progress=False)
+    assert "\n" not in str(caught.value)
+    assert "bus-lisbon-2-7-0-s1.wav is empty" in caplog.text
+    assert list(cache.rglob("*")) == []
