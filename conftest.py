@@ -1,4 +1,4 @@
-"""Keeps the repository's root off `sys.path`: its folders `datasets` and `tflite` must not shadow others of that name."""
+"""Keeps the repository's root off `sys.path`: `datasets` and `tflite` in it must not shadow others of that name."""
 
 import sys
 from pathlib import Path

@@ -1,0 +1,45 @@
+# Everything a person or a machine does with the project starts here. `make` lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help env demo test test-slow lint format lock clean FORCE
+
+BIN := .venv/bin
+# Holds the folder that the environment was made in: environments can't be moved.
+STAMP := .venv/made-in
+DEMO := demo
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+$(STAMP): FORCE
+endif
+$(STAMP): requirements.lock requirements-compiler.lock pyproject.toml scripts/environment.sh
+	@if [ -d .venv ] && [ "$$(cat $@ 2>/dev/null || echo '$(CURDIR)')" != '$(CURDIR)' ]; then rm -rf .venv; fi
+	@PYTHON='$(PYTHON)' sh scripts/environment.sh
+	@printf '%s\n' '$(CURDIR)' > $@
+
+env: $(STAMP) ## make or update the environment in .venv (Python 3.11)
+
+demo: $(STAMP) ## train, quantize, convert, emulate and bundle on the embedded data (minutes); results in demo/
+	@$(BIN)/keras_mtl demo --out $(DEMO)
+
+test: $(STAMP) ## the whole test suite, lint and types included, but for what takes long
+	@$(BIN)/pytest -m "not slow"
+
+test-slow: $(STAMP) ## the tests that take minutes each
+	@$(BIN)/pytest -m slow
+
+lint: $(STAMP) ## ruff and mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/pytest -q tests/test_house_wheel.py -k types
+
+format: $(STAMP) ## let ruff format and mend what it can
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+lock: $(STAMP) ## resolve pyproject.toml anew into requirements.lock and requirements-compiler.lock
+	@sh scripts/lock.sh
+
+clean: ## remove the environment, caches and the demo's results
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache $(DEMO)

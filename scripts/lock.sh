@@ -1,0 +1,21 @@
+#!/bin/sh
+# Resolves the dependencies of pyproject.toml (all extras) into requirements.lock, and the stand-in C compiler into
+# requirements-compiler.lock: versions and hashes, no index addresses. Arguments go to uv (for example --upgrade).
+set -eu
+
+cd "$(dirname "$0")/.."
+
+# sed_scores_eval asks for `pathlib`, a backport for Python 2 that would shadow the standard library's module.
+# ai-edge-litert asks for `backports.strenum`, whose later versions refuse Python 3.11: uv overlooks that, pip does not.
+overrides=$(mktemp)
+trap 'rm -f "$overrides"' EXIT
+cat >"$overrides" <<END
+pathlib ; python_version < "3"
+backports.strenum < 1.3
+END
+
+# A pre-release is taken only where pyproject.toml pins one by name (tflite-micro has no releases).
+set -- --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url \
+    --prerelease if-necessary-or-explicit --custom-compile-command "make lock" "$@"
+${UV:-.venv/bin/uv} pip compile pyproject.toml --all-extras --overrides "$overrides" "$@" --output-file requirements.lock
+echo "ziglang>=0.13" | ${UV:-.venv/bin/uv} pip compile - "$@" --output-file requirements-compiler.lock

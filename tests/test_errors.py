@@ -1,0 +1,47 @@
+"""The exceptions: one tree, one line each, and the exit codes that the command line promises."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from keras_mtl import errors
+
+_CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, Exception)]
+
+
+def test_message_and_hint_make_one_line() -> None:
+    assert str(errors.DataError("no clips in a.csv", hint="is it the right folder?")) == (
+        "no clips in a.csv (is it the right folder?)"
+    )
+    assert str(errors.DataError("no clips in a.csv")) == "no clips in a.csv"
+
+
+@pytest.mark.parametrize("error", _CLASSES)
+def test_only_a_verdict_exits_with_1(error: type[errors.KerasMtlError]) -> None:
+    assert issubclass(error, errors.KerasMtlError)
+    assert error("what").exit_code == (1 if error is errors.VerdictFailed else 2)
+
+
+@pytest.mark.parametrize("error", _CLASSES)
+def test_errors_are_found_by_name(error: type[errors.KerasMtlError]) -> None:
+    assert errors.by_name(error.__name__) is error
+
+
+@pytest.mark.parametrize("name", ["ValueError", "by_name", "annotations", "no such name"])
+def test_unknown_names_give_the_base(name: str) -> None:
+    assert errors.by_name(name) is errors.KerasMtlError
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    drawn: dict[str, str] = {}
+    parents: dict[int, str] = {}
+    for line in (errors.__doc__ or "").splitlines():
+        found = re.match(r"(?P<lead>[ │├└─]+)(?P<name>[A-Z]\w+)  ", line)
+        if found:
+            depth = len(found["lead"])
+            drawn[found["name"]] = next((parents[d] for d in sorted(parents, reverse=True) if d < depth), "Exception")
+            parents = {d: name for d, name in parents.items() if d < depth} | {depth: found["name"]}
+    assert drawn == {error.__name__: error.__bases__[0].__name__ for error in _CLASSES}

@@ -1,0 +1,117 @@
+"""The repository's files: modules small and described, no traces of one machine, a lock that any index can serve."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_MOST_LINES = 250
+_TEXT_SUFFIXES = {".py", ".toml", ".md", ".txt", ".bib", ".sh", ".lock", ".yaml", ".ipynb", ".h", ".cc", ".c", ""}
+_NOT_OURS = {".git", ".venv", "build", "dist", "demo", "runs", "__pycache__"}
+_UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+# A home, work or temporary folder of one machine. `~/`, and paths that a document makes up after `/path/to`, are fine.
+_MACHINE_PATH = re.compile(r"(?<![\w~.$}/-])/(?:" + "|".join(("home", "root", "work", "Users", "mnt", "opt")) + r")/\w")
+
+
+def _texts(root: Path) -> list[Path]:
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in _NOT_OURS and not name.endswith(("_cache", ".egg-info"))]
+        found += [Path(folder, name) for name in files if Path(name).suffix in _TEXT_SUFFIXES]
+    return sorted(found)
+
+
+def test_modules_are_small(repository) -> None:
+    lengths = {name: len(path.read_text().splitlines()) for name, path in repository.modules().items()}
+    assert {name: lines for name, lines in lengths.items() if lines > _MOST_LINES} == {}
+
+
+def test_every_module_says_what_it_is_for(repository) -> None:
+    paths = [*repository.modules().values(), *repository.root.glob("*.py"), *(repository.root / "tests").rglob("*.py")]
+    assert [str(path) for path in paths if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
+def test_no_module_is_a_drawer(repository) -> None:
+    names = {part for name in repository.modules() for part in name.split(".")}
+    assert not names & {"utils", "util", "helpers", "misc", "common"}
+
+
+def test_nothing_is_left_unfinished(repository) -> None:
+    for path in _texts(repository.root):
+        assert not _UNFINISHED.search(path.read_text()), path
+
+
+def test_no_path_of_one_machine(repository) -> None:
+    for path in _texts(repository.root):
+        assert not _MACHINE_PATH.search(path.read_text()), path
+
+
+@pytest.mark.parametrize("text", ["see /{}/ann/data", "open('/{}/x')", '"/{}/data"'])
+def test_the_path_check_finds_paths(text: str) -> None:
+    assert all(_MACHINE_PATH.search(text.format(name)) for name in ("home", "root", "mnt"))
+
+
+@pytest.mark.parametrize("text", ["~/home/x", "audio/work/1.wav", "https://example.org/home/a", "$DIR/opt/x"])
+def test_the_path_check_lets_other_text_be(text: str) -> None:
+    assert not _MACHINE_PATH.search(text)
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-compiler.lock"])
+def test_lock_has_hashes_and_no_addresses(repository, name: str) -> None:
+    text = (repository.root / name).read_text()
+    assert "://" not in text
+    pins = re.split(r"^(?=[a-z0-9])", text, flags=re.M | re.I)[1:]
+    assert pins
+    for pin in pins:
+        assert re.match(r"[\w.-]+==[\w.]+ \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+", pin), pin.splitlines()[0]
+
+
+def test_lock_has_what_the_project_asks_for(repository) -> None:
+    """By name, and by version where pyproject.toml pins one."""
+    locked = dict(re.findall(r"^([\w.-]+)==(\S+)", (repository.root / "requirements.lock").read_text(), flags=re.M))
+    project = repository.pyproject["project"]
+    for requirement in itertools.chain(project["dependencies"], *project["optional-dependencies"].values()):
+        name = re.split(r"[=<>~!\[; ]", requirement)[0].lower().replace("_", "-")
+        assert name in locked
+        if "==" in requirement:
+            assert requirement.endswith("==" + locked[name])
+
+
+def test_lock_takes_no_other_prerelease(repository) -> None:
+    pins = re.findall(r"^([\w.-]+)==(\S+)", (repository.root / "requirements.lock").read_text(), flags=re.M)
+    assert [name for name, version in pins if re.search(r"\d(?:a|b|rc|\.dev)\d", version)] == ["tflite-micro"]
+    assert "pathlib" not in dict(pins)
+
+
+@pytest.mark.parametrize("check", [["check"], ["format", "--check"]])
+def test_ruff(repository, check: list[str]) -> None:
+    command = [sys.executable, "-m", "ruff", check[0], "--no-cache", *check[1:]]
+    done = subprocess.run(command, cwd=repository.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_shell_scripts_parse(repository) -> None:
+    for path in [*sorted((repository.root / "scripts").glob("*.sh")), repository.root / ".ci" / "run"]:
+        done = subprocess.run(["bash", "-n", str(path)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_ci_runs_the_tests_and_nothing_else(repository) -> None:
+    script = repository.root / ".ci" / "run"
+    commands = [line for line in script.read_text().splitlines() if not line.startswith("#")]
+    assert [line.split()[1] for line in commands if line.startswith("make")] == ["test"]
+    assert os.access(script, os.X_OK)
+
+
+def test_links_of_the_documents_lead_somewhere(repository) -> None:
+    for path in [*repository.root.glob("*.md"), *(repository.root / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text()):
+            if "://" not in target:
+                assert (path.parent / target).exists(), f"{path.name}: {target}"
