@@ -6,8 +6,8 @@ one begins again, newly shuffled, while the longer one goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +19,15 @@ from keras_mtl.log_mel import normalise
 from keras_mtl.timeline import Grid
 
 Batch = dict[str, np.ndarray]
+
+
+class Stream(Protocol):
+    """Batches by number; `steps` of them go once over the clips."""
+
+    steps: int
+
+    def __call__(self, step: int) -> Batch:
+        """Batch number `step`."""
 
 
 class Sampler:
@@ -109,7 +118,7 @@ class EventStream:
         }
 
 
-def as_dataset(streams: dict[str, Callable[[int], Batch]], first_step: int, steps: int) -> tf.data.Dataset:
+def as_dataset(streams: Mapping[str, Stream], first_step: int, steps: int) -> tf.data.Dataset:
     """Steps `first_step` to `first_step + steps` of one or more streams, {task: batch}, read ahead in order."""
     example = {task: stream(0) for task, stream in streams.items()}
     leaves = [(task, key, value) for task, batch in example.items() for key, value in batch.items()]

@@ -1,15 +1,14 @@
 """Checkpoints of a training: the best and the last weights of each phase, and where to go on after an interrupt.
 
-    checkpoints/state.json               which phase and epoch are done, and the best loss so far
-    checkpoints/PHASE.last.weights.h5    everything needed to go on: network, teacher, optimiser, seeds
-    checkpoints/PHASE.best.weights.h5    the network at its lowest held-out loss
-    checkpoints/PHASE.done.weights.h5    the network as the phase handed it on
+checkpoints/state.json               which phase and epoch are done, and the best loss so far
+checkpoints/PHASE.last.weights.h5    everything needed to go on: network, teacher, optimiser, seeds
+checkpoints/PHASE.best.weights.h5    the network at its lowest held-out loss
+checkpoints/PHASE.done.weights.h5    the network as the phase handed it on
 """
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ class Checkpoints:
         """Saves a model's weights, whole or not at all."""
         temporary = self.folder / f".{phase}.{kind}.part.weights.h5"
         model.save_weights(temporary, overwrite=True)
-        os.replace(temporary, self.path(phase, kind))
+        temporary.replace(self.path(phase, kind))
 
     def state(self) -> dict[str, Any]:
         """What is done: {"phase", "epochs", "best_loss"}; empty at the start."""

@@ -17,7 +17,7 @@ from keras_mtl.recipes.settings import DecodeSettings
 from keras_mtl.timeline import Event, Grid
 
 TOOL = "sed_scores_eval 0.0.4"
-_PSDS = {
+_PSDS: dict[str, dict[str, Any]] = {
     "psds1": {"dtc_threshold": 0.7, "gtc_threshold": 0.7, "cttc_threshold": None, "alpha_ct": 0.0, "alpha_st": 1.0},
     "psds2": {"dtc_threshold": 0.1, "gtc_threshold": 0.1, "cttc_threshold": 0.3, "alpha_ct": 0.5, "alpha_st": 1.0},
 }
@@ -53,7 +53,7 @@ def event_metrics(
         for name, frames in zip(names, strong, strict=True)
     }
     ground_truth = {name: [tuple(event) for event in events] for name, events in zip(names, truth, strict=True)}
-    durations_s = {name: grid.duration_s for name in names}
+    durations_s = dict.fromkeys(names, grid.duration_s)
     f1, *_ = collar_based.fscore(
         scores,
         ground_truth,

@@ -74,9 +74,7 @@ class EventSet:
 
     def take(self, index: np.ndarray) -> EventSet:
         """The clips at these places."""
-        return EventSet(
-            self.levels[index], [self.events[i] for i in index], self.weak[index], self.filenames[index]
-        )
+        return EventSet(self.levels[index], [self.events[i] for i in index], self.weak[index], self.filenames[index])
 
     def join(self, other: EventSet) -> EventSet:
         """Both sets as one."""

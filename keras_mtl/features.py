@@ -79,7 +79,9 @@ class LogMelSettings:
         if self != other:
             mine, theirs = self.to_dict(), other.to_dict()
             differing = ", ".join(f"{k} {mine[k]} against {theirs[k]}" for k in mine if mine[k] != theirs[k])
-            raise FeatureMismatch(f"features differ at {where}: {differing}", hint="use the features saved with the run")
+            raise FeatureMismatch(
+                f"features differ at {where}: {differing}", hint="use the features saved with the run"
+            )
 
 
 def hann_window(length: int) -> np.ndarray:
@@ -93,8 +95,8 @@ def mel_filters(settings: LogMelSettings) -> np.ndarray:
     The same numbers as `librosa.filters.mel(htk=True, norm=None)`, transposed.
     """
 
-    def to_mel(hz: np.ndarray) -> np.ndarray:
-        return 2595.0 * np.log10(1.0 + np.asarray(hz) / 700.0)
+    def to_mel(hz: float) -> float:
+        return 2595.0 * np.log10(1.0 + hz / 700.0)
 
     mels = np.linspace(to_mel(settings.low_hz), to_mel(settings.high_hz), settings.mel_bands + 2)
     edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)

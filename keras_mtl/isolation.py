@@ -82,7 +82,7 @@ def _main(worker: str, question: str, answer: str) -> None:
         document = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
     temporary = Path(answer + ".part")
     temporary.write_text(json.dumps(document))
-    os.replace(temporary, answer)
+    temporary.replace(answer)
     # Native libraries may crash while they are torn down, after the answer is complete.
     sys.stdout.flush()
     os._exit(0)

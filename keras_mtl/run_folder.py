@@ -1,12 +1,12 @@
 """A run folder: what a training leaves behind, saved so that every later stage can read it back.
 
-    recipe.toml        the resolved recipe, every key
-    run.json           what was trained, on what, with which versions, and the figures it reached
-    network.keras      the network with its final weights
-    samples.npz        log-mel of scene clips: for calibration (training clips) and as golden inputs (evaluation clips)
-    PHASE.csv          Keras's log of each phase;  tensorboard/PHASE  the same for TensorBoard
-    checkpoints/       best and last weights of each phase
-    qat.keras          after `keras_mtl quantize`: the network with fake quantization
+recipe.toml        the resolved recipe, every key
+run.json           what was trained, on what, with which versions, and the figures it reached
+network.keras      the network with its final weights
+samples.npz        log-mel of scene clips: for calibration (training clips) and as golden inputs (evaluation clips)
+PHASE.csv          Keras's log of each phase;  tensorboard/PHASE  the same for TensorBoard
+checkpoints/       best and last weights of each phase
+qat.keras          after `keras_mtl quantize`: the network with fake quantization
 """
 
 from __future__ import annotations
@@ -89,19 +89,7 @@ class Run:
         Raises:
             RunError: the file is missing or can't be read.
         """
-        return self._keras("network.keras")
-
-    def qat_network(self) -> keras.Model:
-        """The network with fake quantization, after `keras_mtl quantize`.
-
-        Raises:
-            RunError: the run was not quantized, or the file can't be read.
-        """
-        if self.info["stage"] != "qat":
-            raise RunError(f"{self.path} is not quantized", hint="keras_mtl quantize RUN --scheme int8 --out QAT_RUN")
-        import keras_mtl.tflite.qat  # noqa: F401  registers the layers of the file
-
-        return self._keras("qat.keras")
+        return self.load_keras("network.keras")
 
     def samples(self) -> Samples:
         """The scene clips kept for calibration and as golden inputs."""
@@ -111,10 +99,15 @@ class Run:
         except (OSError, KeyError, ValueError):
             raise RunError(f"{self.path / 'samples.npz'} is missing or damaged") from None
 
-    def _keras(self, name: str) -> keras.Model:
+    def load_keras(self, name: str) -> keras.Model:
+        """A Keras model of the folder; layers that are not ours to know must be registered before.
+
+        Raises:
+            RunError: the file is missing or can't be read.
+        """
         import keras
 
-        import keras_mtl.models  # noqa: F401  registers the layers of the file
+        import keras_mtl.models  # noqa: F401  registers the layers of the networks
 
         try:
             return keras.saving.load_model(self.path / name, compile=False)

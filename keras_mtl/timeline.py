@@ -1,7 +1,7 @@
 """Events in seconds, and the grid of embeddings: how one is turned into the other, in both directions.
 
-Frame t of the log-mel is centred at t x 10 ms, and embedding k covers frames 4k .. 4k + 3. So embedding k stands for the
-stretch from 40k - 5 ms to 40k + 35 ms. Targets and decoded events both use this grid: no systematic shift.
+Frame t of the log-mel is centred at t x 10 ms, and embedding k covers frames 4k .. 4k + 3. So embedding k stands for
+the stretch from 40k - 5 ms to 40k + 35 ms. Targets and decoded events both use this grid: no systematic shift.
 """
 
 from __future__ import annotations

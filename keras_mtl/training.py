@@ -16,8 +16,9 @@ from keras_mtl.batches import as_dataset
 from keras_mtl.checkpoints import Checkpoints, SaveCheckpoints
 from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.errors import RecipeError, RunError
-from keras_mtl.evaluation import evaluate_network
+from keras_mtl.evaluation import evaluate
 from keras_mtl.models import build, frames_per_embedding
+from keras_mtl.network_listener import listen_with
 from keras_mtl.recipes import Recipe, to_toml
 from keras_mtl.run_folder import Run, describe, save_samples
 from keras_mtl.training_data import TrainingData, load_training_data, scene_samples
@@ -59,7 +60,7 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
     info = describe(recipe, data.settings, corpus.name, corpus.fingerprint)
     info["tasks"] = sorted(tasks)
     info["training_seconds"] = round(seconds, 1)
-    info["metrics"] = evaluate_network(network, corpus, data.settings, recipe.decode, cache, sorted(tasks))
+    info["metrics"] = evaluate(listen_with(network, data.settings, recipe.decode, sorted(tasks)), corpus, cache)
     files.write_json(out / "run.json", info)
     return Run.load(out)
 

@@ -1,14 +1,13 @@
-"""What a training reads: the sets it needs, the clips held out of them, the normalisation and the streams of batches."""
+"""What a training reads: the sets it needs, the clips held out, the normalisation and the streams of batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from keras_mtl.batches import Batch, EventStream, SceneStream
+from keras_mtl.batches import EventStream, SceneStream, Stream
 from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.errors import DataError
 from keras_mtl.feature_sets import EventSet, SceneSet, event_set, level_statistics, scene_set
@@ -37,9 +36,10 @@ class TrainingData:
     events: dict[str, EventSet]
     held_out_events: EventSet | None
 
-    def streams(self, tasks: tuple[str, ...], recipe: Recipe, frames_per_embedding: int) -> dict[str, SceneStream | EventStream]:
+    def streams(self, tasks: tuple[str, ...], recipe: Recipe, frames_per_embedding: int) -> dict[str, Stream]:
         """The training streams of these tasks."""
-        train, found = recipe.train, {}
+        train = recipe.train
+        found: dict[str, Stream] = {}
         if "scenes" in tasks and self.scenes is not None:
             found["scenes"] = SceneStream(self.scenes, train.scene_batch, self.settings, train.seed)
         if "events" in tasks:
@@ -47,9 +47,9 @@ class TrainingData:
             found["events"] = EventStream(self.events, batches, self.settings, frames_per_embedding, train.seed)
         return found
 
-    def held_out_streams(self, tasks: tuple[str, ...], frames_per_embedding: int) -> dict[str, Callable[[int], Batch]]:
+    def held_out_streams(self, tasks: tuple[str, ...], frames_per_embedding: int) -> dict[str, Stream]:
         """The held-out streams of these tasks; empty where nothing is held out for one of them."""
-        found: dict[str, Callable[[int], Batch]] = {}
+        found: dict[str, Stream] = {}
         if "scenes" in tasks and self.held_out_scenes is not None:
             batch = min(_HELD_OUT_BATCH["scenes"], len(self.held_out_scenes))
             found["scenes"] = SceneStream(self.held_out_scenes, batch, self.settings, 0)
@@ -77,7 +77,9 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         everything = scene_set(corpus, "train", settings, cache)
         scenes, held_scenes = _hold_out_recordings(everything, train.validation_fraction, train.seed)
     if "events" in tasks:
-        strong = [event_set(corpus, s, settings, cache) for s in ("strong_real", "strong_synthetic") if s in corpus.events]
+        strong = [
+            event_set(corpus, s, settings, cache) for s in ("strong_real", "strong_synthetic") if s in corpus.events
+        ]
         if not strong:
             raise DataError(f"{corpus.name}: no strongly labelled event clips", hint="see docs/data.md for the folders")
         joined = strong[0] if len(strong) == 1 else strong[0].join(strong[1])

@@ -15,7 +15,8 @@ def masked_bce(targets, probabilities, known):  # type: ignore[no-untyped-def]
     """Mean binary cross-entropy over the clips whose labels are known.
 
     Args:
-        targets, probabilities: [batch, ..., events].
+        targets: 0 or 1, [batch, ..., events].
+        probabilities: of the same shape.
         known: [batch], 1 where the clip's labels are known. Other clips have no part in the value or its gradient.
 
     Returns:

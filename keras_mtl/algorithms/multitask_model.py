@@ -93,7 +93,8 @@ class MultitaskModel(keras.Model):
 
     def task_losses(self, batch: dict[str, Any], training: bool) -> tuple[dict[str, Any], dict[str, Any]]:
         """Losses by task, and what is shown of them by metric name."""
-        losses, shown = {}, {}
+        losses: dict[str, Any] = {}
+        shown: dict[str, Any] = {}
         for task in self.tasks:
             of_task = self._scene_terms if task == "scenes" else self._event_terms
             losses[task], terms = of_task(batch[task], training)

@@ -69,4 +69,15 @@ def main() -> None:
         sys.exit(2)
 
 
-_EXTRA_MODULES = {"keras", "tensorflow", "tensorflow_datasets", "librosa", "matplotlib", "pandas", "sed_scores_eval", "soundfile", "soxr", "tqdm"}
+_EXTRA_MODULES = {
+    "keras",
+    "tensorflow",
+    "tensorflow_datasets",
+    "librosa",
+    "matplotlib",
+    "pandas",
+    "sed_scores_eval",
+    "soundfile",
+    "soxr",
+    "tqdm",
+}

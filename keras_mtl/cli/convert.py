@@ -1,0 +1,53 @@
+"""`keras_mtl convert`: a run folder to a `.tflite` artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keras_mtl.cli.options import answer, json_option
+from keras_mtl.tflite.scheme import FORMATS
+
+_FIGURES = ("sha256", "file_bytes", "parameter_bytes", "macs_per_second")
+
+
+@click.command("convert")
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.option(
+    "--part",
+    type=click.Choice(["scenes", "events", "joint"]),
+    default="scenes",
+    show_default=True,
+    help="Part of the network.",
+)
+@click.option("--format", "kind", required=True, type=click.Choice(FORMATS), help="Number format of the file.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FILE_OR_DIR", help="Where to write it.")
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=1), default=600, show_default=True, help="Seconds.")
+@json_option
+def command(run: Path, part: str, kind: str, out: Path, timeout_s: float, as_json: bool) -> None:
+    """Convert a part of RUN to a .tflite file with embedded metadata, a manifest and golden data beside it.
+
+    float32 and float16 come from any run, int8 and int16x8 from one that was quantized to that scheme. FILE_OR_DIR is a
+    name that ends in .tflite, or a folder, where the file is called PART.FORMAT.tflite.
+
+    \b
+    Examples:
+      keras_mtl convert runs/real --format float16 --out artifacts/
+      keras_mtl convert runs/real-int8 --part scenes --format int8 --out scenes.int8.tflite
+    """
+    from keras_mtl.run_folder import Run
+    from keras_mtl.tflite.convert import convert
+
+    artifact = convert(Run.load(run), part, kind, timeout_s)
+    path = artifact.save(out if out.suffix == ".tflite" else out / f"{part}.{kind}.tflite")
+    figures = {key: artifact.manifest[key] for key in _FIGURES}
+    document = {"schema": "keras_mtl.convert/1", "artifacts": [{"path": str(path), **figures}]}
+    answer(
+        document,
+        as_json,
+        lambda: [
+            f"{path}   {figures['file_bytes']:,} bytes, {figures['parameter_bytes']:,} of parameters, "
+            f"{figures['macs_per_second'] / 1e6:.3f} M MACs per second"
+        ],
+    )

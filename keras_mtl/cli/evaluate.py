@@ -1,0 +1,44 @@
+"""`keras_mtl evaluate`: scores a run or an artifact on the evaluation split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keras_mtl.cli.options import answer, cache_option, data_option, json_option, metric_lines, quiet_tensorflow
+
+
+@click.command("evaluate")
+@click.argument("model", type=click.Path(path_type=Path), metavar="RUN_OR_KERAS_OR_TFLITE")
+@data_option
+@click.option(
+    "--engine",
+    type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime"]),
+    default="litert",
+    show_default=True,
+    help="The interpreter for a .tflite file.",
+)
+@cache_option
+@json_option
+def command(model: Path, data: str, engine: str, cache: Path, as_json: bool) -> None:
+    """Score a run folder, a .keras file in one, or a .tflite artifact on the evaluation split.
+
+    Scenes: accuracy overall, by device and class, log loss. Events: event-based F1, PSDS1, PSDS2, clip-level F1. A run
+    is scored on the tasks it was trained on, a quantized run and a scene artifact on scenes.
+
+    \b
+    Examples:
+      keras_mtl evaluate runs/real --data DIR
+      keras_mtl evaluate scenes.int8.tflite --data DIR --engine tflm --json
+    """
+    quiet_tensorflow()
+    from keras_mtl.cli.listeners import open_listener
+    from keras_mtl.datasets.corpus import open_corpus
+    from keras_mtl.evaluation import evaluate
+
+    cache = cache.expanduser()
+    listener = open_listener(model, engine)
+    metrics = evaluate(listener, open_corpus(data, cache / "tfds"), cache)
+    document = {"schema": "keras_mtl.evaluation/1", "model": str(model), **metrics}
+    answer(document, as_json, lambda: metric_lines(metrics))

@@ -1,0 +1,42 @@
+"""A listener: a trained network, in whatever form, as functions of log-mel levels.
+
+Evaluation and prediction need no more than this, so they serve a Keras network, one under fake quantization and a
+`.tflite` artifact alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from keras_mtl.features import LogMelSettings
+from keras_mtl.recipes.settings import DecodeSettings
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What a network hears.
+
+    Attributes:
+        settings: the features it was trained on; levels are given in dB, it normalises them itself.
+        scene_logits: levels [clips, 100, mel_bands] to logits [clips, scenes]; None where it hears no scenes.
+        event_probabilities: levels [clips, frames, mel_bands] to frame probabilities
+            [clips, frames // frames_per_embedding, events] and clip probabilities [clips, events]; None where it hears
+            no events.
+        frames_per_embedding: log-mel frames behind one row of frame probabilities.
+        decoding: from probabilities to events.
+    """
+
+    settings: LogMelSettings
+    scene_logits: Callable[[np.ndarray], np.ndarray] | None = None
+    event_probabilities: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
+    frames_per_embedding: int = 4
+    decoding: DecodeSettings = field(default_factory=DecodeSettings)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks it does: some of "scenes" and "events"."""
+        pairs = (("scenes", self.scene_logits), ("events", self.event_probabilities))
+        return tuple(task for task, hears in pairs if hears is not None)

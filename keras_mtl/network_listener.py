@@ -1,0 +1,63 @@
+"""Listeners made of float Keras networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_mtl.features import LogMelSettings
+from keras_mtl.listener import Listener
+from keras_mtl.log_mel import normalise
+from keras_mtl.models import build_scene_part, frames_per_embedding
+from keras_mtl.recipes.settings import DecodeSettings
+from keras_mtl.run_folder import Run
+
+SCENE_BATCH = 128
+_EVENT_BATCH = 16
+
+
+def listen_with(
+    network: keras.Model,
+    settings: LogMelSettings,
+    decoding: DecodeSettings,
+    tasks: Sequence[str] = ("scenes", "events"),
+) -> Listener:
+    """A listener of a network with the layers "encoder", "scene_head" and "event_head", for the tasks it was taught."""
+
+    def scene_logits(levels: np.ndarray) -> np.ndarray:
+        return predict_in_batches(build_scene_part(network, levels.shape[1]), levels, settings, SCENE_BATCH)
+
+    def event_probabilities(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        encoder, head = network.get_layer("encoder"), network.get_layer("event_head")
+        inputs = keras.Input((levels.shape[1], *encoder.input_shape[2:]))
+        out = predict_in_batches(keras.Model(inputs, head(encoder(inputs))), levels, settings, _EVENT_BATCH)
+        return out["strong"], out["weak"]
+
+    return Listener(
+        settings,
+        scene_logits if "scenes" in tasks else None,
+        event_probabilities if "events" in tasks else None,
+        frames_per_embedding(),
+        decoding,
+    )
+
+
+def listen_with_run(run: Run) -> Listener:
+    """A listener of a run folder's float network, for the tasks it was trained on."""
+    return listen_with(run.network(), run.settings, run.recipe.decode, run.info["tasks"])
+
+
+def predict_in_batches(model: keras.Model, levels: np.ndarray, settings: LogMelSettings, batch: int) -> Any:
+    """Outputs of a model over clips of levels in dB, normalised batch by batch (the clips may not fit in memory)."""
+    parts = []
+    for first in range(0, len(levels), batch):
+        values = normalise(levels[first : first + batch], settings)[..., None]
+        kept = len(values)
+        if kept < batch and first:  # one shape, one trace
+            values = np.concatenate([values, np.zeros((batch - kept, *values.shape[1:]), np.float32)])
+        out = model.predict_on_batch(values)
+        parts.append(keras.tree.map_structure(lambda value, kept=kept: value[:kept], out))
+    return keras.tree.map_structure(lambda *values: np.concatenate(values), *parts)

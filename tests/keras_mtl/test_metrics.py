@@ -1,0 +1,121 @@
+"""The figures against independent references: scikit-learn, sed_eval, psds_eval."""
+
+import numpy as np
+import pandas as pd
+import psds_eval
+import pytest
+import sed_eval
+from dcase_util.containers import MetaDataContainer
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
+
+from keras_mtl.decoding import decode, median_filter, median_frames
+from keras_mtl.event_metrics import event_metrics, weak_f1_macro
+from keras_mtl.features import LogMelSettings
+from keras_mtl.labels import EVENTS, SCENES
+from keras_mtl.recipes import DecodeSettings
+from keras_mtl.scene_metrics import scene_metrics
+from keras_mtl.timeline import Event, Grid
+
+GRID = Grid.over(LogMelSettings(), 1000, 4)
+
+
+def test_scene_figures_are_scikit_learns():
+    random = np.random.default_rng(0)
+    scenes = random.integers(0, 10, 300)
+    logits = random.normal(size=(300, 10)) + 1.5 * np.eye(10)[scenes]
+    devices = np.asarray(["a", "b", "s1"])[random.integers(0, 3, 300)]
+    figures = scene_metrics(logits, scenes, devices)
+    said = logits.argmax(axis=1)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert figures["accuracy"] == pytest.approx(accuracy_score(scenes, said))
+    assert figures["macro_accuracy"] == pytest.approx(balanced_accuracy_score(scenes, said))
+    assert figures["log_loss"] == pytest.approx(log_loss(scenes, probabilities, labels=range(10)))
+    of_b = devices == "b"
+    assert figures["per_device"]["b"] == pytest.approx(accuracy_score(scenes[of_b], said[of_b]))
+    assert set(figures["per_class"]) == set(SCENES)
+
+
+@pytest.fixture(scope="module")
+def noisy_clips():
+    """Forty clips with their true events and what a poor network says of them."""
+    random = np.random.default_rng(5)
+    truth, strong = [], []
+    for _ in range(40):
+        events = []
+        for label in random.choice(len(EVENTS), random.integers(1, 4), replace=False):
+            onset = random.uniform(0, 8)
+            events.append(Event(round(onset, 3), round(min(onset + random.uniform(0.3, 4), 10.0), 3), EVENTS[label]))
+        moved = [
+            Event(e.onset_s + random.normal(0, 0.15), min(e.offset_s + random.normal(0, 0.2), 10.0), e.label)
+            for e in events
+        ]
+        kept = [e for e in moved if random.random() < 0.8 and e.offset_s > e.onset_s]
+        probabilities = GRID.targets([e for e in kept if e.onset_s >= 0], EVENTS) * 0.7 + 0.25 * random.random(
+            (250, 10)
+        )
+        truth.append(sorted(events))
+        strong.append(probabilities)
+    strong = np.stack(strong)
+    return truth, strong, event_metrics(strong, strong.max(axis=1), truth, GRID, DecodeSettings())
+
+
+def test_event_f1_is_sed_evals(noisy_clips):
+    truth, strong, figures = noisy_clips
+    reference = sed_eval.sound_event.EventBasedMetrics(
+        event_label_list=list(EVENTS), t_collar=0.2, percentage_of_length=0.2, event_matching_type="optimal"
+    )
+    for i, (events, probabilities) in enumerate(zip(truth, strong, strict=True)):
+        estimated = [event for event, _ in decode(probabilities, GRID, EVENTS)]
+        rows = [
+            MetaDataContainer(
+                [{"filename": str(i), "onset": e.onset_s, "offset": e.offset_s, "event_label": e.label} for e in group]
+            )
+            for group in (events, estimated)
+        ]
+        reference.evaluate(*rows)
+    by_class = reference.results_class_wise_metrics()
+    for label, f1 in figures["event_f1_per_class"].items():
+        assert f1 == pytest.approx(by_class[label]["f_measure"]["f_measure"], abs=1e-6)
+    assert figures["event_f1_macro"] == pytest.approx(
+        np.mean([by_class[label]["f_measure"]["f_measure"] for label in EVENTS]), abs=1e-6
+    )
+    assert 0.2 < figures["event_f1_macro"] < 0.95
+
+
+@pytest.mark.filterwarnings("ignore:A similar operating point exists")
+@pytest.mark.parametrize(
+    ("name", "settings", "averages"),
+    [
+        ("psds1", {"dtc_threshold": 0.7, "gtc_threshold": 0.7, "cttc_threshold": 0.3}, {"alpha_ct": 0, "alpha_st": 1}),
+        (
+            "psds2",
+            {"dtc_threshold": 0.1, "gtc_threshold": 0.1, "cttc_threshold": 0.3},
+            {"alpha_ct": 0.5, "alpha_st": 1},
+        ),
+    ],
+)
+def test_psds_is_near_psds_evals(noisy_clips, name, settings, averages):
+    """psds_eval samples 50 thresholds where sed_scores_eval takes all of them, and so reads a little lower."""
+    truth, strong, figures = noisy_clips
+    rows = [(str(i), *event) for i, events in enumerate(truth) for event in events]
+    columns = ["filename", "onset", "offset", "event_label"]
+    metadata = pd.DataFrame({"filename": [str(i) for i in range(len(truth))], "duration": 10.0})
+    reference = psds_eval.PSDSEval(ground_truth=pd.DataFrame(rows, columns=columns), metadata=metadata, **settings)
+    length = median_frames(0.45, GRID)
+    for threshold in np.linspace(0.01, 0.99, 50):
+        said = [
+            (str(i), *event)
+            for i, probabilities in enumerate(strong)
+            for event, _ in decode(median_filter(probabilities, length), GRID, EVENTS, threshold, median_s=0.04)
+        ]
+        reference.add_operating_point(pd.DataFrame(said, columns=columns))
+    expected = reference.psds(max_efpr=100, **averages).value
+    assert 0.05 < expected < 1.0
+    assert figures[name] == pytest.approx(expected, abs=0.02)
+
+
+def test_weak_f1_is_scikit_learns(noisy_clips):
+    truth, _, _ = noisy_clips
+    weak = np.random.default_rng(2).random((len(truth), 10))
+    there = np.asarray([[label in {e.label for e in events} for label in EVENTS] for events in truth])
+    assert weak_f1_macro(weak, truth, 0.5) == pytest.approx(f1_score(there, weak > 0.5, average="macro"))

@@ -1,0 +1,122 @@
+"""The training stage: the run folder it leaves, taking up after an interrupt, and what it refuses."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from keras_mtl.checkpoints import SaveCheckpoints
+from keras_mtl.errors import DataError, RecipeError, RunError
+from keras_mtl.recipes import load_recipe
+from keras_mtl.run_folder import Run
+from keras_mtl.training import train
+
+
+def weights(run):
+    return [weight.numpy().tobytes() for weight in run.network().weights]
+
+
+def test_run_folder_says_what_was_done(run, recipe):
+    info = json.loads((run.path / "run.json").read_text())
+    assert info["schema"] == "keras_mtl.run/1"
+    assert (info["stage"], info["system"], info["seed"], info["tasks"]) == ("float", "mt", 0, ["events", "scenes"])
+    assert {"keras", "tensorflow", "numpy", "keras_mtl", "python"} <= set(info["versions"])
+    assert len(info["data"]["fingerprint"]) == 64
+    assert "git_revision" in info
+    assert 0.0 <= info["metrics"]["scenes"]["accuracy"] <= 1.0
+    assert info["metrics"]["events"]["tool"].startswith("sed_scores_eval")
+    assert run.recipe.train == recipe.train
+    assert run.recipe.features == run.settings
+    assert run.settings.std_db > 1.0, "the normalisation was measured"
+
+
+def test_logs_are_kerass(run):
+    for phase, epochs, column in (("events", 1, "strong_bce"), ("scenes", 2, "scene_accuracy")):
+        rows = list(csv.DictReader((run.path / f"{phase}.csv").open()))
+        assert len(rows) == epochs
+        assert {column, "loss", "val_loss"} <= set(rows[0])
+        assert list((run.path / "tensorboard" / phase).rglob("events.out.tfevents.*"))
+        assert (run.path / "checkpoints" / f"{phase}.best.weights.h5").is_file()
+
+
+def test_samples_are_normalised_scene_clips(run):
+    samples = run.samples()
+    assert samples.calibration.shape[1:] == (100, 128)
+    assert len(samples.golden) == 20, "all there are in the smallest test split"
+    assert samples.calibration.dtype == np.float32
+    assert abs(samples.calibration.mean()) < 1.0
+
+
+def test_the_second_phase_leaves_the_first_ones_parts_alone(run, recipe):
+    """The final network's encoder and event decoder are the first phase's, bit for bit."""
+    from keras_mtl.models import build_mt
+
+    after_events = build_mt()
+    after_events.load_weights(run.path / "checkpoints" / "events.done.weights.h5")
+    final = run.network()
+    for part in ("encoder", "event_head"):
+        for a, b in zip(after_events.get_layer(part).weights, final.get_layer(part).weights, strict=True):
+            np.testing.assert_array_equal(a, b)
+    heads = [network.get_layer("scene_head").weights for network in (after_events, final)]
+    assert all((a.numpy() != b.numpy()).any() for a, b in zip(*heads, strict=True))
+
+
+@pytest.mark.parametrize("algorithm", ["single", "soft"])
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(algorithm, recipe, corpus, cache, tmp_path, monkeypatch):
+    """Weights, teacher, optimiser, schedule, masks and order of the data: the same bytes at the end."""
+    recipe = replace(recipe, train=replace(recipe.train, algorithm=algorithm, epochs=2))
+    whole = train(recipe, corpus, tmp_path / "whole", cache)
+    save = SaveCheckpoints.on_epoch_end
+
+    def interrupted(self, epoch, logs=None):
+        save(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SaveCheckpoints, "on_epoch_end", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, corpus, tmp_path / "parts", cache)
+    monkeypatch.setattr(SaveCheckpoints, "on_epoch_end", save)
+    with pytest.raises(RunError, match="not a finished run"):
+        Run.load(tmp_path / "parts")
+    with pytest.raises(RunError, match="holds something already"):
+        train(recipe, corpus, tmp_path / "parts", cache)
+    resumed = train(recipe, corpus, tmp_path / "parts", cache, resume=True)
+    assert weights(resumed) == weights(whole)
+    assert resumed.info["metrics"] == whole.info["metrics"]
+
+
+def test_resuming_another_recipe_is_refused(recipe, corpus, cache, tmp_path):
+    (tmp_path / "recipe.toml").write_text("[train]\nepochs = 99\n")
+    with pytest.raises(RecipeError, match="another recipe"):
+        train(recipe, corpus, tmp_path, cache, resume=True)
+
+
+def test_unknown_names_are_refused_before_anything_is_written(recipe, corpus, cache, tmp_path):
+    with pytest.raises(RecipeError, match="no algorithm 'sofft'"):
+        train(load_recipe("soundscapes", ["algorithm=sofft"]), corpus, tmp_path / "run", cache)
+    with pytest.raises(RecipeError, match="no system 'mtx'"):
+        train(load_recipe("soundscapes", ["system=mtx"]), corpus, tmp_path / "run", cache)
+    with pytest.raises(DataError, match="no strongly labelled"):
+        train(recipe, replace(corpus, events={}), tmp_path / "run", cache)
+    assert not (tmp_path / "run").exists()
+
+
+def test_damaged_runs_are_named(run, tmp_path):
+    with pytest.raises(RunError, match="no run folder"):
+        Run.load(tmp_path / "none")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "run.json").write_text("{")
+    with pytest.raises(RunError, match="not JSON"):
+        Run.load(broken)
+    (broken / "run.json").write_text('{"schema": "keras_mtl.run/0"}')
+    with pytest.raises(RunError, match=r"keras_mtl\.run/0"):
+        Run.load(broken)
+    (broken / "run.json").write_text((run.path / "run.json").read_text())
+    (broken / "network.keras").write_bytes(b"")
+    with pytest.raises(RunError, match="can't be read"):
+        Run.load(broken).network()
+    with pytest.raises(RunError, match="missing or damaged"):
+        Run.load(broken).samples()
