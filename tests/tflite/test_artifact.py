@@ -1,0 +1,127 @@
+"""Artifacts: saved, read back, refused when damaged; and none of it needs TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_mtl.errors import ArtifactError
+from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.artifact import METADATA_NAME, Artifact, dequantize, quantize
+
+INT8 = {"dtype": "int8", "scale": 0.5, "zero_point": 3}
+FLOAT = {"dtype": "float32", "scale": None, "zero_point": None}
+
+
+def test_saved_artifact_is_read_back(artifacts, saved):
+    for kind in ("float16", "int8"):
+        loaded = Artifact.load(saved(kind))
+        assert loaded.content == artifacts[kind].content
+        assert loaded.manifest == artifacts[kind].manifest
+        np.testing.assert_array_equal(loaded.golden.inputs, artifacts[kind].golden.inputs)
+        np.testing.assert_array_equal(loaded.golden.outputs, artifacts[kind].golden.outputs)
+
+
+def test_a_lone_file_still_says_what_it_is(artifacts, saved):
+    path = saved("int8")
+    path.with_suffix(".manifest.json").unlink()
+    path.with_suffix(".golden.npz").unlink()
+    loaded = Artifact.load(path)
+    assert loaded.manifest == artifacts["int8"].manifest
+    assert loaded.golden is None
+
+
+def test_a_file_of_others_is_described(artifacts, tmp_path: Path):
+    model = flatbuffer.read_model(artifacts["int8"].content)
+    model.metadata = [entry for entry in model.metadata if flatbuffer.text(entry.name) != METADATA_NAME]
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(flatbuffer.write_model(model))
+    manifest = Artifact.load(path).manifest
+    assert manifest["part"] == "unknown"
+    assert manifest["macs_per_second"] == 28_897_840
+    assert manifest["input"] == artifacts["int8"].manifest["input"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "0 bytes"),
+        (b"RIFF or any other text, long enough", "not a TFLite file"),
+        (b"\x10\x00\x00\x00TFL3" + b"\xff" * 40, "cut off or corrupt"),
+    ],
+)
+def test_what_is_no_model_is_one_clear_line(tmp_path: Path, content, message):
+    path = tmp_path / "bad.tflite"
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=message) as caught:
+        Artifact.load(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_cut_missing_and_empty_models(artifacts, saved, tmp_path: Path):
+    content = artifacts["int8"].content
+    for length in (9, 100, len(content) // 2, len(content) - 4096):
+        path = tmp_path / f"cut{length}.tflite"
+        path.write_bytes(content[:length])
+        with pytest.raises(ArtifactError, match="cut off or corrupt"):
+            Artifact.load(path)
+    with pytest.raises(ArtifactError, match=r"can't read .*No such file"):
+        Artifact.load(tmp_path / "missing.tflite")
+    model = flatbuffer.read_model(content)
+    model.subgraphs = []
+    (tmp_path / "none.tflite").write_bytes(flatbuffer.write_model(model))
+    with pytest.raises(ArtifactError, match="no subgraph"):
+        Artifact.load(tmp_path / "none.tflite")
+
+
+def test_sidecars_of_another_file_are_refused(saved):
+    path = saved("int8")
+    path.with_suffix(".golden.npz").write_bytes(saved("int16x8").with_suffix(".golden.npz").read_bytes())
+    with pytest.raises(ArtifactError, match=r"golden.npz belongs to another file"):
+        Artifact.load(path)
+    path.with_suffix(".golden.npz").write_text("no arrays")
+    with pytest.raises(ArtifactError, match=r"golden.npz can't be read"):
+        Artifact.load(path)
+    path = saved("int8")
+    manifest = json.loads(path.with_suffix(".manifest.json").read_text())
+    path.with_suffix(".manifest.json").write_text(json.dumps({**manifest, "sha256": "0" * 64}))
+    with pytest.raises(ArtifactError, match="describes another file"):
+        Artifact.load(path)
+    path.with_suffix(".manifest.json").write_text("{")
+    with pytest.raises(ArtifactError, match="manifest can't be read"):
+        Artifact.load(path)
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_line(artifacts, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="can't write"):
+        artifacts["int8"].save(tmp_path / "file" / "scenes.tflite")
+
+
+def test_quantize_rounds_and_saturates():
+    values = np.array([-100.0, -0.26, 0.0, 0.25, 0.75, 100.0])
+    levels = quantize(values, INT8)
+    assert levels.dtype == np.int8
+    assert levels.tolist() == [-128, 2, 3, 3, 5, 127]
+    assert dequantize(levels, INT8).tolist() == [-65.5, -0.5, 0.0, 0.0, 1.0, 62.0]
+    np.testing.assert_array_equal(quantize(values, FLOAT), values.astype(np.float32))
+    np.testing.assert_array_equal(dequantize(values, FLOAT), values.astype(np.float32))
+
+
+def test_no_tensorflow_is_imported(saved, tmp_path: Path):
+    code = (
+        "import sys, keras_mtl.tflite, keras_mtl.tflite.convert, keras_mtl.tflite.audit\n"
+        "from keras_mtl.tflite.artifact import Artifact\n"
+        "print(Artifact.load(sys.argv[1]).manifest['part'])\n"
+        "assert not {'tensorflow', 'keras', 'tf_keras'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(saved("int8"))], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "scenes"), done.stderr

@@ -1,0 +1,104 @@
+"""The commands `quantize` and `convert`, from a float run folder to a file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from keras_mtl.cli import group
+from keras_mtl.errors import ConversionError, RunError
+from keras_mtl.run_folder import Run
+from keras_mtl.tflite.artifact import Artifact
+
+
+def _document(*arguments: str | Path) -> dict:
+    done = CliRunner().invoke(group, [*map(str, arguments), "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def quantized_run(runs, tmp_path_factory) -> tuple[Path, dict, Path]:
+    """A run folder made by `quantize` on the embedded data, what the command said, and the cache."""
+    folder = tmp_path_factory.mktemp("quantize")
+    out, cache = folder / "run", folder / "cache"
+    arguments = ("--scheme", "int16x8", "--data", "soundscapes:tiny", "--out", out, "--cache", cache, "--epochs", 1)
+    return out, _document("quantize", runs["float"].path, *arguments), cache
+
+
+def test_quantize_says_what_it_made(quantized_run):
+    out, document, _ = quantized_run
+    assert document["schema"] == "keras_mtl.quantize/1"
+    assert document["run"] == str(out)
+    assert set(document["metrics"]) == {"before", "after"}
+    assert 0 <= document["metrics"]["after"]["scenes"]["accuracy"] <= 1
+    assert set(document["nearness"]) == {"calibrated", "fine_tuned"}
+    run = Run.load(out)
+    assert (run.info["stage"], run.info["scheme"], run.info["quantization"]["epochs"]) == ("qat", "int16x8", 1)
+    assert run.info["metrics"] == document["metrics"]["after"]
+    assert (out / "quantize.csv").read_text().startswith("epoch,")
+
+
+def test_a_quantized_run_is_converted(quantized_run, tmp_path):
+    out, _, _ = quantized_run
+    document = _document("convert", out, "--part", "scenes", "--format", "int16x8", "--out", tmp_path)
+    (row,) = document["artifacts"]
+    assert document["schema"] == "keras_mtl.convert/1"
+    assert row["path"] == str(tmp_path / "scenes.int16x8.tflite")
+    artifact = Artifact.load(row["path"])
+    assert {key: artifact.manifest[key] for key in row if key != "path"} == {
+        k: v for k, v in row.items() if k != "path"
+    }
+    assert artifact.golden is not None
+
+
+def test_quantize_refuses_without_leaving_anything(quantized_run, runs, tmp_path):
+    out, _, cache = quantized_run
+    common = ["--scheme", "int8", "--data", "soundscapes:tiny", "--cache", str(cache), "--epochs", "0"]
+    with pytest.raises(RunError, match="holds something already"):
+        CliRunner().invoke(
+            group, ["quantize", str(runs["float"].path), "--out", str(out), *common], catch_exceptions=False
+        )
+    with pytest.raises(RunError, match="is quantized already"):
+        CliRunner().invoke(
+            group, ["quantize", str(out), "--out", str(tmp_path / "new"), *common], catch_exceptions=False
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_input_is_one_line_and_exit_2(runs, tmp_path):
+    program = [sys.executable, "-m", "keras_mtl", "convert"]
+    for arguments, message in (
+        ([str(runs["float"].path), "--format", "int8"], "is not quantized, so it gives no int8 file"),
+        ([str(tmp_path / "missing"), "--format", "int8"], "no run folder"),
+        ([str(runs["float"].path), "--part", "joint", "--format", "float32"], "'joint' can't be converted"),
+    ):
+        done = subprocess.run(
+            [*program, *arguments, "--out", str(tmp_path / "x.tflite")],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == ConversionError.exit_code == 2
+        assert done.stdout == ""
+        assert message in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["quantize", "convert"])
+def test_help_shows_examples_and_needs_no_tensorflow(name, tmp_path):
+    code = (
+        "import sys\nfrom keras_mtl.cli import group\n"
+        f"try: group(['{name}', '--help'])\nexcept SystemExit: pass\n"
+        "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert f"keras_mtl {name} runs/real" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"

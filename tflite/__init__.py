@@ -1,0 +1,1 @@
+"""The last mile: quantization-aware training, conversion, and the `.tflite` artifact."""

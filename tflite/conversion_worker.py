@@ -1,0 +1,112 @@
+"""Runs the TensorFlow Lite converter: the worker of `convert`, in a process of its own because it can crash or hang."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_mtl.errors import ConversionError
+from keras_mtl.models.scene_part import build_scene_part
+from keras_mtl.tflite.artifact import dequantize, describe, quantize
+from keras_mtl.tflite.qat import ranges  # importing this registers the other layers
+
+_BATCH = 50
+_REPRESENTATIVE_CLIPS = 100
+
+
+def work(request: dict[str, Any]) -> dict[str, Any]:
+    """Converts a saved model, and computes the reference outputs of the golden inputs.
+
+    Args:
+        request: `model` (path of a `.keras` file), `format`, `samples` (path of an npz with `calibration` and `golden`,
+            float32 [n, frames, mel_bands]), `folder` where the answer's files go.
+
+    Returns:
+        Paths `content` (the converter's bytes), `inputs` (golden inputs as the file takes them) and `outputs` (real
+        outputs of the model that was converted, float32).
+    """
+    folder = Path(request["folder"])
+    with np.load(request["samples"]) as arrays:
+        calibration, golden = arrays["calibration"], arrays["golden"]
+    model = keras.saving.load_model(request["model"], compile=False)
+    if request["format"] in ("float32", "float16"):
+        model = build_scene_part(model, golden.shape[1])
+    content = to_tflite(model, request["format"], calibration)
+    port = describe(content, 1.0)["input"]
+    inputs = quantize(golden[..., None], port)
+    heard = dequantize(inputs, port)
+    outputs = [np.asarray(model(heard[i : i + _BATCH], training=False)) for i in range(0, len(heard), _BATCH)]
+    paths = {name: str(folder / name) for name in ("content", "inputs", "outputs")}
+    Path(paths["content"]).write_bytes(content)
+    for name, values in (("inputs", inputs), ("outputs", np.concatenate(outputs))):
+        with Path(paths[name]).open("wb") as file:
+            np.save(file, values)
+    return paths
+
+
+def to_tflite(model: keras.Model, kind: str, calibration: np.ndarray) -> bytes:
+    """The converter's bytes for a functional model, with a fixed batch of 1.
+
+    Args:
+        model: float model, or the quantization-aware one for the integer formats.
+        kind: "float32", "float16", "int8" or "int16x8".
+        calibration: normalised log-mel [n, frames, mel_bands]; read for "int8" only.
+
+    Raises:
+        ConversionError: the converter refused.
+    """
+
+    @tf.function
+    def forward(log_mel: Any) -> Any:
+        return model(log_mel, training=False)
+
+    # The plain variables: with the Keras model as the holder, READ_VARIABLE stays in the graph and int8 fails.
+    holder = tf.Module()
+    holder.variables_ = [weight.value for weight in model.weights]
+    signature = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="log_mel")
+    _imitate_kernels(model, False)  # the file's own kernels round as they do
+    concrete = forward.get_concrete_function(signature)
+    _imitate_kernels(model, True)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder)
+    _configure(converter, kind, calibration)
+    try:
+        return bytes(converter.convert())
+    except Exception as error:  # the converter raises RuntimeError, ValueError and its own
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise ConversionError(f"the converter refused {kind}: {lines[0]}") from None
+
+
+def _imitate_kernels(model: keras.Model, imitate: bool) -> None:
+    for layer in ranges(model):
+        layer.imitates_kernels = imitate
+
+
+def _configure(converter: Any, kind: str, calibration: np.ndarray) -> None:
+    if kind == "float32":
+        return
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+        return
+    # CMSIS-NN's int16x8 FULLY_CONNECTED refuses per-channel weights.
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    if kind == "int8":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+
+        # Strict int8 asks for data although the fake-quantized ranges win over what it measures.
+        def representative() -> Iterator[list[np.ndarray]]:
+            for clip in calibration[:_REPRESENTATIVE_CLIPS]:
+                yield [clip[None, ..., None].astype(np.float32)]
+
+        converter.representative_dataset = representative
+    else:
+        # No representative data here: with them the converter refuses the fake-quantized graph.
+        int16x8 = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [int16x8]
+        converter.inference_input_type = converter.inference_output_type = tf.int16

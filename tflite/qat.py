@@ -1,0 +1,22 @@
+"""Public names of quantization-aware training. Importing this registers the layers of a saved `qat.keras`."""
+
+from keras_mtl.tflite.calibration import calibrate, ranges
+from keras_mtl.tflite.fake_quant import FakeQuant
+from keras_mtl.tflite.qat_layers import FakeQuantConv2D, FakeQuantDense, WeightedMean
+from keras_mtl.tflite.qat_model import build_qat
+from keras_mtl.tflite.quantize import Quantized, quantize
+from keras_mtl.tflite.self_distillation import SelfDistillation, teacher_of
+
+__all__ = [
+    "FakeQuant",
+    "FakeQuantConv2D",
+    "FakeQuantDense",
+    "Quantized",
+    "SelfDistillation",
+    "WeightedMean",
+    "build_qat",
+    "calibrate",
+    "quantize",
+    "ranges",
+    "teacher_of",
+]

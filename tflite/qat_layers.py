@@ -1,0 +1,83 @@
+"""Layers whose weights are fake-quantized as the file will hold them.
+
+Each takes values and the step of their levels, and gives values and the step of the integers they are accumulated in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_mtl.tflite.fake_quant import fake_quant_bias, fake_quant_per_channel, fake_quant_per_tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class FakeQuantConv2D(keras.layers.Conv2D):
+    """2-D convolution with 8-bit weights, one scale for each output channel: act(x * q(w) + q(b)).
+
+    Takes the arguments of `keras.layers.Conv2D`; padding "same" or "valid", channels last, no groups, with bias.
+    """
+
+    def call(self, inputs: Any, input_step: Any) -> Any:
+        """[batch, height, width, channels] and their step to [batch, height', width', filters] and its step."""
+        kernel, steps = fake_quant_per_channel(tf.convert_to_tensor(self.kernel))
+        outputs = tf.nn.convolution(
+            inputs,
+            kernel,
+            strides=list(self.strides),
+            padding=self.padding.upper(),
+            dilations=list(self.dilation_rate),
+        )
+        # bias_add, and not the reshape and add of Keras: the converter fuses it with the convolution.
+        steps = input_step * steps
+        bias = fake_quant_bias(tf.convert_to_tensor(self.bias), steps)
+        return self.activation(tf.nn.bias_add(outputs, bias)), steps
+
+    def build(self, inputs_shape: Any, input_step_shape: Any = None) -> None:
+        """Makes the weights."""
+        super().build(inputs_shape)
+
+    def compute_output_shape(self, inputs_shape: Any, input_step_shape: Any = None) -> Any:
+        """[batch, height', width', filters] and [filters]."""
+        return super().compute_output_shape(inputs_shape), (self.filters,)
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class FakeQuantDense(keras.layers.Dense):
+    """Dense layer with 8-bit weights of one scale: x q(W) + q(b), with no activation of its own.
+
+    Takes the arguments of `keras.layers.Dense`; with bias. Its output must be fake-quantized before an activation.
+    """
+
+    def call(self, inputs: Any, input_step: Any, training: Any = None) -> Any:
+        """[..., features] and their step to [..., units] and its step."""
+        kernel, step = fake_quant_per_tensor(tf.convert_to_tensor(self.kernel))
+        step = input_step * step
+        bias = fake_quant_bias(tf.convert_to_tensor(self.bias), step)
+        return tf.nn.bias_add(tf.matmul(inputs, kernel), bias), step
+
+    def build(self, inputs_shape: Any, input_step_shape: Any = None) -> None:
+        """Makes the weights."""
+        super().build(inputs_shape)
+
+    def compute_output_shape(self, inputs_shape: Any, input_step_shape: Any = None) -> Any:
+        """[..., units] and that of a scalar."""
+        return (*inputs_shape[:-1], self.units), ()
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class WeightedMean(keras.layers.Layer):
+    """Mean of embeddings with given weights, as a matrix product: sum_t a_t e_t.
+
+    One BATCH_MATMUL in the file: engines agree on it, while they differ by hundreds of steps on a 16-bit SUM.
+    """
+
+    def call(self, inputs: Any, weights: Any, input_step: Any, weight_step: Any) -> Any:
+        """Embeddings [batch, time, size] and weights [batch, 1, time] to [batch, 1, size]; with the steps of each."""
+        return tf.matmul(weights, inputs), tf.convert_to_tensor(input_step) * weight_step
+
+    def compute_output_shape(self, inputs_shape: Any, weights_shape: Any, **steps: Any) -> Any:
+        """[batch, 1, size] and that of a scalar."""
+        return (inputs_shape[0], 1, inputs_shape[2]), ()

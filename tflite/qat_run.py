@@ -1,0 +1,33 @@
+"""A quantized run folder as a listener: the scene part under fake quantization, read back from `qat.keras`."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+import keras_mtl.tflite.qat  # noqa: F401  registers the layers of the file
+from keras_mtl.errors import RunError
+from keras_mtl.listener import Listener
+from keras_mtl.network_listener import SCENE_BATCH, predict_in_batches
+from keras_mtl.run_folder import Run
+
+
+def qat_network(run: Run) -> keras.Model:
+    """The network with fake quantization of a quantized run.
+
+    Raises:
+        RunError: the run was not quantized, or the file can't be read.
+    """
+    if run.info["stage"] != "qat":
+        raise RunError(f"{run.path} is not quantized", hint="keras_mtl quantize RUN --scheme int8 --out QAT_RUN")
+    return run.load_keras("qat.keras")
+
+
+def listen_with_qat_run(run: Run) -> Listener:
+    """A listener of a quantized run. It hears scenes only: that is the part that is quantized."""
+    network, settings = qat_network(run), run.settings
+
+    def scene_logits(levels: np.ndarray) -> np.ndarray:
+        return predict_in_batches(network, levels, settings, SCENE_BATCH)
+
+    return Listener(settings, scene_logits, decoding=run.recipe.decode)
