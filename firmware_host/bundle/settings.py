@@ -1,0 +1,94 @@
+"""`model_settings.h`: what a firmware must know about a model: shapes, quantization, labels, features, arena."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from keras_mtl.firmware_host.bundle.c_source import C_TYPES, header, real, string
+from keras_mtl.firmware_host.checks import ARENA_RESERVE_BYTES
+
+#: TensorFlow Lite Micro aligns its arena to this.
+_ARENA_ALIGNMENT_BYTES = 16
+
+
+def arena_setting_bytes(measured: int) -> int:
+    """Bytes to give the arena: what was measured on the host, plus the reserve, rounded up to the alignment."""
+    return math.ceil((measured + ARENA_RESERVE_BYTES) / _ARENA_ALIGNMENT_BYTES) * _ARENA_ALIGNMENT_BYTES
+
+
+def settings_header(name: str, manifest: dict[str, Any], measured_arena_bytes: int) -> str:
+    """The text of `model_settings.h` (C and C++; macros only).
+
+    Args:
+        name: the model's identifier.
+        manifest: the artifact's.
+        measured_arena_bytes: what TensorFlow Lite Micro used on the host.
+    """
+    prefix = name.upper()
+    source, result = manifest["input"], manifest["outputs"][0]
+    lines = [
+        "#include <stdint.h>",
+        "",
+        "/* The tensor arena: measured on the host by TensorFlow Lite Micro, plus a reserve for what the device's own",
+        " * kernels need besides (scratch buffers of CMSIS-NN), rounded up to 16. After the first AllocateTensors() on",
+        " * the device, interpreter.arena_used_bytes() says what is really used: the setting may then shrink. */",
+        f"#define {prefix}_ARENA_MEASURED_BYTES {measured_arena_bytes}",
+        f"#define {prefix}_ARENA_RESERVE_BYTES {ARENA_RESERVE_BYTES}",
+        f"#define {prefix}_ARENA_BYTES {arena_setting_bytes(measured_arena_bytes)}",
+        "",
+        *_port(f"{prefix}_INPUT", source),
+        "",
+        *_port(f"{prefix}_OUTPUT", result),
+        f"/* The output is {manifest.get('output') or 'as the network gives it'}. */",
+    ]
+    for task, labels in (manifest.get("labels") or {}).items():
+        listed = ", ".join(string(label) for label in labels)
+        lines += [
+            "",
+            f"/* Classes in the order of the output. Use: static const char* const labels[] = {prefix}_..._LABELS; */",
+            f"#define {prefix}_{task.upper()}_COUNT {len(labels)}",
+            f"#define {prefix}_{task.upper()}_LABELS {{{listed}}}",
+        ]
+    features = manifest.get("features")
+    if isinstance(features, dict):
+        lines += ["", *_features(prefix, features, source)]
+    if manifest.get("audio_seconds"):
+        lines += ["", f"#define {prefix}_AUDIO_SECONDS {real(manifest['audio_seconds'])}"]
+    return header(name, "model_settings.h", f"Settings of {name}.", "\n".join(lines))
+
+
+def _port(prefix: str, port: dict[str, Any]) -> list[str]:
+    shape = "x".join(map(str, port["shape"]))
+    lines = [
+        f"/* {port['dtype']}, shape {shape}. */",
+        f"#define {prefix}_TYPE {C_TYPES[port['dtype']]}",
+        f"#define {prefix}_ELEMENTS {math.prod(port['shape'])}",
+    ]
+    if port.get("scale") is not None:
+        lines += [
+            f"/* real = {prefix}_SCALE * (integer - {prefix}_ZERO_POINT) */",
+            f"#define {prefix}_SCALE {real(port['scale'])}",
+            f"#define {prefix}_ZERO_POINT ({port['zero_point']})",
+        ]
+    return lines
+
+
+def _features(prefix: str, features: dict[str, Any], source: dict[str, Any]) -> list[str]:
+    lines = [
+        "/* The log-mel features that the network was trained on. Frame t is centred at sample t * HOP with zeros",
+        " * beyond the ends; periodic Hann window; power spectrum; HTK mel filters, not normalised;",
+        " * dB = 10 * log10(max(power, FLOOR)). */",
+    ]
+    for key, value in features.items():
+        if isinstance(value, bool | int | float):
+            lines.append(f"#define {prefix}_{key.upper()} {int(value) if isinstance(value, int) else real(value)}")
+    scale, mean, spread = source.get("scale"), features.get("mean_db"), features.get("std_db")
+    if scale and spread and mean is not None:
+        lines += [
+            "/* Normalisation and quantization in one step:",
+            " * integer = clamp(round(dB * INPUT_PER_DB + INPUT_AT_0_DB)) */",
+            f"#define {prefix}_INPUT_PER_DB {real(1 / (spread * scale))}",
+            f"#define {prefix}_INPUT_AT_0_DB {real(source['zero_point'] - mean / (spread * scale))}",
+        ]
+    return lines

@@ -1,0 +1,178 @@
+"""Runs an artifact on real interpreters and holds it against a target's limits."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from keras_mtl.errors import ArtifactError, EngineError
+from keras_mtl.features import LogMelSettings
+from keras_mtl.firmware_host import checks
+from keras_mtl.firmware_host.cost import op_rows, uncounted
+from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run_engine
+from keras_mtl.firmware_host.parity import REFERENCE, Parity, compare
+from keras_mtl.firmware_host.report import EngineResult, Report
+from keras_mtl.firmware_host.target import Target
+from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.artifact import Artifact
+
+_RANDOM_INPUTS = 8
+_SEED = 20
+
+
+def emulate(
+    artifact: Artifact,
+    target: Target,
+    engines: Sequence[str] = ENGINES,
+    features: LogMelSettings | None = None,
+    path: str = "",
+    timeout_s: float = 120.0,
+) -> Report:
+    """Checks one artifact for one target.
+
+    The engines run on the artifact's golden inputs and are compared with its reference outputs too; without golden data
+    they run on seeded random inputs and are compared with each other.
+
+    Args:
+        artifact: what to check.
+        target: what to hold it against. A board always runs `tflm`, which measures the arena.
+        engines: names of the engines to run.
+        features: settings of a run's features, to be compared with the artifact's.
+        path: where the artifact lies, for the report.
+        timeout_s: for each engine.
+
+    Returns:
+        The report. An engine that refuses, crashes or hangs is listed with its reason; it fails the report only where
+        the target needs that engine.
+
+    Raises:
+        ArtifactError: a file that can't be read.
+    """
+    model = flatbuffer.read_model(artifact.content)
+    rows = op_rows(artifact.content)
+    integer = _is_integer(artifact.manifest, model)
+    wanted = tuple(name for name in ENGINES if name in engines or (target.is_board and name == "tflm"))
+    inputs = artifact.golden.inputs if artifact.golden else random_inputs(model)
+    runs, results = _run(wanted, artifact.content, inputs, timeout_s)
+    parity = _parity(artifact, model, runs)
+    if parity is not None:
+        results = [_with_difference(result, parity) for result in results]
+    tflm = next((result for result in results if result.engine == "tflm"), None)
+
+    seconds = _audio_seconds(artifact.manifest)
+    macs = None if any(row.macs is None for row in rows) else sum(row.macs or 0 for row in rows)
+    per_second = None if macs is None else _whole(macs / seconds)
+    known = artifact.manifest.get("part", "unknown") != "unknown"
+    seconds_note = f"one inference hears {seconds:g} s" + ("" if known else " (assumed: the file does not say)")
+    parameters = flatbuffer.parameter_bytes(model)
+    made = (
+        checks.parameter_bytes(parameters, target),
+        checks.macs_per_second(per_second, uncounted(artifact.content), seconds_note, target),
+        checks.flash_bytes(len(artifact.content), integer, target),
+        checks.arena_bytes(tflm, target),
+        checks.ops_supported(tflm, rows, model, target),
+        checks.integer_only(model, integer),
+        checks.parity_lsb(parity, results, "golden inputs" if artifact.golden else "random inputs", target),
+        checks.features_match(artifact.manifest, features),
+    )
+    about = {
+        "path": path,
+        **{key: artifact.manifest.get(key) for key in ("sha256", "file_bytes", "part", "format", "system", "features")},
+        "audio_seconds": seconds,
+        "parameter_bytes": parameters,
+        "macs": macs,
+        "macs_per_second": per_second,
+    }
+    notes = [f"{r.engine} did not run the file: {r.reason}" for r in results if not r.ran]
+    return Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
+
+
+def random_inputs(model: Any) -> np.ndarray:
+    """Seeded random inputs for a file without golden data: [8, ...] over the whole range of the input's type.
+
+    Raises:
+        ArtifactError: an input without a fixed shape, or of a type that can't be made.
+    """
+    ports = flatbuffer.graph_inputs(model)
+    if not ports:
+        raise ArtifactError("the TFLite file has no input tensor")
+    shape, name = flatbuffer.tensor_shape(ports[0]), flatbuffer.tensor_dtype(ports[0])
+    if min(shape, default=1) < 1:
+        raise ArtifactError(f"the input has no fixed shape: {list(shape)}", hint="convert with a fixed batch of 1")
+    generator = np.random.default_rng(_SEED)
+    inner = shape[1:] if shape[:1] == (1,) else shape
+    if name in ("float16", "float32", "float64"):
+        return generator.standard_normal((_RANDOM_INPUTS, *inner)).astype(name)
+    if name not in ("int8", "uint8", "int16", "int32"):
+        raise ArtifactError(f"no test inputs can be made of type {name}")
+    limits = np.iinfo(name)
+    return generator.integers(limits.min, limits.max, (_RANDOM_INPUTS, *inner), endpoint=True).astype(name)
+
+
+def _run(
+    names: Sequence[str], content: bytes, inputs: np.ndarray, timeout_s: float
+) -> tuple[dict[str, EngineRun], list[EngineResult]]:
+    def attempt(name: str) -> EngineRun | EngineError:
+        try:
+            return run_engine(name, content, inputs, timeout_s)
+        except EngineError as error:
+            return error
+
+    # Threads only wait here: each engine is a process of its own.
+    with ThreadPoolExecutor(max_workers=min(len(names), os.cpu_count() or 1) or 1) as pool:
+        outcomes = dict(zip(names, pool.map(attempt, names), strict=True))
+    runs = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, EngineRun)}
+    results = [
+        EngineResult(name, outcome.version, True, arena_bytes=outcome.arena_bytes)
+        if isinstance(outcome, EngineRun)
+        else EngineResult(name, "", False, str(outcome))
+        for name, outcome in outcomes.items()
+    ]
+    return runs, results
+
+
+def _parity(artifact: Artifact, model: Any, runs: dict[str, EngineRun]) -> Parity | None:
+    results = {name: run.outputs for name, run in runs.items()}
+    if artifact.golden and results:
+        shape = next(iter(results.values())).shape
+        try:
+            results = {REFERENCE: artifact.golden.outputs.reshape(shape), **results}
+        except ValueError:
+            raise ArtifactError(
+                f"golden outputs of shape {list(artifact.golden.outputs.shape)} do not fit {list(shape)}"
+            ) from None
+    if len(results) < 2:
+        return None
+    float16 = any(flatbuffer.tensor_dtype(tensor) == "float16" for tensor in model.subgraphs[0].tensors)
+    return compare(results, float16)
+
+
+def _with_difference(result: EngineResult, parity: Parity) -> EngineResult:
+    if not result.ran:
+        return result
+    difference = parity.from_base_lsb[result.engine]
+    shown = round(difference, 3) if math.isfinite(difference) else None
+    return EngineResult(result.engine, result.version, True, "", result.arena_bytes, shown)
+
+
+def _is_integer(manifest: dict[str, Any], model: Any) -> bool:
+    if manifest.get("format"):
+        return str(manifest["format"]).startswith("int")
+    ports = flatbuffer.graph_inputs(model)
+    return bool(ports) and flatbuffer.tensor_dtype(ports[0]).startswith(("int", "uint"))
+
+
+def _audio_seconds(manifest: dict[str, Any]) -> float:
+    seconds = manifest.get("audio_seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        raise ArtifactError(f"the manifest's audio_seconds is {seconds!r}", hint="convert the run again")
+    return float(seconds)
+
+
+def _whole(value: float) -> float:
+    return int(value) if float(value).is_integer() else value

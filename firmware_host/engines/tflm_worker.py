@@ -1,0 +1,37 @@
+"""Runs a model on TensorFlow Lite Micro (reference kernels). A worker: imported in a process of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_mtl.errors import EngineRefused
+from keras_mtl.firmware_host.engines.exchange import run_all
+
+_ARENA_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
+
+
+def work(request: dict[str, Any]) -> dict[str, Any]:
+    """Runs the request's model on its inputs and measures the arena."""
+
+    def run(content: bytes, inputs: np.ndarray) -> tuple[list[np.ndarray], int]:
+        from tflite_micro.python.tflite_micro import runtime
+
+        interpreter = runtime.Interpreter.from_bytes(content, arena_size=request["arena_bytes"])
+        outputs = []
+        for values in inputs:
+            # Every time: an invocation may overwrite the input's memory.
+            interpreter.set_input(values, 0)
+            interpreter.invoke()
+            outputs.append(np.array(interpreter.get_output(0)))
+        # The figure comes on file descriptor 2 only, which is words.txt here.
+        interpreter.print_allocations()
+        found = _ARENA_TOTAL.findall(Path(request["folder"], "words.txt").read_text("utf-8", "replace"))
+        if not found:
+            raise EngineRefused("TensorFlow Lite Micro did not say how much arena it used")
+        return outputs, int(found[-1])
+
+    return run_all(request, "tflite-micro", run)

@@ -1,0 +1,147 @@
+"""The emulator's report: what was checked on an artifact for a target, and what came out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_mtl.errors import ArtifactError
+from keras_mtl.files import to_json, write_text
+from keras_mtl.firmware_host.cost import OpRow
+
+SCHEMA = "keras_mtl.report/1"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property held against its limit.
+
+    Attributes:
+        name: as `arena_bytes`.
+        value: what was found; None when it could not be found.
+        limit: the most that is allowed.
+        unit: of value and limit.
+        ok: whether it passed.
+        why: one line: where the figure comes from, or what is wrong.
+    """
+
+    name: str
+    value: float | None
+    limit: float
+    unit: str
+    ok: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """What came of one engine.
+
+    Attributes:
+        engine: its name.
+        version: of its package; empty when it did not run.
+        ran: whether it gave outputs.
+        reason: why it did not.
+        arena_bytes: tensor arena used; None for engines without one.
+        from_base_lsb: largest difference from the base of the comparison (the reference forward pass when the artifact
+            has one, else the first engine that ran).
+    """
+
+    engine: str
+    version: str
+    ran: bool
+    reason: str = ""
+    arena_bytes: int | None = None
+    from_base_lsb: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verdict on one artifact for one target, with all that led to it.
+
+    Attributes:
+        artifact: what was checked: path, sha256, file_bytes, part, format and totals of the file.
+        target: the target's fields.
+        checks: in the order in which they were made.
+        ops: the operators of the file.
+        engines: the engines that were tried.
+        notes: what a reader should know and no check says.
+    """
+
+    artifact: dict[str, Any]
+    target: dict[str, Any]
+    checks: tuple[Check, ...]
+    ops: tuple[OpRow, ...]
+    engines: tuple[EngineResult, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.ok for check in self.checks)
+
+    @property
+    def verdict(self) -> str:
+        """The word `passed` or `failed`."""
+        return "passed" if self.passed else "failed"
+
+    def failures(self) -> str:
+        """The checks that failed, in one line."""
+        return "; ".join(f"{check.name}: {check.why}" for check in self.checks if not check.ok)
+
+    def check(self, name: str) -> Check | None:
+        """The check of that name, if it was made."""
+        return next((check for check in self.checks if check.name == name), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        return {
+            "schema": SCHEMA,
+            "artifact": self.artifact,
+            "target": self.target,
+            "checks": [asdict(check) for check in self.checks],
+            "ops": [row.to_dict() for row in self.ops],
+            "engines": [asdict(engine) for engine in self.engines],
+            "notes": list(self.notes),
+            "verdict": self.verdict,
+        }
+
+    def to_json(self) -> str:
+        """As a JSON document."""
+        return to_json(self.to_dict())
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the JSON document, whole or not at all. Returns the path."""
+        return write_text(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Report:
+        """Reads what `save` wrote.
+
+        Raises:
+            ArtifactError: missing, not JSON, or not a report of this schema.
+        """
+        try:
+            document = json.loads(Path(path).read_text("utf-8"))
+            if document["schema"] != SCHEMA:
+                raise ArtifactError(f"{path} has schema {document['schema']}, not {SCHEMA}")
+            return cls(
+                artifact=document["artifact"],
+                target=document["target"],
+                checks=tuple(Check(**check) for check in document["checks"]),
+                ops=tuple(_op_row(row) for row in document["ops"]),
+                engines=tuple(EngineResult(**engine) for engine in document["engines"]),
+                notes=tuple(document["notes"]),
+            )
+        except OSError as error:
+            raise ArtifactError(f"can't read the report {path}: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError):
+            raise ArtifactError(f"{path} is not a report of schema {SCHEMA}") from None
+
+
+def _op_row(values: dict[str, Any]) -> OpRow:
+    shapes = tuple(tuple(shape) for shape in values["input_shapes"])
+    lists = {"input_dtypes": tuple(values["input_dtypes"]), "output_shape": tuple(values["output_shape"])}
+    return OpRow(**{**values, **lists, "input_shapes": shapes})

@@ -1,0 +1,74 @@
+"""A report as plain text, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keras_mtl.firmware_host.report import Report
+
+
+def report_text(report: Report, ops: bool = True) -> str:
+    """The report as tables: checks, engines and, if asked for, the operators; the verdict comes last.
+
+    Args:
+        report: what to show.
+        ops: whether to show the table of operators.
+    """
+    artifact, target = report.artifact, report.target
+    facts = [f"{artifact['file_bytes']:,} bytes", *(str(artifact[key]) for key in ("part", "format") if artifact[key])]
+    if artifact["macs_per_second"] is not None:
+        facts.append(f"{artifact['macs_per_second']:,} MAC/s")
+    lines = [
+        f"artifact  {artifact['path'] or artifact['sha256']}  ({', '.join(facts)})",
+        f"target    {target['name']}  ({target.get('description', '')})",
+        "",
+        *_table(
+            ("check", ">value", ">limit", "unit", "", "why"),
+            [
+                (c.name, _number(c.value), _number(c.limit), c.unit, "ok" if c.ok else "FAILED", c.why)
+                for c in report.checks
+            ],
+        ),
+        "",
+        *_table(
+            ("engine", "version", ">arena bytes", ">LSB from base", ""),
+            [
+                (e.engine, e.version, _number(e.arena_bytes), _number(e.from_base_lsb), "ran" if e.ran else e.reason)
+                for e in report.engines
+            ],
+        ),
+    ]
+    if ops:
+        rows = [
+            (
+                str(row.index),
+                f"{row.op} v{row.version}",
+                ",".join(row.input_dtypes[:2]),
+                "x".join(map(str, row.output_shape)) or "scalar",
+                _number(row.macs),
+                _number(row.weight_bytes),
+                _number(row.activation_bytes),
+            )
+            for row in report.ops
+        ]
+        columns = (">#", "operator", "inputs", "output shape", ">MACs", ">weight bytes", ">activation bytes")
+        lines += ["", *_table(columns, rows)]
+    return "\n".join([*lines, "", f"verdict   {report.verdict}"]) + "\n"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table; a column whose name begins with ">" is set to the right."""
+    titles = [column.lstrip(">") for column in columns]
+    widths = [max(len(line[i]) for line in (titles, *rows)) for i in range(len(columns))]
+
+    def line(cells: Sequence[str]) -> str:
+        return "  ".join(
+            cell.rjust(width) if column.startswith(">") else cell.ljust(width)
+            for column, cell, width in zip(columns, cells, widths, strict=True)
+        ).rstrip()
+
+    return [line(titles), *map(line, rows)]

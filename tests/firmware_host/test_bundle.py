@@ -1,0 +1,267 @@
+"""The firmware folder: contents, determinism, compiled sources, refusals.
+
+The sources are compiled and run with the host's compiler. The resolver is compiled against a few declarations written
+here, since no package ships TensorFlow Lite Micro's headers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from keras_mtl.errors import ArtifactError, KerasMtlError, VerdictFailed
+from keras_mtl.firmware_host.bundle import write_bundle
+from keras_mtl.firmware_host.bundle.c_source import identifier, real, string, values
+from keras_mtl.firmware_host.bundle.resolver import registrations
+from keras_mtl.firmware_host.cost import op_rows
+from keras_mtl.firmware_host.emulator import emulate
+from keras_mtl.firmware_host.engines import run_engine
+from keras_mtl.firmware_host.target import load_target
+
+ENGINES_RUN = ("tflm", "litert")
+compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+FILES = {
+    "README.md",
+    "golden_input.bin",
+    "golden_output.bin",
+    "golden_reference.bin",
+    "golden_vectors.c",
+    "golden_vectors.h",
+    "manifest.json",
+    "model.tflite",
+    "model_data.cc",
+    "model_data.h",
+    "model_resolver.h",
+    "model_settings.h",
+    "report.json",
+}
+#: What of TensorFlow Lite Micro the resolver touches, with a count of what was registered.
+SHIM = """
+#pragma once
+#include <cstdint>
+#include <string>
+enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
+namespace tflite {
+struct TFLMRegistration { const char* kernel; };
+inline TFLMRegistration Register_CONV_2D_INT8() { return {"CONV_2D_INT8"}; }
+inline TFLMRegistration Register_CONV_2D_INT16() { return {"CONV_2D_INT16"}; }
+inline TFLMRegistration Register_MAX_POOL_2D_INT8() { return {"MAX_POOL_2D_INT8"}; }
+inline TFLMRegistration Register_MAX_POOL_2D_INT16() { return {"MAX_POOL_2D_INT16"}; }
+inline TFLMRegistration Register_FULLY_CONNECTED_INT8() { return {"FULLY_CONNECTED_INT8"}; }
+inline TFLMRegistration Register_FULLY_CONNECTED_INT16() { return {"FULLY_CONNECTED_INT16"}; }
+template <unsigned int N> class MicroMutableOpResolver {
+ public:
+  std::string added;
+  unsigned int count = 0;
+  TfLiteStatus AddConv2D(const TFLMRegistration& r = {"any"}) { return Add("Conv2D", r); }
+  TfLiteStatus AddMaxPool2D(const TFLMRegistration& r = {"any"}) { return Add("MaxPool2D", r); }
+  TfLiteStatus AddFullyConnected(const TFLMRegistration& r = {"any"}) { return Add("FullyConnected", r); }
+ private:
+  TfLiteStatus Add(const char* op, const TFLMRegistration& r) {
+    if (count == N) return kTfLiteError;
+    ++count;
+    added += std::string(op) + ":" + r.kernel + " ";
+    return kTfLiteOk;
+  }
+};
+}
+"""
+PROGRAM = """
+#include <cstdint>
+#include <cstdio>
+#include "golden_vectors.h"
+#include "model_data.h"
+#include "model_resolver.h"
+#include "model_settings.h"
+int main() {
+  keras_mtl::NAME::OpResolver resolver;
+  if (keras_mtl::NAME::RegisterOperators(&resolver) != kTfLiteOk) return 2;
+  if (reinterpret_cast<std::uintptr_t>(NAME_model) % 16 != 0) return 3;
+  static const char* const labels[] = PREFIX_SCENES_LABELS;
+  std::fprintf(stderr, "%s|%d|%s|%d|%d|%.9g|%.9g\\n", resolver.added.c_str(), PREFIX_ARENA_BYTES,
+               labels[PREFIX_SCENES_COUNT - 1], PREFIX_MEL_BANDS, PREFIX_INPUT_ELEMENTS,
+               static_cast<double>(PREFIX_INPUT_PER_DB), static_cast<double>(PREFIX_INPUT_AT_0_DB));
+  std::fwrite(NAME_model, 1, NAME_model_bytes, stdout);
+  std::fwrite(NAME_golden_input, 1, sizeof(NAME_golden_input), stdout);
+  std::fwrite(NAME_golden_output, 1, sizeof(NAME_golden_output), stdout);
+  return PREFIX_GOLDEN_COUNT == 3 ? 0 : 4;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def board():
+    return load_target("stm32h743")
+
+
+@pytest.fixture(scope="module")
+def checked(make_artifact, board):
+    formats = ("int8", "int16x8", "float16")
+    return {fmt: (make_artifact(fmt), emulate(make_artifact(fmt), board, ENGINES_RUN)) for fmt in formats}
+
+
+@pytest.fixture(scope="module")
+def folder(checked, tmp_path_factory):
+    return write_bundle([checked["int8"]], tmp_path_factory.mktemp("bundle") / "firmware").path
+
+
+def test_folder_holds_what_it_says(folder, checked):
+    artifact, _ = checked["int8"]
+    assert {path.name for path in folder.iterdir()} == FILES
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["schema"] == "keras_mtl.bundle/1"
+    assert manifest["artifact"]["sha256"] == hashlib.sha256(artifact.content).hexdigest()
+    assert {entry["path"] for entry in manifest["files"]} == FILES - {"manifest.json"}
+    for entry in manifest["files"]:
+        content = (folder / entry["path"]).read_bytes()
+        assert (entry["bytes"], entry["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    assert (folder / "model.tflite").read_bytes() == artifact.content
+
+
+def test_golden_output_is_what_tflm_gives(folder, checked):
+    artifact, _ = checked["int8"]
+    inputs = np.frombuffer((folder / "golden_input.bin").read_bytes(), np.int8).reshape(artifact.golden.inputs.shape)
+    np.testing.assert_array_equal(inputs, artifact.golden.inputs)
+    outputs = np.frombuffer((folder / "golden_output.bin").read_bytes(), np.int8).reshape(len(inputs), -1)
+    np.testing.assert_array_equal(outputs, run_engine("tflm", artifact.content, inputs).outputs)
+    reference = np.frombuffer((folder / "golden_reference.bin").read_bytes(), np.int8).reshape(outputs.shape)
+    np.testing.assert_array_equal(reference, artifact.golden.outputs)
+
+
+def test_readme_names_every_file_and_leaves_nothing_open(folder):
+    text = (folder / "README.md").read_text()
+    for name in FILES - {"README.md"}:
+        assert f"`{name}`" in text
+    assert not re.search(r"\$\{?\w", text)
+    assert "Apache-2.0" in text
+
+
+def test_arena_is_the_measured_one_with_its_reserve(folder, checked):
+    arena = next(engine.arena_bytes for engine in checked["int8"][1].engines if engine.engine == "tflm")
+    setting = json.loads((folder / "manifest.json").read_text())["arena_bytes"]
+    assert setting % 16 == 0
+    assert arena + 5 * 1024 <= setting < arena + 5 * 1024 + 16
+
+
+def test_same_artifact_gives_the_same_bytes(folder, checked, make_artifact, board, tmp_path):
+    again = emulate(make_artifact("int8"), board, ENGINES_RUN, path="/somewhere/else.tflite")
+    other = write_bundle([(make_artifact("int8"), again)], tmp_path / "again").path
+    assert all((other / name).read_bytes() == (folder / name).read_bytes() for name in FILES)
+
+
+@compiler
+@pytest.mark.parametrize("fmt", ["int8", "int16x8"])
+def test_sources_compile_without_a_warning_and_hold_the_model(checked, fmt, tmp_path):
+    artifact, _ = checked[fmt]
+    folder = write_bundle([checked[fmt]], tmp_path / "firmware").path
+    shim = tmp_path / "shim" / "tensorflow" / "lite" / "micro" / "micro_mutable_op_resolver.h"
+    shim.parent.mkdir(parents=True)
+    shim.write_text(SHIM)
+    name, strict = f"scenes_{fmt}", ["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion"]
+    program = tmp_path / "main.cc"
+    program.write_text(PROGRAM.replace("NAME", name).replace("PREFIX", name.upper()))
+    includes = [f"-I{folder}", f"-I{tmp_path / 'shim'}"]
+    vectors = tmp_path / "vectors.o"
+    subprocess.run(["gcc", "-std=c99", *strict, "-c", str(folder / "golden_vectors.c"), "-o", str(vectors)], check=True)
+    sources = [str(program), str(folder / "model_data.cc"), str(vectors)]
+    subprocess.run(["g++", "-std=c++11", *strict, *includes, *sources, "-o", str(tmp_path / "main")], check=True)
+    done = subprocess.run([str(tmp_path / "main")], capture_output=True, check=True)
+    golden_output = (folder / "golden_output.bin").read_bytes()
+    first = 3 * artifact.golden.inputs[0].nbytes
+    expected = (
+        artifact.content
+        + artifact.golden.inputs.tobytes()[:first]
+        + golden_output[: 3 * 5 * artifact.golden.outputs.itemsize]
+    )
+    assert done.stdout == expected
+    kind = "INT8" if fmt == "int8" else "INT16"
+    added, arena, label, bands, elements, per_db, at_0_db = done.stderr.decode().strip().split("|")
+    assert added.split() == [
+        f"Conv2D:CONV_2D_{kind}",
+        f"FullyConnected:FULLY_CONNECTED_{kind}",
+        f"MaxPool2D:MAX_POOL_2D_{kind}",
+    ]
+    assert int(arena) % 16 == 0
+    assert (label, int(bands), int(elements)) == ('say "hi"', 6, 48)
+    port, level = artifact.manifest["input"], -31.5
+    normalised = (level + 40.0) / 12.0
+    assert float(per_db) * level + float(at_0_db) == pytest.approx(
+        normalised / port["scale"] + port["zero_point"], rel=1e-5
+    )
+
+
+def test_two_artifacts_get_a_folder_each(checked, tmp_path):
+    bundle = write_bundle([checked["int8"], checked["int16x8"]], tmp_path / "both")
+    assert set(bundle.files) == {f"{name}/{file}" for name in ("scenes_int8", "scenes_int16x8") for file in FILES}
+    assert all((bundle.path / file).is_file() for file in bundle.files)
+    with pytest.raises(ArtifactError, match="same part and format"):
+        write_bundle([checked["int8"], checked["int8"]], tmp_path / "twice")
+    assert [path.name for path in tmp_path.iterdir()] == ["both"]
+
+
+def test_failed_artifact_is_refused_and_nothing_is_left(checked, tmp_path):
+    with pytest.raises(VerdictFailed, match="TFLM has no float16 kernels"):
+        write_bundle([checked["int8"], checked["float16"]], tmp_path / "deep" / "firmware")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_budget_does_not_make_a_firmware_of_what_tflm_refuses(make_artifact, tmp_path):
+    artifact = make_artifact("float16")
+    report = emulate(artifact, load_target("dcase-asc"), ENGINES_RUN)
+    assert report.passed
+    with pytest.raises(VerdictFailed, match="does not run in TFLM"):
+        write_bundle([(artifact, report)], tmp_path / "firmware")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_report_must_be_on_the_same_artifact(checked, tmp_path):
+    with pytest.raises(ArtifactError, match="not on this artifact"):
+        write_bundle([(checked["int8"][0], checked["int16x8"][1])], tmp_path / "firmware")
+
+
+def test_folder_that_holds_something_is_kept(checked, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep me")
+    with pytest.raises(KerasMtlError, match="not an empty folder"):
+        write_bundle([checked["int8"]], tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_typed_registrations_only_where_all_uses_agree(models):
+    conv, pool, dense = op_rows(models["int8"])
+    assert registrations([conv, pool, dense])[0] == "AddConv2D(tflite::Register_CONV_2D_INT8())"
+    mixed = [dense, replace(dense, input_dtypes=("int16", "int8", "int64"), output_dtype="int16")]
+    assert registrations(mixed) == ("AddFullyConnected()",)
+    floats = op_rows(models["float32"])
+    assert registrations(floats) == ("AddConv2D()", "AddFullyConnected()", "AddMaxPool2D()")
+    names = ["BATCH_MATMUL", "L2_POOL_2D", "PADV2", "RELU6", "SPLIT_V", "STRIDED_SLICE", "TANH"]
+    calls = registrations([replace(conv, op=name, input_dtypes=("float32",)) for name in names])
+    assert [call.split("(")[0] for call in calls] == [
+        "AddBatchMatMul",
+        "AddL2Pool2D",
+        "AddPadV2",
+        "AddRelu6",
+        "AddSplitV",
+        "AddStridedSlice",
+        "AddTanh",
+    ]
+    with pytest.raises(VerdictFailed, match="CUSTOM:mine"):
+        registrations([replace(conv, op="CUSTOM:mine")])
+
+
+def test_pieces_of_c():
+    assert identifier("Scenes int16x8!") == "scenes_int16x8"
+    assert identifier("8-bit") == "m_8_bit"
+    assert (real(1), real(0.1), real(1e-10)) == ("1.0f", "0.100000001f", "1.00000001e-10f")
+    assert real(-11.5) == "(-11.5f)"
+    assert string('a "b" \\ ü') == '"a \\"b\\" \\\\ ?"'
+    assert values(b"\x00\xff").split() == ["0x00,", "0xff,"]
+    assert values(np.array([-128, 127], np.int8)).split() == ["-128,", "127,"]

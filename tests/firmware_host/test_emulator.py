@@ -1,0 +1,206 @@
+"""The emulator: checks, verdicts and reports."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from keras_mtl.errors import ArtifactError
+from keras_mtl.firmware_host.emulator import emulate
+from keras_mtl.firmware_host.html import report_html
+from keras_mtl.firmware_host.parity import compare
+from keras_mtl.firmware_host.report import Report
+from keras_mtl.firmware_host.target import load_target
+from keras_mtl.firmware_host.text import report_text
+from keras_mtl.tflite.artifact import Artifact, Golden
+
+BOARD_CHECKS = ["flash_bytes", "arena_bytes", "ops_supported", "integer_only", "parity_lsb"]
+
+
+@pytest.fixture(scope="module")
+def board():
+    return load_target("stm32h743")
+
+
+@pytest.fixture(scope="module")
+def budget():
+    return load_target("dcase-asc")
+
+
+@pytest.fixture(scope="module")
+def int8_report(make_artifact, board):
+    return emulate(make_artifact("int8"), board, path="scenes.int8.tflite")
+
+
+def test_int8_passes_the_board(int8_report):
+    assert [check.name for check in int8_report.checks] == BOARD_CHECKS
+    assert int8_report.verdict == "passed", int8_report.failures()
+    assert [engine.ran for engine in int8_report.engines] == [True] * 4
+    arena = int8_report.check("arena_bytes")
+    assert 8 * 6 * 5 < arena.value < 4000
+    assert arena.limit == 524_288 - 65_536 - 5 * 1024
+    flash = int8_report.check("flash_bytes")
+    assert flash.value == int8_report.artifact["file_bytes"] + 52 * 1024
+    parity = int8_report.check("parity_lsb")
+    assert parity.value <= 1
+    assert "6 golden inputs" in parity.why
+
+
+@pytest.mark.parametrize("fmt", ["float32", "float16", "int8", "int16x8"])
+def test_every_format_passes_the_accounting(make_artifact, budget, fmt):
+    report = emulate(make_artifact(fmt), budget)
+    assert report.passed, report.failures()
+    names = [check.name for check in report.checks]
+    assert names == ["parameter_bytes", "macs_per_second", *(["integer_only"] if "int" in fmt else []), "parity_lsb"]
+    assert report.check("macs_per_second").value == 8 * 6 * 3 * 3 * 4 + 48 * 5
+    reasons = {engine.engine: engine.reason for engine in report.engines if not engine.ran}
+    assert set(reasons) == ({"tflm"} if fmt == "float16" else set())
+
+
+def test_float16_is_refused_for_the_board_with_the_reason(make_artifact, board):
+    report = emulate(make_artifact("float16"), board)
+    assert not report.passed
+    assert "TFLM has no float16 kernels" in report.check("ops_supported").why
+    assert report.check("arena_bytes").value is None
+    assert not report.check("arena_bytes").ok
+    assert any("tflm did not run the file: TFLM has no float16 kernels" in note for note in report.notes)
+
+
+def test_per_channel_dense_is_refused_for_cmsis_nn_although_tflm_runs_it(make_artifact, odd_models, board):
+    artifact = make_artifact("int16x8", content=odd_models["per_channel_dense"])
+    report = emulate(artifact, board, engines=("tflm",))
+    check = report.check("ops_supported")
+    assert report.engines[0].ran
+    assert not check.ok
+    assert "per-channel weights: dense" in check.why
+    reference = emulate(artifact, replace(board, kernels="reference"), engines=("tflm",))
+    assert reference.check("ops_supported").ok
+
+
+def test_float_island_fails_an_integer_file(make_artifact, odd_models, budget):
+    report = emulate(make_artifact("int8", content=odd_models["float_island"], golden=False), budget)
+    check = report.check("integer_only")
+    assert (check.value, check.ok) == (3, False)
+    assert "DEQUANTIZE" in check.why
+
+
+def test_wrong_reference_outputs_fail_parity(make_artifact, budget):
+    artifact = make_artifact("int8")
+    moved = Golden(artifact.golden.inputs, artifact.golden.outputs + np.int8(9))
+    report = emulate(Artifact(artifact.content, artifact.manifest, moved), budget, engines=("litert",))
+    check = report.check("parity_lsb")
+    assert 8 <= check.value <= 10
+    assert "reference against litert" in check.why
+    assert report.verdict == "failed"
+
+
+def test_limits_are_held(make_artifact, budget, board):
+    artifact = make_artifact("int8")
+    tight = emulate(artifact, replace(budget, parameter_bytes=100, macs_per_second=1000), engines=("litert",))
+    assert not tight.check("parameter_bytes").ok
+    assert not tight.check("macs_per_second").ok
+    small = replace(board, arena_ram_bytes=6000, application_ram_bytes=0, flash_bytes=2000, application_flash_bytes=0)
+    report = emulate(artifact, small, engines=("tflm",))
+    assert not report.check("arena_bytes").ok
+    assert not report.check("flash_bytes").ok
+    assert "is over 880" in report.check("arena_bytes").why
+
+
+def test_macs_are_per_second_of_audio(make_artifact, budget):
+    report = emulate(make_artifact("int8", audio_seconds=0.5), budget, engines=("litert",))
+    assert report.check("macs_per_second").value == 2 * (8 * 6 * 3 * 3 * 4 + 48 * 5)
+    with pytest.raises(ArtifactError, match="audio_seconds is 0"):
+        emulate(replace(make_artifact("int8"), manifest={"audio_seconds": 0}), budget)
+
+
+def test_features_of_the_run_are_compared(make_artifact, budget, features):
+    artifact = make_artifact("int8")
+    same = emulate(artifact, budget, engines=("litert",), features=features)
+    assert same.check("features_match").ok
+    other = emulate(artifact, budget, engines=("litert",), features=features.normalised(-41.0, 12.0))
+    assert not other.check("features_match").ok
+    assert "mean_db -40.0 against -41.0" in other.check("features_match").why
+
+
+def test_board_runs_tflm_even_when_not_asked(make_artifact, board):
+    report = emulate(make_artifact("int8", golden=False), board, engines=("litert",))
+    assert [engine.engine for engine in report.engines] == ["tflm", "litert"]
+    assert report.passed
+
+
+def test_one_engine_alone_proves_no_parity_for_a_board(make_artifact, board):
+    report = emulate(make_artifact("int8", golden=False), board, engines=("tflm",))
+    check = report.check("parity_lsb")
+    assert (check.value, check.ok) == (None, False)
+    assert "nothing to compare with" in check.why
+
+
+def test_hanging_file_is_a_failed_check_and_not_a_hang(odd_models, budget):
+    artifact = Artifact.build(odd_models["endless_loop"], {"part": "unknown", "audio_seconds": 1.0})
+    report = emulate(artifact, budget, engines=("litert",), timeout_s=3)
+    assert report.verdict == "failed"
+    assert "WHILE" in report.check("macs_per_second").why
+    assert "no engine could run" in report.check("parity_lsb").why
+    assert "did not come back within 3 s" in report.engines[0].reason
+
+
+def test_report_survives_saving(int8_report, tmp_path):
+    assert Report.load(int8_report.save(tmp_path / "report.json")) == int8_report
+    document = json.loads(int8_report.to_json())
+    assert document["schema"] == "keras_mtl.report/1"
+    assert {"artifact", "target", "checks", "ops", "engines", "verdict"} <= set(document)
+    assert set(document["checks"][0]) == {"name", "value", "limit", "unit", "ok", "why"}
+    for text in ("{}", '{"schema": "other/1"}', "nonsense"):
+        (tmp_path / "bad.json").write_text(text)
+        with pytest.raises(ArtifactError):
+            Report.load(tmp_path / "bad.json")
+
+
+def test_text_shows_checks_engines_operators_and_verdict(int8_report):
+    text = report_text(int8_report)
+    for word in (*BOARD_CHECKS, "litert-reference", "CONV_2D v3", "1x8x6x4", "1,728"):
+        assert word in text
+    assert text.rstrip().endswith("verdict   passed")
+    assert "CONV_2D v3" not in report_text(int8_report, ops=False)
+
+
+class _References(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.references: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.references += [value or "" for key, value in attrs if key in ("src", "href")]
+
+
+def test_html_is_one_page_without_references(int8_report):
+    hostile = replace(int8_report, artifact={**int8_report.artifact, "path": "<script>alert(1)</script>"})
+    page = report_html([hostile, int8_report])
+    parser = _References()
+    parser.feed(page)
+    assert not parser.references
+    assert "script" not in parser.tags
+    assert "url(" not in page
+    assert page.count("<h1>") == 2
+    for name in BOARD_CHECKS:
+        assert f"<td>{name}</td>" in page
+
+
+def test_parity_counts_in_steps():
+    a = np.array([[0, 10, -20]], np.int16)
+    parity = compare({"reference": a, "x": a + np.int16(1), "y": a - np.int16(2)})
+    assert (parity.largest_lsb, parity.pair) == (3.0, ("x", "y"))
+    assert parity.from_base_lsb == {"reference": 0.0, "x": 1.0, "y": 2.0}
+    real = np.array([[4.0, -1.0]], np.float32)
+    assert compare({"x": real, "y": real + np.float32(4 / 2**16)}).largest_lsb == pytest.approx(1, rel=1e-2)
+    half = compare({"reference": real, "y": real + np.float32(4 / 2**10)}, float16_weights=True)
+    assert half.largest_lsb == pytest.approx(1, rel=1e-2)
+    assert compare({"x": real, "y": real * np.nan}).largest_lsb == np.inf
+    with pytest.raises(ValueError, match="two results"):
+        compare({"x": real})
