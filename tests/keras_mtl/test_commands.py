@@ -1,0 +1,151 @@
+"""The commands `train`, `evaluate` and `predict`, as a person or a program calls them, and what bad input gets."""
+
+import csv
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from keras_mtl import cli
+
+TINY = ("train.epochs=1", "train.second_epochs=1", "strong_batch=4", "weak_batch=2", "unlabelled_batch=2")
+TAU = "TAU-urban-acoustic-scenes-2022-mobile-development"
+
+
+def document(*arguments):
+    """What a command answers with `--json`: stdout holds that and nothing else."""
+    done = CliRunner().invoke(cli.group, [*map(str, arguments), "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def refusal(monkeypatch, capfd):
+    """The one line that a wrong call gives, through the real entry point."""
+
+    def refused(*arguments):
+        monkeypatch.setattr(sys, "argv", ["keras_mtl", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        out, err = capfd.readouterr()
+        assert stopped.value.code == 2
+        assert out == ""
+        lines = err.splitlines()
+        assert len(lines) == 1, err
+        return lines[0]
+
+    return refused
+
+
+def test_train_then_evaluate_then_predict(cache, tmp_path):
+    sets = [word for item in TINY for word in ("--set", item)]
+    out = tmp_path / "run"
+    trained = document(
+        "train", "--recipe", "soundscapes", "--data", "soundscapes:tiny", "--out", out, "--cache", cache, *sets
+    )
+    assert (trained["schema"], trained["run"]) == ("keras_mtl.train/1", str(out))
+    assert set(trained["metrics"]) == {"scenes", "events"}
+    scored = document("evaluate", out, "--data", "soundscapes:tiny", "--cache", cache)
+    assert scored["schema"] == "keras_mtl.evaluation/1"
+    assert {key: scored[key] for key in ("scenes", "events")} == trained["metrics"]
+    by_file = document("evaluate", out / "network.keras", "--data", "soundscapes:tiny", "--cache", cache)
+    assert by_file["scenes"] == scored["scenes"]
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.1, 48_000), 16_000)
+    heard = document("predict", tmp_path / "a.wav", "--model", out, "--plot", tmp_path / "a.png")
+    assert heard["schema"] == "keras_mtl.prediction/1"
+    assert heard["files"][0]["scene"] in heard["files"][0]["scene_scores"]
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_missing_and_useless_folders(refusal, cache, tmp_path):
+    train = ("train", "--recipe", "real", "--out", tmp_path / "run", "--cache", cache, "--data")
+    assert "no folder" in refusal(*train, tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert str(tmp_path / "empty") in refusal(*train, tmp_path / "empty")
+    assert not (tmp_path / "run").exists()
+
+
+def tau_folder(root, rows=40):
+    """A small TAU folder: noise in all scenes, of two devices."""
+    from keras_mtl.labels import SCENES
+
+    base = root / TAU
+    (base / "audio").mkdir(parents=True)
+    (base / "evaluation_setup").mkdir()
+    names = [f"audio/{SCENES[i % 10]}-lyon-{i}-{i}-0-{'ab'[i // 10 % 2]}.wav" for i in range(rows)]
+    meta = [(name, name[6:].split("-")[0], f"lyon-{i}", name[-5]) for i, name in enumerate(names)]
+    splits = {"fold1_train": meta[: rows // 2], "fold1_evaluate": meta[rows // 2 :]}
+    write_table(base / "meta.csv", ("filename", "scene_label", "identifier", "source_label"), meta)
+    for split, listed in splits.items():
+        rows_ = [row[:2] for row in listed]
+        write_table(base / "evaluation_setup" / f"{split}.csv", ("filename", "scene_label"), rows_)
+    write_table(base / "evaluation_setup" / "fold1_test.csv", ("filename",), [row[:1] for row in meta[rows // 2 :]])
+    noise = np.random.default_rng(1)
+    for name in names:
+        soundfile.write(base / name, noise.normal(0, 0.1, 44_100), 44_100, subtype="PCM_24")
+    return base
+
+
+def write_table(path, header, rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file, delimiter="\t").writerows([header, *rows])
+
+
+def scenes_alone(folder, out, cache):
+    sets = ("algorithm=single", "task=scenes", "epochs=1", "scene_batch=8")
+    arguments = ("train", "--recipe", "real", "--data", folder, "--out", out, "--cache", cache)
+    return [*arguments, *(word for item in sets for word in ("--set", item))]
+
+
+@pytest.mark.parametrize("damage", ["empty table", "header alone", "text as recording"])
+def test_damaged_data_are_named_and_nothing_is_written(refusal, tmp_path, damage):
+    base = tau_folder(tmp_path / "data")
+    table = base / "evaluation_setup" / "fold1_train.csv"
+    if damage == "text as recording":
+        culprit = next((base / "audio").glob("airport*.wav"))
+        culprit.write_text("I am a text, not a recording\n")
+    else:
+        culprit = table
+        table.write_text("" if damage == "empty table" else "filename\tscene_label\n")
+    line = refusal(*scenes_alone(tmp_path / "data", tmp_path / "run", tmp_path / "cache"))
+    assert culprit.name in line
+    assert not (tmp_path / "run").exists()
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_stereo_at_48_khz_is_used_and_told(tmp_path, caplog):
+    base = tau_folder(tmp_path / "data")
+    odd = next((base / "audio").glob("airport*.wav"))
+    soundfile.write(odd, np.random.default_rng(2).normal(0, 0.1, (48_000, 2)), 48_000)
+    document(*scenes_alone(tmp_path / "data", tmp_path / "run", tmp_path / "cache"))
+    assert "mixed" in caplog.text
+    assert "resampled" in caplog.text
+
+
+def test_wrong_recipes(refusal, tmp_path):
+    train = ("train", "--data", "soundscapes:tiny", "--out", tmp_path / "run", "--recipe")
+    assert "did you mean 'epochs'" in refusal(*train, "real", "--set", "train.epoch=3")
+    assert "unreal" in refusal(*train, "unreal")
+    (tmp_path / "mine.toml").write_text("[train]\nlerning_rate = 0.1\n")
+    assert "learning_rate" in refusal(*train, tmp_path / "mine.toml")
+    (tmp_path / "mine.toml").write_text("[train\n")
+    assert "mine.toml" in refusal(*train, tmp_path / "mine.toml")
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_models_and_recordings(refusal, run, cache, tmp_path):
+    data = ("--data", "soundscapes:tiny", "--cache", cache)
+    assert "nowhere" in refusal("evaluate", tmp_path / "nowhere", *data)
+    (tmp_path / "empty.tflite").write_bytes(b"")
+    assert "empty.tflite" in refusal("evaluate", tmp_path / "empty.tflite", *data)
+    shutil.copy(run.path / "network.keras", tmp_path / "network.keras")
+    assert "run folder" in refusal("evaluate", tmp_path / "network.keras", *data)
+    (tmp_path / "text.wav").write_text("I am a text, not a recording\n")
+    assert "text.wav" in refusal("predict", tmp_path / "text.wav", "--model", run.path)
+    assert "absent.wav" in refusal("predict", tmp_path / "absent.wav", "--model", run.path)
+    two = ("predict", tmp_path / "text.wav", tmp_path / "text.wav", "--model", run.path)
+    assert "one recording" in refusal(*two, "--plot", tmp_path / "x.png")
