@@ -1,11 +1,13 @@
 """Figures of the event task by `sed_scores_eval`: event-based F1, PSDS 1 and 2, and clip-level F1.
 
 Conventions: times in seconds; event-based F1 with 200 ms on the onset and max(200 ms, 20 % of the event) on the offset,
-averaged over classes; PSDS with exact thresholds, which reads about 0.01 higher than 50 thresholds do.
+averaged over the classes that occur; PSDS over those classes with exact thresholds, which reads about 0.01 higher than
+50 thresholds do.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,8 +44,10 @@ def event_metrics(
     Returns:
         `event_f1_macro`, `event_f1_per_class`, `psds1`, `psds2`, `weak_f1_macro`, `tool`, `clips`.
     """
-    from sed_scores_eval import collar_based, intersection_based
-    from sed_scores_eval.base_modules.scores import create_score_dataframe
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of dcase_util about pkg_resources: nothing a user could act on
+        from sed_scores_eval import collar_based, intersection_based
+        from sed_scores_eval.base_modules.scores import create_score_dataframe
 
     names = [f"clip_{i:06d}" for i in range(len(truth))]
     length = median_frames(decoding.median_s, grid)
@@ -68,10 +72,15 @@ def event_metrics(
         "event_f1_macro": float(np.mean([f1[label] for label in EVENTS if label in present])) if present else 0.0,
         "event_f1_per_class": {label: float(f1[label]) for label in EVENTS if label in present},
     }
+    # A class that never occurs has no detection rate, and the tool refuses it.
+    occurring = [label for label in EVENTS if label in present]
+    heard = {name: frame[["onset", "offset", *occurring]] for name, frame in scores.items()}
     for name, settings in _PSDS.items():
-        value, *_ = intersection_based.psds(
-            scores, ground_truth, durations_s, unit_of_time="hour", max_efpr=100.0, num_jobs=1, **settings
-        )
+        value = 0.0
+        if occurring:
+            value, *_ = intersection_based.psds(
+                heard, ground_truth, durations_s, unit_of_time="hour", max_efpr=100.0, num_jobs=1, **settings
+            )
         figures[name] = float(value)
     figures["weak_f1_macro"] = weak_f1_macro(weak, truth, decoding.threshold)
     return {**figures, "tool": TOOL, "clips": len(truth)}

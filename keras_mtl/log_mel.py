@@ -38,7 +38,7 @@ class LogMel:
             audio = audio.astype(np.float32) / 32768.0
         return self._levels(tf.constant(audio, tf.float32)).numpy()
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32)])
     def _levels(self, audio: tf.Tensor) -> tf.Tensor:
         half = self.settings.window // 2
         frames = tf.shape(audio)[1] // self.settings.hop

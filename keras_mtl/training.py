@@ -142,7 +142,7 @@ def _compiled(phase: Phase, network: keras.Model, recipe: Recipe, steps: int) ->
         seed=train.seed,
     )
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(total - warmup, 1), warmup_target=train.learning_rate, warmup_steps=warmup
+        0.0, max(total - warmup, 1), warmup_target=phase.learning_rate, warmup_steps=warmup
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=train.weight_decay, beta_1=0.9, beta_2=0.999)
     # XLA makes a step on a CPU almost twice as long.

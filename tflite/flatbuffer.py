@@ -17,6 +17,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_mtl.errors import ArtifactError
+from keras_mtl.tflite.consistency import fault_of
 
 _IDENTIFIER = b"TFL3"
 _ALIGNMENT_BYTES = 16
@@ -71,7 +72,7 @@ def read_model(content: bytes) -> Any:
         A `ModelT` with at least one subgraph.
 
     Raises:
-        ArtifactError: no bytes, not a TFLite file, cut off or corrupt, or a model without a subgraph.
+        ArtifactError: no bytes, not a TFLite file, cut off or corrupt, or a model without operators.
     """
     if not content:
         raise ArtifactError("the .tflite file has 0 bytes", hint="convert the run again")
@@ -79,12 +80,13 @@ def read_model(content: bytes) -> Any:
         raise ArtifactError("not a TFLite file: it lacks the identifier TFL3", hint="give a .tflite file")
     try:
         model = schema.ModelT.InitFromPackedBuf(content, 0)
+        fault = fault_of(model)
     except Exception as error:  # the generated reader raises whatever a wild offset leads to
         raise ArtifactError(
             f"the TFLite file is cut off or corrupt ({type(error).__name__})", hint="copy or convert it again"
         ) from None
-    if not model.subgraphs or not model.subgraphs[0].operators:
-        raise ArtifactError("the TFLite file holds no subgraph with operators", hint="convert the run again")
+    if fault:
+        raise ArtifactError(f"the TFLite file {fault}", hint="copy or convert it again")
     return model
 
 

@@ -23,35 +23,41 @@ class Phase:
         name: names its log and checkpoints.
         tasks: the tasks whose batches it needs.
         epochs: passes over the longer of its streams.
+        learning_rate: peak of the schedule.
         wrap: puts the algorithm around a network; takes `MultitaskModel`'s keyword arguments.
     """
 
     name: str
     tasks: tuple[str, ...]
     epochs: int
+    learning_rate: float
     wrap: Callable[..., MultitaskModel]
 
 
 def _single(train: TrainSettings) -> list[Phase]:
-    return [_phase(SingleTask, train.epochs, train.task)]
+    return [_phase(SingleTask, train.task, train.epochs, train.learning_rate)]
 
 
 def _soft(train: TrainSettings) -> list[Phase]:
     def wrap(network: keras.Model, **kwargs: Any) -> MultitaskModel:
         return SoftMTL(network, alpha=train.alpha, **kwargs)
 
-    return [Phase("both", ("scenes", "events"), train.epochs, wrap)]
+    return [Phase("both", ("scenes", "events"), train.epochs, train.learning_rate, wrap)]
 
 
 def _freeze_sed_asc(train: TrainSettings) -> list[Phase]:
-    return [_phase(SingleTask, train.epochs, "events"), _phase(FreezeMTL, train.second_epochs, "scenes")]
+    second_rate = train.second_learning_rate or train.learning_rate
+    return [
+        _phase(SingleTask, "events", train.epochs, train.learning_rate),
+        _phase(FreezeMTL, "scenes", train.second_epochs, second_rate),
+    ]
 
 
-def _phase(algorithm: type[SingleTask] | type[FreezeMTL], epochs: int, task: str) -> Phase:
+def _phase(algorithm: type[SingleTask] | type[FreezeMTL], task: str, epochs: int, learning_rate: float) -> Phase:
     def wrap(network: keras.Model, **kwargs: Any) -> MultitaskModel:
         return algorithm(network, task=task, **kwargs)
 
-    return Phase(task, (task,), epochs, wrap)
+    return Phase(task, (task,), epochs, learning_rate, wrap)
 
 
 #: Every training algorithm by its id.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import tempfile
@@ -34,7 +35,10 @@ cache_option = click.option(
 
 
 def quiet_tensorflow() -> None:
-    """Imports TensorFlow without its start-up chatter, which it writes to file descriptor 2 whatever its log level."""
+    """Imports TensorFlow without its start-up chatter, which it writes to file descriptor 2 whatever its log level.
+
+    Its Python warnings are silenced too: they speak of tracing, which is for those who develop this package.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     kept = os.dup(2)
     with tempfile.TemporaryFile() as chatter:
@@ -44,6 +48,7 @@ def quiet_tensorflow() -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def answer(document: dict[str, Any], as_json: bool, lines: Callable[[], list[str]]) -> None:

@@ -8,6 +8,8 @@ import click
 
 from keras_mtl.cli.options import answer, cache_option, data_option, json_option, metric_lines, quiet_tensorflow
 
+_INTERRUPTED = 130  # as shells count it: 128 + SIGINT
+
 
 @click.command("train")
 @click.option("--recipe", "recipe_name", required=True, metavar="NAME_OR_FILE", help="A shipped recipe or a TOML file.")
@@ -38,6 +40,10 @@ def command(
     from keras_mtl.training import train
 
     cache = cache.expanduser()
-    run = train(recipe, open_corpus(data, cache / "tfds"), out, cache, resume)
+    try:
+        run = train(recipe, open_corpus(data, cache / "tfds"), out, cache, resume)
+    except KeyboardInterrupt:
+        click.echo(f"\ninterrupted; the same command with --resume goes on in {out}", err=True)
+        raise click.exceptions.Exit(_INTERRUPTED) from None
     document = {"schema": "keras_mtl.train/1", "run": str(run.path), "metrics": run.info["metrics"]}
     answer(document, as_json, lambda: [f"run      {run.path}", *metric_lines(run.info["metrics"])])

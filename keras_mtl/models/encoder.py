@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -38,6 +39,8 @@ def build_encoder(
     """
     if len(channels) != len(pools):
         raise ValueError(f"{len(channels)} channel counts but {len(pools)} pools")
+    if math.prod(pool[1] for pool in pools) > mel_bands:
+        raise ValueError(f"the pools {tuple(pools)} leave nothing of {mel_bands} mel bands")
     inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
     x = inputs
     for i, (width, pool) in enumerate(zip(channels, pools, strict=True), start=1):
@@ -46,8 +49,6 @@ def build_encoder(
         x = keras.layers.ReLU(name=f"relu_{i}")(x)
         if tuple(pool) != (1, 1):
             x = keras.layers.MaxPooling2D(pool, name=f"pool_{i}")(x)
-    if x.shape[2] == 0:
-        raise ValueError(f"the pools {tuple(pools)} leave nothing of {mel_bands} mel bands")
     embeddings = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]), name="embeddings")(x)
     return keras.Model(inputs, embeddings, name="encoder")
 

@@ -30,6 +30,7 @@ class TrainSettings:
         scene_batch: clips of a scene batch.
         strong_batch, weak_batch, unlabelled_batch: clips of each kind in an event batch.
         learning_rate: peak of the schedule.
+        second_learning_rate: peak in the second phase; 0 stands for that of the first.
         warmup_fraction: part of the steps in which the rate rises from 0; then it falls to 0 by a cosine.
         weight_decay: of AdamW.
         alpha: weight of the scene loss where two losses are added.
@@ -49,6 +50,7 @@ class TrainSettings:
     weak_batch: int = 12
     unlabelled_batch: int = 24
     learning_rate: float = 1e-3
+    second_learning_rate: float = 0.0
     warmup_fraction: float = 0.1
     weight_decay: float = 0.01
     alpha: float = 0.5

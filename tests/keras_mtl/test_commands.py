@@ -63,7 +63,7 @@ def test_train_then_evaluate_then_predict(cache, tmp_path):
 
 def test_missing_and_useless_folders(refusal, cache, tmp_path):
     train = ("train", "--recipe", "real", "--out", tmp_path / "run", "--cache", cache, "--data")
-    assert "no folder" in refusal(*train, tmp_path / "nowhere")
+    assert "does not exist" in refusal(*train, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     assert str(tmp_path / "empty") in refusal(*train, tmp_path / "empty")
     assert not (tmp_path / "run").exists()
@@ -96,7 +96,7 @@ def write_table(path, header, rows):
 
 
 def scenes_alone(folder, out, cache):
-    sets = ("algorithm=single", "task=scenes", "epochs=1", "scene_batch=8")
+    sets = ("algorithm=single", "task=scenes", "train.epochs=1", "scene_batch=8")
     arguments = ("train", "--recipe", "real", "--data", folder, "--out", out, "--cache", cache)
     return [*arguments, *(word for item in sets for word in ("--set", item))]
 
@@ -128,7 +128,7 @@ def test_stereo_at_48_khz_is_used_and_told(tmp_path, caplog):
 
 def test_wrong_recipes(refusal, tmp_path):
     train = ("train", "--data", "soundscapes:tiny", "--out", tmp_path / "run", "--recipe")
-    assert "did you mean 'epochs'" in refusal(*train, "real", "--set", "train.epoch=3")
+    assert "did you mean epochs?" in refusal(*train, "real", "--set", "train.epoch=3")
     assert "unreal" in refusal(*train, "unreal")
     (tmp_path / "mine.toml").write_text("[train]\nlerning_rate = 0.1\n")
     assert "learning_rate" in refusal(*train, tmp_path / "mine.toml")

@@ -12,7 +12,7 @@ import pytest
 
 from keras_mtl.errors import ArtifactError
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.artifact import METADATA_NAME, Artifact, dequantize, quantize
+from keras_mtl.tflite.artifact import METADATA_NAME, Artifact, dequantize, describe, quantize
 
 INT8 = {"dtype": "int8", "scale": 0.5, "zero_point": 3}
 FLOAT = {"dtype": "float32", "scale": None, "zero_point": None}
@@ -78,6 +78,49 @@ def test_cut_missing_and_empty_models(artifacts, saved, tmp_path: Path):
     (tmp_path / "none.tflite").write_bytes(flatbuffer.write_model(model))
     with pytest.raises(ArtifactError, match="no subgraph"):
         Artifact.load(tmp_path / "none.tflite")
+
+
+def _no_such_input(model):
+    model.subgraphs[0].inputs = [999]
+
+
+def _no_such_tensor(model):
+    model.subgraphs[0].operators[3].inputs = [0, 999]
+
+
+def _no_such_buffer(model):
+    model.subgraphs[0].tensors[2].buffer = 999
+
+
+def _no_such_code(model):
+    model.subgraphs[0].operators[1].opcodeIndex = 99
+
+
+def _no_such_metadata(model):
+    model.metadata[0].buffer = 999
+
+
+@pytest.mark.parametrize("damage", [_no_such_input, _no_such_tensor, _no_such_buffer, _no_such_code, _no_such_metadata])
+def test_indices_that_lead_nowhere_are_named(artifacts, tmp_path: Path, damage):
+    model = flatbuffer.read_model(artifacts["int8"].content)
+    damage(model)
+    (tmp_path / "bad.tflite").write_bytes(flatbuffer.write_model(model))
+    with pytest.raises(ArtifactError, match=r"bad.tflite: the TFLite file is corrupt: \w+"):
+        Artifact.load(tmp_path / "bad.tflite")
+
+
+def test_damaged_bytes_are_read_or_refused(artifacts):
+    """Whatever bytes of the tables are wrong: the file is described, or refused by one of our errors."""
+    content, generator, refused = artifacts["int8"].content, np.random.default_rng(7), 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        for place in generator.integers(1, 9000, generator.integers(1, 9)):
+            damaged[-place] = generator.integers(256)
+        try:
+            describe(bytes(damaged), 1.0)
+        except ArtifactError:
+            refused += 1
+    assert 0 < refused < 150
 
 
 def test_sidecars_of_another_file_are_refused(saved):

@@ -1,0 +1,43 @@
+"""Checks that a `.tflite` file holds a graph whose indices point at something, so that its readers need not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+
+def fault_of(model: Any) -> str | None:
+    """What is wrong with an object tree (`ModelT`), to follow "the TFLite file"; None where nothing is."""
+    return next(_faults(model), None)
+
+
+def _faults(model: Any) -> Iterator[str]:
+    if not model.subgraphs or not model.subgraphs[0].operators:
+        yield "holds no subgraph with operators"
+        return
+    buffers, codes = len(_list(model.buffers)), len(_list(model.operatorCodes))
+    if not _within((entry.buffer for entry in _list(model.metadata)), 0, buffers):
+        yield "is corrupt: metadata has no buffer"
+    for number, subgraph in enumerate(model.subgraphs):
+        tensors = _list(subgraph.tensors)
+        for place, tensor in enumerate(tensors):
+            if tensor is None or not 0 <= tensor.buffer < max(buffers, 1):
+                yield f"is corrupt: tensor {place} of subgraph {number} has no buffer"
+        for end in ("inputs", "outputs"):
+            if not _within(getattr(subgraph, end), 0, len(tensors)):
+                yield f"is corrupt: {end} of subgraph {number} are tensors that are not there"
+        for place, operator in enumerate(_list(subgraph.operators)):
+            if operator is None or not 0 <= operator.opcodeIndex < codes:
+                yield f"is corrupt: operator {place} of subgraph {number} has no code"
+                continue
+            # -1 stands for an optional input that is not given.
+            if not _within(operator.inputs, -1, len(tensors)) or not _within(operator.outputs, 0, len(tensors)):
+                yield f"is corrupt: operator {place} of subgraph {number} uses tensors that are not there"
+
+
+def _list(values: Any) -> Any:
+    return values if values is not None else []
+
+
+def _within(indices: Iterable[int] | None, first: int, count: int) -> bool:
+    return all(first <= int(index) < count for index in _list(indices))
