@@ -31,6 +31,23 @@ def read_audio(path: str | Path, sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.nda
         float32 [samples], in [-1, 1]. A 16-bit mono file of that rate comes back exactly, as sample / 32768.
 
     Raises:
+        DataError: as of `read_channels`.
+    """
+    return to_mono(*read_channels(path), sample_rate_hz)
+
+
+def to_mono(channels: np.ndarray, rate_hz: int, sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.ndarray:
+    """Mixes [samples, channels] down and resamples the result: float32 [samples], in [-1, 1]."""
+    mono = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
+    if rate_hz != sample_rate_hz:
+        mono = soxr.resample(mono, rate_hz, sample_rate_hz, quality="HQ")
+    return np.clip(mono, -1.0, 1.0).astype(np.float32, copy=False)
+
+
+def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
+    """Reads a recording as it is: float32 [samples, channels], and its rate in Hz.
+
+    Raises:
         DataError: the file is missing, empty, cut short, not audio, or holds values that are not finite.
     """
     path = Path(path)
@@ -52,10 +69,7 @@ def read_audio(path: str | Path, sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.nda
         raise DataError(f"{path} holds no samples")
     if not np.isfinite(channels).all():
         raise DataError(f"{path} holds samples that are not finite numbers")
-    mono = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
-    if rate_hz != sample_rate_hz:
-        mono = soxr.resample(mono, rate_hz, sample_rate_hz, quality="HQ")
-    return np.clip(mono, -1.0, 1.0).astype(np.float32, copy=False)
+    return channels, rate_hz
 
 
 def to_int16(audio: np.ndarray) -> np.ndarray:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from keras_mtl.datasets import audio_files
 from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
 from keras_mtl.labels import EVENTS, SCENES
 
@@ -35,6 +37,7 @@ class Census:
         missing: clips that a table names and that are not on disk.
         repeated: rows of a table that name a clip a second time; the first one counts.
         padded: recordings shorter than the nominal length, filled up with zeros.
+        mixed: recordings of several channels, mixed down to one.
         cut: recordings longer than the nominal length, cut there.
         clipped_events: events that reached beyond the clip, and end with it now.
         lost_events: events that lay wholly beyond the clip.
@@ -45,6 +48,7 @@ class Census:
     missing: int = 0
     repeated: int = 0
     padded: int = 0
+    mixed: int = 0
     cut: int = 0
     clipped_events: int = 0
     lost_events: int = 0
@@ -54,6 +58,7 @@ class Census:
         """Counts, other than zero, of what was changed or passed over in the clips that are there."""
         counts = {
             "rows repeated": self.repeated,
+            "clips mixed down to one channel": self.mixed,
             "clips padded": self.padded,
             "clips cut": self.cut,
             "events clipped": self.clipped_events,
@@ -120,6 +125,17 @@ def event_example(
         "weak": present,
         "filename": filename,
     }
+
+
+def read_clip(path: Path, seconds: float, census: Census) -> np.ndarray:
+    """Reads a recording as a clip of `seconds`: float32 at 16 kHz. Counts what had to be changed.
+
+    Raises:
+        DataError: as of `audio_files.read_channels`.
+    """
+    channels, rate_hz = audio_files.read_channels(path)
+    census.mixed += channels.shape[1] > 1
+    return fit_audio(audio_files.to_mono(channels, rate_hz), seconds, census)
 
 
 def fit_audio(audio: np.ndarray, seconds: float, census: Census) -> np.ndarray:

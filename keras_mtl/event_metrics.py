@@ -52,36 +52,34 @@ def event_metrics(
     names = [f"clip_{i:06d}" for i in range(len(truth))]
     length = median_frames(decoding.median_s, grid)
     edges_s = grid.boundaries_s()
+    # A class that never occurs has no recall: the tool refuses it, and here it is left out of all averages.
+    present = {event.label for events in truth for event in events}
+    occurring = [label for label in EVENTS if label in present]
+    columns = [EVENTS.index(label) for label in occurring]
     scores = {
-        name: create_score_dataframe(median_filter(frames, length), edges_s, list(EVENTS))
+        name: create_score_dataframe(median_filter(frames[:, columns], length), edges_s, occurring)
         for name, frames in zip(names, strong, strict=True)
     }
     ground_truth = {name: [tuple(event) for event in events] for name, events in zip(names, truth, strict=True)}
     durations_s = dict.fromkeys(names, grid.duration_s)
-    f1, *_ = collar_based.fscore(
-        scores,
-        ground_truth,
-        threshold=decoding.threshold,
-        onset_collar=0.2,
-        offset_collar=0.2,
-        offset_collar_rate=0.2,
-        num_jobs=1,
-    )
-    present = {event.label for events in truth for event in events}
-    figures: dict[str, Any] = {
-        "event_f1_macro": float(np.mean([f1[label] for label in EVENTS if label in present])) if present else 0.0,
-        "event_f1_per_class": {label: float(f1[label]) for label in EVENTS if label in present},
-    }
-    # A class that never occurs has no detection rate, and the tool refuses it.
-    occurring = [label for label in EVENTS if label in present]
-    heard = {name: frame[["onset", "offset", *occurring]] for name, frame in scores.items()}
-    for name, settings in _PSDS.items():
-        value = 0.0
-        if occurring:
+    figures: dict[str, Any] = {"event_f1_macro": 0.0, "event_f1_per_class": {}, **dict.fromkeys(_PSDS, 0.0)}
+    if occurring:
+        f1, *_ = collar_based.fscore(
+            scores,
+            ground_truth,
+            threshold=decoding.threshold,
+            onset_collar=0.2,
+            offset_collar=0.2,
+            offset_collar_rate=0.2,
+            num_jobs=1,
+        )
+        figures["event_f1_per_class"] = {label: float(f1[label]) for label in occurring}
+        figures["event_f1_macro"] = float(np.mean(list(figures["event_f1_per_class"].values())))
+        for name, settings in _PSDS.items():
             value, *_ = intersection_based.psds(
-                heard, ground_truth, durations_s, unit_of_time="hour", max_efpr=100.0, num_jobs=1, **settings
+                scores, ground_truth, durations_s, unit_of_time="hour", max_efpr=100.0, num_jobs=1, **settings
             )
-        figures[name] = float(value)
+            figures[name] = float(value)
     figures["weak_f1_macro"] = weak_f1_macro(weak, truth, decoding.threshold)
     return {**figures, "tool": TOOL, "clips": len(truth)}
 

@@ -98,7 +98,7 @@ def _split(
         raise DataError(f"none of the {census.missing} recordings that {table} names is in {folder}")
 
     def example(key: str) -> dict[str, Any]:
-        audio = clips.fit_audio(audio_files.read_audio(found[key]), clips.EVENT_CLIP_S, census)
+        audio = clips.read_clip(found[key], clips.EVENT_CLIP_S, census)
         inside = clips.fit_events(events[key], clips.EVENT_CLIP_S, census)
         return clips.event_example(audio_files.to_int16(audio), inside, weak.get(key, ()), filename=key)
 

@@ -61,7 +61,7 @@ def _split(root: Path, table: str, meta: dict[str, tables.Row], there: set[str])
         raise DataError(f"none of the {census.missing} recordings that {path} names is in {root / 'audio'}")
 
     def example(key: str) -> dict[str, Any]:
-        audio = clips.fit_audio(audio_files.read_audio(root / key), clips.SCENE_CLIP_S, census)
+        audio = clips.read_clip(root / key, clips.SCENE_CLIP_S, census)
         return clips.scene_example(
             audio_files.to_int16(audio),
             scene=SCENES.index(rows[key]["scene_label"]),
