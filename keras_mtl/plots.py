@@ -94,4 +94,5 @@ def _draw_events(axis, events: Sequence[Event], truth: Sequence[Event] | None, e
     axis.set_xlim(0, end_s)
     axis.set_yticks(range(len(EVENTS)), EVENTS, fontsize=7)
     axis.grid(axis="y", alpha=0.2)
-    axis.legend(loc="upper right", fontsize=7)
+    if truth is not None:
+        axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, fontsize=7, frameon=False)

@@ -39,13 +39,13 @@ def _lines(document: dict[str, Any]) -> list[str]:
     lines = ["", *metric_lines(document["run"]["metrics"])]
     for scheme, quantized in document["quantized"].items():
         lines.append(f"  {scheme:<8} scene accuracy {quantized['metrics']['scenes']['accuracy']:.3f}")
-    lines += ["", f"{'artifact':<10}{'parameters':>12}{'arena':>10}{'parity':>9}   verdicts"]
+    lines += ["", f"{'artifact':<10}{'parameters':>12}{'arena':>12}{'parity':>12}   verdicts"]
     for kind, artifact in document["artifacts"].items():
         checks = artifact["checks"]
         cells = [f"{checks['parameter_bytes']:,} B", _cell(checks.get("arena_bytes"), " B")]
         cells.append(_cell(checks.get("parity_lsb"), " LSB"))
         verdicts = ", ".join(f"{target} {verdict}" for target, verdict in artifact["verdicts"].items())
-        lines.append(f"{kind:<10}{cells[0]:>12}{cells[1]:>10}{cells[2]:>9}   {verdicts}")
+        lines.append(f"{kind:<10}{cells[0]:>12}{cells[1]:>12}{cells[2]:>12}   {verdicts}")
     lines += ["", f"report      {document['report']}", f"timeline    {document['timeline']}"]
     lines += [f"artifact    {artifact['path']}" for artifact in document["artifacts"].values()]
     lines.append(f"firmware    {document.get('firmware', 'none: no artifact passed')}")

@@ -7,6 +7,7 @@ from keras_mtl.recipes import load_recipe
 from keras_mtl.training import train
 
 SMALL = (
+    "algorithm=freeze_sed_asc",
     "train.epochs=1",
     "train.second_epochs=2",
     "scene_batch=16",
