@@ -24,8 +24,8 @@ def command(
 ) -> None:
     """Train a network and write a run folder: weights, resolved recipe, logs, figures on the evaluation split.
 
-    Shipped recipes: `real` for TAU and DESED folders (half an hour for some thousand clips on two cores), `soundscapes` for
-    the embedded data (minutes).
+    Shipped recipes: `real` for TAU and DESED folders (half an hour for some thousand clips on two cores), `soundscapes`
+    for the embedded data (minutes).
 
     \b
     Examples:
