@@ -38,7 +38,7 @@ def prepared(
         home: folder of the prepared data; what it is called must stand for the state of the sources.
         manual_dir: the user's data, only read.
         config: the builder's configuration.
-        progress: whether to show a progress bar on stderr, where that is a terminal.
+        progress: whether to say so on stderr: as a bar on a terminal, else in one line.
 
     Raises:
         DataError: the sources can't be used, or the prepared data can't be written.
@@ -82,9 +82,11 @@ def quiet() -> Iterator[None]:
 
 def _prepare(builder: LocalBuilder, manual_dir: Path | None, progress: bool) -> None:
     label = f"preparing {builder.info.full_name}"
-    hidden = None if progress else True  # None: shown on a terminal only
+    with_bar = progress and sys.stderr.isatty()
+    if progress and not with_bar:
+        print(label, file=sys.stderr)
     with (
-        tqdm(desc=label, unit=" clips", total=0, file=sys.stderr, mininterval=0.5, disable=hidden) as bar,
+        tqdm(desc=label, unit=" clips", total=0, file=sys.stderr, mininterval=0.5, disable=not with_bar) as bar,
         tempfile.TemporaryDirectory() as downloads,  # stays empty; TFDS wants one
     ):
 

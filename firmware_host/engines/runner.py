@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_mtl.errors import ArtifactError, EngineCrash, EngineError, EngineRefused, EngineTimeout
+from keras_mtl.errors import EngineCrash, EngineError, EngineRefused, EngineTimeout
 from keras_mtl.firmware_host.engines.refusals import explain
 from keras_mtl.isolation import run_isolated
 from keras_mtl.tflite import flatbuffer
@@ -60,10 +60,7 @@ def run_engine(engine: str, content: bytes, inputs: np.ndarray, timeout_s: float
     if engine not in _WORKERS:
         raise EngineError(f"unknown engine {engine}", hint=f"engines are {', '.join(ENGINES)}")
     model = flatbuffer.read_model(content)
-    try:
-        ports = flatbuffer.graph_inputs(model), flatbuffer.graph_outputs(model)
-    except IndexError:
-        raise ArtifactError("the TFLite file names tensors that are not there", hint="convert it again") from None
+    ports = flatbuffer.graph_inputs(model), flatbuffer.graph_outputs(model)
     if len(ports[0]) != 1 or len(ports[1]) != 1:
         raise EngineRefused(
             f"{engine} runs models with one input and one output; this one has {len(ports[0])} and {len(ports[1])}"

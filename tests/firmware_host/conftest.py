@@ -187,8 +187,25 @@ def single_op(name: str, version: int = 1, options: Any = None) -> bytes:
     return made.bytes()
 
 
+def endless_recursion() -> bytes:
+    """A WHILE whose body is the graph that it stands in: TensorFlow Lite Micro dies of it."""
+    made = Builder()
+    condition = made.graph()
+    loop = schema.WhileOptionsT()
+    loop.condSubgraphIndex, loop.bodySubgraphIndex = condition, 0
+    source, result = made.tensor("in", (1, 4), "float32"), made.tensor("out", (1, 4), "float32")
+    made.op("WHILE", 1, [source], [result], loop)
+    made.ends[0] = ([source], [result])
+    value = made.tensor("value", (1, 4), "float32", graph=condition)
+    one = made.tensor("one", (1,), "float32", np.ones(1, np.float32), graph=condition)
+    true = made.tensor("true", (1,), "bool", graph=condition)
+    made.op("EQUAL", 1, [one, one], [true], graph=condition)
+    made.ends[condition] = ([value], [true])
+    return made.bytes()
+
+
 def wild_output() -> bytes:
-    """An operator that writes to a tensor that is not there: TensorFlow Lite Micro dies of it."""
+    """An operator that writes to a tensor that is not there."""
     made = Builder()
     source, result = made.tensor("in", (1, 4), "float32"), made.tensor("out", (1, 4), "float32")
     made.op("RELU", 1, [source], [9999])
@@ -261,6 +278,7 @@ def odd_models() -> dict[str, bytes]:
         "per_channel_dense": build("int16x8", dense_per_channel=True),
         "float_island": build("int8", island=True),
         "endless_loop": endless_loop(),
+        "endless_recursion": endless_recursion(),
         "no_tflm_kernel": single_op("RELU_N1_TO_1"),
         "no_kernel_anywhere": single_op("CUSTOM"),
         "wild_output": wild_output(),

@@ -71,7 +71,7 @@ def test_endless_loop_is_stopped(odd_models):
 
 def test_crash_of_the_interpreter_is_an_error_of_ours(odd_models):
     with pytest.raises(EngineCrash, match=r"tflm died .*SIGSEGV"):
-        run_engine("tflm", odd_models["wild_output"], np.zeros((1, 4), np.float32))
+        run_engine("tflm", odd_models["endless_recursion"], np.zeros((1, 4), np.float32))
 
 
 def test_inputs_that_do_not_fit_are_refused(models):
