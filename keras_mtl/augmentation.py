@@ -47,6 +47,15 @@ class Masking(keras.layers.Layer):
         inside = ops.logical_and(position >= start, position < start + width)
         return ops.reshape(ops.cast(inside, "float32"), (batch, periods * length))
 
+    def save_own_variables(self, store):  # type: ignore[no-untyped-def]
+        """Keras saves no seed generator, and a resumed training has to go on with the same places."""
+        super().save_own_variables(store)
+        store["seed_state"] = ops.convert_to_numpy(self._seeds.state)
+
+    def load_own_variables(self, store):  # type: ignore[no-untyped-def]
+        """The counterpart of `save_own_variables`."""
+        self._seeds.state.assign(store["seed_state"])
+
     def get_config(self):  # type: ignore[no-untyped-def]
         """Every constructor argument."""
         return {**super().get_config(), "fraction": self.fraction, "period": self.period, "seed": self.seed}

@@ -15,6 +15,7 @@ from keras_mtl.algorithms import ALGORITHMS, MultitaskModel, Phase
 from keras_mtl.batches import as_dataset
 from keras_mtl.checkpoints import Checkpoints, SaveCheckpoints
 from keras_mtl.datasets.corpus import Corpus
+from keras_mtl.determinism import same_bits
 from keras_mtl.errors import RecipeError, RunError
 from keras_mtl.evaluation import evaluate
 from keras_mtl.models import build, frames_per_embedding
@@ -110,7 +111,10 @@ def _train_phase(
     held_out = data.held_out_streams(phase.tasks, stride)
     validation = as_dataset(held_out, 0, max(s.steps for s in held_out.values())) if held_out else None
     print(f"phase {phase.name}: {phase.epochs} epochs of {steps} steps", file=sys.stderr)
-    with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the commands' answers
+    log = keras.callbacks.CSVLogger(out / f"{phase.name}.csv", append=done > 0)
+    # stdout belongs to the commands' answers, and an interrupt would leave the log open.
+    with same_bits(), contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as at_the_end:
+        at_the_end.callback(log.on_train_end)
         model.fit(
             as_dataset(streams, done * steps, (phase.epochs - done) * steps),
             epochs=phase.epochs,
@@ -121,7 +125,7 @@ def _train_phase(
             verbose=1 if sys.stderr.isatty() else 2,
             callbacks=[
                 SaveCheckpoints(checkpoints, phase.name, best_loss),
-                keras.callbacks.CSVLogger(out / f"{phase.name}.csv", append=done > 0),
+                log,
                 keras.callbacks.TensorBoard(out / "tensorboard" / phase.name, write_graph=False),
             ],
         )

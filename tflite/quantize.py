@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mtl.determinism import same_bits
 from keras_mtl.tflite.calibration import calibrate
 from keras_mtl.tflite.qat_model import build_qat
 from keras_mtl.tflite.self_distillation import SelfDistillation, teacher_of
@@ -86,7 +87,7 @@ def quantize(
     # XLA compiles for longer than such a fine-tuning takes on a CPU.
     trainer.compile(optimizer=keras.optimizers.Adam(rate, clipnorm=1.0), jit_compile=False)
     before = student.get_weights()
-    with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the commands' answers
+    with same_bits(), contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the commands' answers
         trainer.fit(
             training,
             epochs=epochs,

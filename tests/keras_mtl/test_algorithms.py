@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_mtl.algorithms import ALGORITHMS, FreezeMTL, MeanTeacher, SingleTask, SoftMTL
 from keras_mtl.algorithms.losses import consistency_loss, masked_bce, scene_loss
 from keras_mtl.algorithms.mean_teacher import ema_decay, ramp
 from keras_mtl.augmentation import Masking
+from keras_mtl.determinism import same_bits
 from keras_mtl.models import build_mt
 from keras_mtl.recipes import TrainSettings
 
@@ -73,6 +75,23 @@ def test_frozen_parts_keep_every_bit(random):
     assert all(a != b for a, b in zip(bits(model.network.get_layer("scene_head")), head, strict=True))
     moments = [v.path for v in model.optimizer.variables]
     assert not [path for path in moments if "conv" in path or "gru" in path]
+
+
+def test_gradients_are_the_same_bits_each_time(random):
+    """Two paths into one encoder: sums of several gradients must not depend on which comes first."""
+    model = SoftMTL(build_mt(), mask_fraction=0.0)
+    variables = model.trained_variables()
+
+    @tf.function
+    def gradients(batch):
+        with tf.GradientTape() as tape:
+            loss = model.combine(model.task_losses(batch, training=True)[0])
+        return tape.gradient(loss, [variable.value for variable in variables])
+
+    batch = tf.nest.map_structure(tf.constant, both(random))
+    with same_bits():
+        first = [gradient.numpy().tobytes() for gradient in gradients(batch)]
+        assert all([g.numpy().tobytes() for g in gradients(batch)] == first for _ in range(20))
 
 
 def test_soft_is_the_weighted_mean_of_the_losses(random):

@@ -34,7 +34,7 @@ def test_run_folder_says_what_was_done(run, recipe):
 
 def test_logs_are_kerass(run):
     for phase, epochs, column in (("events", 1, "strong_bce"), ("scenes", 2, "scene_accuracy")):
-        rows = list(csv.DictReader((run.path / f"{phase}.csv").open()))
+        rows = list(csv.DictReader((run.path / f"{phase}.csv").read_text().splitlines()))
         assert len(rows) == epochs
         assert {column, "loss", "val_loss"} <= set(rows[0])
         assert list((run.path / "tensorboard" / phase).rglob("events.out.tfevents.*"))
