@@ -38,7 +38,7 @@ def prepared(
         home: folder of the prepared data; what it is called must stand for the state of the sources.
         manual_dir: the user's data, only read.
         config: the builder's configuration.
-        progress: whether to say so on stderr: as a bar on a terminal, else in one line.
+        progress: whether to say so on stderr: as a bar on a terminal, else in one line at the end.
 
     Raises:
         DataError: the sources can't be used, or the prepared data can't be written.
@@ -81,12 +81,12 @@ def quiet() -> Iterator[None]:
 
 
 def _prepare(builder: LocalBuilder, manual_dir: Path | None, progress: bool) -> None:
-    label = f"preparing {builder.info.full_name}"
+    name = builder.info.full_name
     with_bar = progress and sys.stderr.isatty()
-    if progress and not with_bar:
-        print(label, file=sys.stderr)
     with (
-        tqdm(desc=label, unit=" clips", total=0, file=sys.stderr, mininterval=0.5, disable=not with_bar) as bar,
+        tqdm(
+            desc=f"preparing {name}", unit=" clips", total=0, file=sys.stderr, mininterval=0.5, disable=not with_bar
+        ) as bar,
         tempfile.TemporaryDirectory() as downloads,  # stays empty; TFDS wants one
     ):
 
@@ -99,6 +99,8 @@ def _prepare(builder: LocalBuilder, manual_dir: Path | None, progress: bool) -> 
             download_dir=downloads,
             download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False),
         )
+    if progress and not with_bar:
+        print(f"prepared {name}", file=sys.stderr)
 
 
 def _report(name: str, census: Census) -> None:

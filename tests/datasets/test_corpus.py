@@ -33,10 +33,10 @@ def test_prepared_data_are_used_again(tau_folder: Path, cache: Path, capfd) -> N
     first = open_corpus(tau_folder, cache)
     captured = capfd.readouterr()
     assert captured.out == ""  # stdout is for what a command answers
-    assert "preparing tau_urban_acoustic_scenes_2022_mobile" in captured.err
+    assert "prepared tau_urban_acoustic_scenes_2022_mobile" in captured.err
     before = _tree(cache)
     again = open_corpus(tau_folder, cache)
-    assert "preparing" not in capfd.readouterr().err
+    assert "prepared" not in capfd.readouterr().err
     assert _tree(cache) == before
     assert again == first
     for one, other in zip(first.scenes["train"], again.scenes["train"], strict=True):
