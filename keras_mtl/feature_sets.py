@@ -132,14 +132,22 @@ def _split(splits: dict[str, Clips], name: str, corpus: Corpus, task: str) -> Cl
 def _computed(
     clips: Clips, fingerprint: str, settings: LogMelSettings, cache: Path
 ) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    definition = settings.normalised(0.0, 1.0).to_dict()
-    digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:12]
-    folder = cache / "log_mel" / fingerprint[:16] / digest / clips.name.replace("/", "_").replace(":", "_")
+    folder = cache / "log_mel" / fingerprint[:16] / _digest(settings) / clips.name.replace("/", "_").replace(":", "_")
     if not folder.is_dir():
         with files.new_folder(folder) as new:
             _compute(clips, settings, new)
     levels = np.load(folder / "levels.npy", mmap_mode="r")
     return levels, json.loads((folder / "labels.json").read_text())
+
+
+def _digest(settings: LogMelSettings) -> str:
+    """Stands for the features before their normalisation."""
+    definition = settings.normalised(0.0, 1.0).to_dict()
+    # What was computed before there were these settings is still right.
+    for key, usual in (("fft", settings.window), ("keep_last_frame", False)):
+        if definition[key] == usual:
+            del definition[key]
+    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _compute(clips: Clips, settings: LogMelSettings, folder: Path) -> None:

@@ -86,7 +86,7 @@ def predict(listener: Listener, path: str | Path) -> Prediction:
     probabilities = grid = None
     events: tuple[tuple[Event, float], ...] = ()
     if listener.event_probabilities is not None:
-        window = _EVENT_WINDOW_S * settings.frame_rate
+        window = int(_EVENT_WINDOW_S * settings.frame_rate)
         parts = [levels[first : first + window] for first in range(0, len(levels), window)]
         probabilities = np.concatenate([listener.event_probabilities(part[None])[0][0] for part in parts])
         hop_s = settings.hop / settings.sample_rate_hz

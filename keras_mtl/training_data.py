@@ -98,7 +98,8 @@ def scene_samples(data: TrainingData, corpus: Corpus, cache: Path) -> Samples:
     from keras_mtl.log_mel import normalise
 
     if data.scenes is None:
-        empty = np.zeros((0, data.settings.frame_rate, data.settings.mel_bands), np.float32)
+        frames = data.settings.frames(data.settings.sample_rate_hz)
+        empty = np.zeros((0, frames, data.settings.mel_bands), np.float32)
         return Samples(empty, empty)
     split = "test" if "test" in corpus.scenes else "train"
     golden = scene_set(corpus, split, data.settings.normalised(0.0, 1.0), cache)

@@ -103,7 +103,7 @@ def _facts(run: Run, part: str, kind: str) -> dict[str, Any]:
         "system": info["system"],
         "features": settings.to_dict(),
         "labels": {"scenes": list(SCENES)},
-        "audio_seconds": frames * settings.hop / settings.sample_rate_hz,
+        "audio_seconds": settings.seconds(frames),
         "output": "logits",
         "seed": info["seed"],
         "git_revision": info["git_revision"],

@@ -75,10 +75,14 @@ def _port(prefix: str, port: dict[str, Any]) -> list[str]:
 
 
 def _features(prefix: str, features: dict[str, Any], source: dict[str, Any]) -> list[str]:
+    if "window" in features:  # files from before these settings
+        features = {"fft": features["window"], "keep_last_frame": False} | features
+    last = "is a frame too (KEEP_LAST_FRAME)" if features.get("keep_last_frame") else "is no frame"
     lines = [
         "/* The log-mel features that the network was trained on. Frame t is centred at sample t * HOP with zeros",
-        " * beyond the ends; periodic Hann window; power spectrum; HTK mel filters, not normalised;",
-        " * dB = 10 * log10(max(power, FLOOR)). */",
+        f" * beyond the ends; what is centred on the end of the clip {last}. Periodic Hann window of WINDOW samples",
+        " * in the middle of FFT points, zeros around it: (FFT - WINDOW) / 2 before it; power spectrum; HTK mel",
+        " * filters, not normalised; dB = 10 * log10(max(power, FLOOR)). */",
     ]
     for key, value in features.items():
         if isinstance(value, bool | int | float):

@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 
 from keras_mtl.errors import ArtifactError, KerasMtlError, VerdictFailed
+from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.bundle.c_source import identifier, real, string, values
 from keras_mtl.firmware_host.bundle.resolver import registrations
+from keras_mtl.firmware_host.bundle.settings import settings_header
 from keras_mtl.firmware_host.cost import op_rows
 from keras_mtl.firmware_host.emulator import emulate
 from keras_mtl.firmware_host.engines import run_engine
@@ -141,6 +143,21 @@ def test_readme_names_every_file_and_leaves_nothing_open(folder):
         assert f"`{name}`" in text
     assert not re.search(r"\$\{?\w", text)
     assert "Apache-2.0" in text
+
+
+def test_settings_say_window_and_fft_apart(checked):
+    manifest = dict(checked["int8"][0].manifest)
+    manifest["features"] = LogMelSettings(32_000, window=3072, fft=4096, hop=500, keep_last_frame=True).to_dict()
+    text = settings_header("net", manifest, 1000)
+    for line in ("NET_WINDOW 3072", "NET_FFT 4096", "NET_HOP 500", "NET_KEEP_LAST_FRAME 1", "NET_HIGH_HZ 16000.0f"):
+        assert f"#define {line}\n" in text
+    assert "is a frame too" in text
+    for key in ("fft", "keep_last_frame"):  # a file from before there were these
+        del manifest["features"][key]
+    text = settings_header("net", manifest, 1000)
+    assert "#define NET_FFT 3072\n" in text
+    assert "#define NET_KEEP_LAST_FRAME 0\n" in text
+    assert "is no frame" in text
 
 
 def test_arena_is_the_measured_one_with_its_reserve(folder, checked):

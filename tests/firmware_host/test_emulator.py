@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from keras_mtl.errors import ArtifactError
+from keras_mtl.firmware_host.checks import features_match
 from keras_mtl.firmware_host.emulator import emulate
 from keras_mtl.firmware_host.html import report_html
 from keras_mtl.firmware_host.parity import compare
@@ -124,6 +125,9 @@ def test_features_of_the_run_are_compared(make_artifact, budget, features):
     other = emulate(artifact, budget, engines=("litert",), features=features.normalised(-41.0, 12.0))
     assert not other.check("features_match").ok
     assert "mean_db -40.0 against -41.0" in other.check("features_match").why
+    old = {key: value for key, value in artifact.manifest["features"].items() if key not in ("fft", "keep_last_frame")}
+    assert features_match({"features": old}, features).ok
+    assert not features_match({"features": {"hop": 160}}, features).ok
 
 
 def test_board_runs_tflm_even_when_not_asked(make_artifact, board):

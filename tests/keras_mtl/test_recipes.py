@@ -57,3 +57,16 @@ def test_defaults_are_the_papers():
     train = Recipe().train
     assert (train.scene_batch, train.strong_batch + train.weak_batch + train.unlabelled_batch) == (256, 48)
     assert (train.learning_rate, train.warmup_fraction, train.mask_fraction, train.alpha) == (1e-3, 0.1, 0.15, 0.5)
+
+
+def test_features_are_taken_together(tmp_path):
+    """In any order of the keys, and what is not said follows from what is."""
+    path = tmp_path / "own.toml"
+    path.write_text("[features]\nwindow = 3072\nsample_rate_hz = 32000\nfft = 4096\n")
+    features = load_recipe(path, ["features.hop=500", "keep_last_frame=true"]).features
+    assert (features.window, features.fft, features.hop, features.high_hz) == (3072, 4096, 500, 16_000.0)
+    assert load_recipe("real").features.fft == 2048
+    with pytest.raises(RecipeError, match="fft 1024 is shorter than the window of 3072"):
+        load_recipe(path, ["fft=1024"])
+    with pytest.raises(RecipeError, match="over half the sample rate"):
+        load_recipe(path, ["high_hz=20000"])
