@@ -39,6 +39,7 @@ def command(model: Path, data: str, engine: str, cache: Path, as_json: bool) -> 
 
     cache = cache.expanduser()
     listener = open_listener(model, engine)
-    metrics = evaluate(listener, open_corpus(data, cache / "tfds"), cache)
+    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=listener.settings.sample_rate_hz)
+    metrics = evaluate(listener, corpus, cache)
     document = {"schema": "keras_mtl.evaluation/1", "model": str(model), **metrics}
     answer(document, as_json, lambda: metric_lines(metrics))
