@@ -5,11 +5,12 @@ from collections.abc import Callable
 import keras
 
 from keras_mtl.errors import RecipeError
-from keras_mtl.models.encoder import build_encoder, frames_per_embedding
+from keras_mtl.models.encoder import build_encoder
 from keras_mtl.models.event_head import WeakPooling, build_event_head
 from keras_mtl.models.mt import build_mt
 from keras_mtl.models.scene_head import build_scene_head
 from keras_mtl.models.scene_part import build_scene_part
+from keras_mtl.models.timing import embeddings_of, frames_per_embedding
 
 #: Every system by its id.
 SYSTEMS: dict[str, Callable[..., keras.Model]] = {"mt": build_mt}
@@ -35,5 +36,6 @@ __all__ = [
     "build_mt",
     "build_scene_head",
     "build_scene_part",
+    "embeddings_of",
     "frames_per_embedding",
 ]
