@@ -7,8 +7,8 @@ which their authors print can be met to the digit:
 `nessi`: biases count as weights do, and batch normalisation counts its 2 C values once. The counter of the DCASE
 low-complexity tasks, as `cp_mobile`'s source uses it.
 
-`thop`: no biases; batch normalisation 4 an element, an average pool 1 an output element, a GRU 13 a hidden unit and step
-for its gates, a softmax 3 n - 1 a row. The counter that `baseline_sed`'s source uses.
+`thop`: no biases; batch normalisation 4 an element, an average pool 1 an output element, a GRU 13 a hidden unit and
+step for its gates, a softmax 3 n - 1 a row. The counter that `baseline_sed`'s source uses.
 """
 
 from __future__ import annotations

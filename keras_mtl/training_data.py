@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from keras_mtl.batches import EventStream, SceneStream, Stream
@@ -12,6 +13,7 @@ from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.errors import DataError
 from keras_mtl.feature_sets import EventSet, SceneSet, event_set, level_statistics, scene_set
 from keras_mtl.features import LogMelSettings
+from keras_mtl.models.timing import embeddings_of, frames_per_embedding
 from keras_mtl.recipes import Recipe
 from keras_mtl.run_folder import Samples
 
@@ -36,18 +38,18 @@ class TrainingData:
     events: dict[str, EventSet]
     held_out_events: EventSet | None
 
-    def streams(self, tasks: tuple[str, ...], recipe: Recipe, frames_per_embedding: int) -> dict[str, Stream]:
-        """The training streams of these tasks."""
+    def streams(self, tasks: tuple[str, ...], recipe: Recipe, network: keras.Model) -> dict[str, Stream]:
+        """The training streams of these tasks; the events' targets lie on the grid of the network's embeddings."""
         train = recipe.train
         found: dict[str, Stream] = {}
         if "scenes" in tasks and self.scenes is not None:
             found["scenes"] = SceneStream(self.scenes, train.scene_batch, self.settings, train.seed)
         if "events" in tasks:
             batches = {"strong": train.strong_batch, "weak": train.weak_batch, "unlabelled": train.unlabelled_batch}
-            found["events"] = EventStream(self.events, batches, self.settings, frames_per_embedding, train.seed)
+            found["events"] = _event_stream(self.events, batches, self.settings, network, train.seed)
         return found
 
-    def held_out_streams(self, tasks: tuple[str, ...], frames_per_embedding: int) -> dict[str, Stream]:
+    def held_out_streams(self, tasks: tuple[str, ...], network: keras.Model) -> dict[str, Stream]:
         """The held-out streams of these tasks; empty where nothing is held out for one of them."""
         found: dict[str, Stream] = {}
         if "scenes" in tasks and self.held_out_scenes is not None:
@@ -57,7 +59,7 @@ class TrainingData:
             batch = min(_HELD_OUT_BATCH["events"], len(self.held_out_events))
             kinds = {"strong": self.held_out_events, "weak": self.held_out_events}
             batches = {"strong": batch, "weak": batch}
-            found["events"] = EventStream(kinds, batches, self.settings, frames_per_embedding, 0)
+            found["events"] = _event_stream(kinds, batches, self.settings, network, 0)
         return found if len(found) == len(tasks) else {}
 
 
@@ -109,6 +111,13 @@ def scene_samples(data: TrainingData, corpus: Corpus, cache: Path) -> Samples:
         return normalise(scenes.levels[index], data.settings)
 
     return Samples(some(data.scenes, _CALIBRATION_CLIPS), some(golden, _GOLDEN_CLIPS))
+
+
+def _event_stream(
+    kinds: dict[str, EventSet], batches: dict[str, int], settings: LogMelSettings, network: keras.Model, seed: int
+) -> EventStream:
+    embeddings = embeddings_of(network, kinds["strong"].levels.shape[1])
+    return EventStream(kinds, batches, settings, frames_per_embedding(network), seed, embeddings)
 
 
 def _hold_out_recordings(scenes: SceneSet, fraction: float, seed: int) -> tuple[SceneSet, SceneSet | None]:

@@ -135,8 +135,8 @@ def _lines(rows: list[SystemRow], budget: Target) -> list[str]:
         f"  {row.system.id:<{widths[0]}}  {row.system.basis}; {row.system.remark}" for row in rows if row.system.remark
     ]
     limits = (
-        f"dcase-asc: at most {budget.parameter_bytes:,} bytes of parameters and {budget.macs_per_second:,} MACs per second; "
-        f"with --json: values and limits"
+        f"dcase-asc: at most {budget.parameter_bytes:,} bytes of parameters and {budget.macs_per_second:,} MACs per "
+        "second; --json has values and limits"
     )
     return [*(line.rstrip() for line in lines), "", limits, *remarks]
 

@@ -17,7 +17,7 @@ from keras_mtl.models.cnn import build_cnn
 from keras_mtl.models.cp_mobile import build_cp_mobile
 from keras_mtl.models.cp_mobile_rnn import build_cp_mobile_rnn
 from keras_mtl.models.crnn import build_crnn
-from keras_mtl.models.encoder import build_encoder, frames_per_embedding
+from keras_mtl.models.encoder import build_encoder
 from keras_mtl.models.event_head import WeakPooling, build_event_head
 from keras_mtl.models.fdy_lka import build_fdy_lka
 from keras_mtl.models.frequency_dynamic_conv import KernelMixture, TimeMean
@@ -25,6 +25,7 @@ from keras_mtl.models.grn import GRN
 from keras_mtl.models.mt import build_mt
 from keras_mtl.models.scene_head import build_scene_head
 from keras_mtl.models.scene_part import build_scene_part
+from keras_mtl.models.timing import embeddings_of, frames_per_embedding
 from keras_mtl.systems import system_of
 
 #: The builder of every system. Each takes `frames` and `mel_bands`, and widths, depths and class counts as it needs.
@@ -98,4 +99,6 @@ __all__ = [
     "build_mt",
     "build_scene_head",
     "build_scene_part",
+    "embeddings_of",
+    "frames_per_embedding",
 ]

@@ -48,11 +48,3 @@ def build_encoder(
             x = keras.layers.MaxPooling2D(pool, name=f"pool_{i}")(x)
     embeddings = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]), name="embeddings")(x)
     return keras.Model(inputs, embeddings, name="encoder")
-
-
-def frames_per_embedding(pools: Sequence[tuple[int, int]] = POOLS) -> int:
-    """Log-mel frames that one embedding covers: the product of the time pools."""
-    product = 1
-    for time, _ in pools:
-        product *= time
-    return product

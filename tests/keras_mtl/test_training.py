@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 
 from keras_mtl.checkpoints import SaveCheckpoints
 from keras_mtl.errors import DataError, RecipeError, RunError
+from keras_mtl.network_listener import listen_with_run
+from keras_mtl.prediction import predict
 from keras_mtl.recipes import load_recipe
 from keras_mtl.run_folder import Run
 from keras_mtl.training import train
@@ -30,6 +33,29 @@ def test_run_folder_says_what_was_done(run, recipe):
     assert run.recipe.train == recipe.train
     assert run.recipe.features == run.settings
     assert run.settings.std_db > 1.0, "the normalisation was measured"
+
+
+def test_features_of_another_time_axis(corpus, cache, tmp_path):
+    """62.5 frames a second, the last one kept: targets, masks, metrics and prediction all lie on 156 embeddings."""
+    small = ["algorithm=single", "train.epochs=1", "strong_batch=4", "weak_batch=2", "unlabelled_batch=2"]
+    recipe = load_recipe("soundscapes", [*small, "features.hop=256", "keep_last_frame=true"])
+    run = train(recipe, corpus, tmp_path / "run", cache)
+    assert run.settings.frame_rate == 62.5
+    assert run.info["tasks"] == ["events"]
+    assert 0.0 <= run.info["metrics"]["events"]["psds1"] <= 1.0
+    assert run.samples().golden.shape == (0, 63, 128)
+    example = next(iter(corpus.events["validation"]))
+    soundfile.write(tmp_path / "clip.wav", example["audio"], 16_000)
+    heard = predict(listen_with_run(run), tmp_path / "clip.wav")
+    assert heard.probabilities.shape == (156, 10)
+    assert heard.grid.boundaries_s()[-1] == 10.0
+
+
+def test_a_corpus_of_another_rate_is_refused_before_anything_is_written(corpus, cache, tmp_path):
+    recipe = load_recipe("soundscapes", ["sample_rate_hz=32000", "algorithm=single", "train.task=scenes"])
+    with pytest.raises(DataError, match="opened at 16000 Hz, the features want 32000 Hz"):
+        train(recipe, corpus, tmp_path / "run", cache)
+    assert not (tmp_path / "run").exists()
 
 
 def test_logs_are_kerass(run):
