@@ -124,6 +124,8 @@ def test_unknown_names_are_refused_before_anything_is_written(recipe, corpus, ca
         train(load_recipe("soundscapes", ["algorithm=sofft"]), corpus, tmp_path / "run", cache)
     with pytest.raises(RecipeError, match="no system 'mtx'"):
         train(load_recipe("soundscapes", ["system=mtx"]), corpus, tmp_path / "run", cache)
+    with pytest.raises(RecipeError, match="system cnn hears scenes, but algorithm soft trains events and scenes"):
+        train(load_recipe("soundscapes", ["system=cnn", "algorithm=soft"]), corpus, tmp_path / "run", cache)
     with pytest.raises(DataError, match="no strongly labelled"):
         train(recipe, replace(corpus, events={}), tmp_path / "run", cache)
     assert not (tmp_path / "run").exists()
