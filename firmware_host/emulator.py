@@ -20,6 +20,7 @@ from keras_mtl.firmware_host.report import EngineResult, Report
 from keras_mtl.firmware_host.target import Target
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
+from keras_mtl.tflite.macs import macs
 
 _RANDOM_INPUTS = 8
 _SEED = 20
@@ -65,14 +66,15 @@ def emulate(
     tflm = next((result for result in results if result.engine == "tflm"), None)
 
     seconds = _audio_seconds(artifact.manifest)
-    macs = None if any(row.macs is None for row in rows) else sum(row.macs or 0 for row in rows)
-    per_second = None if macs is None else _whole(macs / seconds)
+    reason = uncounted(artifact.content)
+    total = None if reason else macs(artifact.content)
+    per_second = None if total is None else _whole(total / seconds)
     known = artifact.manifest.get("part", "unknown") != "unknown"
     seconds_note = f"one inference hears {seconds:g} s" + ("" if known else " (assumed: the file does not say)")
     parameters = flatbuffer.parameter_bytes(model)
     made = (
         checks.parameter_bytes(parameters, target),
-        checks.macs_per_second(per_second, uncounted(artifact.content), seconds_note, target),
+        checks.macs_per_second(per_second, reason, seconds_note, target),
         checks.flash_bytes(len(artifact.content), integer, target),
         checks.arena_bytes(tflm, target),
         checks.ops_supported(tflm, rows, model, target),
@@ -85,7 +87,7 @@ def emulate(
         **{key: artifact.manifest.get(key) for key in ("sha256", "file_bytes", "part", "format", "system", "features")},
         "audio_seconds": seconds,
         "parameter_bytes": parameters,
-        "macs": macs,
+        "macs": total,
         "macs_per_second": per_second,
     }
     notes = [f"{r.engine} did not run the file: {r.reason}" for r in results if not r.ran]

@@ -264,6 +264,12 @@ def endless_loop() -> bytes:
 
 
 @pytest.fixture(scope="session")
+def builder() -> type[Builder]:
+    """What the models here are built with."""
+    return Builder
+
+
+@pytest.fixture(scope="session")
 def models() -> dict[str, bytes]:
     """The small network in each format."""
     return {fmt: build(fmt) for fmt in FORMATS}
