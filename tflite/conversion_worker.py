@@ -37,7 +37,7 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     if request["format"] in ("float32", "float16"):
         model = build_scene_part(model, golden.shape[1])
     content = to_tflite(model, request["format"], calibration)
-    port = describe(content, 1.0)["input"]
+    port = describe(content, 1.0)["inputs"][0]
     inputs = quantize(golden[..., None], port)
     heard = dequantize(inputs, port)
     outputs = [np.asarray(model(heard[i : i + _BATCH], training=False)) for i in range(0, len(heard), _BATCH)]

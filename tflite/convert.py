@@ -69,7 +69,7 @@ def _finish(content: bytes, inputs: np.ndarray, outputs: np.ndarray, kind: str, 
     flatbuffer.graph_outputs(model)[0].name = "scene_logits"
     content = flatbuffer.write_model(model)
     port = describe(content, facts["audio_seconds"])["outputs"][0]
-    return Artifact.build(content, facts, Golden(inputs, quantize(outputs, port)))
+    return Artifact.build(content, facts, Golden((inputs,), (quantize(outputs, port),)))
 
 
 def _model_file(run: Run, part: str, kind: str) -> str:

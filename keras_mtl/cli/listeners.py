@@ -57,9 +57,9 @@ def _artifact(path: Path, engine: str) -> Listener:
     settings = LogMelSettings.from_dict(manifest["features"])
 
     def scene_logits(levels: np.ndarray) -> np.ndarray:
-        inputs = quantize(normalise(levels, settings), manifest["input"])
-        shape = (len(inputs), *manifest["input"]["shape"][1:])
-        outputs = run_engine(engine, artifact.content, inputs.reshape(shape)).outputs
+        (port,) = manifest["inputs"]
+        inputs = quantize(normalise(levels, settings), port).reshape(len(levels), *port["shape"][1:])
+        (outputs,) = run_engine(engine, artifact.content, [inputs]).outputs
         return dequantize(outputs, manifest["outputs"][0]).reshape(len(inputs), -1)
 
     return Listener(settings, scene_logits)
