@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_mtl.errors import ConversionError, EngineRefused
+from keras_mtl.errors import ConversionError, EngineRefused, RunError
 from keras_mtl.firmware_host.engines import run_engine
 from keras_mtl.run_folder import Run
 from keras_mtl.tflite import flatbuffer
@@ -134,8 +134,19 @@ def test_refusals_say_what_to_do(runs):
         convert(runs["float"], "scenes", "int8")
     with pytest.raises(ConversionError, match="quantized to int8, so it gives no int16x8 file"):
         convert(runs["int8"], "scenes", "int16x8")
-    with pytest.raises(ConversionError, match=r"'events' can't be converted.*--part scenes"):
+    with pytest.raises(ConversionError, match=r"'joint' can't be converted.*--part scenes, --part events"):
+        convert(runs["float"], "joint", "float32")
+    for kind in ("int8", "int16x8"):
+        with pytest.raises(ConversionError, match=rf"'events' can't be converted to {kind}.*--format float32"):
+            convert(runs[kind], "events", kind)
+    with pytest.raises(RunError, match="no golden clips of events"):
         convert(runs["float"], "events", "float32")
+    for task, other in (("scenes", "events"), ("events", "scenes")):
+        alone = replace(runs["float"], info={**runs["float"].info, "tasks": [task]})
+        with pytest.raises(ConversionError, match=rf"not trained on {other}.*trained on {task}: --part {task}"):
+            convert(alone, other, "float32")
+    with pytest.raises(ConversionError, match=r"is quantized, and holds no events part"):
+        convert(replace(runs["int8"], info={**runs["int8"].info, "tasks": ["scenes"]}), "events", "float16")
     with pytest.raises(ConversionError, match="unknown part 'scenes' or format 'int4'"):
         convert(runs["float"], "scenes", "int4")
 
