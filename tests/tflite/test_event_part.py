@@ -9,11 +9,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import soundfile
 from click.testing import CliRunner
 
 from keras_mtl.cli import group
+from keras_mtl.cli.listeners import open_listener
 from keras_mtl.cost import cost
-from keras_mtl.errors import EngineRefused
+from keras_mtl.errors import ArtifactError, EngineRefused
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.cost import op_rows
 from keras_mtl.firmware_host.emulator import emulate
@@ -192,3 +194,48 @@ def test_the_accounting_fails_with_value_limit_and_reason(make_run, tmp_path: Pa
     assert checks["parity_lsb"]["ok"]
     assert "TFLM can't run loops" in next(e["reason"] for e in report["engines"] if not e["ran"])
     assert {op["repeats"] for op in report["ops"]} == {1, 25}
+
+
+def test_the_artifact_hears_what_the_run_hears(small, small_artifacts, tmp_path: Path):
+    run, part = small
+    path = small_artifacts["float32"].save(tmp_path / "events.tflite")
+    listener = open_listener(path)
+    assert listener.tasks == ("events",)
+    assert (listener.frames_per_embedding, listener.decoding) == (4, run.recipe.decode)
+    levels = run.samples().golden_events * 15.0 - 30.0
+    strong, weak = listener.event_probabilities(levels)
+    goal = part(run.samples().golden_events[..., None], training=False)
+    np.testing.assert_allclose(strong, goal["strong"], atol=1e-4)
+    np.testing.assert_allclose(weak, goal["weak"], atol=1e-4)
+
+
+def test_short_windows_are_followed_by_silence_that_is_cut(small, small_artifacts, tmp_path: Path):
+    run, part = small
+    listener = open_listener(small_artifacts["float32"].save(tmp_path / "events.tflite"))
+    levels = (run.samples().golden_events * 15.0 - 30.0)[:, :21]
+    strong, _ = listener.event_probabilities(levels)
+    followed = np.concatenate([levels, np.full((4, FRAMES - 21, 64), -100.0)], axis=1)
+    goal = part(((followed + 30.0) / 15.0).astype(np.float32)[..., None], training=False)
+    assert strong.shape == (4, 5, 10)
+    np.testing.assert_allclose(strong, goal["strong"][:, :5], atol=1e-4)
+    with pytest.raises(ArtifactError, match=r"hears 46 frames \(0.46 s\) at a time, not 47"):
+        listener.event_probabilities(np.zeros((1, 47, 64)))
+
+
+def test_evaluate_and_predict_take_an_event_artifact(make_run, tmp_path: Path):
+    run, _ = make_run(1000, SETTINGS, **SMALL)
+    path = convert(run, "events", "float16").save(tmp_path / "events.tflite")
+    data = ("--data", "soundscapes:tiny", "--cache", str(tmp_path / "cache"))
+    figures = []
+    for model in (path, run.path):
+        done = CliRunner().invoke(group, ["evaluate", str(model), *data, "--json"], catch_exceptions=False)
+        figures.append(json.loads(done.stdout))
+    assert set(figures[0]) == {"schema", "model", "events"}
+    assert figures[0]["events"]["weak_f1_macro"] > 0
+    for name in ("event_f1_macro", "psds1", "psds2", "weak_f1_macro"):
+        assert figures[0]["events"][name] == pytest.approx(figures[1]["events"][name], abs=0.05)
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.1, 16_000 * 12), 16_000)
+    arguments = ["predict", str(tmp_path / "a.wav"), "--model", str(path), "--json"]
+    (heard,) = json.loads(CliRunner().invoke(group, arguments, catch_exceptions=False).stdout)["files"]
+    assert (heard["scene"], heard["duration_s"]) == (None, 12.0)
+    assert all(0 <= event["onset_s"] < event["offset_s"] <= 12 for event in heard["events"])
