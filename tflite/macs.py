@@ -40,7 +40,10 @@ def macs(content: bytes) -> int:
         ArtifactError: not a TFLite file, or an operator whose MACs can't be told from the file.
     """
     model = flatbuffer.read_model(content)
-    return _graph_macs(model, 0, frozenset())
+    total = _graph_macs(model, 0, frozenset())
+    if total >= 1 << 63:
+        raise ArtifactError("the file's MACs do not fit 64 bits", hint="copy or convert it again")
+    return total
 
 
 def operator_macs(model: Any, subgraph: Any, operator: Any) -> int:

@@ -156,6 +156,12 @@ def test_a_loop_whose_steps_are_not_told_is_never_counted(loop, form, why):
         assert "\n" not in uncounted(content)
 
 
+def test_counts_beyond_all_reason_are_refused(loop):
+    huge = Form(stop=2**62, dtype="int64")
+    with pytest.raises(ArtifactError, match="do not fit 64 bits"):
+        macs(loop(huge, huge))
+
+
 def test_a_loop_that_holds_itself_is_refused(odd_models):
     assert "WHILE can't be counted" in uncounted(odd_models["endless_recursion"])
     assert len(op_rows(odd_models["endless_recursion"])) == 1

@@ -17,7 +17,7 @@ from keras_mtl.cli.listeners import open_listener
 from keras_mtl.cost import cost
 from keras_mtl.errors import ArtifactError, EngineRefused
 from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host.cost import op_rows
+from keras_mtl.firmware_host.cost import op_rows, uncounted
 from keras_mtl.firmware_host.emulator import emulate
 from keras_mtl.firmware_host.engines import run_engine
 from keras_mtl.firmware_host.target import load_target
@@ -26,7 +26,7 @@ from keras_mtl.models.event_part import build_event_part
 from keras_mtl.recipes import Recipe, to_toml
 from keras_mtl.run_folder import SCHEMA, Run, Samples, save_samples
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.artifact import Artifact
+from keras_mtl.tflite.artifact import Artifact, describe
 from keras_mtl.tflite.convert import convert
 from keras_mtl.tflite.loop_starts import fill_loop_starts
 from keras_mtl.tflite.macs import macs
@@ -162,6 +162,22 @@ def test_loops_start_from_zeros_that_the_file_does_not_hold(small_artifacts):
         sizes = [b.data.nbytes for b in model.buffers if b.data is not None and len(b.data) and not np.any(b.data)]
         assert max(sizes) <= 12  # begin indices and axes
         assert fill_loop_starts(artifact.content) == artifact.content
+
+
+def test_damaged_bytes_are_read_or_refused(small_artifacts):
+    """Whatever bytes of the tables are wrong, those of the loops among them: rows and costs, or one of our errors."""
+    content, generator, refused = small_artifacts["float32"].content, np.random.default_rng(7), 0
+    for _ in range(100):
+        damaged = bytearray(content)
+        for place in generator.integers(1, len(content) // 2, generator.integers(1, 9)):
+            damaged[-place] = generator.integers(256)
+        try:
+            describe(bytes(damaged), 1.0)
+            op_rows(bytes(damaged))
+            uncounted(bytes(damaged))
+        except ArtifactError:
+            refused += 1
+    assert 0 < refused < 100
 
 
 def test_the_same_run_gives_the_same_bytes(small, small_artifacts, tmp_path: Path):
