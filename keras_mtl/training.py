@@ -23,7 +23,7 @@ from keras_mtl.network_listener import listen_with
 from keras_mtl.recipes import Recipe, to_toml
 from keras_mtl.run_folder import Run, describe, save_samples
 from keras_mtl.systems import system_of
-from keras_mtl.training_data import TrainingData, load_training_data, scene_samples
+from keras_mtl.training_data import TrainingData, load_training_data, pick_samples
 
 
 def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: bool = False) -> Run:
@@ -58,7 +58,7 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
         _train_phase(phase, network, data, recipe, out, checkpoints)
     seconds = time.monotonic() - started
     network.save(out / "network.keras")
-    save_samples(out, scene_samples(data, corpus, cache))
+    save_samples(out, pick_samples(data, corpus, cache))
     info = describe(recipe, data.settings, corpus.name, corpus.fingerprint)
     info["tasks"] = sorted(tasks)
     info["training_seconds"] = round(seconds, 1)

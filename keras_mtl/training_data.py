@@ -20,6 +20,8 @@ from keras_mtl.run_folder import Samples
 _HELD_OUT_BATCH = {"scenes": 64, "events": 16}
 _CALIBRATION_CLIPS = 200
 _GOLDEN_CLIPS = 100
+_GOLDEN_EVENT_CLIPS = 4
+_EVENT_CLIP_S = 10
 
 
 @dataclass(frozen=True)
@@ -95,22 +97,35 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
     return TrainingData(settings, scenes, held_scenes, kinds, held_events)
 
 
-def scene_samples(data: TrainingData, corpus: Corpus, cache: Path) -> Samples:
-    """Scene clips for calibration (training clips) and as golden inputs (evaluation clips), evenly spaced."""
+def pick_samples(data: TrainingData, corpus: Corpus, cache: Path) -> Samples:
+    """The clips that a run folder keeps, evenly spaced: of the scenes and of the events, where it was trained on them.
+
+    Scene clips serve for calibration (training clips) and, as event clips do, as golden inputs (evaluation clips; where
+    the corpus has none, training clips).
+    """
+    definition = data.settings.normalised(0.0, 1.0)
+    calibration = golden = _no_clips(data.settings, 1)
+    golden_events = _no_clips(data.settings, _EVENT_CLIP_S)
+    if data.scenes is not None:
+        split = "test" if "test" in corpus.scenes else "train"
+        calibration = _some(data.scenes, _CALIBRATION_CLIPS, data.settings)
+        golden = _some(scene_set(corpus, split, definition, cache), _GOLDEN_CLIPS, data.settings)
+    if data.events:
+        evaluation = "validation" in corpus.events
+        clips = event_set(corpus, "validation", definition, cache) if evaluation else data.events["strong"]
+        golden_events = _some(clips, _GOLDEN_EVENT_CLIPS, data.settings)
+    return Samples(calibration, golden, golden_events)
+
+
+def _no_clips(settings: LogMelSettings, seconds: int) -> np.ndarray:
+    return np.zeros((0, settings.frames(seconds * settings.sample_rate_hz), settings.mel_bands), np.float32)
+
+
+def _some(clips: SceneSet | EventSet, most: int, settings: LogMelSettings) -> np.ndarray:
     from keras_mtl.log_mel import normalise
 
-    if data.scenes is None:
-        frames = data.settings.frames(data.settings.sample_rate_hz)
-        empty = np.zeros((0, frames, data.settings.mel_bands), np.float32)
-        return Samples(empty, empty)
-    split = "test" if "test" in corpus.scenes else "train"
-    golden = scene_set(corpus, split, data.settings.normalised(0.0, 1.0), cache)
-
-    def some(scenes: SceneSet, most: int) -> np.ndarray:
-        index = np.unique(np.linspace(0, len(scenes) - 1, most).astype(int))
-        return normalise(scenes.levels[index], data.settings)
-
-    return Samples(some(data.scenes, _CALIBRATION_CLIPS), some(golden, _GOLDEN_CLIPS))
+    index = np.unique(np.linspace(0, len(clips) - 1, most).astype(int))
+    return normalise(clips.levels[index], settings)
 
 
 def _event_stream(

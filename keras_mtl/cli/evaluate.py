@@ -25,7 +25,7 @@ def command(model: Path, data: str, engine: str, cache: Path, as_json: bool) -> 
     """Score a run folder, a .keras file in one, or a .tflite artifact on the evaluation split.
 
     Scenes: accuracy overall, by device and class, log loss. Events: event-based F1, PSDS1, PSDS2, clip-level F1. A run
-    is scored on the tasks it was trained on, a quantized run and a scene artifact on scenes.
+    is scored on the tasks it was trained on, a quantized run on scenes, an artifact on its part's task.
 
     \b
     Examples:

@@ -29,9 +29,9 @@ def command(layers: str | None, plot: Path | None, as_json: bool) -> None:
 
     \b
     Examples:
-      keras_mtl systems
+      keras_mtl systems --plot systems.png
       keras_mtl systems --layers mt
-      keras_mtl systems --json --plot systems.png
+      keras_mtl systems --json
     """
     from keras_mtl.firmware_host.target import load_target
     from keras_mtl.systems import system_of

@@ -67,8 +67,12 @@ def test_logs_are_kerass(run):
         assert (run.path / "checkpoints" / f"{phase}.best.weights.h5").is_file()
 
 
-def test_samples_are_normalised_scene_clips(run):
+def test_samples_are_normalised_clips_of_both_tasks(run):
     samples = run.samples()
+    assert samples.golden_events.shape == (4, 1000, 128)
+    assert samples.golden_events.dtype == np.float32
+    assert abs(samples.golden_events.mean()) < 1.0
+    assert len(np.unique(samples.golden_events[:, 0, 0])) == 4
     assert samples.calibration.shape[1:] == (100, 128)
     assert len(samples.golden) == 20, "all there are in the smallest test split"
     assert samples.calibration.dtype == np.float32
@@ -94,6 +98,8 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(algorithm, recipe,
     """Weights, teacher, optimiser, schedule, masks and order of the data: the same bytes at the end."""
     recipe = replace(recipe, train=replace(recipe.train, algorithm=algorithm, epochs=2))
     whole = train(recipe, corpus, tmp_path / "whole", cache)
+    kept = {"golden": len(whole.samples().golden), "events": len(whole.samples().golden_events)}
+    assert kept == ({"golden": 0, "events": 4} if algorithm == "single" else {"golden": 20, "events": 4})
     save = SaveCheckpoints.on_epoch_end
 
     def interrupted(self, epoch, logs=None):
