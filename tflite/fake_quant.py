@@ -34,13 +34,11 @@ def fake_quant_per_channel(weights: Any) -> tuple[Any, Any]:
     return quantized, limits / _WEIGHT_LEVELS
 
 
-def fake_quant_per_tensor(weights: Any) -> tuple[Any, Any]:
-    """Weights of any shape on 8-bit symmetric levels with one scale: (weights, step)."""
+def fake_quant_per_tensor(weights: Any, bits: int = _WEIGHT_BITS) -> tuple[Any, Any]:
+    """Weights of any shape on symmetric levels with one scale: (weights, step)."""
     limit = tf.stop_gradient(tf.maximum(tf.reduce_max(tf.abs(weights)), _SMALLEST_LIMIT))
-    quantized = tf.quantization.fake_quant_with_min_max_vars(
-        weights, -limit, limit, num_bits=_WEIGHT_BITS, narrow_range=True
-    )
-    return quantized, limit / _WEIGHT_LEVELS
+    quantized = tf.quantization.fake_quant_with_min_max_vars(weights, -limit, limit, num_bits=bits, narrow_range=True)
+    return quantized, limit / (2 ** (bits - 1) - 1)
 
 
 def fake_quant_bias(bias: Any, step: Any) -> Any:

@@ -45,10 +45,45 @@ class FakeQuantConv2D(keras.layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class FakeQuantDense(keras.layers.Dense):
-    """Dense layer with 8-bit weights of one scale: x q(W) + q(b), with no activation of its own.
+class FakeQuantDepthwiseConv2D(keras.layers.DepthwiseConv2D):
+    """Depthwise 2-D convolution with 8-bit weights, one scale for each output channel: act(x * q(w) + q(b)).
 
-    Takes the arguments of `keras.layers.Dense`; with bias. Its output must be fake-quantized before an activation.
+    Takes the arguments of `keras.layers.DepthwiseConv2D`; padding "same" or "valid", channels last, with bias.
+    """
+
+    def call(self, inputs: Any, input_step: Any) -> Any:
+        """[batch, height, width, channels] and their step to [batch, height', width', channels'] and its step."""
+        kernel = tf.convert_to_tensor(self.kernel)
+        # The file has one scale for each output channel: input channel x multiplier.
+        flat = tf.reshape(kernel, (*kernel.shape[:2], kernel.shape[2] * kernel.shape[3]))
+        flat, steps = fake_quant_per_channel(flat)
+        outputs = tf.nn.depthwise_conv2d(
+            inputs,
+            tf.reshape(flat, kernel.shape),
+            strides=[1, *self.strides, 1],
+            padding=self.padding.upper(),
+            dilations=list(self.dilation_rate),
+        )
+        steps = input_step * steps
+        bias = fake_quant_bias(tf.convert_to_tensor(self.bias), steps)
+        return self.activation(tf.nn.bias_add(outputs, bias)), steps
+
+    def build(self, inputs_shape: Any, input_step_shape: Any = None) -> None:
+        """Makes the weights."""
+        super().build(inputs_shape)
+
+    def compute_output_shape(self, inputs_shape: Any, input_step_shape: Any = None) -> Any:
+        """[batch, height', width', channels'] and [channels']."""
+        shape = super().compute_output_shape(inputs_shape)
+        return shape, (shape[-1],)
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class FakeQuantDense(keras.layers.Dense):
+    """Dense layer with 8-bit weights of one scale: act(x q(W) + q(b)).
+
+    Takes the arguments of `keras.layers.Dense`; with bias. The activation is None or "relu", which the file's operator
+    has in it; before any other, the output must be fake-quantized.
     """
 
     def call(self, inputs: Any, input_step: Any, training: Any = None) -> Any:
@@ -56,7 +91,7 @@ class FakeQuantDense(keras.layers.Dense):
         kernel, step = fake_quant_per_tensor(tf.convert_to_tensor(self.kernel))
         step = input_step * step
         bias = fake_quant_bias(tf.convert_to_tensor(self.bias), step)
-        return tf.nn.bias_add(tf.matmul(inputs, kernel), bias), step
+        return self.activation(tf.nn.bias_add(tf.matmul(inputs, kernel), bias)), step
 
     def build(self, inputs_shape: Any, input_step_shape: Any = None) -> None:
         """Makes the weights."""
@@ -65,6 +100,40 @@ class FakeQuantDense(keras.layers.Dense):
     def compute_output_shape(self, inputs_shape: Any, input_step_shape: Any = None) -> Any:
         """[..., units] and that of a scalar."""
         return (*inputs_shape[:-1], self.units), ()
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class FakeQuantVector(keras.layers.Layer):
+    """A vector of weights, one for each channel, on symmetric levels of the activations' type.
+
+    Products and sums take operands of one type: with 16-bit activations the vector has 16 bits too.
+
+    Args:
+        size: length of the vector.
+        bits: bits of an element.
+        start: value of all elements before weights are set.
+        learns: whether the vector is trained.
+        **options: options of `keras.layers.Layer`.
+    """
+
+    def __init__(self, size: int, bits: int = 8, start: float = 0.0, learns: bool = True, **options: Any) -> None:
+        super().__init__(**options)
+        self.size, self.bits, self.start, self.learns = size, bits, start, learns
+        initializer = keras.initializers.Constant(start)
+        self.vector = self.add_weight(shape=(size,), initializer=initializer, trainable=learns, name="vector")
+
+    def call(self, inputs: Any) -> Any:
+        """(vector [size], step). The input only says where in the graph the layer is."""
+        return fake_quant_per_tensor(tf.convert_to_tensor(self.vector), self.bits)
+
+    def compute_output_shape(self, inputs_shape: Any) -> Any:
+        """[size] and that of a scalar."""
+        return (self.size,), ()
+
+    def get_config(self) -> dict[str, Any]:
+        """All constructor arguments."""
+        own = {"size": self.size, "bits": self.bits, "start": self.start, "learns": self.learns}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
