@@ -6,6 +6,7 @@ by it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,55 +61,40 @@ class Product(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class Mean(keras.layers.Layer):
-    """Mean over axes: one MEAN in the file, with a range of its own.
+    """Mean over axes, which stay with length 1: one MEAN in the file, with a range of its own.
 
     AVERAGE_POOL_2D would keep the input's scale, and logits need finer steps than the map that they are the mean of.
 
+    For the mean over axes 1 and 2, LiteRT has an optimised 8-bit kernel that rounds the zero point by itself, and is
+    off by up to half a step for all values alike. So the file names the batch axis as well, of one element there.
+
     Args:
         axes: axes of the mean.
-        keepdims: whether they stay, with length 1.
         **options: options of `keras.layers.Layer`.
-    """
-
-    def __init__(self, axes: Sequence[int] = (1, 2), keepdims: bool = False, **options: Any) -> None:
-        super().__init__(**options)
-        self.axes, self.keepdims = tuple(axes), keepdims
-
-    def call(self, inputs: Any) -> Any:
-        """A signal to its mean."""
-        return tf.reduce_mean(inputs, self.axes, keepdims=self.keepdims)
-
-    def compute_output_shape(self, inputs_shape: Any) -> Any:
-        """The input's shape without the axes, or with 1 for them."""
-        axes = {axis % len(inputs_shape) for axis in self.axes}
-        if self.keepdims:
-            return tuple(1 if i in axes else size for i, size in enumerate(inputs_shape))
-        return tuple(size for i, size in enumerate(inputs_shape) if i not in axes)
-
-    def get_config(self) -> dict[str, Any]:
-        """All constructor arguments."""
-        return {**super().get_config(), "axes": list(self.axes), "keepdims": self.keepdims}
-
-
-@keras.saving.register_keras_serializable(package="keras_mtl")
-class ReciprocalRoot(keras.layers.Layer):
-    """1 / sqrt(x) of a signal that is not negative: one RSQRT in the file.
-
-    Integer kernels give the highest level for 0; here it is what the lowest level above 0 gives, so that ranges stay
-    finite. Whoever multiplies the result by the same signal again gets 0 either way.
     """
 
     imitates_kernels = True
 
-    def call(self, inputs: Any, input_step: Any) -> Any:
-        """A signal and its step to 1 / sqrt(x)."""
-        if self.imitates_kernels:
-            inputs = tf.maximum(inputs, tf.stop_gradient(input_step))
-        return tf.math.rsqrt(inputs)
+    def __init__(self, axes: Sequence[int] = (1, 2), **options: Any) -> None:
+        super().__init__(**options)
+        self.axes = tuple(axes)
 
-    def compute_output_shape(self, inputs_shape: Any, input_step_shape: Any = None) -> Any:
-        """The input's shape."""
-        return inputs_shape
+    def divisor(self, inputs_shape: Any) -> int:
+        """How many values one mean is of."""
+        return math.prod(inputs_shape[axis] for axis in self.axes)
+
+    def call(self, inputs: Any) -> Any:
+        """A signal to its mean."""
+        axes = self.axes if self.imitates_kernels else (0, *self.axes)
+        return tf.reduce_mean(inputs, axes, keepdims=True)
+
+    def compute_output_shape(self, inputs_shape: Any) -> Any:
+        """The input's shape with 1 for the axes."""
+        return tuple(1 if axis in self.axes else size for axis, size in enumerate(inputs_shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """All constructor arguments."""
+        return {**super().get_config(), "axes": list(self.axes)}
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -10,7 +10,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_mtl.tflite.fake_quant import fake_quant_bias, fake_quant_per_channel, fake_quant_per_tensor
+from keras_mtl.tflite.fake_quant import (
+    SMALLEST_LIMIT,
+    fake_quant_bias,
+    fake_quant_per_channel,
+    fake_quant_per_tensor,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -48,15 +53,23 @@ class FakeQuantConv2D(keras.layers.Conv2D):
 class FakeQuantDepthwiseConv2D(keras.layers.DepthwiseConv2D):
     """Depthwise 2-D convolution with 8-bit weights, one scale for each output channel: act(x * q(w) + q(b)).
 
-    Takes the arguments of `keras.layers.DepthwiseConv2D`; padding "same" or "valid", channels last, with bias.
+    Args:
+        kernel_size: as of `keras.layers.DepthwiseConv2D`.
+        smallest_limit: no channel's levels end below it. A bias that is large beside its weights needs that, since its
+            own levels are theirs times the input's, and must fit in 32 bits.
+        **options: arguments of `keras.layers.DepthwiseConv2D`; padding "same" or "valid", channels last, with bias.
     """
+
+    def __init__(self, kernel_size: Any, smallest_limit: float = SMALLEST_LIMIT, **options: Any) -> None:
+        super().__init__(kernel_size, **options)
+        self.smallest_limit = smallest_limit
 
     def call(self, inputs: Any, input_step: Any) -> Any:
         """[batch, height, width, channels] and their step to [batch, height', width', channels'] and its step."""
         kernel = tf.convert_to_tensor(self.kernel)
         # The file has one scale for each output channel: input channel x multiplier.
         flat = tf.reshape(kernel, (*kernel.shape[:2], kernel.shape[2] * kernel.shape[3]))
-        flat, steps = fake_quant_per_channel(flat)
+        flat, steps = fake_quant_per_channel(flat, self.smallest_limit)
         outputs = tf.nn.depthwise_conv2d(
             inputs,
             tf.reshape(flat, kernel.shape),
@@ -76,6 +89,10 @@ class FakeQuantDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         """[batch, height', width', channels'] and [channels']."""
         shape = super().compute_output_shape(inputs_shape)
         return shape, (shape[-1],)
+
+    def get_config(self) -> dict[str, Any]:
+        """All constructor arguments."""
+        return {**super().get_config(), "smallest_limit": self.smallest_limit}
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -100,40 +117,6 @@ class FakeQuantDense(keras.layers.Dense):
     def compute_output_shape(self, inputs_shape: Any, input_step_shape: Any = None) -> Any:
         """[..., units] and that of a scalar."""
         return (*inputs_shape[:-1], self.units), ()
-
-
-@keras.saving.register_keras_serializable(package="keras_mtl")
-class FakeQuantVector(keras.layers.Layer):
-    """A vector of weights, one for each channel, on symmetric levels of the activations' type.
-
-    Products and sums take operands of one type: with 16-bit activations the vector has 16 bits too.
-
-    Args:
-        size: length of the vector.
-        bits: bits of an element.
-        start: value of all elements before weights are set.
-        learns: whether the vector is trained.
-        **options: options of `keras.layers.Layer`.
-    """
-
-    def __init__(self, size: int, bits: int = 8, start: float = 0.0, learns: bool = True, **options: Any) -> None:
-        super().__init__(**options)
-        self.size, self.bits, self.start, self.learns = size, bits, start, learns
-        initializer = keras.initializers.Constant(start)
-        self.vector = self.add_weight(shape=(size,), initializer=initializer, trainable=learns, name="vector")
-
-    def call(self, inputs: Any) -> Any:
-        """(vector [size], step). The input only says where in the graph the layer is."""
-        return fake_quant_per_tensor(tf.convert_to_tensor(self.vector), self.bits)
-
-    def compute_output_shape(self, inputs_shape: Any) -> Any:
-        """[size] and that of a scalar."""
-        return (self.size,), ()
-
-    def get_config(self) -> dict[str, Any]:
-        """All constructor arguments."""
-        own = {"size": self.size, "bits": self.bits, "start": self.start, "learns": self.learns}
-        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -8,7 +8,6 @@ layers have a twin, `TWINS` says.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 

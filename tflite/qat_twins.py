@@ -1,76 +1,25 @@
-"""The twins of a network's layers, built one after the other, with the signals between them."""
+"""The twins of a network's layers, by the kind of the layer."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import keras
 
-from keras_mtl.tflite.fake_quant import FakeQuant
-from keras_mtl.tflite.flat_graph import FlatGraph, Node, no_twin
+from keras_mtl.tflite.flat_graph import Node, no_twin
 from keras_mtl.tflite.qat_arithmetic import AveragePool, Mean, Sum
 from keras_mtl.tflite.qat_fold import Folded, activation_of, fold, is_relu
 from keras_mtl.tflite.qat_grn import GrnTwin
 from keras_mtl.tflite.qat_layers import FakeQuantConv2D, FakeQuantDense, FakeQuantDepthwiseConv2D, WeightedMean
-from keras_mtl.tflite.scheme import Scheme
+from keras_mtl.tflite.qat_signals import EMBEDDINGS, Signal, Signals
 
 _layers = keras.layers
-#: Layers that move values and compute none: the range of their input is theirs.
-MOVERS = (_layers.MaxPooling2D, _layers.Reshape, _layers.Flatten)
 
 
-@dataclass(frozen=True)
-class Signal:
-    """A quantized tensor of the twin.
-
-    Attributes:
-        values: symbolic tensor.
-        step: step of its levels: symbolic scalar, or a number where the format fixes it.
-        zero_point: the integer that stands for 0, where it is known before calibration.
-        row: whether [batch, time, 1] is kept as [batch, 1, time], as weights of a mean are.
-    """
-
-    values: Any
-    step: Any
-    zero_point: int | None = None
-    row: bool = False
-
-
-@dataclass
-class Twins:
-    """Builds twins of the calls of a graph, given in the order of computation.
-
-    Attributes:
-        graph: the float network's calls.
-        scheme: how activations are quantized.
-        input: the quantized input.
-        done: the signals so far; None for values inside a folded operator.
-    """
-
-    graph: FlatGraph
-    scheme: Scheme
-    input: Signal
-    done: dict[int, Signal | None] = field(default_factory=dict)
-    _names: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.done[0] = self.input
-
-    def signal(self, value: int) -> Signal:
-        """The signal of a value of the float network."""
-        signal = self.done[value]
-        if signal is None:
-            raise KeyError(value)
-        return signal
-
-    def mark_embeddings(self, value: int) -> None:
-        """Gives a signal the layer "embeddings", unless the network's own layer of that name makes it."""
-        signal = self.signal(value)
-        if signal.values._keras_history.operation.name != "embeddings":
-            marked = _layers.Identity(name="embeddings")(signal.values)
-            self.done[value] = Signal(marked, signal.step, signal.zero_point, signal.row)
+class Twins(Signals):
+    """Builds the twins of a graph's calls, given in the order of computation: one method for each kind of layer."""
 
     def convolution(self, node: Node) -> None:
         """Convolution or depthwise convolution, with normalisation and ReLU, and tanh after it."""
@@ -82,7 +31,7 @@ class Twins:
             "padding": layer.padding,
             "dilation_rate": layer.dilation_rate,
             "activation": "relu" if folded.rectified else None,
-            "name": self._name(layer.name),
+            "name": self.name(layer.name),
         }
         if isinstance(layer, _layers.DepthwiseConv2D):
             twin = FakeQuantDepthwiseConv2D(layer.kernel_size, depth_multiplier=layer.depth_multiplier, **options)
@@ -94,11 +43,11 @@ class Twins:
         """Dense layer, with ReLU, and tanh after it."""
         folded = fold(self.graph, node)
         activation = "relu" if folded.rectified else None
-        twin = FakeQuantDense(node.layer.units, activation=activation, name=self._name(node.layer.name))
+        twin = FakeQuantDense(node.layer.units, activation=activation, name=self.name(node.layer.name))
         self._weighted(node, folded, twin)
 
     def _weighted(self, node: Node, folded: Folded, twin: Any) -> None:
-        source = self._plain(node)
+        source = self.plain(node)
         values, step = twin(source.values, input_step=source.step)
         twin.set_weights([folded.kernel, folded.bias])
         activation = activation_of(node.layer)
@@ -112,7 +61,7 @@ class Twins:
         signal = self.ranged(twin.name, last, values, step, folded.rectified, **options)
         if activation == "tanh":
             signal = self._tanh(twin.name.removesuffix("_hidden") + "_tanh", signal)
-        self._give(last, signal, folded.inside)
+        self.give(last, signal, folded.inside)
 
     def add(self, node: Node) -> None:
         """Sum of two signals, and ReLU."""
@@ -120,69 +69,75 @@ class Twins:
             raise no_twin(node.layer)
         one, other = (self.signal(value) for value in node.inputs)
         last, inside = self._with_relu(node)
-        layer = Sum(rectified=last != node.output, name=self._name(node.layer.name))
+        layer = Sum(rectified=last != node.output, name=self.name(node.layer.name))
         values = layer(one.values, others=other.values)
-        self._give(last, self.ranged(layer.name, last, values, None, layer.rectified), inside)
+        self.give(last, self.ranged(layer.name, last, values, None, layer.rectified), inside)
 
     def response_normalisation(self, node: Node) -> None:
         """GRN, and ReLU."""
-        source = self._plain(node)
+        source = self.plain(node)
         last, inside = self._with_relu(node)
-        twin = GrnTwin(self.scheme, node.layer, self._name(node.layer.name))
-        values = twin(source.values, source.step, rectified=last != node.output)
-        self._give(last, self.ranged(twin.name, last, values, None, last != node.output), inside)
+        twin = GrnTwin(self.scheme, node.layer, self.name(node.layer.name))
+        values, step = twin(source.values, source.step, rectified=last != node.output)
+        self.give(last, self.ranged(twin.name, last, values, step, last != node.output), inside)
 
     def average_pool(self, node: Node) -> None:
         """Average pool that keeps its input's range."""
-        layer, source = node.layer, self._plain(node)
+        layer, source = node.layer, self.plain(node)
         if layer.data_format != "channels_last":
             raise no_twin(layer)
         options = {"pool_size": layer.pool_size, "strides": layer.strides, "padding": layer.padding}
-        twin = AveragePool(source.zero_point, **options, name=self._name(layer.name))
-        values = twin(source.values, input_step=source.step)
-        self._give(node.output, Signal(values, source.step, source.zero_point))
+        twin = AveragePool(source.zero_point, **options, name=self.name(layer.name))
+        self.give(node.output, replace(source, values=twin(source.values, input_step=source.step)))
 
     def global_mean(self, node: Node) -> None:
         """Mean over time and mel, with a range of its own."""
-        layer, source = node.layer, self._plain(node)
+        layer, source = node.layer, self.plain(node)
         if layer.data_format != "channels_last":
             raise no_twin(layer)
-        twin = Mean((1, 2), layer.keepdims, name=self._name(layer.name))
+        twin = Mean((1, 2), name=self.name(layer.name))
         positive = source.zero_point == -(2 ** (self.scheme.bits - 1))
-        self._give(node.output, self.ranged(twin.name, node.output, twin(source.values), None, positive))
+        divisor = twin.divisor(source.values.shape)
+        mean = self.ranged(twin.name, node.output, twin(source.values), source.step, positive, divisor=divisor)
+        if not layer.keepdims:
+            row = _layers.Reshape((mean.values.shape[-1],), name=self.name(f"{layer.name}_row"))
+            mean = replace(mean, values=row(mean.values))
+        self.give(node.output, mean)
 
     def move(self, node: Node) -> None:
         """Layers that move values and compute none."""
-        layer, source = node.layer, self._plain(node)
+        layer, source = node.layer, self.plain(node)
         if getattr(layer, "data_format", "channels_last") != "channels_last":
             raise no_twin(layer)
-        twin = type(layer).from_config({**layer.get_config(), "name": self._name(layer.name)})
-        self._give(node.output, Signal(twin(source.values), source.step, source.zero_point))
+        ends = layer.name == EMBEDDINGS and node.output == self.graph.ends[0]
+        name = EMBEDDINGS if ends else self.name(layer.name)
+        twin = type(layer).from_config({**layer.get_config(), "name": name})
+        self.give(node.output, replace(source, values=twin(source.values)))
 
     def activation(self, node: Node) -> None:
         """Tanh; a ReLU is part of the layer before it."""
-        source = self._plain(node)
+        source = self.plain(node)
         if activation_of(node.layer) == "linear":
-            self._give(node.output, source)
+            self.give(node.output, source)
         elif _is_tanh(node.layer):
-            self._give(node.output, self._tanh(self._name(node.layer.name), source))
+            self.give(node.output, self._tanh(self.name(node.layer.name), source))
         else:
             raise no_twin(node.layer)
 
     def softmax(self, node: Node) -> None:
         """Softmax over the last axis, or over the time of [batch, time, 1]."""
-        layer, source = node.layer, self._plain(node)
+        layer, source = node.layer, self.plain(node)
         shape, row = source.values.shape, False
         if layer.axis not in (-1, len(shape) - 1):
             row = layer.axis in (1, -2) and len(shape) == 3 and shape[2] == 1
             if not row:
                 raise no_twin(layer)
-            values = _layers.Reshape((1, shape[1]), name=self._name(f"{layer.name}_row"))(source.values)
+            values = _layers.Reshape((1, shape[1]), name=self.name(f"{layer.name}_row"))(source.values)
         else:
             values = source.values
-        values = _layers.Softmax(name=self._name(layer.name))(values)
-        fixed = self._fixed(0.0, 1.0, f"{layer.name}_range", values)
-        self._give(node.output, Signal(fixed.values, fixed.step, fixed.zero_point, row))
+        values = _layers.Softmax(name=self.name(layer.name))(values)
+        fixed = self.fixed(0.0, 1.0, f"{layer.name}_range", values)
+        self.give(node.output, replace(fixed, row=row))
 
     def weighted_mean(self, node: Node) -> None:
         """Product of softmax weights [batch, time, 1] and embeddings [batch, time, size] over time."""
@@ -190,41 +145,15 @@ class Twins:
         axes = node.layer.axes
         if (axes if isinstance(axes, int) else tuple(axes)) not in (1, (1, 1)) or not weights.row or embeddings.row:
             raise no_twin(node.layer)
-        twin = WeightedMean(name=self._name(node.layer.name))
+        twin = WeightedMean(name=self.name(node.layer.name))
         values, step = twin(
             embeddings.values, weights=weights.values, input_step=embeddings.step, weight_step=weights.step
         )
-        self._give(node.output, self.ranged(twin.name, node.output, values, step))
-
-    def ranged(
-        self, name: str, value: int, values: Any, step: Any, positive: bool = False, **options: Any
-    ) -> Signal:
-        """Values with a range of their own, which is the output's where nothing but moves comes after it."""
-        if self._leads_to_output(value):
-            options["headroom"] = self.scheme.output_headroom
-        range_of = FakeQuant.for_scheme(self.scheme, positive=positive, name=f"{name}_range", **options)
-        given = range_of(values) if step is None else range_of(values, accumulator_step=step)
-        return Signal(*given, zero_point=_zero_point(self.scheme, positive))
-
-    def _fixed(self, low: float, high: float, name: str, values: Any) -> Signal:
-        """The range low..high that the format fixes, less the step that an integer type lacks at its end."""
-        if self.scheme.symmetric:
-            # The format's own rounding is too fine to need imitation, and a fake quant here would add operators.
-            return Signal(values, 2.0 ** -(self.scheme.bits - 1), 0)
-        step = (high - low) / 2**self.scheme.bits
-        range_of = FakeQuant(self.scheme.bits, fixed=True, low=low, high=high - step, name=name)
-        return Signal(*range_of(values), zero_point=0 if low < 0 else _zero_point(self.scheme, True))
+        self.give(node.output, self.ranged(twin.name, node.output, values, step))
 
     def _tanh(self, name: str, signal: Signal) -> Signal:
         values = _layers.Activation("tanh", name=name)(signal.values)
-        return self._fixed(-1.0, 1.0, f"{name}_range", values)
-
-    def _plain(self, node: Node) -> Signal:
-        """The one signal that a layer reads, in the shape that the float network has it in."""
-        signal = self.signal(node.inputs[0])
-        if len(node.inputs) != 1 or signal.row:
-            raise no_twin(node.layer)
-        return signal
+        return self.fixed(-1.0, 1.0, f"{name}_range", values)
 
     def _with_relu(self, node: Node) -> tuple[int, tuple[int, ...]]:
         """The value after a call and the ReLU that follows it, if any, and the values between."""
@@ -233,29 +162,6 @@ class Twins:
             return following.output, (node.output,)
         return node.output, ()
 
-    def _give(self, value: int, signal: Signal, inside: tuple[int, ...] = ()) -> None:
-        self.done.update(dict.fromkeys(inside))
-        self.done[value] = signal
-
-    def _leads_to_output(self, value: int) -> bool:
-        following = self.graph.next_alone(value)
-        moves = following is not None and type(following.layer) in MOVERS
-        return value == self.graph.output or (moves and self._leads_to_output(following.output))
-
-    def _name(self, name: str) -> str:
-        """A name that no other layer of the twin has."""
-        unique, count = name, 2
-        while unique in self._names:
-            unique, count = f"{name}_{count}", count + 1
-        self._names.add(unique)
-        return unique
-
 
 def _is_tanh(layer: Any) -> bool:
     return type(layer) is _layers.Activation and activation_of(layer) == "tanh"
-
-
-def _zero_point(scheme: Scheme, positive: bool) -> int | None:
-    if scheme.symmetric:
-        return 0
-    return -(2 ** (scheme.bits - 1)) if positive else None
