@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import keras_mtl.tflite.qat  # noqa: F401  registers the layers of the file
 from keras_mtl.errors import ConversionError
 from keras_mtl.models.event_part import build_event_part
 from keras_mtl.models.scene_part import build_scene_part
 from keras_mtl.tflite.artifact import dequantize, describe, quantize
-from keras_mtl.tflite.qat import ranges  # importing this registers the other layers
 
 _BATCH = 50
 _REPRESENTATIVE_CLIPS = 100
@@ -89,8 +89,9 @@ def to_tflite(model: keras.Model, kind: str, calibration: np.ndarray) -> bytes:
 
 
 def _imitate_kernels(model: keras.Model, imitate: bool) -> None:
-    for layer in ranges(model):
-        layer.imitates_kernels = imitate
+    for layer in model.layers:
+        if hasattr(layer, "imitates_kernels"):
+            layer.imitates_kernels = imitate
 
 
 def _configure(converter: Any, kind: str, calibration: np.ndarray) -> None:
