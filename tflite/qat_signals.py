@@ -75,8 +75,8 @@ class Signals:
         if self._leads_to_output(value):
             options["headroom"] = self.scheme.output_headroom
         range_of = FakeQuant.for_scheme(self.scheme, positive=positive, name=f"{name}_range", **options)
-        given = range_of(values) if step is None else range_of(values, accumulator_step=step)
-        return Signal(*given, zero_point=_zero_point(self.scheme, positive))
+        levels, step = range_of(values) if step is None else range_of(values, accumulator_step=step)
+        return Signal(levels, step, _zero_point(self.scheme, positive))
 
     def fixed(self, low: float, high: float, name: str, values: Any) -> Signal:
         """The range low..high that the format fixes, less the step that an integer type lacks at its end."""
@@ -85,7 +85,8 @@ class Signals:
             return Signal(values, 2.0 ** -(self.scheme.bits - 1), 0)
         step = (high - low) / 2**self.scheme.bits
         range_of = FakeQuant(self.scheme.bits, fixed=True, low=low, high=high - step, name=name)
-        return Signal(*range_of(values), zero_point=0 if low < 0 else _zero_point(self.scheme, True))
+        levels, step = range_of(values)
+        return Signal(levels, step, 0 if low < 0 else _zero_point(self.scheme, True))
 
     def plain(self, node: Node) -> Signal:
         """The one signal that a layer reads, in the shape that the float network has it in."""
@@ -109,8 +110,9 @@ class Signals:
 
     def _leads_to_output(self, value: int) -> bool:
         following = self.graph.next_alone(value)
-        moves = following is not None and type(following.layer) in MOVERS
-        return value == self.graph.output or (moves and self._leads_to_output(following.output))
+        if following is None or type(following.layer) not in MOVERS:
+            return value == self.graph.output
+        return self._leads_to_output(following.output)
 
 
 def _zero_point(scheme: Scheme, positive: bool) -> int | None:

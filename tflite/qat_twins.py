@@ -78,7 +78,7 @@ class Twins(Signals):
         source = self.plain(node)
         last, inside = self._with_relu(node)
         twin = GrnTwin(self.scheme, node.layer, self.name(node.layer.name))
-        values, step = twin(source.values, source.step, rectified=last != node.output)
+        values, step = twin((source.values, source.step), rectified=last != node.output)
         self.give(last, self.ranged(twin.name, last, values, step, last != node.output), inside)
 
     def average_pool(self, node: Node) -> None:
