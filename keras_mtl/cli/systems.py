@@ -102,7 +102,7 @@ def _lines(rows: list[SystemRow], budget: Target) -> list[str]:
         "paper",
         "as its source counts",
         "bytes, 16 bit",
-        "scenes' limits",
+        "dcase-asc",
     )
     table = [head]
     for row in rows:
