@@ -12,6 +12,7 @@ import keras
 
 from keras_mtl import files
 from keras_mtl.algorithms import ALGORITHMS, MultitaskModel, Phase
+from keras_mtl.augmentation import Augmentation
 from keras_mtl.batches import as_dataset
 from keras_mtl.checkpoints import Checkpoints, SaveCheckpoints
 from keras_mtl.datasets.corpus import Corpus
@@ -144,6 +145,7 @@ def _compiled(phase: Phase, network: keras.Model, recipe: Recipe, steps: int) ->
         ramp_steps=warmup,
         mask_fraction=train.mask_fraction,
         seed=train.seed,
+        augment=Augmentation.of(recipe.augment, recipe.features.frame_rate, frames_per_embedding(), train.seed),
     )
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(total - warmup, 1), warmup_target=phase.learning_rate, warmup_steps=warmup
