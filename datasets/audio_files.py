@@ -11,7 +11,7 @@ import soxr
 
 from keras_mtl.errors import DataError
 
-#: Sample rate of all features, in Hz.
+#: Sample rate of clips and features where no other one is asked for, in Hz.
 SAMPLE_RATE_HZ = 16_000
 
 #: File name endings that are taken for recordings when a folder is listed.

@@ -38,6 +38,7 @@ class Census:
         repeated: rows of a table that name a clip a second time; the first one counts.
         padded: recordings shorter than the nominal length, filled up with zeros.
         mixed: recordings of several channels, mixed down to one.
+        upsampled: recordings of a lower rate than the clips': nothing above half of theirs is in them.
         cut: recordings longer than the nominal length, cut there.
         clipped_events: events that reached beyond the clip, and end with it now.
         lost_events: events that lay wholly beyond the clip.
@@ -49,6 +50,7 @@ class Census:
     repeated: int = 0
     padded: int = 0
     mixed: int = 0
+    upsampled: int = 0
     cut: int = 0
     clipped_events: int = 0
     lost_events: int = 0
@@ -59,6 +61,7 @@ class Census:
         counts = {
             "rows repeated": self.repeated,
             "clips mixed down to one channel": self.mixed,
+            "clips recorded at a lower rate": self.upsampled,
             "clips padded": self.padded,
             "clips cut": self.cut,
             "events clipped": self.clipped_events,
@@ -67,11 +70,13 @@ class Census:
         return {what: count for what, count in counts.items() if count}
 
 
-def scene_features() -> tfds.features.FeaturesDict:
+def scene_features(sample_rate_hz: int = SAMPLE_RATE_HZ) -> tfds.features.FeaturesDict:
     """Features of a scene clip; audio is stored as raw 16-bit samples."""
     return tfds.features.FeaturesDict(
         {
-            "audio": tfds.features.Tensor(shape=(_samples(SCENE_CLIP_S),), dtype=np.int16, encoding="bytes"),
+            "audio": tfds.features.Tensor(
+                shape=(_samples(SCENE_CLIP_S, sample_rate_hz),), dtype=np.int16, encoding="bytes"
+            ),
             "scene": tfds.features.ClassLabel(names=list(SCENES)),
             "device": tfds.features.Text(),
             "recording": tfds.features.Text(),
@@ -80,11 +85,13 @@ def scene_features() -> tfds.features.FeaturesDict:
     )
 
 
-def event_features() -> tfds.features.FeaturesDict:
+def event_features(sample_rate_hz: int = SAMPLE_RATE_HZ) -> tfds.features.FeaturesDict:
     """Features of an event clip; audio is stored as raw 16-bit samples."""
     return tfds.features.FeaturesDict(
         {
-            "audio": tfds.features.Tensor(shape=(_samples(EVENT_CLIP_S),), dtype=np.int16, encoding="bytes"),
+            "audio": tfds.features.Tensor(
+                shape=(_samples(EVENT_CLIP_S, sample_rate_hz),), dtype=np.int16, encoding="bytes"
+            ),
             "events": tfds.features.Sequence(
                 {
                     "onset_s": tfds.features.Scalar(dtype=np.float32),
@@ -99,14 +106,14 @@ def event_features() -> tfds.features.FeaturesDict:
 
 
 def scene_example(audio: np.ndarray, scene: int, device: str, recording: str, filename: str) -> dict[str, Any]:
-    """An example of `scene_features`: audio int16 [16000]."""
+    """An example of `scene_features`: audio int16 [samples], one second."""
     return {"audio": audio, "scene": scene, "device": device, "recording": recording, "filename": filename}
 
 
 def event_example(
     audio: np.ndarray, events: Iterable[Event], weak: Iterable[int], filename: str, strong: bool = True
 ) -> dict[str, Any]:
-    """An example of `event_features`: audio int16 [160000].
+    """An example of `event_features`: audio int16 [samples], ten seconds.
 
     Args:
         audio: the samples.
@@ -127,21 +134,22 @@ def event_example(
     }
 
 
-def read_clip(path: Path, seconds: float, census: Census) -> np.ndarray:
-    """Reads a recording as a clip of `seconds`: float32 at 16 kHz. Counts what had to be changed.
+def read_clip(path: Path, seconds: float, census: Census, sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.ndarray:
+    """Reads a recording as a clip of `seconds`: float32 at the given rate. Counts what had to be changed.
 
     Raises:
         DataError: as of `audio_files.read_channels`.
     """
     channels, rate_hz = audio_files.read_channels(path)
     census.mixed += channels.shape[1] > 1
-    return fit_audio(audio_files.to_mono(channels, rate_hz), seconds, census)
+    census.upsampled += rate_hz < sample_rate_hz
+    return fit_audio(audio_files.to_mono(channels, rate_hz, sample_rate_hz), seconds, census, sample_rate_hz)
 
 
-def fit_audio(audio: np.ndarray, seconds: float, census: Census) -> np.ndarray:
-    """Zero-pads or cuts samples [n] at 16 kHz to `seconds`, and counts it when it changed more than 1 ms."""
-    wanted = _samples(seconds)
-    tolerance = SAMPLE_RATE_HZ // 1000  # resampling may be a sample off
+def fit_audio(audio: np.ndarray, seconds: float, census: Census, sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.ndarray:
+    """Zero-pads or cuts samples [n] to `seconds`, and counts it when it changed more than 1 ms."""
+    wanted = _samples(seconds, sample_rate_hz)
+    tolerance = sample_rate_hz // 1000  # resampling may be a sample off
     census.padded += len(audio) < wanted - tolerance
     census.cut += len(audio) > wanted + tolerance
     if len(audio) >= wanted:
@@ -162,5 +170,5 @@ def fit_events(events: Iterable[Event], seconds: float, census: Census) -> list[
     return kept
 
 
-def _samples(seconds: float) -> int:
-    return round(seconds * SAMPLE_RATE_HZ)
+def _samples(seconds: float, sample_rate_hz: int) -> int:
+    return round(seconds * sample_rate_hz)

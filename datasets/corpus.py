@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_mtl.datasets import layout
+from keras_mtl.datasets import audio_files, layout
+from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
 from keras_mtl.datasets.clips import Census
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
+from keras_mtl.datasets.local_builder import LocalBuilder, rate_config
 from keras_mtl.datasets.preparation import censuses, prepared, quiet
 from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import Builder as Soundscapes
 from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import fingerprint
@@ -38,12 +41,14 @@ class Clips:
         count: number of clips.
         census: what was found when the split was prepared (missing files, padded clips ...).
         builder: the TFDS builder, prepared.
+        sample_rate_hz: samples per second of the clips; where the builder's are others, they are resampled.
     """
 
     name: str
     count: int
     census: Census
-    builder: tfds.core.DatasetBuilder = field(repr=False, compare=False)
+    builder: LocalBuilder = field(repr=False, compare=False)
+    sample_rate_hz: int = SAMPLE_RATE_HZ
 
     def __len__(self) -> int:
         return self.count
@@ -51,9 +56,9 @@ class Clips:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Gives dictionaries of NumPy arrays, `int` and `str`.
 
-        A scene clip: `audio` int16 [16000], `scene` (index in `labels.SCENES`), `device`, `recording`, `filename`.
-        An event clip: `audio` int16 [160000], `events` {`onset_s`, `offset_s` float32 [n], `label` int64 [n]}, `weak`
-        int64 [10], `filename`. Audio is at 16 kHz, full scale 32768.
+        A scene clip: `audio` int16 [one second], `scene` (index in `labels.SCENES`), `device`, `recording`, `filename`.
+        An event clip: `audio` int16 [ten seconds], `events` {`onset_s`, `offset_s` float32 [n], `label` int64 [n]},
+        `weak` int64 [10], `filename`. Audio is at `sample_rate_hz`, full scale 32768.
         """
         with quiet():
             dataset = self.builder.as_dataset(
@@ -62,7 +67,8 @@ class Clips:
                 read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
             )
         for example in tfds.as_numpy(dataset):
-            yield {key: _plain(value) for key, value in example.items()}
+            clip = {key: _plain(value) for key, value in example.items()}
+            yield clip | {"audio": _resampled(clip["audio"], self.builder.sample_rate_hz, self.sample_rate_hz)}
 
 
 @dataclass(frozen=True)
@@ -74,16 +80,20 @@ class Corpus:
         fingerprint: sha256 over tables and file names and sizes, or over the generator's version, seed and sizes.
         scenes: clips of "train" and "test"; empty when the folder holds no scene data.
         events: clips of those that are there of "strong_real", "strong_synthetic", "weak", "unlabelled", "validation".
+        sample_rate_hz: samples per second of all clips. The fingerprint is the same at every rate.
     """
 
     name: str
     fingerprint: str
     scenes: dict[str, Clips]
     events: dict[str, Clips]
+    sample_rate_hz: int = SAMPLE_RATE_HZ
 
 
-def open_corpus(data: str | Path, cache: Path | None = None, progress: bool = True) -> Corpus:
-    """Opens a data folder, and prepares it on the first time.
+def open_corpus(
+    data: str | Path, cache: Path | None = None, progress: bool = True, sample_rate_hz: int = SAMPLE_RATE_HZ
+) -> Corpus:
+    """Opens a data folder, and prepares it on the first time at this rate.
 
     Args:
         data: "soundscapes" (the embedded data; "soundscapes:tiny" is a few clips of them), or a folder that is or holds
@@ -91,18 +101,23 @@ def open_corpus(data: str | Path, cache: Path | None = None, progress: bool = Tr
             It is only read, never written to.
         cache: where prepared data are kept; else the environment's KERAS_MTL_CACHE, else `~/.cache/keras_mtl/tfds`.
         progress: whether to show a progress bar on stderr while preparing.
+        sample_rate_hz: samples per second of the clips: that of the features they are for. Recordings of a folder are
+            resampled from the files to this rate. The embedded data are synthesised at 16 kHz and resampled from
+            that: at a higher rate there is nothing above 8 kHz in them.
 
     Raises:
         DataError: no such folder, nothing usable in it, a bad table, or a recording that can't be read.
     """
     cache = Path(cache or os.environ.get("KERAS_MTL_CACHE") or Path.home() / ".cache" / "keras_mtl" / "tfds")
     word, _, size = str(data).partition(":")
+    if sample_rate_hz < 1:
+        raise DataError(f"clips at {sample_rate_hz} Hz can't be made")
     if word == EMBEDDED:
-        return _open_embedded(size or "full", cache, progress)
-    return _open_folder(layout.require_folder(Path(data)), cache, progress)
+        return _open_embedded(size or "full", cache, progress, sample_rate_hz)
+    return _open_folder(layout.require_folder(Path(data)), cache, progress, sample_rate_hz)
 
 
-def _open_embedded(size: str, cache: Path, progress: bool) -> Corpus:
+def _open_embedded(size: str, cache: Path, progress: bool, sample_rate_hz: int) -> Corpus:
     configs = {config.name: config for config in Soundscapes.BUILDER_CONFIGS}
     sizes = sorted({name.partition("_")[2] for name in configs})
     if size not in sizes:
@@ -110,43 +125,56 @@ def _open_embedded(size: str, cache: Path, progress: bool) -> Corpus:
     chosen = [configs[f"scenes_{size}"], configs[f"events_{size}"]]
     total = fingerprint(chosen)
     scenes, events = (
-        _splits(prepared(Soundscapes, _home(cache, fingerprint([config])), config=config, progress=progress))
+        _splits(
+            prepared(Soundscapes, _home(cache, fingerprint([config])), config=config, progress=progress), sample_rate_hz
+        )
         for config in chosen
     )
-    return Corpus(EMBEDDED, total, scenes, events)
+    return Corpus(EMBEDDED, total, scenes, events, sample_rate_hz)
 
 
-def _open_folder(folder: Path, cache: Path, progress: bool) -> Corpus:
+def _open_folder(folder: Path, cache: Path, progress: bool, sample_rate_hz: int) -> Corpus:
     tau_root, desed_root = layout.find_tau(folder), layout.find_desed(folder)
-    fingerprints = []
+    fingerprints, config = [], rate_config(sample_rate_hz)
     scenes: dict[str, Clips] = {}
     events: dict[str, Clips] = {}
     if tau_root is not None:
         content, stamp = layout.tau_fingerprint(tau_root)
         fingerprints.append(content)
-        scenes = _splits(prepared(tau.Builder, _home(cache, content, stamp), tau_root, progress=progress))
+        tau_builder = prepared(tau.Builder, _home(cache, content, stamp), tau_root, config, progress)
+        scenes = _splits(tau_builder, sample_rate_hz)
     if desed_root is not None:
         content, stamp = layout.desed_fingerprint(desed_root)
         fingerprints.append(content)
-        events = _splits(prepared(Desed, _home(cache, content, stamp), desed_root, progress=progress))
+        desed_builder = prepared(Desed, _home(cache, content, stamp), desed_root, config, progress)
+        events = _splits(desed_builder, sample_rate_hz)
     if not fingerprints:
         raise DataError(
             f"{folder} holds neither {layout.TAU_FOLDER}/ nor a DESED folder (desed/)", hint="is it the right folder?"
         )
     joined = hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
-    return Corpus(folder.resolve().name, joined, scenes, events)
+    return Corpus(folder.resolve().name, joined, scenes, events, sample_rate_hz)
 
 
-def _splits(builder: tfds.core.DatasetBuilder) -> dict[str, Clips]:
+def _splits(builder: LocalBuilder, sample_rate_hz: int) -> dict[str, Clips]:
     census = censuses(builder)
     return {
-        name: Clips(f"{builder.name}/{name}", split.num_examples, census[name], builder)
+        name: Clips(f"{builder.name}/{name}", split.num_examples, census[name], builder, sample_rate_hz)
         for name, split in builder.info.splits.items()
     }
 
 
 def _home(cache: Path, content: str, stamp: str = "") -> Path:
     return cache / (f"{content[:24]}-{stamp[:8]}" if stamp else content[:24])
+
+
+def _resampled(audio: np.ndarray, rate_hz: int, sample_rate_hz: int) -> np.ndarray:
+    """int16 samples [n] of one rate at another: int16 [n x sample_rate_hz / rate_hz]."""
+    if rate_hz == sample_rate_hz:
+        return audio
+    samples = round(len(audio) * sample_rate_hz / rate_hz)
+    floats = audio_files.to_mono(audio[:, None].astype(np.float32) / 32768.0, rate_hz, sample_rate_hz)[:samples]
+    return audio_files.to_int16(np.pad(floats, (0, samples - len(floats))))
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
+from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
 from keras_mtl.datasets.clips import Census
 from keras_mtl.errors import DataError
 
@@ -36,6 +37,25 @@ class Split:
     census: Census
 
 
+@dataclass(eq=False)
+class RateConfig(tfds.core.BuilderConfig):
+    """Clips at another rate than 16 kHz; TFDS keeps them in a folder of their own.
+
+    Attributes:
+        sample_rate_hz: samples per second of the clips.
+    """
+
+    sample_rate_hz: int = SAMPLE_RATE_HZ
+
+
+def rate_config(sample_rate_hz: int) -> RateConfig | None:
+    """The configuration for a rate; None for 16 kHz, which is what a builder without one gives."""
+    if sample_rate_hz == SAMPLE_RATE_HZ:
+        return None
+    name = f"{sample_rate_hz}_hz"
+    return RateConfig(name=name, description=f"Clips at {sample_rate_hz} Hz.", sample_rate_hz=sample_rate_hz)
+
+
 class LocalBuilder(tfds.core.GeneratorBasedBuilder):
     """A TFDS builder over files that the user has, or over sounds made on the spot. Downloads nothing.
 
@@ -53,6 +73,11 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
         # TFDS derives these from the module's name, which in a source tree is not the folder's.
         cls.code_path = tfds.core.Path(inspect.getfile(cls))
         cls.pkg_dir_path = cls.code_path.parent
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Samples per second of the clips."""
+        return int(getattr(self.builder_config, "sample_rate_hz", SAMPLE_RATE_HZ))
 
     @abc.abstractmethod
     def _plan(self, manual_dir: Path | None) -> dict[str, Split]:

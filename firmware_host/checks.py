@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import Any
 
+from keras_mtl.errors import FeatureMismatch
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.cost import OpRow
 from keras_mtl.firmware_host.parity import Parity
@@ -113,6 +115,8 @@ def features_match(manifest: dict[str, Any], features: LogMelSettings | None) ->
     mine, theirs = manifest.get("features"), features.to_dict()
     if not isinstance(mine, dict):
         return Check("features_match", None, 0, "settings", False, "the file does not say which features it takes")
+    with contextlib.suppress(FeatureMismatch):  # settings that are none of ours are compared as they are
+        mine = LogMelSettings.from_dict(mine).to_dict()
     differing = [key for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)]
     listed = ", ".join(f"{key} {mine.get(key)} against {theirs.get(key)}" for key in differing)
     why = f"artifact against run: {listed}" if differing else "the same settings as the run's"

@@ -84,8 +84,16 @@ class SceneStream:
 class EventStream:
     """Batches of the event task: strong clips first, then weak, then unlabelled ones.
 
-    {"log_mel" [b, frames, mel, 1], "strong" [b, frames / 4, events], "weak" [b, events], "has_strong" [b],
+    {"log_mel" [b, frames, mel, 1], "strong" [b, embeddings, events], "weak" [b, events], "has_strong" [b],
     "has_weak" [b]}. A kind that the data lack, or whose batch is 0, is left out; one pass goes over the strong clips.
+
+    Args:
+        kinds: the clips of each kind.
+        batches: clips of each kind in a batch.
+        settings: the features' settings.
+        frames_per_embedding: log-mel frames from one embedding of the network to the next.
+        seed: of the shuffling.
+        embeddings: embeddings that the network gives for one clip; None where it gives whole ones only.
     """
 
     def __init__(
@@ -95,6 +103,7 @@ class EventStream:
         settings: LogMelSettings,
         frames_per_embedding: int,
         seed: int,
+        embeddings: int | None = None,
     ) -> None:
         self._settings, self._parts = settings, []
         for number, kind in enumerate(("strong", "weak", "unlabelled")):
@@ -102,7 +111,7 @@ class EventStream:
                 sampler = Sampler(len(kinds[kind]), batches[kind], (seed, 2 + number))
                 self._parts.append((kind, kinds[kind], sampler))
         frames = self._parts[0][1].levels.shape[1]
-        self._grid = Grid.over(settings, frames, frames_per_embedding)
+        self._grid = Grid.over(settings, frames, frames_per_embedding, embeddings)
         self.steps = self._parts[0][2].steps
 
     def __call__(self, step: int) -> Batch:

@@ -40,7 +40,7 @@ def evaluate(listener: Listener, corpus: Corpus, cache: Path, bootstrap: Bootstr
     if listener.event_probabilities is not None and "validation" in corpus.events:
         events = event_set(corpus, "validation", listener.settings, cache)
         strong, weak = listener.event_probabilities(events.levels)
-        grid = Grid.over(listener.settings, events.levels.shape[1], listener.frames_per_embedding)
+        grid = Grid.over(listener.settings, events.levels.shape[1], listener.frames_per_embedding, strong.shape[1])
         figures["events"] = event_metrics(strong, weak, events.events, grid, listener.decoding, bootstrap=bootstrap)
     if not figures:
         tasks = " or ".join(listener.tasks)

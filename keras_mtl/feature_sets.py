@@ -90,9 +90,9 @@ def scene_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path)
     """A split of the scene task.
 
     Raises:
-        DataError: the corpus does not have it.
+        DataError: the corpus does not have it, or is opened at another rate than the features'.
     """
-    clips = _split(corpus.scenes, split, corpus, "scene (TAU)")
+    clips = _split(corpus.scenes, split, corpus, "scene (TAU)", settings)
     levels, labels = _computed(clips, corpus.fingerprint, settings, cache)
     columns = [np.asarray([row[key] for row in labels]) for key in ("device", "recording", "filename")]
     return SceneSet(levels, np.asarray([row["scene"] for row in labels], np.int32), *columns)
@@ -102,9 +102,9 @@ def event_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path)
     """A split of the event task.
 
     Raises:
-        DataError: the corpus does not have it.
+        DataError: the corpus does not have it, or is opened at another rate than the features'.
     """
-    clips = _split(corpus.events, split, corpus, "event (DESED)")
+    clips = _split(corpus.events, split, corpus, "event (DESED)", settings)
     levels, labels = _computed(clips, corpus.fingerprint, settings, cache)
     events = [[Event(on, off, EVENTS[label]) for on, off, label in row["events"]] for row in labels]
     weak = np.asarray([row["weak"] for row in labels], np.float32)
@@ -137,7 +137,12 @@ def level_statistics(sets: Iterable[np.ndarray], most_clips: int = 2000) -> tupl
     return float(mean), float(np.sqrt(square / count - mean**2))
 
 
-def _split(splits: dict[str, Clips], name: str, corpus: Corpus, task: str) -> Clips:
+def _split(splits: dict[str, Clips], name: str, corpus: Corpus, task: str, settings: LogMelSettings) -> Clips:
+    if corpus.sample_rate_hz != settings.sample_rate_hz:
+        raise DataError(
+            f"{corpus.name} is opened at {corpus.sample_rate_hz} Hz, the features want {settings.sample_rate_hz} Hz",
+            hint=f"open_corpus(..., sample_rate_hz={settings.sample_rate_hz})",
+        )
     if name not in splits or splits[name].count == 0:
         have = ", ".join(sorted(splits)) or "none"
         raise DataError(f"{corpus.name}: no {task} data of split {name} (there: {have})", hint="see docs/data.md")
@@ -147,14 +152,22 @@ def _split(splits: dict[str, Clips], name: str, corpus: Corpus, task: str) -> Cl
 def _computed(
     clips: Clips, fingerprint: str, settings: LogMelSettings, cache: Path
 ) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    definition = settings.normalised(0.0, 1.0).to_dict()
-    digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:12]
-    folder = cache / "log_mel" / fingerprint[:16] / digest / clips.name.replace("/", "_").replace(":", "_")
+    folder = cache / "log_mel" / fingerprint[:16] / _digest(settings) / clips.name.replace("/", "_").replace(":", "_")
     if not folder.is_dir():
         with files.new_folder(folder) as new:
             _compute(clips, settings, new)
     levels = np.load(folder / "levels.npy", mmap_mode="r")
     return levels, json.loads((folder / "labels.json").read_text())
+
+
+def _digest(settings: LogMelSettings) -> str:
+    """Stands for the features before their normalisation."""
+    definition = settings.normalised(0.0, 1.0).to_dict()
+    # What was computed before there were these settings is still right.
+    for key, usual in (("fft", settings.window), ("keep_last_frame", False)):
+        if definition[key] == usual:
+            del definition[key]
+    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _compute(clips: Clips, settings: LogMelSettings, folder: Path) -> None:

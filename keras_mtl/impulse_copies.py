@@ -2,9 +2,9 @@
 
 A device's impulse response acts on the audio, and what is cached is log-mel. So whole copies of the features are
 prepared: in copy k, each clip of the chosen devices has been convolved with a response that the seed, k and the clip
-choose. A batch then takes some of its clips from a copy. That is exact, unlike filtering of log-mel frames, and costs a
-training step nothing. Each copy costs preparing and disk, once: for each second of audio 25,600 bytes, and about the
-time of the plain features. Held-out and evaluation clips have no copies.
+choose. A batch then takes some of its clips from a copy. That is exact, unlike filtering of log-mel frames, and costs
+a training step nothing. Each copy costs preparing and disk, once: for each second of audio 25,600 bytes (with the
+features of `mt`), and about the time of the plain features. Held-out and evaluation clips have no copies.
 """
 
 from __future__ import annotations
@@ -104,6 +104,7 @@ def impulse_copies(
                 count=int(chosen.sum()),
                 census=source.census,
                 builder=source.builder,
+                sample_rate_hz=source.sample_rate_hz,
                 source=source,
                 responses=responses,
                 chosen=chosen,
@@ -118,7 +119,7 @@ def impulse_copies(
     return ImpulseCopies(levels, np.where(chosen, np.cumsum(chosen) - 1, -1), augment.ir_probability, seed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _ConvolvedClips(Clips):
     """The chosen clips of `source`, each convolved with a response of its own choice: audio float32."""
 

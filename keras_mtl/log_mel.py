@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from keras_mtl.features import LogMelSettings, hann_window, mel_filters
+from keras_mtl.features import LogMelSettings, frame_window, mel_filters
 
 
 class LogMel:
@@ -21,7 +21,7 @@ class LogMel:
 
     def __init__(self, settings: LogMelSettings) -> None:
         self.settings = settings
-        self._window = tf.constant(hann_window(settings.window), tf.float32)
+        self._window = tf.constant(frame_window(settings), tf.float32)
         self._filters = tf.constant(mel_filters(settings), tf.float32)
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
@@ -31,7 +31,7 @@ class LogMel:
             audio: float [clips, samples] in [-1, 1], or int16, at the settings' rate.
 
         Returns:
-            float32 [clips, samples // hop, mel_bands] in dB.
+            float32 [clips, settings.frames(samples), mel_bands] in dB.
         """
         audio = np.asarray(audio)
         if audio.dtype == np.int16:
@@ -40,10 +40,10 @@ class LogMel:
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32)])
     def _levels(self, audio: tf.Tensor) -> tf.Tensor:
-        half = self.settings.window // 2
-        frames = tf.shape(audio)[1] // self.settings.hop
+        half = self.settings.fft // 2
+        frames = self.settings.frames(tf.shape(audio)[1])
         padded = tf.pad(audio, [[0, 0], [half, half]])
-        framed = tf.signal.frame(padded, self.settings.window, self.settings.hop)[:, :frames]
+        framed = tf.signal.frame(padded, self.settings.fft, self.settings.hop)[:, :frames]
         spectrum = tf.signal.rfft(framed * self._window)
         power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
         mel = tf.tensordot(power, self._filters, axes=1)

@@ -19,11 +19,13 @@ from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.determinism import same_bits
 from keras_mtl.errors import RecipeError, RunError
 from keras_mtl.evaluation import evaluate
-from keras_mtl.models import build, frames_per_embedding
+from keras_mtl.models import build
+from keras_mtl.models.timing import frames_per_embedding
 from keras_mtl.network_listener import listen_with
 from keras_mtl.recipes import Recipe, to_toml
 from keras_mtl.run_folder import Run, describe, save_samples
-from keras_mtl.training_data import TrainingData, load_training_data, scene_samples
+from keras_mtl.systems import system_of
+from keras_mtl.training_data import TrainingData, load_training_data, pick_samples
 
 
 def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: bool = False) -> Run:
@@ -58,7 +60,7 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
         _train_phase(phase, network, data, recipe, out, checkpoints)
     seconds = time.monotonic() - started
     network.save(out / "network.keras")
-    save_samples(out, scene_samples(data, corpus, cache))
+    save_samples(out, pick_samples(data, corpus, cache))
     info = describe(recipe, data.settings, corpus.name, corpus.fingerprint)
     info["tasks"] = sorted(tasks)
     info["training_seconds"] = round(seconds, 1)
@@ -71,12 +73,22 @@ def _phases(recipe: Recipe) -> list[Phase]:
     name = recipe.train.algorithm
     if name not in ALGORITHMS:
         raise RecipeError(f"no algorithm {name!r}", hint=f"algorithms: {', '.join(ALGORITHMS)}")
-    return ALGORITHMS[name](recipe.train)
+    phases = ALGORITHMS[name](recipe.train)
+    system = system_of(recipe.model.system)
+    needed = {task for phase in phases for task in phase.tasks}
+    if not needed <= set(system.tasks):
+        (task, *_) = system.tasks
+        raise RecipeError(
+            f"system {system.id} hears {' and '.join(system.tasks)}, but algorithm {name} trains "
+            f"{' and '.join(sorted(needed))}",
+            hint=f"--set algorithm=single --set task={task}",
+        )
+    return phases
 
 
 def _network(recipe: Recipe) -> keras.Model:
     keras.utils.set_random_seed(recipe.train.seed)
-    return build(recipe.model.system)
+    return build(recipe.model.system, recipe.features, recipe.model.options)
 
 
 def _require_free(out: Path, resume: bool) -> None:
@@ -100,8 +112,7 @@ def _train_phase(
     if checkpoints.path(phase.name, "done").exists():
         network.load_weights(checkpoints.path(phase.name, "done"))
         return
-    stride = frames_per_embedding()
-    streams = data.streams(phase.tasks, recipe, stride)
+    streams = data.streams(phase.tasks, recipe, network)
     steps = max(stream.steps for stream in streams.values())
     model = _compiled(phase, network, recipe, steps)
     state = checkpoints.state()
@@ -109,7 +120,7 @@ def _train_phase(
     if state.get("phase") == phase.name:
         done, best_loss = state["epochs"], state["best_loss"]
         model.load_weights(checkpoints.path(phase.name, "last"))
-    held_out = data.held_out_streams(phase.tasks, stride)
+    held_out = data.held_out_streams(phase.tasks, network)
     validation = as_dataset(held_out, 0, max(s.steps for s in held_out.values())) if held_out else None
     print(f"phase {phase.name}: {phase.epochs} epochs of {steps} steps", file=sys.stderr)
     log = keras.callbacks.CSVLogger(out / f"{phase.name}.csv", append=done > 0)
@@ -139,13 +150,16 @@ def _compiled(phase: Phase, network: keras.Model, recipe: Recipe, steps: int) ->
     train = recipe.train
     total = max(phase.epochs * steps, 1)
     warmup = max(1, round(train.warmup_fraction * total))
+    # A network for scenes alone has no grid of embeddings, and needs none.
+    stride = frames_per_embedding(network) if "events" in phase.tasks else 1
     model = phase.wrap(
         network,
         consistency_weight=train.consistency_weight,
         ramp_steps=warmup,
         mask_fraction=train.mask_fraction,
+        mask_period=max(1, round(recipe.features.frame_rate)),
         seed=train.seed,
-        augment=Augmentation.of(recipe.augment, recipe.features.frame_rate, frames_per_embedding(), train.seed),
+        augment=Augmentation.of(recipe.augment, recipe.features.frame_rate, stride, train.seed),
     )
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(total - warmup, 1), warmup_target=phase.learning_rate, warmup_steps=warmup

@@ -46,7 +46,7 @@ class Builder(LocalBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=clips.event_features(),
+            features=clips.event_features(self.sample_rate_hz),
             homepage="https://github.com/turpaultn/DESED",
             metadata=tfds.core.MetadataDict(),
         )
@@ -55,30 +55,35 @@ class Builder(LocalBuilder):
         root = layout.find_desed(manual_dir) if manual_dir else None
         if root is None:
             raise DataError(f"no DESED folder in {manual_dir}", hint="it holds metadata/ and audio/, or dcase_synth/")
-        plan = {}
+        plan, rate_hz = {}, self.sample_rate_hz
         for name, (table, folder) in _STRONG.items():
-            found = _recordings(root / folder)
+            found = _recordings(root / folder, rate_hz)
             if found or (root / table).is_file():
                 events = _strong_table(root / table)
                 if name == "validation":
                     events |= {name: [] for name in _names(root / _DURATIONS) if name not in events}
-                plan[name] = _split(root / table, found, events, {})
+                plan[name] = _split(root / table, found, events, {}, rate_hz)
         table, folder = _WEAK
-        found = _recordings(root / folder)
+        found = _recordings(root / folder, rate_hz)
         if found or (root / table).is_file():
             weak = _weak_table(root / table)
-            plan["weak"] = _split(root / table, found, {name: [] for name in weak}, weak)
-        if found := _recordings(root / _UNLABELLED):
-            plan["unlabelled"] = _split(root / _UNLABELLED, found, {name: [] for name in sorted(found)}, {})
+            plan["weak"] = _split(root / table, found, {name: [] for name in weak}, weak, rate_hz)
+        if found := _recordings(root / _UNLABELLED, rate_hz):
+            plan["unlabelled"] = _split(root / _UNLABELLED, found, {name: [] for name in sorted(found)}, {}, rate_hz)
         if not any(split.keys for split in plan.values()):
             raise DataError(f"no recordings in the DESED folders of {root}")
         return plan
 
 
-def _recordings(folder: Path) -> dict[str, Path]:
-    """Paths of a folder's recordings by file name; where a `*_16k` twin holds one, that one (no resampling)."""
+def _recordings(folder: Path, sample_rate_hz: int) -> dict[str, Path]:
+    """Paths of a folder's recordings by file name.
+
+    Where a `*_16k` twin of the folder holds one as well, it is that one (no resampling), but for clips of a higher
+    rate the original: nothing above 8 kHz is in the twin.
+    """
+    places = [folder, folder.with_name(f"{folder.name}_16k")]
     found = {}
-    for place in (folder, folder.with_name(f"{folder.name}_16k")):
+    for place in places if sample_rate_hz <= audio_files.SAMPLE_RATE_HZ else reversed(places):
         for name in listing(place):
             if Path(name).suffix.lower() in audio_files.AUDIO_SUFFIXES:
                 found[name] = place / name
@@ -90,6 +95,7 @@ def _split(
     found: Mapping[str, Path],
     events: Mapping[str, Sequence[clips.Event]],
     weak: Mapping[str, Sequence[int]],
+    sample_rate_hz: int,
 ) -> Split:
     census = clips.Census()
     keys = present_files(list(events), set(found), census)
@@ -98,7 +104,7 @@ def _split(
         raise DataError(f"none of the {census.missing} recordings that {table} names is in {folder}")
 
     def example(key: str) -> dict[str, Any]:
-        audio = clips.read_clip(found[key], clips.EVENT_CLIP_S, census)
+        audio = clips.read_clip(found[key], clips.EVENT_CLIP_S, census, sample_rate_hz)
         inside = clips.fit_events(events[key], clips.EVENT_CLIP_S, census)
         return clips.event_example(audio_files.to_int16(audio), inside, weak.get(key, ()), filename=key)
 

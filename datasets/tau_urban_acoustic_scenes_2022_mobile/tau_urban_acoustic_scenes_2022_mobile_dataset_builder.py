@@ -28,7 +28,7 @@ class Builder(LocalBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=clips.scene_features(),
+            features=clips.scene_features(self.sample_rate_hz),
             homepage="https://doi.org/10.5281/zenodo.6337421",
             metadata=tfds.core.MetadataDict(),
         )
@@ -40,10 +40,10 @@ class Builder(LocalBuilder):
         columns = ("filename", "scene_label", "identifier", "source_label")
         meta = {row["filename"]: row for row in tables.read_table(root / "meta.csv", columns)}
         there = {f"audio/{name}" for name in listing(root / "audio")}
-        return {name: _split(root, table, meta, there) for name, table in _TABLES.items()}
+        return {name: _split(root, table, meta, there, self.sample_rate_hz) for name, table in _TABLES.items()}
 
 
-def _split(root: Path, table: str, meta: dict[str, tables.Row], there: set[str]) -> Split:
+def _split(root: Path, table: str, meta: dict[str, tables.Row], there: set[str], sample_rate_hz: int) -> Split:
     path = root / "evaluation_setup" / table
     rows: dict[str, tables.Row] = {}
     names = []
@@ -61,7 +61,7 @@ def _split(root: Path, table: str, meta: dict[str, tables.Row], there: set[str])
         raise DataError(f"none of the {census.missing} recordings that {path} names is in {root / 'audio'}")
 
     def example(key: str) -> dict[str, Any]:
-        audio = clips.read_clip(root / key, clips.SCENE_CLIP_S, census)
+        audio = clips.read_clip(root / key, clips.SCENE_CLIP_S, census, sample_rate_hz)
         return clips.scene_example(
             audio_files.to_int16(audio),
             scene=SCENES.index(rows[key]["scene_label"]),

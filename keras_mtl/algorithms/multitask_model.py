@@ -38,6 +38,7 @@ class MultitaskModel(keras.Model):
         consistency_weight: w above.
         ramp_steps: steps in which the consistency loss reaches its full weight.
         mask_fraction: part of each axis that the augmentation zeroes.
+        mask_period: frames in which one stripe of time is zeroed: those of one second.
         seed: seed of the augmentation.
         augment: the steps before masking; by default none.
     """
@@ -49,6 +50,7 @@ class MultitaskModel(keras.Model):
         consistency_weight: float = 2.0,
         ramp_steps: int = 1,
         mask_fraction: float = 0.15,
+        mask_period: int = 100,
         seed: int = 0,
         augment: Augmentation | None = None,
         **kwargs: Any,
@@ -62,10 +64,11 @@ class MultitaskModel(keras.Model):
         self.consistency_weight = consistency_weight
         self.ramp_steps = ramp_steps
         self.mask_fraction = mask_fraction
+        self.mask_period = mask_period
         self.seed = seed
         self.encoder = network.get_layer("encoder")
         self.heads = {task: network.get_layer(f"{task[:-1]}_head") for task in self.tasks}
-        self.masking = Masking(mask_fraction, seed=seed)
+        self.masking = Masking(mask_fraction, mask_period, seed)
         self.augment = augment or Augmentation(seed=seed)
         self.teacher = MeanTeacher([self.encoder, self.heads["events"]]) if "events" in tasks else None
         self._trackers = {name: keras.metrics.Mean(name=name) for name in ("loss", *self._measured())}
@@ -90,7 +93,7 @@ class MultitaskModel(keras.Model):
         return self.network(inputs, training=training)
 
     def embed(self, log_mel, training: bool):  # type: ignore[no-untyped-def]
-        """[batch, frames, mel, 1] to embeddings [batch, frames / 4, D], masked in training."""
+        """[batch, frames, mel, 1] to embeddings [batch, embeddings, D], masked in training."""
         return self.encoder(self.masking(log_mel, training=training), training=training)
 
     def combine(self, losses: dict[str, Any]) -> Any:
@@ -156,6 +159,7 @@ class MultitaskModel(keras.Model):
             "consistency_weight": self.consistency_weight,
             "ramp_steps": self.ramp_steps,
             "mask_fraction": self.mask_fraction,
+            "mask_period": self.mask_period,
             "seed": self.seed,
             "augment": keras.saving.serialize_keras_object(self.augment),
             "name": self.name,

@@ -19,7 +19,7 @@ class Masking(Seeded):
 
     Args:
         fraction: part of each axis that is zeroed, 0 to 1.
-        period: frames in which one time stripe lies; 100 frames are one second.
+        period: frames in which one time stripe lies; one second is meant.
         seed: seed of the places.
     """
 

@@ -13,7 +13,8 @@ class TimeRoll(Seeded):
     """x[t] becomes x[(t - n) mod T], with n drawn for each clip from -most_frames to most_frames.
 
     Of an event clip, n is a whole number of embeddings and the strong labels move along: features and labels keep their
-    grid. Scene clips move by any number of frames; their label has no time.
+    grid. Frames at the end that fill no embedding stay where they are. Scene clips move by any number of frames; their
+    label has no time.
 
     Args:
         most_frames: the largest shift; 0 moves nothing.
@@ -34,10 +35,11 @@ class TimeRoll(Seeded):
             return batch
         step = self.frames_per_embedding if "strong" in batch else 1
         most = self.most_frames // step
-        clips = ops.shape(batch["log_mel"])[0]
+        clips, frames = ops.shape(batch["log_mel"])[0], batch["log_mel"].shape[1]
+        whole = min(frames // step, batch["strong"].shape[1]) if "strong" in batch else frames
         shift = keras.random.randint((clips,), -most, most + 1, seed=self._seeds)
-        out = {**batch, "log_mel": rolled(batch["log_mel"], shift * step)}
-        return out | {"strong": rolled(batch["strong"], shift)} if "strong" in batch else out
+        out = {**batch, "log_mel": rolled(batch["log_mel"], shift * step, whole * step)}
+        return out | {"strong": rolled(batch["strong"], shift, whole)} if "strong" in batch else out
 
     def get_config(self):  # type: ignore[no-untyped-def]
         """Every constructor argument."""
@@ -45,10 +47,11 @@ class TimeRoll(Seeded):
         return {**super().get_config(), **own}
 
 
-def rolled(values, shift):  # type: ignore[no-untyped-def]
-    """[clips, time, ...] with each clip moved by its `shift` [clips] along time, in a circle."""
+def rolled(values, shift, circle: int):  # type: ignore[no-untyped-def]
+    """[clips, time, ...] with the first `circle` rows of each clip moved by its `shift` [clips], in a circle."""
     clips, length = ops.shape(values)[0], values.shape[1]
-    at = ops.mod(ops.arange(length, dtype="int32")[None, :] - shift[:, None], length)
+    at = ops.arange(length, dtype="int32")[None, :]
+    at = ops.where(at < circle, ops.mod(at - shift[:, None], circle), at)
     flat = ops.reshape(at + length * ops.arange(clips, dtype="int32")[:, None], (-1,))
     rows = ops.reshape(values, (-1, *values.shape[2:]))
     return ops.reshape(ops.take(rows, flat, axis=0), ops.shape(values))

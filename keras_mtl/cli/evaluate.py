@@ -33,7 +33,7 @@ def command(model: Path, data: str, engine: str, resamples: int, cache: Path, as
 
     Scenes: accuracy, macro accuracy and log loss, by device and class. Events: event-based, segment-based and
     clip-level F1, PSDS1, PSDS2. Each with its 95 % interval, by drawing recordings. A run is scored on the tasks it was
-    trained on, a quantized run and a scene artifact on scenes.
+    trained on, a quantized run on scenes, an artifact on its part's task.
 
     \b
     Examples:
@@ -48,6 +48,7 @@ def command(model: Path, data: str, engine: str, resamples: int, cache: Path, as
 
     cache = cache.expanduser()
     listener = open_listener(model, engine)
-    metrics = evaluate(listener, open_corpus(data, cache / "tfds"), cache, Bootstrap(resamples))
+    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=listener.settings.sample_rate_hz)
+    metrics = evaluate(listener, corpus, cache, Bootstrap(resamples))
     document = {"schema": "keras_mtl.evaluation/1", "model": str(model), **metrics}
     answer(document, as_json, lambda: metric_lines(metrics))

@@ -50,7 +50,8 @@ def command(
     from keras_mtl.tflite.quantize_run import quantize_run
 
     cache = cache.expanduser()
-    made = quantize_run(source, scheme, open_corpus(data, cache / "tfds"), out, cache, epochs, seed)
+    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=source.settings.sample_rate_hz)
+    made = quantize_run(source, scheme, corpus, out, cache, epochs, seed)
     quantization = made.info["quantization"]
     metrics = {"before": quantization["before"], "after": made.info["metrics"]}
     document = {

@@ -42,7 +42,8 @@ def command(
 
     cache = cache.expanduser()
     try:
-        run = train(recipe, open_corpus(data, cache / "tfds"), out, cache, resume)
+        corpus = open_corpus(data, cache / "tfds", sample_rate_hz=recipe.features.sample_rate_hz)
+        run = train(recipe, corpus, out, cache, resume)
     except KeyboardInterrupt:
         click.echo(f"\ninterrupted; the same command with --resume goes on in {out}", err=True)
         raise click.exceptions.Exit(_INTERRUPTED) from None

@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from keras_mtl.errors import RecipeError
+from keras_mtl.features import LogMelSettings
 from keras_mtl.recipes.settings import Recipe
+from keras_mtl.systems import system_of
 
+Given = dict[str, dict[str, Any]]
+
+_DEFAULTS = Recipe()
 _CHOICES = {"train.task": ("scenes", "events"), "train.keep": ("last", "best")}
 
 
@@ -47,15 +52,27 @@ def load_recipe(name_or_file: str | Path, overrides: Iterable[str] = ()) -> Reci
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{name} is not TOML: {error}") from None
     document.pop("name", None)
-    recipe = Recipe(name=stem)
+    # Collected first: what a key stands for, and whether it can be used, may depend on the others of its group.
+    given: Given = {}
     for group, values in document.items():
         if not isinstance(values, dict):
             raise RecipeError(f"{name}: {group} stands outside of a group", hint=f"groups: {', '.join(_groups())}")
         for key, value in values.items():
-            recipe = _with(recipe, group, key, value, name)
+            _take(given, group, key, value, name)
     for override in overrides:
-        recipe = _override(recipe, override)
-    return recipe
+        _override(given, override)
+    groups = {
+        group: type(getattr(_DEFAULTS, group))(**values) for group, values in given.items() if group != "features"
+    }
+    recipe = Recipe(name=stem, **groups)
+    return replace(recipe, features=_features(system_of(recipe.model.system).features, given.get("features", {})))
+
+
+def _features(of_system: LogMelSettings, given: dict[str, Any]) -> LogMelSettings:
+    """The system's own features, but for what is given; what follows from a given value is found anew."""
+    follows = {"window": "fft", "sample_rate_hz": "high_hz"}
+    anew = {follower: 0 for key, follower in follows.items() if key in given}
+    return replace(of_system, **{**anew, **given})
 
 
 def to_toml(recipe: Recipe) -> str:
@@ -75,10 +92,15 @@ def _groups() -> list[str]:
 def _toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, dict):
+        inner = ", ".join(f'"{key}" = {_toml_value(entry)}' for key, entry in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_toml_value(entry) for entry in value)}]"
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
-def _override(recipe: Recipe, override: str) -> Recipe:
+def _override(given: Given, override: str) -> None:
     key, equals, raw = override.partition("=")
     if not equals:
         raise RecipeError(f"--set {override}: no '=' in it", hint="for example --set train.epochs=5")
@@ -88,30 +110,32 @@ def _override(recipe: Recipe, override: str) -> Recipe:
         value = raw
     group, dot, leaf = key.strip().partition(".")
     if not dot:
-        holders = [g for g in _groups() if group in _keys(recipe, g)]
+        holders = [g for g in _groups() if group in _keys(g)]
         if len(holders) > 1:
             raise RecipeError(
                 f"--set {override}: {group!r} is in several groups",
                 hint="say " + " or ".join(f"{g}.{group}" for g in holders),
             )
         if not holders:
-            everything = [f"{g}.{k}" for g in _groups() for k in _keys(recipe, g)]
+            everything = [f"{g}.{k}" for g in _groups() for k in _keys(g)]
             raise RecipeError(f"--set {override}: no key {group!r}", hint=_nearest(group, everything))
         group, leaf = holders[0], group
-    return _with(recipe, group, leaf, value, "--set")
+    leaf, dot, option = leaf.partition(".")
+    if dot:  # a key of a table, as model.options.grn
+        value = {**given.get(group, {}).get(leaf, {}), option: value}
+    _take(given, group, leaf, value, "--set")
 
 
-def _keys(recipe: Recipe, group: str) -> list[str]:
-    return [field.name for field in fields(getattr(recipe, group))]
+def _keys(group: str) -> list[str]:
+    return [field.name for field in fields(getattr(_DEFAULTS, group))]
 
 
-def _with(recipe: Recipe, group: str, key: str, value: Any, where: str) -> Recipe:
+def _take(given: Given, group: str, key: str, value: Any, where: str) -> None:
     if group not in _groups():
         raise RecipeError(f"{where}: no group {group!r}", hint=_nearest(group, _groups()))
-    settings = getattr(recipe, group)
-    if key not in _keys(recipe, group):
-        raise RecipeError(f"{where}: no key {group}.{key}", hint=_nearest(key, _keys(recipe, group)))
-    expected = type(getattr(settings, key))
+    if key not in _keys(group):
+        raise RecipeError(f"{where}: no key {group}.{key}", hint=_nearest(key, _keys(group)))
+    expected = type(getattr(getattr(_DEFAULTS, group), key))
     if expected is float and type(value) is int:
         value = float(value)
     if type(value) is not expected:
@@ -120,7 +144,7 @@ def _with(recipe: Recipe, group: str, key: str, value: Any, where: str) -> Recip
         raise RecipeError(f"{where}: {group}.{key} = {value!r}", hint=f"one of {_CHOICES[f'{group}.{key}']}")
     if isinstance(value, (int, float)) and value < 0 and key not in ("mean_db",):
         raise RecipeError(f"{where}: {group}.{key} = {value!r} is negative")
-    return replace(recipe, **{group: replace(settings, **{key: value})})
+    given.setdefault(group, {})[key] = value
 
 
 def _nearest(word: str, known: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from keras_mtl.errors import RecipeError
 from keras_mtl.features import LogMelSettings
@@ -13,10 +14,13 @@ class ModelSettings:
     """The network.
 
     Attributes:
-        system: id of the system, see `keras_mtl.models`.
+        system: id of the system, see `keras_mtl.systems`. It brings its own features: those of the recipe's group
+            `features` that are not given.
+        options: arguments of the system's builder in `keras_mtl.models`, such as widths, that differ from its defaults.
     """
 
     system: str = "mt"
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,17 @@ def test_the_twin_at_16_khz_is_preferred_where_it_has_the_clip(
     assert loudest_hz == {"w1.wav": 2000.0, "w2.wav": 500.0}
 
 
+def test_above_16_khz_the_original_is_preferred_to_its_twin(desed_folder: Path, cache: Path, write_tone) -> None:
+    weak = desed_folder / "audio/train/weak"  # w1.wav is at 500 Hz
+    write_tone(weak.with_name("weak_16k") / "w1.wav", hz=2000.0, seconds=10.0)
+    events = open_corpus(desed_folder, cache, progress=False, sample_rate_hz=32_000).events
+    clip = _by_name(events["weak"])["w1.wav"]["audio"]
+    assert clip.shape == (320_000,)
+    assert np.abs(np.fft.rfft(clip)).argmax() == 5000
+    assert (events["weak"].census.upsampled, events["validation"].census.upsampled) == (0, 2)
+    assert len(_by_name(events["validation"])["v1.wav"]["events"]["label"]) == 1
+
+
 def test_missing_clips_and_missing_splits_are_told(desed_folder: Path, cache: Path, caplog, write_table) -> None:
     table = desed_folder / "metadata/train/audioset_strong.tsv"
     write_table(table, _STRONG_COLUMNS, ("y1.wav", 0.0, 1.0, "Dog"), ("y2.wav", 0.0, 1.0, "Dog"))

@@ -20,8 +20,13 @@ from keras_mtl.labels import EVENTS, SCENES
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Corpus:
-    return open_corpus("soundscapes:tiny", tmp_path_factory.mktemp("cache"), progress=False)
+def tiny_cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_cache: Path) -> Corpus:
+    return open_corpus("soundscapes:tiny", tiny_cache, progress=False)
 
 
 def test_the_tiny_corpus_holds_both_tasks(tiny: Corpus) -> None:
@@ -80,6 +85,23 @@ def test_the_sounds_are_those_of_this_version(tiny: Corpus) -> None:
         for clip in clips:
             total.update(clip["audio"].tobytes())
     assert (str(Builder.VERSION), total.hexdigest()[:16]) == ("1.0.0", "2488966f7f72b25e")
+
+
+def test_at_another_rate_they_are_the_same_sounds(tiny: Corpus, tiny_cache: Path) -> None:
+    before = sorted(tiny_cache.rglob("*"))
+    higher = open_corpus("soundscapes:tiny", tiny_cache, progress=False, sample_rate_hz=44_100)
+    assert sorted(tiny_cache.rglob("*")) == before
+    assert (higher.fingerprint, higher.sample_rate_hz) == (tiny.fingerprint, 44_100)
+    for split, seconds in ((higher.scenes["test"], 1), (higher.events["weak"], 10)):
+        usual = (tiny.scenes["test"], tiny.events["weak"])[seconds == 10]
+        for clip, same in zip(split, usual, strict=True):
+            assert clip["audio"].shape == (44_100 * seconds,)
+            assert clip["audio"].dtype == np.int16
+            assert clip["filename"] == same["filename"]
+            power, expected = (np.abs(np.fft.rfft(a["audio"] / 32768.0)) ** 2 for a in (clip, same))
+            assert power[8100 * seconds :].sum() < 1e-3 * power.sum()  # nothing above 8 kHz
+            low = slice(0, 7000 * seconds)
+            assert power[low].sum() == pytest.approx(expected[low].sum() * (44_100 / 16_000) ** 2, rel=0.02)
 
 
 def test_the_fingerprint_tells_sizes_and_seeds_apart() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from keras_mtl.datasets.corpus import open_corpus
 from keras_mtl.errors import DataError
@@ -32,6 +33,36 @@ def test_24_bit_audio_at_44_1_khz_is_resampled(tau_folder: Path, cache: Path) ->
     assert audio.shape == (16_000,)
     expected = 0.5 * np.sin(2 * np.pi * 1000.0 * np.arange(16_000) / 16_000)
     np.testing.assert_allclose(audio[500:-500] / 32768.0, expected[500:-500], atol=2e-3)
+
+
+def test_clips_at_another_rate_come_from_the_files_and_are_kept_apart(tau_folder: Path, cache: Path, caplog) -> None:
+    key = "audio/bus-lisbon-2-7-1-s1.wav"
+    write = tau_folder / key
+    time_s = np.arange(44_100) / 44_100
+    soundfile.write(write, 0.5 * np.sin(2 * np.pi * 12_000.0 * time_s), 44_100, subtype="PCM_24")
+    corpora = {rate: open_corpus(tau_folder, cache, progress=False, sample_rate_hz=rate) for rate in (16_000, 32_000)}
+    assert len({corpus.fingerprint for corpus in corpora.values()}) == 1
+    for rate, corpus in corpora.items():
+        assert corpus.sample_rate_hz == rate
+        audio = next(clip["audio"] for clip in corpus.scenes["train"] if clip["filename"] == key)
+        assert audio.shape == (rate,)
+        if rate == 16_000:
+            assert np.abs(audio[500:-500]).max() < 40  # nothing below 8 kHz was there
+        else:
+            expected = 0.5 * np.sin(2 * np.pi * 12_000.0 * np.arange(rate) / rate)
+            np.testing.assert_allclose(audio[1000:-1000] / 32768.0, expected[1000:-1000], atol=2e-3)
+    again = open_corpus(tau_folder, cache, progress=False)
+    assert again == corpora[16_000]
+    assert {clip["audio"].shape for clip in again.scenes["test"]} == {(16_000,)}
+    assert "lower rate" not in caplog.text
+
+
+def test_recordings_of_a_lower_rate_than_the_clips_are_told(tau_folder: Path, cache: Path, caplog, write_tone) -> None:
+    write_tone(tau_folder / "audio/bus-lisbon-2-7-1-s1.wav", rate_hz=16_000)
+    train = open_corpus(tau_folder, cache, progress=False, sample_rate_hz=44_100).scenes["train"]
+    assert train.census.upsampled == 1
+    assert "1 clips recorded at a lower rate" in caplog.text
+    assert {clip["audio"].shape for clip in train} == {(44_100,)}
 
 
 def test_missing_recordings_are_counted_and_told_every_time(tau_folder: Path, cache: Path, caplog) -> None:

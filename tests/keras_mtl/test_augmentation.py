@@ -127,6 +127,24 @@ def test_roll_moves_labels_with_the_features(random):
     np.testing.assert_array_equal(batch["weak"], rolled["weak"])
 
 
+@pytest.mark.parametrize(("frames", "embeddings"), [(203, 50), (203, 51), (200, 49)])
+def test_roll_leaves_what_fills_no_embedding(random, frames, embeddings):
+    """Some networks drop frames at the end, others round up: the circle is what both grids share."""
+    batch = events(random)
+    batch["log_mel"] = random.normal(size=(14, frames, 8, 1)).astype(np.float32)
+    batch["strong"] = random.normal(size=(14, embeddings, 10)).astype(np.float32)
+    rolled, whole = numpy(TimeRoll(40, 4, seed=1)(batch, training=True)), min(50, embeddings)
+    np.testing.assert_array_equal(rolled["log_mel"][:, 4 * whole :], batch["log_mel"][:, 4 * whole :])
+    np.testing.assert_array_equal(rolled["strong"][:, whole:], batch["strong"][:, whole:])
+    for i in range(14):
+        (n,) = [
+            n
+            for n in range(-10, 11)
+            if (np.roll(batch["log_mel"][i, : 4 * whole], 4 * n, axis=0) == rolled["log_mel"][i, : 4 * whole]).all()
+        ]
+        np.testing.assert_array_equal(np.roll(batch["strong"][i, :whole], n, axis=0), rolled["strong"][i, :whole])
+
+
 def test_roll_of_scenes_is_by_any_number_of_frames(random):
     batch = scenes(random, 20)
     rolled = numpy(TimeRoll(10, seed=2)(batch, training=True))

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 
 from keras_mtl.checkpoints import SaveCheckpoints
 from keras_mtl.errors import DataError, RecipeError, RunError
+from keras_mtl.network_listener import listen_with_run
+from keras_mtl.prediction import predict
 from keras_mtl.recipes import load_recipe
 from keras_mtl.run_folder import Run
 from keras_mtl.training import train
@@ -32,6 +35,29 @@ def test_run_folder_says_what_was_done(run, recipe):
     assert run.settings.std_db > 1.0, "the normalisation was measured"
 
 
+def test_features_of_another_time_axis(corpus, cache, tmp_path):
+    """62.5 frames a second, the last one kept: targets, masks, metrics and prediction all lie on 156 embeddings."""
+    small = ["algorithm=single", "train.epochs=1", "strong_batch=4", "weak_batch=2", "unlabelled_batch=2"]
+    recipe = load_recipe("soundscapes", [*small, "features.hop=256", "keep_last_frame=true"])
+    run = train(recipe, corpus, tmp_path / "run", cache)
+    assert run.settings.frame_rate == 62.5
+    assert run.info["tasks"] == ["events"]
+    assert 0.0 <= run.info["metrics"]["events"]["psds1"] <= 1.0
+    assert run.samples().golden.shape == (0, 63, 128)
+    example = next(iter(corpus.events["validation"]))
+    soundfile.write(tmp_path / "clip.wav", example["audio"], 16_000)
+    heard = predict(listen_with_run(run), tmp_path / "clip.wav")
+    assert heard.probabilities.shape == (156, 10)
+    assert heard.grid.boundaries_s()[-1] == 10.0
+
+
+def test_a_corpus_of_another_rate_is_refused_before_anything_is_written(corpus, cache, tmp_path):
+    recipe = load_recipe("soundscapes", ["sample_rate_hz=32000", "algorithm=single", "train.task=scenes"])
+    with pytest.raises(DataError, match="opened at 16000 Hz, the features want 32000 Hz"):
+        train(recipe, corpus, tmp_path / "run", cache)
+    assert not (tmp_path / "run").exists()
+
+
 def test_logs_are_kerass(run):
     for phase, epochs, column in (("events", 1, "strong_bce"), ("scenes", 2, "scene_accuracy")):
         rows = list(csv.DictReader((run.path / f"{phase}.csv").read_text().splitlines()))
@@ -41,8 +67,12 @@ def test_logs_are_kerass(run):
         assert (run.path / "checkpoints" / f"{phase}.best.weights.h5").is_file()
 
 
-def test_samples_are_normalised_scene_clips(run):
+def test_samples_are_normalised_clips_of_both_tasks(run):
     samples = run.samples()
+    assert samples.golden_events.shape == (4, 1000, 128)
+    assert samples.golden_events.dtype == np.float32
+    assert abs(samples.golden_events.mean()) < 1.0
+    assert len(np.unique(samples.golden_events[:, 0, 0])) == 4
     assert samples.calibration.shape[1:] == (100, 128)
     assert len(samples.golden) == 20, "all there are in the smallest test split"
     assert samples.calibration.dtype == np.float32
@@ -68,6 +98,8 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(algorithm, recipe,
     """Weights, teacher, optimiser, schedule, masks and order of the data: the same bytes at the end."""
     recipe = replace(recipe, train=replace(recipe.train, algorithm=algorithm, epochs=2))
     whole = train(recipe, corpus, tmp_path / "whole", cache)
+    kept = {"golden": len(whole.samples().golden), "events": len(whole.samples().golden_events)}
+    assert kept == ({"golden": 0, "events": 4} if algorithm == "single" else {"golden": 20, "events": 4})
     save = SaveCheckpoints.on_epoch_end
 
     def interrupted(self, epoch, logs=None):
@@ -98,6 +130,8 @@ def test_unknown_names_are_refused_before_anything_is_written(recipe, corpus, ca
         train(load_recipe("soundscapes", ["algorithm=sofft"]), corpus, tmp_path / "run", cache)
     with pytest.raises(RecipeError, match="no system 'mtx'"):
         train(load_recipe("soundscapes", ["system=mtx"]), corpus, tmp_path / "run", cache)
+    with pytest.raises(RecipeError, match="system cnn hears scenes, but algorithm soft trains events and scenes"):
+        train(load_recipe("soundscapes", ["system=cnn", "algorithm=soft"]), corpus, tmp_path / "run", cache)
     with pytest.raises(DataError, match="no strongly labelled"):
         train(recipe, replace(corpus, events={}), tmp_path / "run", cache)
     assert not (tmp_path / "run").exists()
