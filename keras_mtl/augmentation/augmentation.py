@@ -52,7 +52,7 @@ class Augmentation(keras.layers.Layer):
         self.built = True
 
     @classmethod
-    def of(cls, settings: AugmentSettings, frame_rate: int, frames_per_embedding: int, seed: int) -> Augmentation:
+    def of(cls, settings: AugmentSettings, frame_rate: float, frames_per_embedding: int, seed: int) -> Augmentation:
         """The steps of a recipe.
 
         Args:
