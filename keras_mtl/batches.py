@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_mtl.feature_sets import EventSet, SceneSet
 from keras_mtl.features import LogMelSettings
+from keras_mtl.impulse_copies import ImpulseCopies
 from keras_mtl.labels import EVENTS
 from keras_mtl.log_mel import normalise
 from keras_mtl.timeline import Grid
@@ -59,18 +60,25 @@ class Sampler:
 
 
 class SceneStream:
-    """Batches of the scene task: {"log_mel" [b, frames, mel, 1], "scene" [b]}."""
+    """Batches of the scene task: {"log_mel" [b, frames, mel, 1], "scene" [b]}, with some clips out of `copies`."""
 
-    def __init__(self, scenes: SceneSet, batch: int, settings: LogMelSettings, seed: int) -> None:
-        self._set, self._settings = scenes, settings
+    def __init__(
+        self, scenes: SceneSet, batch: int, settings: LogMelSettings, seed: int, copies: ImpulseCopies | None = None
+    ) -> None:
+        self._set, self._settings, self._copies = scenes, settings, copies
         self._sampler = Sampler(len(scenes), batch, (seed, 1))
         self.steps = self._sampler.steps
 
     def __call__(self, step: int) -> Batch:
         """Batch number `step`."""
         index = self._sampler(step)
-        levels = normalise(self._set.levels[index], self._settings)
-        return {"log_mel": levels[..., None], "scene": self._set.scenes[index].astype(np.int32)}
+        levels = self._set.levels[index]
+        if self._copies is not None:
+            levels = self._copies.into(levels, index, step)
+        return {
+            "log_mel": normalise(levels, self._settings)[..., None],
+            "scene": self._set.scenes[index].astype(np.int32),
+        }
 
 
 class EventStream:

@@ -12,6 +12,7 @@ import keras
 
 from keras_mtl import files
 from keras_mtl.algorithms import ALGORITHMS, MultitaskModel, Phase
+from keras_mtl.augmentation import Augmentation
 from keras_mtl.batches import as_dataset
 from keras_mtl.checkpoints import Checkpoints, SaveCheckpoints
 from keras_mtl.datasets.corpus import Corpus
@@ -19,6 +20,7 @@ from keras_mtl.determinism import same_bits
 from keras_mtl.errors import RecipeError, RunError
 from keras_mtl.evaluation import evaluate
 from keras_mtl.models import build
+from keras_mtl.models.timing import frames_per_embedding
 from keras_mtl.network_listener import listen_with
 from keras_mtl.recipes import Recipe, to_toml
 from keras_mtl.run_folder import Run, describe, save_samples
@@ -148,6 +150,8 @@ def _compiled(phase: Phase, network: keras.Model, recipe: Recipe, steps: int) ->
     train = recipe.train
     total = max(phase.epochs * steps, 1)
     warmup = max(1, round(train.warmup_fraction * total))
+    # A network for scenes alone has no grid of embeddings, and needs none.
+    stride = frames_per_embedding(network) if "events" in phase.tasks else 1
     model = phase.wrap(
         network,
         consistency_weight=train.consistency_weight,
@@ -155,6 +159,7 @@ def _compiled(phase: Phase, network: keras.Model, recipe: Recipe, steps: int) ->
         mask_fraction=train.mask_fraction,
         mask_period=max(1, round(recipe.features.frame_rate)),
         seed=train.seed,
+        augment=Augmentation.of(recipe.augment, recipe.features.frame_rate, stride, train.seed),
     )
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(total - warmup, 1), warmup_target=phase.learning_rate, warmup_steps=warmup

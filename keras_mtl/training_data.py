@@ -13,6 +13,7 @@ from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.errors import DataError
 from keras_mtl.feature_sets import EventSet, SceneSet, event_set, level_statistics, scene_set
 from keras_mtl.features import LogMelSettings
+from keras_mtl.impulse_copies import ImpulseCopies, impulse_copies
 from keras_mtl.models.timing import embeddings_of, frames_per_embedding
 from keras_mtl.recipes import Recipe
 from keras_mtl.run_folder import Samples
@@ -32,6 +33,7 @@ class TrainingData:
         settings: the features with the normalisation of these data.
         scenes, held_out_scenes: scene clips; None where the corpus or the algorithm has no scenes.
         events, held_out_events: event clips by kind ("strong", "weak", "unlabelled"), and strong clips held out.
+        scene_copies: copies of `scenes` with impulse responses of devices; None where the recipe has none.
     """
 
     settings: LogMelSettings
@@ -39,13 +41,14 @@ class TrainingData:
     held_out_scenes: SceneSet | None
     events: dict[str, EventSet]
     held_out_events: EventSet | None
+    scene_copies: ImpulseCopies | None = None
 
     def streams(self, tasks: tuple[str, ...], recipe: Recipe, network: keras.Model) -> dict[str, Stream]:
         """The training streams of these tasks; the events' targets lie on the grid of the network's embeddings."""
         train = recipe.train
         found: dict[str, Stream] = {}
         if "scenes" in tasks and self.scenes is not None:
-            found["scenes"] = SceneStream(self.scenes, train.scene_batch, self.settings, train.seed)
+            found["scenes"] = SceneStream(self.scenes, train.scene_batch, self.settings, train.seed, self.scene_copies)
         if "events" in tasks:
             batches = {"strong": train.strong_batch, "weak": train.weak_batch, "unlabelled": train.unlabelled_batch}
             found["events"] = _event_stream(self.events, batches, self.settings, network, train.seed)
@@ -75,11 +78,14 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         DataError: the corpus lacks what a task needs.
     """
     train, settings = recipe.train, recipe.features
-    scenes = held_scenes = held_events = None
+    scenes = held_scenes = held_events = copies = None
     kinds: dict[str, EventSet] = {}
     if "scenes" in tasks:
         everything = scene_set(corpus, "train", settings, cache)
-        scenes, held_scenes = _hold_out_recordings(everything, train.validation_fraction, train.seed)
+        kept, held = _hold_out_recordings(everything, train.validation_fraction, train.seed)
+        scenes, held_scenes = (everything.take(kept), everything.take(held)) if len(held) else (everything, None)
+        copies = impulse_copies(corpus, "train", everything, settings, cache, recipe.augment, train.seed)
+        copies = copies.take(kept) if copies is not None else None
     if "events" in tasks:
         strong = [
             event_set(corpus, s, settings, cache) for s in ("strong_real", "strong_synthetic") if s in corpus.events
@@ -94,7 +100,7 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
     if settings.std_db == 1.0:
         arrays = [kinds[k].levels for k in kinds] + ([scenes.levels] if scenes is not None else [])
         settings = settings.normalised(*(round(v, 3) for v in level_statistics(arrays)))
-    return TrainingData(settings, scenes, held_scenes, kinds, held_events)
+    return TrainingData(settings, scenes, held_scenes, kinds, held_events, copies)
 
 
 def pick_samples(data: TrainingData, corpus: Corpus, cache: Path) -> Samples:
@@ -135,15 +141,13 @@ def _event_stream(
     return EventStream(kinds, batches, settings, frames_per_embedding(network), seed, embeddings)
 
 
-def _hold_out_recordings(scenes: SceneSet, fraction: float, seed: int) -> tuple[SceneSet, SceneSet | None]:
-    """Holds whole recordings out: clips of one recording are too alike to judge by."""
+def _hold_out_recordings(scenes: SceneSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the clips that are kept and held out, by whole recordings: clips of one are too alike to judge by."""
     names = np.unique(scenes.recordings)
     count = round(fraction * len(names))
-    if count == 0:
-        return scenes, None
     chosen = np.random.default_rng((seed, 5)).choice(names, count, replace=False)
     out = np.isin(scenes.recordings, chosen)
-    return scenes.take(np.flatnonzero(~out)), scenes.take(np.flatnonzero(out))
+    return np.flatnonzero(~out), np.flatnonzero(out)
 
 
 def _hold_out_clips(events: EventSet, fraction: float, seed: int) -> tuple[EventSet, EventSet | None]:

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_mtl.algorithms.losses import consistency_loss, masked_bce, scene_loss
 from keras_mtl.algorithms.mean_teacher import MeanTeacher, ramp
-from keras_mtl.augmentation import Masking
+from keras_mtl.augmentation import Augmentation, Masking
 
 TASKS = ("scenes", "events")
 
@@ -27,6 +27,9 @@ class MultitaskModel(keras.Model):
     The event loss is BCE on strong frames + BCE on weak clip labels + ramp * w * (MSE(strong) + MSE(weak)) against the
     mean teacher on all clips. The teacher hears the clips without masking.
 
+    In training, `augment` changes each batch first. It may add "scene_shares" [b, scenes], the labels of mixed clips,
+    and "teacher_log_mel", what the teacher hears in place of "log_mel".
+
     A subclass says which tasks it trains and, in `combine`, what the two losses make together.
 
     Args:
@@ -37,6 +40,7 @@ class MultitaskModel(keras.Model):
         mask_fraction: part of each axis that the augmentation zeroes.
         mask_period: frames in which one stripe of time is zeroed: those of one second.
         seed: seed of the augmentation.
+        augment: the steps before masking; by default none.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class MultitaskModel(keras.Model):
         mask_fraction: float = 0.15,
         mask_period: int = 100,
         seed: int = 0,
+        augment: Augmentation | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -64,6 +69,7 @@ class MultitaskModel(keras.Model):
         self.encoder = network.get_layer("encoder")
         self.heads = {task: network.get_layer(f"{task[:-1]}_head") for task in self.tasks}
         self.masking = Masking(mask_fraction, mask_period, seed)
+        self.augment = augment or Augmentation(seed=seed)
         self.teacher = MeanTeacher([self.encoder, self.heads["events"]]) if "events" in tasks else None
         self._trackers = {name: keras.metrics.Mean(name=name) for name in ("loss", *self._measured())}
         self.built = True
@@ -100,13 +106,13 @@ class MultitaskModel(keras.Model):
         shown: dict[str, Any] = {}
         for task in self.tasks:
             of_task = self._scene_terms if task == "scenes" else self._event_terms
-            losses[task], terms = of_task(batch[task], training)
+            losses[task], terms = of_task(self.augment(batch[task], training=training), training)
             shown |= terms
         return losses, shown
 
     def _scene_terms(self, batch: dict[str, Any], training: bool) -> tuple[Any, dict[str, Any]]:
         logits = self.heads["scenes"](self.embed(batch["log_mel"], training), training=training)
-        loss = scene_loss(batch["scene"], logits)
+        loss = scene_loss(batch.get("scene_shares", batch["scene"]), logits)
         hit = ops.cast(ops.argmax(logits, axis=-1), "int32") == ops.cast(batch["scene"], "int32")
         return loss, {"scene_loss": loss, "scene_accuracy": ops.mean(ops.cast(hit, "float32"))}
 
@@ -117,7 +123,7 @@ class MultitaskModel(keras.Model):
         if not training:
             return strong + weak, {"strong_bce": strong, "weak_bce": weak}
         assert self.teacher is not None
-        consistency = consistency_loss(student, self.teacher(batch["log_mel"]))
+        consistency = consistency_loss(student, self.teacher(batch.get("teacher_log_mel", batch["log_mel"])))
         weight = self.consistency_weight * ramp(self.teacher.step, self.ramp_steps)
         shown = {"strong_bce": strong, "weak_bce": weak, "consistency": consistency}
         return strong + weak + weight * consistency, shown
@@ -155,6 +161,7 @@ class MultitaskModel(keras.Model):
             "mask_fraction": self.mask_fraction,
             "mask_period": self.mask_period,
             "seed": self.seed,
+            "augment": keras.saving.serialize_keras_object(self.augment),
             "name": self.name,
         }
 
@@ -162,6 +169,8 @@ class MultitaskModel(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> MultitaskModel:
         """Rebuilds what `get_config` describes."""
         network = keras.saving.deserialize_keras_object(config.pop("network"), custom_objects)
+        if config.get("augment") is not None:
+            config["augment"] = keras.saving.deserialize_keras_object(config["augment"], custom_objects)
         if "tasks" in config:
             config["tasks"] = tuple(config["tasks"])
         return cls(network, **config)
