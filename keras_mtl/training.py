@@ -11,8 +11,8 @@ from pathlib import Path
 import keras
 
 from keras_mtl import files
-from keras_mtl.algorithms import ALGORITHMS, MultitaskModel, Phase
-from keras_mtl.batches import as_dataset
+from keras_mtl.algorithms import ALGORITHMS, MultitaskModel, PartialAdamW, Phase, require_decoders
+from keras_mtl.batches import as_dataset, take_turns
 from keras_mtl.checkpoints import Checkpoints, SaveCheckpoints
 from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.determinism import same_bits
@@ -39,7 +39,8 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
         The finished run; `info["metrics"]` holds the figures on the evaluation split.
 
     Raises:
-        RecipeError: an unknown algorithm or system, or a recipe other than the one to resume.
+        RecipeError: an unknown algorithm or system, a system without a decoder for a task of the algorithm, or a
+            recipe other than the one to resume.
         RunError: `out` is in use.
         DataError: the corpus lacks what the algorithm needs.
     """
@@ -48,6 +49,7 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
     tasks = {task for phase in phases for task in phase.tasks}
     _require_free(out, resume)
     network = _network(recipe)
+    require_decoders(network, tasks)
     data = load_training_data(recipe, corpus, tasks, cache)
     recipe = replace(recipe, features=data.settings)
     _claim(out, to_toml(recipe), resume)
@@ -94,13 +96,19 @@ def _claim(out: Path, recipe: str, resume: bool) -> None:
 
 
 def _train_phase(
-    phase: Phase, network: keras.Model, data: TrainingData, recipe: Recipe, out: Path, checkpoints: Checkpoints
+    phase: Phase,
+    network: keras.Model,
+    data: TrainingData,
+    recipe: Recipe,
+    out: Path,
+    checkpoints: Checkpoints,
 ) -> None:
     if checkpoints.path(phase.name, "done").exists():
         network.load_weights(checkpoints.path(phase.name, "done"))
         return
     stride = frames_per_embedding()
-    streams = data.streams(phase.tasks, recipe, stride)
+    by_task = data.streams(phase.tasks, recipe, stride)
+    streams = take_turns(by_task) if phase.turns else by_task
     steps = max(stream.steps for stream in streams.values())
     model = _compiled(phase, network, recipe, steps)
     state = checkpoints.state()
@@ -148,7 +156,7 @@ def _compiled(phase: Phase, network: keras.Model, recipe: Recipe, steps: int) ->
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(total - warmup, 1), warmup_target=phase.learning_rate, warmup_steps=warmup
     )
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=train.weight_decay, beta_1=0.9, beta_2=0.999)
+    optimizer = PartialAdamW(rate, weight_decay=train.weight_decay, beta_1=0.9, beta_2=0.999)
     # XLA makes a step on a CPU almost twice as long.
     model.compile(optimizer=optimizer, jit_compile=False)
     optimizer.build(model.trained_variables())

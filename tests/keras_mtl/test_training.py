@@ -4,11 +4,13 @@ import csv
 import json
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
 from keras_mtl.checkpoints import SaveCheckpoints
 from keras_mtl.errors import DataError, RecipeError, RunError
+from keras_mtl.models import SYSTEMS, build_mt, build_scene_part
 from keras_mtl.recipes import load_recipe
 from keras_mtl.run_folder import Run
 from keras_mtl.training import train
@@ -85,6 +87,19 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(algorithm, recipe,
     resumed = train(recipe, corpus, tmp_path / "parts", cache, resume=True)
     assert weights(resumed) == weights(whole)
     assert resumed.info["metrics"] == whole.info["metrics"]
+
+
+def test_a_system_with_one_decoder_is_refused_by_two_task_algorithms(recipe, corpus, cache, tmp_path, monkeypatch):
+    def build_scenes_only():
+        part = build_scene_part(build_mt())
+        return keras.Model(part.inputs, part.outputs, name="cnn")
+
+    monkeypatch.setitem(SYSTEMS, "cnn", build_scenes_only)
+    for algorithm in ("soft", "freeze_asc_sed"):
+        changed = replace(recipe.train, algorithm=algorithm)
+        small = replace(recipe, train=changed, model=replace(recipe.model, system="cnn"))
+        with pytest.raises(RecipeError, match="'cnn' has no decoder for events"):
+            train(small, corpus, tmp_path / "run", cache)
 
 
 def test_resuming_another_recipe_is_refused(recipe, corpus, cache, tmp_path):
