@@ -11,11 +11,12 @@ from pathlib import Path
 import keras
 
 from keras_mtl import files
-from keras_mtl.algorithms import ALGORITHMS, MultitaskModel, PartialAdamW, Phase, require_decoders
+from keras_mtl.algorithms import ALGORITHMS, Distiller, MultitaskModel, PartialAdamW, Phase, require_decoders
 from keras_mtl.batches import as_dataset, take_turns
 from keras_mtl.checkpoints import Checkpoints, SaveCheckpoints
 from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.determinism import same_bits
+from keras_mtl.distillation_teacher import Teacher
 from keras_mtl.errors import RecipeError, RunError
 from keras_mtl.evaluation import evaluate
 from keras_mtl.models import build, frames_per_embedding
@@ -41,7 +42,8 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
     Raises:
         RecipeError: an unknown algorithm or system, a system without a decoder for a task of the algorithm, or a
             recipe other than the one to resume.
-        RunError: `out` is in use.
+        RunError: `out` is in use, or the teacher's run is not there.
+        FeatureMismatch: the teacher's features are of another kind.
         DataError: the corpus lacks what the algorithm needs.
     """
     out = Path(out)
@@ -50,13 +52,15 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
     _require_free(out, resume)
     network = _network(recipe)
     require_decoders(network, tasks)
+    teacher = Teacher(recipe, tasks) if recipe.train.teacher else None
     data = load_training_data(recipe, corpus, tasks, cache)
     recipe = replace(recipe, features=data.settings)
     _claim(out, to_toml(recipe), resume)
+    distiller = teacher.distiller(data.settings) if teacher else None
     checkpoints = Checkpoints(out / "checkpoints")
     started = time.monotonic()
     for phase in phases:
-        _train_phase(phase, network, data, recipe, out, checkpoints)
+        _train_phase(phase, network, data, recipe, out, checkpoints, distiller)
     seconds = time.monotonic() - started
     network.save(out / "network.keras")
     save_samples(out, scene_samples(data, corpus, cache))
@@ -102,6 +106,7 @@ def _train_phase(
     recipe: Recipe,
     out: Path,
     checkpoints: Checkpoints,
+    distiller: Distiller | None,
 ) -> None:
     if checkpoints.path(phase.name, "done").exists():
         network.load_weights(checkpoints.path(phase.name, "done"))
@@ -110,7 +115,7 @@ def _train_phase(
     by_task = data.streams(phase.tasks, recipe, stride)
     streams = take_turns(by_task) if phase.turns else by_task
     steps = max(stream.steps for stream in streams.values())
-    model = _compiled(phase, network, recipe, steps)
+    model = _compiled(phase, network, recipe, steps, distiller)
     state = checkpoints.state()
     done, best_loss = 0, float("inf")
     if state.get("phase") == phase.name:
@@ -142,7 +147,9 @@ def _train_phase(
     checkpoints.save(network, phase.name, "done")
 
 
-def _compiled(phase: Phase, network: keras.Model, recipe: Recipe, steps: int) -> MultitaskModel:
+def _compiled(
+    phase: Phase, network: keras.Model, recipe: Recipe, steps: int, distiller: Distiller | None
+) -> MultitaskModel:
     train = recipe.train
     total = max(phase.epochs * steps, 1)
     warmup = max(1, round(train.warmup_fraction * total))
@@ -151,6 +158,7 @@ def _compiled(phase: Phase, network: keras.Model, recipe: Recipe, steps: int) ->
         consistency_weight=train.consistency_weight,
         ramp_steps=warmup,
         mask_fraction=train.mask_fraction,
+        distiller=distiller,
         seed=train.seed,
     )
     rate = keras.optimizers.schedules.CosineDecay(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from keras_mtl.checkpoints import SaveCheckpoints
-from keras_mtl.errors import DataError, RecipeError, RunError
+from keras_mtl.distillation_teacher import Teacher
+from keras_mtl.errors import DataError, FeatureMismatch, RecipeError, RunError
 from keras_mtl.models import SYSTEMS, build_mt, build_scene_part
 from keras_mtl.recipes import load_recipe
 from keras_mtl.run_folder import Run
@@ -87,6 +88,30 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(algorithm, recipe,
     resumed = train(recipe, corpus, tmp_path / "parts", cache, resume=True)
     assert weights(resumed) == weights(whole)
     assert resumed.info["metrics"] == whole.info["metrics"]
+
+
+def test_teachers_that_do_not_fit_are_refused_before_any_work(run, recipe, corpus, cache, tmp_path):
+    def student(features=recipe.features, system="mt", teacher=run.path):
+        changed = replace(recipe.train, teacher=str(teacher))
+        return replace(recipe, train=changed, features=features, model=replace(recipe.model, system=system))
+
+    other = replace(recipe.features, hop=200)
+    with pytest.raises(FeatureMismatch, match=r"teacher .*system mt.* student .*system mt.*hop 160 against 200"):
+        train(student(features=other), corpus, tmp_path / "run", cache)
+    with pytest.raises(RunError, match="no run folder"):
+        train(student(teacher=tmp_path / "none"), corpus, tmp_path / "run", cache)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_with_another_normalisation_hears_the_same_levels(run, recipe):
+    recipe = replace(recipe, train=replace(recipe.train, teacher=str(run.path), distillation_weight=0.3))
+    ours = run.settings.normalised(run.settings.mean_db + 6.0, run.settings.std_db * 2)
+    distiller = Teacher(recipe, ("scenes", "events")).distiller(ours)
+    assert (distiller.tasks, distiller.weight) == (("events", "scenes"), 0.3)
+    levels = np.asarray([-60.0, -20.0])
+    expected = (levels - run.settings.mean_db) / run.settings.std_db
+    student = (levels - ours.mean_db) / ours.std_db
+    np.testing.assert_allclose(student * distiller.scale + distiller.shift, expected, rtol=1e-6)
 
 
 def test_a_system_with_one_decoder_is_refused_by_two_task_algorithms(recipe, corpus, cache, tmp_path, monkeypatch):
