@@ -19,6 +19,7 @@ from keras_mtl.determinism import same_bits
 from keras_mtl.distillation_teacher import Teacher
 from keras_mtl.errors import RecipeError, RunError
 from keras_mtl.evaluation import evaluate
+from keras_mtl.finite_losses import StopOnNonFinite
 from keras_mtl.models import build, frames_per_embedding
 from keras_mtl.network_listener import listen_with
 from keras_mtl.recipes import Recipe, to_toml
@@ -44,6 +45,7 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
             recipe other than the one to resume.
         RunError: `out` is in use, or the teacher's run is not there.
         FeatureMismatch: the teacher's features are of another kind.
+        TrainingError: a loss is no number.
         DataError: the corpus lacks what the algorithm needs.
     """
     out = Path(out)
@@ -137,6 +139,7 @@ def _train_phase(
             shuffle=False,  # the streams are in their order already
             verbose=1 if sys.stderr.isatty() else 2,
             callbacks=[
+                StopOnNonFinite(streams, phase.name, steps),
                 SaveCheckpoints(checkpoints, phase.name, best_loss),
                 log,
                 keras.callbacks.TensorBoard(out / "tensorboard" / phase.name, write_graph=False),
