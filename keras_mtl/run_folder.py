@@ -5,6 +5,7 @@ run.json           what was trained, on what, with which versions, and the figur
 network.keras      the network with its final weights
 samples.npz        log-mel of scene clips: for calibration (training clips) and as golden inputs (evaluation clips)
 PHASE.csv          Keras's log of each phase;  tensorboard/PHASE  the same for TensorBoard
+PHASE.conflict.csv where asked for: the cosine between the tasks' gradients, step by step
 checkpoints/       best and last weights of each phase
 qat.keras          after `keras_mtl quantize`: the network with fake quantization
 """

@@ -12,8 +12,9 @@ import keras
 
 from keras_mtl import files
 from keras_mtl.algorithms import ALGORITHMS, Distiller, MultitaskModel, PartialAdamW, Phase, require_decoders
-from keras_mtl.batches import as_dataset, take_turns
+from keras_mtl.batches import Stream, as_dataset, take_turns
 from keras_mtl.checkpoints import Checkpoints, SaveCheckpoints
+from keras_mtl.conflict import ConflictLog
 from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.determinism import same_bits
 from keras_mtl.distillation_teacher import Teacher
@@ -140,6 +141,7 @@ def _train_phase(
             verbose=1 if sys.stderr.isatty() else 2,
             callbacks=[
                 StopOnNonFinite(streams, phase.name, steps),
+                *_conflict_log(phase, by_task, recipe, out, steps, done),
                 SaveCheckpoints(checkpoints, phase.name, best_loss),
                 log,
                 keras.callbacks.TensorBoard(out / "tensorboard" / phase.name, write_graph=False),
@@ -148,6 +150,15 @@ def _train_phase(
     if recipe.train.keep == "best":
         network.load_weights(checkpoints.path(phase.name, "best"))
     checkpoints.save(network, phase.name, "done")
+
+
+def _conflict_log(
+    phase: Phase, streams: dict[str, Stream], recipe: Recipe, out: Path, steps: int, done: int
+) -> list[ConflictLog]:
+    every = recipe.train.conflict_every
+    if not every or len(phase.tasks) < 2:
+        return []
+    return [ConflictLog(streams, every, out, phase.name, steps, len(streams) if phase.turns else 1, done)]
 
 
 def _compiled(

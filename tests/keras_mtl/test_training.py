@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from keras_mtl.checkpoints import SaveCheckpoints
+from keras_mtl.conflict import COSINE, read_conflict
+from keras_mtl.conflict_plot import plot_conflict
 from keras_mtl.distillation_teacher import Teacher
 from keras_mtl.errors import DataError, FeatureMismatch, RecipeError, RunError
 from keras_mtl.models import SYSTEMS, build_mt, build_scene_part
@@ -88,6 +90,24 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(algorithm, recipe,
     resumed = train(recipe, corpus, tmp_path / "parts", cache, resume=True)
     assert weights(resumed) == weights(whole)
     assert resumed.info["metrics"] == whole.info["metrics"]
+
+
+@pytest.fixture(scope="module")
+def hard_run(corpus, cache, recipe, run, tmp_path_factory):
+    """Tasks in turns, with the run of another algorithm as a teacher, its gradients watched."""
+    changes = {"algorithm": "hard", "epochs": 1, "teacher": str(run.path), "conflict_every": 2}
+    recipe = replace(recipe, train=replace(recipe.train, **changes))
+    return train(recipe, corpus, tmp_path_factory.mktemp("hard") / "run", cache)
+
+
+def test_turns_a_teacher_and_the_gradients_cosine_in_one_run(hard_run):
+    (row,) = csv.DictReader((hard_run.path / "both.csv").read_text().splitlines())
+    assert {"scene_loss", "strong_bce", "scenes_distillation", "events_distillation", COSINE, "val_loss"} <= set(row)
+    assert -1.0 <= float(row[COSINE]) <= 1.0
+    measured = read_conflict(hard_run.path / "both.conflict.csv")
+    assert [step for step, *_ in measured] == list(range(0, 2 * len(measured), 2)), "once a pair of turns"
+    assert hard_run.info["tasks"] == ["events", "scenes"]
+    assert plot_conflict(hard_run.path, hard_run.path / "conflict.svg").is_file()
 
 
 def test_teachers_that_do_not_fit_are_refused_before_any_work(run, recipe, corpus, cache, tmp_path):
