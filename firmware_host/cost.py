@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from keras_mtl.errors import ArtifactError
 from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.loops import loop_graphs, trip_count
 from keras_mtl.tflite.macs import operator_macs
 
 _ELEMENT_BITS = {"bool": 8, "int4": 4, "uint4": 4, "bfloat16": 16, "complex64": 64, "complex128": 128}
@@ -15,19 +17,22 @@ _ELEMENT_BITS = {"bool": 8, "int4": 4, "uint4": 4, "bfloat16": 16, "complex64": 
 
 @dataclass(frozen=True)
 class OpRow:
-    """One operator of the main subgraph.
+    """One operator of a file.
 
     Attributes:
-        index: its place in the order of execution.
+        index: its place among the rows.
         op: its name, as "CONV_2D".
         version: of the operator, in this file.
         name: name of its first output tensor.
         input_dtypes: types of its inputs; "-" for an optional one that is left out.
         input_shapes: shapes of its inputs.
         output_dtype, output_shape: of its first output.
-        macs: multiply-accumulates of one inference; None where the file does not tell.
+        macs: multiply-accumulates of one inference, all repeats together; None where the file does not tell. A loop's
+            stand in the rows of its body.
         weight_bytes: bytes of the constants that it reads.
         activation_bytes: bytes of its outputs.
+        repeats: how often it runs in one inference: 1, or the steps of the loops that it stands in; None where the file
+            does not tell.
     """
 
     index: int
@@ -41,6 +46,7 @@ class OpRow:
     macs: int | None
     weight_bytes: int
     activation_bytes: int
+    repeats: int | None = 1
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -48,7 +54,9 @@ class OpRow:
 
 
 def op_rows(content: bytes) -> tuple[OpRow, ...]:
-    """The operators of a file's main subgraph, in the order of execution.
+    """The operators of a file in the order of execution.
+
+    A loop (WHILE) is followed by the operators of its body; those of its condition are left out.
 
     Args:
         content: bytes of a `.tflite` file.
@@ -57,9 +65,9 @@ def op_rows(content: bytes) -> tuple[OpRow, ...]:
         ArtifactError: not a TFLite file, or a corrupt one.
     """
     model = flatbuffer.read_model(content)
-    main = model.subgraphs[0]
     try:
-        return tuple(_row(model, main, index, operator) for index, operator in enumerate(main.operators))
+        found = list(_executed(model, 0, 1, frozenset()))
+        return tuple(_row(model, index, *one) for index, one in enumerate(found))
     except (AttributeError, IndexError, TypeError, ValueError):
         raise ArtifactError("the TFLite file has operators with missing tensors", hint="convert it again") from None
 
@@ -75,12 +83,28 @@ def uncounted(content: bytes) -> str:
     return ""
 
 
-def _row(model: Any, subgraph: Any, index: int, operator: Any) -> OpRow:
+def _executed(
+    model: Any, number: int, repeats: int | None, within: frozenset[int]
+) -> Iterator[tuple[Any, Any, int | None]]:
+    """(subgraph, operator, repeats) of a subgraph and of the loop bodies in it; a loop that holds itself once."""
+    graph = model.subgraphs[number]
+    for operator in graph.operators or []:
+        yield graph, operator, repeats
+        if flatbuffer.op_name(model, operator) != "WHILE":
+            continue
+        body = loop_graphs(model, operator)[1]
+        if body in within | {number}:
+            continue
+        try:
+            steps: int | None = trip_count(model, graph, operator)
+        except ArtifactError:
+            steps = None
+        inner = None if steps is None or repeats is None else steps * repeats
+        yield from _executed(model, body, inner, within | {number})
+
+
+def _row(model: Any, index: int, subgraph: Any, operator: Any, repeats: int | None) -> OpRow:
     inputs, outputs = flatbuffer.op_inputs(subgraph, operator), flatbuffer.op_outputs(subgraph, operator)
-    try:
-        macs: int | None = operator_macs(model, subgraph, operator)
-    except ArtifactError:
-        macs = None
     return OpRow(
         index=index,
         op=flatbuffer.op_name(model, operator),
@@ -90,10 +114,21 @@ def _row(model: Any, subgraph: Any, index: int, operator: Any) -> OpRow:
         input_shapes=tuple(() if tensor is None else flatbuffer.tensor_shape(tensor) for tensor in inputs),
         output_dtype=flatbuffer.tensor_dtype(outputs[0]) if outputs else "-",
         output_shape=flatbuffer.tensor_shape(outputs[0]) if outputs else (),
-        macs=macs,
+        macs=_macs(model, subgraph, operator, repeats),
         weight_bytes=sum(len(flatbuffer.constant_bytes(model, t) or b"") for t in inputs if t is not None),
         activation_bytes=sum(_tensor_bytes(tensor) for tensor in outputs),
+        repeats=repeats,
     )
+
+
+def _macs(model: Any, subgraph: Any, operator: Any, repeats: int | None) -> int | None:
+    try:
+        once = operator_macs(model, subgraph, operator)
+    except ArtifactError:
+        return None
+    if flatbuffer.op_name(model, operator) == "WHILE":
+        return 0
+    return None if repeats is None else once * repeats
 
 
 def _tensor_bytes(tensor: Any) -> int:

@@ -20,6 +20,7 @@ from keras_mtl.firmware_host.report import EngineResult, Report
 from keras_mtl.firmware_host.target import Target
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
+from keras_mtl.tflite.macs import macs
 
 _RANDOM_INPUTS = 8
 _SEED = 20
@@ -65,14 +66,15 @@ def emulate(
     tflm = next((result for result in results if result.engine == "tflm"), None)
 
     seconds = _audio_seconds(artifact.manifest)
-    macs = None if any(row.macs is None for row in rows) else sum(row.macs or 0 for row in rows)
-    per_second = None if macs is None else _whole(macs / seconds)
+    reason = uncounted(artifact.content)
+    total = None if reason else macs(artifact.content)
+    per_second = None if total is None else _whole(total / seconds)
     known = artifact.manifest.get("part", "unknown") != "unknown"
     seconds_note = f"one inference hears {seconds:g} s" + ("" if known else " (assumed: the file does not say)")
     parameters = flatbuffer.parameter_bytes(model)
     made = (
         checks.parameter_bytes(parameters, target),
-        checks.macs_per_second(per_second, uncounted(artifact.content), seconds_note, target),
+        checks.macs_per_second(per_second, reason, seconds_note, target),
         checks.flash_bytes(len(artifact.content), integer, target),
         checks.arena_bytes(tflm, target),
         checks.ops_supported(tflm, rows, model, target),
@@ -85,15 +87,15 @@ def emulate(
         **{key: artifact.manifest.get(key) for key in ("sha256", "file_bytes", "part", "format", "system", "features")},
         "audio_seconds": seconds,
         "parameter_bytes": parameters,
-        "macs": macs,
+        "macs": total,
         "macs_per_second": per_second,
     }
     notes = [f"{r.engine} did not run the file: {r.reason}" for r in results if not r.ran]
     return Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
 
 
-def random_inputs(model: Any) -> np.ndarray:
-    """Seeded random inputs for a file without golden data: [8, ...] over the whole range of the input's type.
+def random_inputs(model: Any) -> tuple[np.ndarray, ...]:
+    """Seeded random inputs for a file without golden data: of each input [8, ...] over the whole range of its type.
 
     Raises:
         ArtifactError: an input without a fixed shape, or of a type that can't be made.
@@ -101,10 +103,13 @@ def random_inputs(model: Any) -> np.ndarray:
     ports = flatbuffer.graph_inputs(model)
     if not ports:
         raise ArtifactError("the TFLite file has no input tensor")
-    shape, name = flatbuffer.tensor_shape(ports[0]), flatbuffer.tensor_dtype(ports[0])
+    generator = np.random.default_rng(_SEED)
+    return tuple(_random(generator, flatbuffer.tensor_shape(port), flatbuffer.tensor_dtype(port)) for port in ports)
+
+
+def _random(generator: np.random.Generator, shape: tuple[int, ...], name: str) -> np.ndarray:
     if min(shape, default=1) < 1:
         raise ArtifactError(f"the input has no fixed shape: {list(shape)}", hint="convert with a fixed batch of 1")
-    generator = np.random.default_rng(_SEED)
     inner = shape[1:] if shape[:1] == (1,) else shape
     if name in ("float16", "float32", "float64"):
         return generator.standard_normal((_RANDOM_INPUTS, *inner)).astype(name)
@@ -115,7 +120,7 @@ def random_inputs(model: Any) -> np.ndarray:
 
 
 def _run(
-    names: Sequence[str], content: bytes, inputs: np.ndarray, timeout_s: float
+    names: Sequence[str], content: bytes, inputs: Sequence[np.ndarray], timeout_s: float
 ) -> tuple[dict[str, EngineRun], list[EngineResult]]:
     def attempt(name: str) -> EngineRun | EngineError:
         try:
@@ -139,17 +144,20 @@ def _run(
 def _parity(artifact: Artifact, model: Any, runs: dict[str, EngineRun]) -> Parity | None:
     results = {name: run.outputs for name, run in runs.items()}
     if artifact.golden and results:
-        shape = next(iter(results.values())).shape
-        try:
-            results = {REFERENCE: artifact.golden.outputs.reshape(shape), **results}
-        except ValueError:
-            raise ArtifactError(
-                f"golden outputs of shape {list(artifact.golden.outputs.shape)} do not fit {list(shape)}"
-            ) from None
+        results = {REFERENCE: _fitted(artifact.golden.outputs, next(iter(results.values()))), **results}
     if len(results) < 2:
         return None
-    float16 = any(flatbuffer.tensor_dtype(tensor) == "float16" for tensor in model.subgraphs[0].tensors)
+    float16 = any(flatbuffer.tensor_dtype(t) == "float16" for graph in model.subgraphs for t in graph.tensors)
     return compare(results, float16)
+
+
+def _fitted(golden: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Golden outputs in the shapes of what the engines gave."""
+    try:
+        return tuple(known.reshape(found.shape) for known, found in zip(golden, outputs, strict=True))
+    except ValueError:
+        shapes = [[list(values.shape) for values in listed] for listed in (golden, outputs)]
+        raise ArtifactError(f"golden outputs of shapes {shapes[0]} do not fit {shapes[1]}") from None
 
 
 def _with_difference(result: EngineResult, parity: Parity) -> EngineResult:

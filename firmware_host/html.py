@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from keras_mtl.firmware_host.report import Report
+from keras_mtl.firmware_host.text import operator_name
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; }
@@ -57,7 +58,7 @@ def _section(report: Report) -> str:
     ops = (
         (
             str(row.index),
-            escape(f"{row.op} v{row.version}"),
+            escape(operator_name(row)),
             escape(row.name),
             escape(", ".join(row.input_dtypes)),
             escape("x".join(map(str, row.output_shape))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from keras_mtl.firmware_host.cost import OpRow
 from keras_mtl.firmware_host.report import Report
 
 
@@ -42,7 +43,7 @@ def report_text(report: Report, ops: bool = True) -> str:
         rows = [
             (
                 str(row.index),
-                f"{row.op} v{row.version}",
+                operator_name(row),
                 ",".join(row.input_dtypes[:2]),
                 "x".join(map(str, row.output_shape)) or "scalar",
                 _number(row.macs),
@@ -54,6 +55,12 @@ def report_text(report: Report, ops: bool = True) -> str:
         columns = (">#", "operator", "inputs", "output shape", ">MACs", ">weight bytes", ">activation bytes")
         lines += ["", *_table(columns, rows)]
     return "\n".join([*lines, "", f"verdict   {report.verdict}"]) + "\n"
+
+
+def operator_name(row: OpRow) -> str:
+    """Operator and version, as "CONV_2D v3"; in a loop with its repeats, as "FULLY_CONNECTED v5 x250"."""
+    repeats = "" if row.repeats == 1 else f" x{'?' if row.repeats is None else row.repeats}"
+    return f"{row.op} v{row.version}{repeats}"
 
 
 def _number(value: float | None) -> str:

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_mtl.feature_sets import EventSet, SceneSet
 from keras_mtl.features import LogMelSettings
+from keras_mtl.impulse_copies import ImpulseCopies
 from keras_mtl.labels import EVENTS
 from keras_mtl.log_mel import normalise
 from keras_mtl.timeline import Grid
@@ -62,18 +63,25 @@ class Sampler:
 
 
 class SceneStream:
-    """Batches of the scene task: {"log_mel" [b, frames, mel, 1], "scene" [b]}."""
+    """Batches of the scene task: {"log_mel" [b, frames, mel, 1], "scene" [b]}, with some clips out of `copies`."""
 
-    def __init__(self, scenes: SceneSet, batch: int, settings: LogMelSettings, seed: int) -> None:
-        self._set, self._settings = scenes, settings
+    def __init__(
+        self, scenes: SceneSet, batch: int, settings: LogMelSettings, seed: int, copies: ImpulseCopies | None = None
+    ) -> None:
+        self._set, self._settings, self._copies = scenes, settings, copies
         self._sampler = Sampler(len(scenes), batch, (seed, 1))
         self.steps = self._sampler.steps
 
     def __call__(self, step: int) -> Batch:
         """Batch number `step`."""
         index = self._sampler(step)
-        levels = normalise(self._set.levels[index], self._settings)
-        return {"log_mel": levels[..., None], "scene": self._set.scenes[index].astype(np.int32)}
+        levels = self._set.levels[index]
+        if self._copies is not None:
+            levels = self._copies.into(levels, index, step)
+        return {
+            "log_mel": normalise(levels, self._settings)[..., None],
+            "scene": self._set.scenes[index].astype(np.int32),
+        }
 
     def filenames(self, step: int) -> list[str]:
         """The clips of batch number `step`, in its order."""
@@ -83,8 +91,16 @@ class SceneStream:
 class EventStream:
     """Batches of the event task: strong clips first, then weak, then unlabelled ones.
 
-    {"log_mel" [b, frames, mel, 1], "strong" [b, frames / 4, events], "weak" [b, events], "has_strong" [b],
+    {"log_mel" [b, frames, mel, 1], "strong" [b, embeddings, events], "weak" [b, events], "has_strong" [b],
     "has_weak" [b]}. A kind that the data lack, or whose batch is 0, is left out; one pass goes over the strong clips.
+
+    Args:
+        kinds: the clips of each kind.
+        batches: clips of each kind in a batch.
+        settings: the features' settings.
+        frames_per_embedding: log-mel frames from one embedding of the network to the next.
+        seed: of the shuffling.
+        embeddings: embeddings that the network gives for one clip; None where it gives whole ones only.
     """
 
     def __init__(
@@ -94,6 +110,7 @@ class EventStream:
         settings: LogMelSettings,
         frames_per_embedding: int,
         seed: int,
+        embeddings: int | None = None,
     ) -> None:
         self._settings, self._parts = settings, []
         for number, kind in enumerate(("strong", "weak", "unlabelled")):
@@ -101,7 +118,7 @@ class EventStream:
                 sampler = Sampler(len(kinds[kind]), batches[kind], (seed, 2 + number))
                 self._parts.append((kind, kinds[kind], sampler))
         frames = self._parts[0][1].levels.shape[1]
-        self._grid = Grid.over(settings, frames, frames_per_embedding)
+        self._grid = Grid.over(settings, frames, frames_per_embedding, embeddings)
         self.steps = self._parts[0][2].steps
 
     def __call__(self, step: int) -> Batch:

@@ -87,7 +87,7 @@ class ConflictLog(keras.callbacks.Callback):
         if self._measure is None:
             self._measure = tf.function(lambda batches: encoder_cosine(self.model, batches))
         clips = {task: self._streams[task](step // self._turns) for task in TASKS}
-        parts = (self.model.network, self.model.masking)
+        parts = (self.model.network, self.model.masking, self.model.augment)
         kept = [(v, v.numpy()) for part in parts for v in part.variables if not v.trainable]
         cosine = float(self._measure(tf.nest.map_structure(tf.constant, clips)))
         for variable, value in kept:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from keras_mtl.bootstrap import Bootstrap
 from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.errors import DataError
 from keras_mtl.event_metrics import event_metrics
@@ -14,13 +15,15 @@ from keras_mtl.scene_metrics import scene_metrics
 from keras_mtl.timeline import Grid
 
 
-def evaluate(listener: Listener, corpus: Corpus, cache: Path) -> dict[str, Any]:
+def evaluate(listener: Listener, corpus: Corpus, cache: Path, bootstrap: Bootstrap | None = None) -> dict[str, Any]:
     """Scores a listener on the evaluation splits of its tasks: "test" of the scenes, "validation" of the events.
 
     Args:
         listener: what is scored.
         corpus: the data.
         cache: where log-mel features are kept.
+        bootstrap: how intervals are made; 1000 draws by default. Scene clips are drawn by recording; an event clip is a
+            recording.
 
     Returns:
         {"scenes": figures of `scene_metrics`, "events": figures of `event_metrics`}: those for which the listener has
@@ -32,12 +35,13 @@ def evaluate(listener: Listener, corpus: Corpus, cache: Path) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     if listener.scene_logits is not None and "test" in corpus.scenes:
         clips = scene_set(corpus, "test", listener.settings, cache)
-        figures["scenes"] = scene_metrics(listener.scene_logits(clips.levels), clips.scenes, clips.devices)
+        logits = listener.scene_logits(clips.levels)
+        figures["scenes"] = scene_metrics(logits, clips.scenes, clips.devices, clips.recordings, bootstrap=bootstrap)
     if listener.event_probabilities is not None and "validation" in corpus.events:
         events = event_set(corpus, "validation", listener.settings, cache)
         strong, weak = listener.event_probabilities(events.levels)
-        grid = Grid.over(listener.settings, events.levels.shape[1], listener.frames_per_embedding)
-        figures["events"] = event_metrics(strong, weak, events.events, grid, listener.decoding)
+        grid = Grid.over(listener.settings, events.levels.shape[1], listener.frames_per_embedding, strong.shape[1])
+        figures["events"] = event_metrics(strong, weak, events.events, grid, listener.decoding, bootstrap=bootstrap)
     if not figures:
         tasks = " or ".join(listener.tasks)
         raise DataError(f"{corpus.name}: no evaluation split for {tasks}", hint="see docs/data.md")

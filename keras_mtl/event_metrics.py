@@ -1,8 +1,8 @@
-"""Figures of the event task by `sed_scores_eval`: event-based F1, PSDS 1 and 2, and clip-level F1.
+"""Figures of the event task with their intervals: event-based, segment-based and clip-level F1, PSDS 1 and 2.
 
-Conventions: times in seconds; event-based F1 with 200 ms on the onset and max(200 ms, 20 % of the event) on the offset,
-averaged over the classes that occur; PSDS over those classes with exact thresholds, which reads about 0.01 higher than
-50 thresholds do.
+Conventions: times in seconds; event-based F1 with 200 ms on the onset and max(200 ms, 20 % of the event) on the offset;
+segments of 1 s; averages over the classes that occur; PSDS over those classes with exact thresholds, which reads about
+0.01 higher than 50 thresholds do. Intervals are those of `keras_mtl.bootstrap`, over recordings.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.decoding import median_filter, median_frames
+from keras_mtl.bootstrap import Bootstrap, by_recording
+from keras_mtl.decoding import decode, median_filter, median_frames
+from keras_mtl.event_counts import event_counts, f1_of_counts, segment_counts, weak_counts
 from keras_mtl.labels import EVENTS
+from keras_mtl.psds import PSDS1, PSDS2, Psds
 from keras_mtl.recipes.settings import DecodeSettings
 from keras_mtl.timeline import Event, Grid
 
 TOOL = "sed_scores_eval 0.0.4"
-_PSDS: dict[str, dict[str, Any]] = {
-    "psds1": {"dtc_threshold": 0.7, "gtc_threshold": 0.7, "cttc_threshold": None, "alpha_ct": 0.0, "alpha_st": 1.0},
-    "psds2": {"dtc_threshold": 0.1, "gtc_threshold": 0.1, "cttc_threshold": 0.3, "alpha_ct": 0.5, "alpha_st": 1.0},
-}
 
 
 def event_metrics(
@@ -31,6 +30,8 @@ def event_metrics(
     truth: Sequence[Sequence[Event]],
     grid: Grid,
     decoding: DecodeSettings,
+    recordings: np.ndarray | None = None,
+    bootstrap: Bootstrap | None = None,
 ) -> dict[str, Any]:
     """Scores event predictions.
 
@@ -40,48 +41,48 @@ def event_metrics(
         truth: the true events of each clip.
         grid: the grid of the embeddings.
         decoding: median filter and threshold.
+        recordings: the recording that each clip was cut from, str [clips]; without it, each clip is one of its own.
+        bootstrap: how intervals are made; 1000 draws by default.
 
     Returns:
-        `event_f1_macro`, `event_f1_per_class`, `psds1`, `psds2`, `weak_f1_macro`, `tool`, `clips`.
+        `event_f1_macro`, `event_f1_per_class`, `segment_f1_macro`, `segment_f1_per_class`, `weak_f1_macro`,
+        `weak_f1_per_class`, `psds1`, `psds2`, `tool`, `clips`; `intervals`, [low, high] of each figure under its name,
+        and `interval_method`. A figure that no class defines is 0, and has no interval.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of dcase_util about pkg_resources: nothing a user could act on
-        from sed_scores_eval import collar_based, intersection_based
-        from sed_scores_eval.base_modules.scores import create_score_dataframe
-
-    names = [f"clip_{i:06d}" for i in range(len(truth))]
-    length = median_frames(decoding.median_s, grid)
-    edges_s = grid.boundaries_s()
-    # A class that never occurs has no recall: the tool refuses it, and here it is left out of all averages.
-    present = {event.label for events in truth for event in events}
-    occurring = [label for label in EVENTS if label in present]
-    columns = [EVENTS.index(label) for label in occurring]
-    scores = {
-        name: create_score_dataframe(median_filter(frames[:, columns], length), edges_s, occurring)
-        for name, frames in zip(names, strong, strict=True)
+    bootstrap = bootstrap or Bootstrap()
+    said = [
+        [event for event, _ in decode(frames, grid, EVENTS, decoding.threshold, decoding.median_s)] for frames in strong
+    ]
+    counts = {
+        "event_f1": event_counts(truth, said),
+        "segment_f1": segment_counts(truth, said, grid.duration_s),
+        "weak_f1": weak_counts(truth, weak, decoding.threshold),
     }
-    ground_truth = {name: [tuple(event) for event in events] for name, events in zip(names, truth, strict=True)}
-    durations_s = dict.fromkeys(names, grid.duration_s)
-    figures: dict[str, Any] = {"event_f1_macro": 0.0, "event_f1_per_class": {}, **dict.fromkeys(_PSDS, 0.0)}
-    if occurring:
-        f1, *_ = collar_based.fscore(
-            scores,
-            ground_truth,
-            threshold=decoding.threshold,
-            onset_collar=0.2,
-            offset_collar=0.2,
-            offset_collar_rate=0.2,
-            num_jobs=1,
-        )
-        figures["event_f1_per_class"] = {label: float(f1[label]) for label in occurring}
-        figures["event_f1_macro"] = float(np.mean(list(figures["event_f1_per_class"].values())))
-        for name, settings in _PSDS.items():
-            value, *_ = intersection_based.psds(
-                scores, ground_truth, durations_s, unit_of_time="hour", max_efpr=100.0, num_jobs=1, **settings
-            )
-            figures[name] = float(value)
-    figures["weak_f1_macro"] = weak_f1_macro(weak, truth, decoding.threshold)
-    return {**figures, "tool": TOOL, "clips": len(truth)}
+    scores = _psds_of(strong, truth, grid, decoding)
+    names, place = np.unique(np.arange(len(truth)) if recordings is None else recordings, return_inverse=True)
+    sums = {name: by_recording(of_clips, place) for name, of_clips in counts.items()}
+
+    figures: dict[str, Any] = {}
+    intervals: dict[str, Any] = {}
+    draws = bootstrap.draws(len(names)) if bootstrap.resamples else None
+    for name, of_recordings in sums.items():
+        macro, per_class = f1_of_counts(of_recordings.sum(axis=0))
+        occurring = [k for k in range(len(EVENTS)) if not np.isnan(per_class[k])]
+        figures[f"{name}_macro"] = float(np.nan_to_num(macro))
+        figures[f"{name}_per_class"] = {EVENTS[k]: float(per_class[k]) for k in occurring}
+        if draws is not None:
+            macro, per_class = f1_of_counts(np.tensordot(draws, of_recordings, axes=1))
+            intervals[f"{name}_macro"] = bootstrap.interval(macro)
+            intervals[f"{name}_per_class"] = {EVENTS[k]: bootstrap.interval(per_class[:, k]) for k in occurring}
+    for name in ("psds1", "psds2"):
+        score = scores.get(name)
+        figures[name] = float(score.of(np.ones((1, len(truth))))[0]) if score else 0.0
+        if draws is not None:
+            intervals[name] = bootstrap.interval(score.of(draws[:, place])) if score else None
+    figures |= {"tool": TOOL, "clips": len(truth)}
+    if draws is not None:
+        figures |= {"intervals": intervals, "interval_method": bootstrap.method(len(names))}
+    return figures
 
 
 def weak_f1_macro(weak: np.ndarray, truth: Sequence[Sequence[Event]], threshold: float) -> float:
@@ -92,9 +93,30 @@ def weak_f1_macro(weak: np.ndarray, truth: Sequence[Sequence[Event]], threshold:
         truth: the true events of each clip.
         threshold: a class is in a clip where its probability is above this.
     """
-    there = np.asarray([[label in {event.label for event in events} for label in EVENTS] for events in truth])
-    said = np.asarray(weak) > threshold
-    hits, errors = (said & there).sum(axis=0), (said ^ there).sum(axis=0)
-    occurring = there.any(axis=0)
-    f1 = 2 * hits / np.maximum(2 * hits + errors, 1)
-    return float(f1[occurring].mean()) if occurring.any() else 0.0
+    macro, _ = f1_of_counts(weak_counts(truth, weak, threshold).sum(axis=0))
+    return float(np.nan_to_num(macro))
+
+
+def _psds_of(
+    strong: np.ndarray, truth: Sequence[Sequence[Event]], grid: Grid, decoding: DecodeSettings
+) -> dict[str, Psds]:
+    """Both scores over the classes that occur; nothing where none does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of dcase_util about pkg_resources: nothing a user could act on
+        from sed_scores_eval.base_modules.scores import create_score_dataframe
+
+    # A class that never occurs has no recall: the tool refuses it, and here it is left out of all averages.
+    present = {event.label for events in truth for event in events if event.offset_s > event.onset_s}
+    occurring = [label for label in EVENTS if label in present]
+    if not occurring:
+        return {}
+    columns = [EVENTS.index(label) for label in occurring]
+    length, edges_s = median_frames(decoding.median_s, grid), grid.boundaries_s()
+    scores = [
+        create_score_dataframe(median_filter(frames[:, columns], length), edges_s, occurring) for frames in strong
+    ]
+    durations_s = np.full(len(truth), grid.duration_s)
+    return {
+        name: Psds(scores, truth, durations_s, occurring, settings)
+        for name, settings in (("psds1", PSDS1), ("psds2", PSDS2))
+    }

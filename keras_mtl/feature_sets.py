@@ -111,6 +111,21 @@ def event_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path)
     return EventSet(levels, events, weak, np.asarray([row["filename"] for row in labels]))
 
 
+def prepared_levels(clips: Clips, fingerprint: str, settings: LogMelSettings, cache: Path) -> np.ndarray:
+    """Levels of clips that no split of a corpus holds, kept in the cache under the clips' name like those of splits.
+
+    Args:
+        clips: the clips, in an order that is always the same.
+        fingerprint: of the data that they are made from.
+        settings: the features' settings.
+        cache: where features are kept.
+
+    Returns:
+        float16 [clips, frames, mel_bands], dB, mapped into memory.
+    """
+    return _computed(clips, fingerprint, settings, cache)[0]
+
+
 def level_statistics(sets: Iterable[np.ndarray], most_clips: int = 2000) -> tuple[float, float]:
     """Mean and standard deviation in dB over all levels of the given arrays (evenly spaced clips of each)."""
     total = count = square = 0.0

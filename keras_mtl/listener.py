@@ -21,12 +21,13 @@ class Listener:
 
     Attributes:
         settings: the features it was trained on; levels are given in dB, it normalises them itself.
-        scene_logits: levels [clips, 100, mel_bands] to logits [clips, scenes]; None where it hears no scenes.
+        scene_logits: levels [clips, frames, mel_bands] of one second to logits [clips, scenes]; None where it hears no
+            scenes.
         event_probabilities: levels [clips, frames, mel_bands] to frame probabilities
-            [clips, frames // frames_per_embedding, events] and clip probabilities [clips, events]; None where it hears
-            no events.
-        frames_per_embedding: log-mel frames behind one row of frame probabilities.
+            [clips, embeddings, events] and clip probabilities [clips, events]; None where it hears no events.
+        frames_per_embedding: log-mel frames behind one row of frame probabilities; of no meaning without events.
         decoding: from probabilities to events.
+        event_frames: the number of frames that `event_probabilities` takes, where it takes no other.
     """
 
     settings: LogMelSettings
@@ -34,6 +35,7 @@ class Listener:
     event_probabilities: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
     frames_per_embedding: int = 4
     decoding: DecodeSettings = field(default_factory=DecodeSettings)
+    event_frames: int | None = None
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ import numpy as np
 from keras_mtl.features import LogMelSettings
 from keras_mtl.listener import Listener
 from keras_mtl.log_mel import normalise
-from keras_mtl.models import build_scene_part, frames_per_embedding
+from keras_mtl.models import build_scene_part
+from keras_mtl.models.timing import frames_per_embedding
 from keras_mtl.recipes.settings import DecodeSettings
 from keras_mtl.run_folder import Run
 
@@ -36,13 +37,11 @@ def listen_with(
         out = predict_in_batches(keras.Model(inputs, head(encoder(inputs))), levels, settings, _EVENT_BATCH)
         return out["strong"], out["weak"]
 
-    return Listener(
-        settings,
-        scene_logits if "scenes" in tasks else None,
-        event_probabilities if "events" in tasks else None,
-        frames_per_embedding(),
-        decoding,
-    )
+    scenes = scene_logits if "scenes" in tasks else None
+    if "events" not in tasks:
+        return Listener(settings, scenes, decoding=decoding)
+    event_frames = network.get_layer("encoder").input_shape[1]
+    return Listener(settings, scenes, event_probabilities, frames_per_embedding(network), decoding, event_frames)
 
 
 def listen_with_run(run: Run) -> Listener:

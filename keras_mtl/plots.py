@@ -64,13 +64,14 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 
 def _draw_probabilities(axis, prediction: Prediction) -> None:  # type: ignore[no-untyped-def]
-    probabilities = prediction.probabilities
+    probabilities, grid = prediction.probabilities, prediction.grid
     assert probabilities is not None
+    assert grid is not None
     axis.imshow(
         probabilities.T,
         origin="upper",
         aspect="auto",
-        extent=(0, prediction.duration_s, len(EVENTS) - 0.5, -0.5),
+        extent=(grid.start_s, grid.start_s + grid.step_s * grid.count, len(EVENTS) - 0.5, -0.5),
         vmin=0,
         vmax=1,
         cmap="Blues",

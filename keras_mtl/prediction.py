@@ -66,7 +66,7 @@ def predict(listener: Listener, path: str | Path) -> Prediction:
     """Hears one recording.
 
     The log-mel is computed over the whole recording. Scenes are heard in windows of one second, events in windows of
-    ten (the last one as long as it is).
+    ten seconds (the last one about as long as it is), see `event_windows`.
 
     Args:
         listener: the network.
@@ -80,20 +80,57 @@ def predict(listener: Listener, path: str | Path) -> Prediction:
     duration_s = len(audio) / settings.sample_rate_hz
     if duration_s < 0.1:
         raise DataError(f"{path} holds {duration_s * 1000:.0f} ms of audio", hint="at least 100 ms are needed")
-    stride = listener.frames_per_embedding
-    block = settings.hop * stride
-    levels = LogMel(settings)(np.pad(audio, (0, -len(audio) % block))[None])[0]
+    frames = -(-len(audio) // settings.hop)
+    windows = _windows(listener, frames) if listener.event_probabilities is not None else []
+    heard = max([frames, *(first + length for first, length, _ in windows)])
+    levels = LogMel(settings)(np.pad(audio, (0, heard * settings.hop - len(audio)))[None])[0]
     probabilities = grid = None
     events: tuple[tuple[Event, float], ...] = ()
     if listener.event_probabilities is not None:
-        window = int(_EVENT_WINDOW_S * settings.frame_rate)
-        parts = [levels[first : first + window] for first in range(0, len(levels), window)]
-        probabilities = np.concatenate([listener.event_probabilities(part[None])[0][0] for part in parts])
-        hop_s = settings.hop / settings.sample_rate_hz
-        grid = Grid(hop_s * stride, -hop_s / 2, len(probabilities), duration_s)
+        parts = [
+            listener.event_probabilities(levels[None, first : first + length])[0][0][:kept]
+            for first, length, kept in windows
+        ]
+        probabilities = np.concatenate(parts)
+        step_s = settings.hop_s * listener.frames_per_embedding
+        grid = Grid(step_s, -settings.hop_s / 2, len(probabilities), duration_s)
         decoding = listener.decoding
         events = tuple(decode(probabilities, grid, EVENTS, decoding.threshold, decoding.median_s))
-    return Prediction(Path(path), duration_s, levels, _scene_scores(listener, audio), probabilities, grid, events)
+    scene_scores = _scene_scores(listener, audio)
+    return Prediction(Path(path), duration_s, levels[:frames], scene_scores, probabilities, grid, events)
+
+
+def event_windows(frames: int, window: int, stride: int) -> list[tuple[int, int, int]]:
+    """How a recording is cut so that the probabilities of the parts, one after the other, keep the time axis.
+
+    Windows begin at multiples of the stride, and leave the same rest when divided by it as `window` does, the length
+    of the training clips: strided "same" convolutions pad by parity, so that at a length of another rest their
+    embeddings would lie up to a stride earlier or later than in training. Where that rest is not 0, windows overlap
+    by it, and what an earlier one says past the beginning of the next one is dropped.
+
+    Args:
+        frames: log-mel frames of the recording.
+        window: frames of the longest window.
+        stride: frames from one embedding to the next.
+
+    Returns:
+        (first frame, frames, embeddings to keep at most) of each window. The last one may reach beyond the recording.
+    """
+    rest = window % stride
+    first, windows = 0, []
+    while frames - first > window:
+        windows.append((first, window, window // stride))
+        first += max(window - rest, stride)
+    left = frames - first
+    blocks = max(1, -(-(left - rest) // stride))
+    return [*windows, (first, blocks * stride + rest, -(-left // stride))]
+
+
+def _windows(listener: Listener, frames: int) -> list[tuple[int, int, int]]:
+    settings, stride, fixed = listener.settings, listener.frames_per_embedding, listener.event_frames
+    if fixed is None:
+        return event_windows(frames, settings.frames(_EVENT_WINDOW_S * settings.sample_rate_hz), stride)
+    return [(first, fixed, kept) for first, _, kept in event_windows(frames, fixed, stride)]
 
 
 def _scene_scores(listener: Listener, audio: np.ndarray) -> dict[str, float] | None:

@@ -3,7 +3,8 @@
 recipe.toml        the resolved recipe, every key
 run.json           what was trained, on what, with which versions, and the figures it reached
 network.keras      the network with its final weights
-samples.npz        log-mel of scene clips: for calibration (training clips) and as golden inputs (evaluation clips)
+samples.npz        log-mel of scene clips: for calibration (training clips) and as golden inputs (evaluation clips); of
+                   event clips: as golden inputs
 PHASE.csv          Keras's log of each phase;  tensorboard/PHASE  the same for TensorBoard
 PHASE.conflict.csv where asked for: the cosine between the tasks' gradients, step by step
 checkpoints/       best and last weights of each phase
@@ -16,7 +17,8 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-from dataclasses import dataclass
+import zipfile
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +38,20 @@ _PACKAGES = ("keras", "tensorflow", "numpy", "librosa", "tensorflow-datasets", "
 
 @dataclass(frozen=True)
 class Samples:
-    """Normalised log-mel of one-second scene clips, float32 [clips, frames, mel_bands]."""
+    """Normalised log-mel of clips of the tasks that a run was trained on, float32 [clips, frames, mel_bands].
+
+    Attributes:
+        calibration: scene clips of one second from the training split.
+        golden: scene clips from the evaluation split.
+        golden_events: event clips of ten seconds from the evaluation split.
+    """
 
     calibration: np.ndarray
     golden: np.ndarray
+    golden_events: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+
+
+_SAMPLES = tuple(each.name for each in fields(Samples))
 
 
 @dataclass(frozen=True)
@@ -93,11 +105,11 @@ class Run:
         return self.load_keras("network.keras")
 
     def samples(self) -> Samples:
-        """The scene clips kept for calibration and as golden inputs."""
+        """The clips kept for calibration and as golden inputs."""
         try:
             with np.load(self.path / "samples.npz") as arrays:
-                return Samples(arrays["calibration"], arrays["golden"])
-        except (OSError, KeyError, ValueError):
+                return Samples(**{name: arrays[name] for name in arrays if name in _SAMPLES})
+        except (OSError, TypeError, ValueError, zipfile.BadZipFile):
             raise RunError(f"{self.path / 'samples.npz'} is missing or damaged") from None
 
     def load_keras(self, name: str) -> keras.Model:
@@ -163,5 +175,5 @@ def save_samples(path: Path, samples: Samples) -> None:
     import io
 
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, calibration=samples.calibration, golden=samples.golden)
+    np.savez_compressed(buffer, **{name: getattr(samples, name) for name in _SAMPLES})
     files.write_bytes(path / "samples.npz", buffer.getvalue())

@@ -1,7 +1,9 @@
 """Events in seconds, and the grid of embeddings: how one is turned into the other, in both directions.
 
-Frame t of the log-mel is centred at t x 10 ms, and embedding k covers frames 4k .. 4k + 3. So embedding k stands for
-the stretch from 40k - 5 ms to 40k + 35 ms. Targets and decoded events both use this grid: no systematic shift.
+Frame t of the log-mel is centred at t hops, and embedding k covers frames s k .. s k + s - 1, s being the stride of the
+network's encoder. So embedding k stands for the stretch from half a hop before its first frame to half a hop after its
+last one: 40k - 5 ms to 40k + 35 ms with hops of 10 ms and s = 4. Targets and decoded events both use this grid: no
+systematic shift. The ends are cut to the clip, and the last embedding reaches to the end of it.
 """
 
 from __future__ import annotations
@@ -40,11 +42,17 @@ class Grid:
     duration_s: float
 
     @classmethod
-    def over(cls, settings: LogMelSettings, frames: int, frames_per_embedding: int) -> Grid:
-        """The grid over `frames` log-mel frames."""
-        hop_s = settings.hop / settings.sample_rate_hz
-        count = frames // frames_per_embedding
-        return cls(hop_s * frames_per_embedding, -hop_s / 2, count, frames * hop_s)
+    def over(cls, settings: LogMelSettings, frames: int, frames_per_embedding: int, count: int | None = None) -> Grid:
+        """The grid over a clip.
+
+        Args:
+            settings: the features.
+            frames: log-mel frames of the clip.
+            frames_per_embedding: frames from one embedding to the next.
+            count: embeddings that the network gives for so many frames; None where it gives whole ones only.
+        """
+        count = frames // frames_per_embedding if count is None else count
+        return cls(settings.hop_s * frames_per_embedding, -settings.hop_s / 2, count, settings.seconds(frames))
 
     def boundaries_s(self) -> np.ndarray:
         """Where each embedding begins, and where the last one ends, cut to the clip: float64 [count + 1]."""
@@ -60,7 +68,7 @@ class Grid:
         out = np.zeros((self.count, len(labels)), np.float32)
         for onset_s, offset_s, label in events:
             first = int(np.round((onset_s - self.start_s) / self.step_s))
-            last = int(np.round((offset_s - self.start_s) / self.step_s))
+            last = int(np.round((offset_s - self.start_s) / self.step_s)) if offset_s < self.duration_s else self.count
             if last <= first:
                 first = int(((onset_s + offset_s) / 2 - self.start_s) / self.step_s)
                 last = first + 1

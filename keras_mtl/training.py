@@ -11,7 +11,8 @@ from pathlib import Path
 import keras
 
 from keras_mtl import files
-from keras_mtl.algorithms import ALGORITHMS, Distiller, MultitaskModel, PartialAdamW, Phase, require_decoders
+from keras_mtl.algorithms import ALGORITHMS, Distiller, MultitaskModel, PartialAdamW, Phase
+from keras_mtl.augmentation import Augmentation
 from keras_mtl.batches import Stream, as_dataset, take_turns
 from keras_mtl.checkpoints import Checkpoints, SaveCheckpoints
 from keras_mtl.conflict import ConflictLog
@@ -21,11 +22,13 @@ from keras_mtl.distillation_teacher import Teacher
 from keras_mtl.errors import RecipeError, RunError
 from keras_mtl.evaluation import evaluate
 from keras_mtl.finite_losses import StopOnNonFinite
-from keras_mtl.models import build, frames_per_embedding
+from keras_mtl.models import build
+from keras_mtl.models.timing import frames_per_embedding
 from keras_mtl.network_listener import listen_with
 from keras_mtl.recipes import Recipe, to_toml
 from keras_mtl.run_folder import Run, describe, save_samples
-from keras_mtl.training_data import TrainingData, load_training_data, scene_samples
+from keras_mtl.systems import system_of
+from keras_mtl.training_data import TrainingData, load_training_data, pick_samples
 
 
 def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: bool = False) -> Run:
@@ -54,7 +57,6 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
     tasks = {task for phase in phases for task in phase.tasks}
     _require_free(out, resume)
     network = _network(recipe)
-    require_decoders(network, tasks)
     teacher = Teacher(recipe, tasks) if recipe.train.teacher else None
     data = load_training_data(recipe, corpus, tasks, cache)
     recipe = replace(recipe, features=data.settings)
@@ -66,7 +68,7 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
         _train_phase(phase, network, data, recipe, out, checkpoints, distiller)
     seconds = time.monotonic() - started
     network.save(out / "network.keras")
-    save_samples(out, scene_samples(data, corpus, cache))
+    save_samples(out, pick_samples(data, corpus, cache))
     info = describe(recipe, data.settings, corpus.name, corpus.fingerprint)
     info["tasks"] = sorted(tasks)
     info["training_seconds"] = round(seconds, 1)
@@ -79,12 +81,22 @@ def _phases(recipe: Recipe) -> list[Phase]:
     name = recipe.train.algorithm
     if name not in ALGORITHMS:
         raise RecipeError(f"no algorithm {name!r}", hint=f"algorithms: {', '.join(ALGORITHMS)}")
-    return ALGORITHMS[name](recipe.train)
+    phases = ALGORITHMS[name](recipe.train)
+    system = system_of(recipe.model.system)
+    needed = {task for phase in phases for task in phase.tasks}
+    if not needed <= set(system.tasks):
+        (task, *_) = system.tasks
+        raise RecipeError(
+            f"system {system.id} hears {' and '.join(system.tasks)}, but algorithm {name} trains "
+            f"{' and '.join(sorted(needed))}",
+            hint=f"--set algorithm=single --set task={task}",
+        )
+    return phases
 
 
 def _network(recipe: Recipe) -> keras.Model:
     keras.utils.set_random_seed(recipe.train.seed)
-    return build(recipe.model.system)
+    return build(recipe.model.system, recipe.features, recipe.model.options)
 
 
 def _require_free(out: Path, resume: bool) -> None:
@@ -114,8 +126,7 @@ def _train_phase(
     if checkpoints.path(phase.name, "done").exists():
         network.load_weights(checkpoints.path(phase.name, "done"))
         return
-    stride = frames_per_embedding()
-    by_task = data.streams(phase.tasks, recipe, stride)
+    by_task = data.streams(phase.tasks, recipe, network)
     streams = take_turns(by_task) if phase.turns else by_task
     steps = max(stream.steps for stream in streams.values())
     model = _compiled(phase, network, recipe, steps, distiller)
@@ -124,7 +135,7 @@ def _train_phase(
     if state.get("phase") == phase.name:
         done, best_loss = state["epochs"], state["best_loss"]
         model.load_weights(checkpoints.path(phase.name, "last"))
-    held_out = data.held_out_streams(phase.tasks, stride)
+    held_out = data.held_out_streams(phase.tasks, network)
     validation = as_dataset(held_out, 0, max(s.steps for s in held_out.values())) if held_out else None
     print(f"phase {phase.name}: {phase.epochs} epochs of {steps} steps", file=sys.stderr)
     log = keras.callbacks.CSVLogger(out / f"{phase.name}.csv", append=done > 0)
@@ -167,13 +178,17 @@ def _compiled(
     train = recipe.train
     total = max(phase.epochs * steps, 1)
     warmup = max(1, round(train.warmup_fraction * total))
+    # A network for scenes alone has no grid of embeddings, and needs none.
+    stride = frames_per_embedding(network) if "events" in phase.tasks else 1
     model = phase.wrap(
         network,
         consistency_weight=train.consistency_weight,
         ramp_steps=warmup,
         mask_fraction=train.mask_fraction,
+        mask_period=max(1, round(recipe.features.frame_rate)),
         distiller=distiller,
         seed=train.seed,
+        augment=Augmentation.of(recipe.augment, recipe.features.frame_rate, stride, train.seed),
     )
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(total - warmup, 1), warmup_target=phase.learning_rate, warmup_steps=warmup

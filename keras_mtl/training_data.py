@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from keras_mtl.batches import EventStream, SceneStream, Stream
@@ -12,12 +13,16 @@ from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.errors import DataError
 from keras_mtl.feature_sets import EventSet, SceneSet, event_set, level_statistics, scene_set
 from keras_mtl.features import LogMelSettings
+from keras_mtl.impulse_copies import ImpulseCopies, impulse_copies
+from keras_mtl.models.timing import embeddings_of, frames_per_embedding
 from keras_mtl.recipes import Recipe
 from keras_mtl.run_folder import Samples
 
 _HELD_OUT_BATCH = {"scenes": 64, "events": 16}
 _CALIBRATION_CLIPS = 200
 _GOLDEN_CLIPS = 100
+_GOLDEN_EVENT_CLIPS = 4
+_EVENT_CLIP_S = 10
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class TrainingData:
         settings: the features with the normalisation of these data.
         scenes, held_out_scenes: scene clips; None where the corpus or the algorithm has no scenes.
         events, held_out_events: event clips by kind ("strong", "weak", "unlabelled"), and strong clips held out.
+        scene_copies: copies of `scenes` with impulse responses of devices; None where the recipe has none.
     """
 
     settings: LogMelSettings
@@ -35,19 +41,20 @@ class TrainingData:
     held_out_scenes: SceneSet | None
     events: dict[str, EventSet]
     held_out_events: EventSet | None
+    scene_copies: ImpulseCopies | None = None
 
-    def streams(self, tasks: tuple[str, ...], recipe: Recipe, frames_per_embedding: int) -> dict[str, Stream]:
-        """The training streams of these tasks."""
+    def streams(self, tasks: tuple[str, ...], recipe: Recipe, network: keras.Model) -> dict[str, Stream]:
+        """The training streams of these tasks; the events' targets lie on the grid of the network's embeddings."""
         train = recipe.train
         found: dict[str, Stream] = {}
         if "scenes" in tasks and self.scenes is not None:
-            found["scenes"] = SceneStream(self.scenes, train.scene_batch, self.settings, train.seed)
+            found["scenes"] = SceneStream(self.scenes, train.scene_batch, self.settings, train.seed, self.scene_copies)
         if "events" in tasks:
             batches = {"strong": train.strong_batch, "weak": train.weak_batch, "unlabelled": train.unlabelled_batch}
-            found["events"] = EventStream(self.events, batches, self.settings, frames_per_embedding, train.seed)
+            found["events"] = _event_stream(self.events, batches, self.settings, network, train.seed)
         return found
 
-    def held_out_streams(self, tasks: tuple[str, ...], frames_per_embedding: int) -> dict[str, Stream]:
+    def held_out_streams(self, tasks: tuple[str, ...], network: keras.Model) -> dict[str, Stream]:
         """The held-out streams of these tasks; empty where nothing is held out for one of them."""
         found: dict[str, Stream] = {}
         if "scenes" in tasks and self.held_out_scenes is not None:
@@ -57,7 +64,7 @@ class TrainingData:
             batch = min(_HELD_OUT_BATCH["events"], len(self.held_out_events))
             kinds = {"strong": self.held_out_events, "weak": self.held_out_events}
             batches = {"strong": batch, "weak": batch}
-            found["events"] = EventStream(kinds, batches, self.settings, frames_per_embedding, 0)
+            found["events"] = _event_stream(kinds, batches, self.settings, network, 0)
         return found if len(found) == len(tasks) else {}
 
 
@@ -71,11 +78,14 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         DataError: the corpus lacks what a task needs.
     """
     train, settings = recipe.train, recipe.features
-    scenes = held_scenes = held_events = None
+    scenes = held_scenes = held_events = copies = None
     kinds: dict[str, EventSet] = {}
     if "scenes" in tasks:
         everything = scene_set(corpus, "train", settings, cache)
-        scenes, held_scenes = _hold_out_recordings(everything, train.validation_fraction, train.seed)
+        kept, held = _hold_out_recordings(everything, train.validation_fraction, train.seed)
+        scenes, held_scenes = (everything.take(kept), everything.take(held)) if len(held) else (everything, None)
+        copies = impulse_copies(corpus, "train", everything, settings, cache, recipe.augment, train.seed)
+        copies = copies.take(kept) if copies is not None else None
     if "events" in tasks:
         strong = [
             event_set(corpus, s, settings, cache) for s in ("strong_real", "strong_synthetic") if s in corpus.events
@@ -90,36 +100,54 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
     if settings.std_db == 1.0:
         arrays = [kinds[k].levels for k in kinds] + ([scenes.levels] if scenes is not None else [])
         settings = settings.normalised(*(round(v, 3) for v in level_statistics(arrays)))
-    return TrainingData(settings, scenes, held_scenes, kinds, held_events)
+    return TrainingData(settings, scenes, held_scenes, kinds, held_events, copies)
 
 
-def scene_samples(data: TrainingData, corpus: Corpus, cache: Path) -> Samples:
-    """Scene clips for calibration (training clips) and as golden inputs (evaluation clips), evenly spaced."""
+def pick_samples(data: TrainingData, corpus: Corpus, cache: Path) -> Samples:
+    """The clips that a run folder keeps, evenly spaced: of the scenes and of the events, where it was trained on them.
+
+    Scene clips serve for calibration (training clips) and, as event clips do, as golden inputs (evaluation clips; where
+    the corpus has none, training clips).
+    """
+    definition = data.settings.normalised(0.0, 1.0)
+    calibration = golden = _no_clips(data.settings, 1)
+    golden_events = _no_clips(data.settings, _EVENT_CLIP_S)
+    if data.scenes is not None:
+        split = "test" if "test" in corpus.scenes else "train"
+        calibration = _some(data.scenes, _CALIBRATION_CLIPS, data.settings)
+        golden = _some(scene_set(corpus, split, definition, cache), _GOLDEN_CLIPS, data.settings)
+    if data.events:
+        evaluation = "validation" in corpus.events
+        clips = event_set(corpus, "validation", definition, cache) if evaluation else data.events["strong"]
+        golden_events = _some(clips, _GOLDEN_EVENT_CLIPS, data.settings)
+    return Samples(calibration, golden, golden_events)
+
+
+def _no_clips(settings: LogMelSettings, seconds: int) -> np.ndarray:
+    return np.zeros((0, settings.frames(seconds * settings.sample_rate_hz), settings.mel_bands), np.float32)
+
+
+def _some(clips: SceneSet | EventSet, most: int, settings: LogMelSettings) -> np.ndarray:
     from keras_mtl.log_mel import normalise
 
-    if data.scenes is None:
-        frames = data.settings.frames(data.settings.sample_rate_hz)
-        empty = np.zeros((0, frames, data.settings.mel_bands), np.float32)
-        return Samples(empty, empty)
-    split = "test" if "test" in corpus.scenes else "train"
-    golden = scene_set(corpus, split, data.settings.normalised(0.0, 1.0), cache)
-
-    def some(scenes: SceneSet, most: int) -> np.ndarray:
-        index = np.unique(np.linspace(0, len(scenes) - 1, most).astype(int))
-        return normalise(scenes.levels[index], data.settings)
-
-    return Samples(some(data.scenes, _CALIBRATION_CLIPS), some(golden, _GOLDEN_CLIPS))
+    index = np.unique(np.linspace(0, len(clips) - 1, most).astype(int))
+    return normalise(clips.levels[index], settings)
 
 
-def _hold_out_recordings(scenes: SceneSet, fraction: float, seed: int) -> tuple[SceneSet, SceneSet | None]:
-    """Holds whole recordings out: clips of one recording are too alike to judge by."""
+def _event_stream(
+    kinds: dict[str, EventSet], batches: dict[str, int], settings: LogMelSettings, network: keras.Model, seed: int
+) -> EventStream:
+    embeddings = embeddings_of(network, kinds["strong"].levels.shape[1])
+    return EventStream(kinds, batches, settings, frames_per_embedding(network), seed, embeddings)
+
+
+def _hold_out_recordings(scenes: SceneSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the clips that are kept and held out, by whole recordings: clips of one are too alike to judge by."""
     names = np.unique(scenes.recordings)
     count = round(fraction * len(names))
-    if count == 0:
-        return scenes, None
     chosen = np.random.default_rng((seed, 5)).choice(names, count, replace=False)
     out = np.isin(scenes.recordings, chosen)
-    return scenes.take(np.flatnonzero(~out)), scenes.take(np.flatnonzero(out))
+    return np.flatnonzero(~out), np.flatnonzero(out)
 
 
 def _hold_out_clips(events: EventSet, fraction: float, seed: int) -> tuple[EventSet, EventSet | None]:

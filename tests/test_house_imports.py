@@ -22,7 +22,7 @@ _TRAINING_MODULES = (
     "tf_keras",
 )
 # Of the station `tflite`, what a host machine uses.
-_HOST_TFLITE = ("artifact", "audit", "consistency", "flatbuffer", "macs")
+_HOST_TFLITE = ("artifact", "audit", "consistency", "flatbuffer", "loops", "macs")
 # Makes these modules unimportable, as on a machine without them, and imports the modules given as arguments.
 _IMPORT_WITHOUT = """
 import importlib, json, sys

@@ -28,15 +28,15 @@ _NOT_EMBEDDED = ("sha256", "file_bytes")
 
 @dataclass(frozen=True)
 class Golden:
-    """Reference data of an artifact.
+    """Reference data of an artifact: an array for each input and each output, in the file's order.
 
     Attributes:
-        inputs: [n, ...] in the file's input type (quantized for the integer formats), without the batch dimension.
-        outputs: [n, ...] what the network that was converted gives for them, in the file's output type.
+        inputs: each [n, ...] in the input's type (quantized for the integer formats), without the batch dimension.
+        outputs: each [n, ...] what the network that was converted gives for them, in the output's type.
     """
 
-    inputs: np.ndarray
-    outputs: np.ndarray
+    inputs: tuple[np.ndarray, ...]
+    outputs: tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,7 @@ class Artifact:
             if self.golden is None:
                 path.with_suffix(".golden.npz").unlink(missing_ok=True)
             else:
-                packed = io.BytesIO()
-                digest = np.array(self.manifest["sha256"])
-                np.savez(packed, inputs=self.golden.inputs, outputs=self.golden.outputs, sha256=digest)
-                write_bytes(path.with_suffix(".golden.npz"), packed.getvalue())
+                write_bytes(path.with_suffix(".golden.npz"), _packed(self.golden, self.manifest["sha256"]))
         except OSError as error:
             raise ArtifactError(f"can't write {path}: {error.strerror}", hint="name another file or folder") from None
         return path
@@ -124,8 +121,8 @@ def describe(content: bytes, audio_seconds: float) -> dict[str, Any]:
         audio_seconds: seconds of audio that one invocation covers.
 
     Returns:
-        `input`, `outputs` (name, dtype, shape, scale, zero_point), `parameter_bytes`, `macs_per_second` (None where the
-        file holds operators that can't be counted), `file_bytes` and `sha256`.
+        `inputs`, `outputs` (of each: name, dtype, shape, scale, zero_point), `parameter_bytes`, `macs_per_second`
+        (None where the file holds operators that can't be counted), `file_bytes` and `sha256`.
     """
     model = flatbuffer.read_model(content)
     inputs = [_port(tensor) for tensor in flatbuffer.graph_inputs(model)]
@@ -136,7 +133,7 @@ def describe(content: bytes, audio_seconds: float) -> dict[str, Any]:
     except KerasMtlError:
         per_second = None
     return {
-        "input": inputs[0],
+        "inputs": inputs,
         "outputs": [_port(tensor) for tensor in flatbuffer.graph_outputs(model)],
         "parameter_bytes": flatbuffer.parameter_bytes(model),
         "macs_per_second": int(per_second) if per_second is not None and per_second.is_integer() else per_second,
@@ -145,7 +142,7 @@ def describe(content: bytes, audio_seconds: float) -> dict[str, Any]:
 
 
 def quantize(values: np.ndarray, port: dict[str, Any]) -> np.ndarray:
-    """Real values as integers of a port (`manifest["input"]` or one of its outputs); unchanged for a float port.
+    """Real values as integers of a port (one of the manifest's `inputs` or `outputs`); unchanged for a float port.
 
     Rounds half to even, as every engine's reference does for inputs, and saturates.
     """
@@ -173,6 +170,15 @@ def _port(tensor: Any) -> dict[str, Any]:
         "scale": found.scale[0] if found else None,
         "zero_point": found.zero_point[0] if found else None,
     }
+
+
+def _packed(golden: Golden, digest: str) -> bytes:
+    """The `.golden.npz` file: `input_0`, `input_1`, ..., `output_0`, ... and the `sha256` of their `.tflite` file."""
+    packed = io.BytesIO()
+    ends = {"input": golden.inputs, "output": golden.outputs}
+    arrays = {f"{end}_{i}": values for end, listed in ends.items() for i, values in enumerate(listed)}
+    np.savez(packed, **arrays, sha256=np.array(digest))
+    return packed.getvalue()
 
 
 def _identity(content: bytes) -> dict[str, Any]:
@@ -207,7 +213,11 @@ def _read_golden(path: Path, digest: str) -> Golden | None:
         return None
     try:
         with np.load(sidecar, allow_pickle=False) as arrays:
-            golden, owner = Golden(arrays["inputs"], arrays["outputs"]), str(arrays["sha256"])
+            ends = {
+                end: tuple(arrays[f"{end}_{i}"] for i in range(sum(name.startswith(f"{end}_") for name in arrays)))
+                for end in ("input", "output")
+            }
+            golden, owner = Golden(ends["input"], ends["output"]), str(arrays["sha256"])
     except Exception:  # zipfile, numpy and zlib each raise their own
         raise ArtifactError(f"{sidecar.name} can't be read", hint="convert again") from None
     if owner != digest:

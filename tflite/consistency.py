@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ai_edge_litert import schema_py_generated as schema
+
 
 def fault_of(model: Any) -> str | None:
     """What is wrong with an object tree (`ModelT`), to follow "the TFLite file"; None where nothing is."""
@@ -33,6 +35,22 @@ def _faults(model: Any) -> Iterator[str]:
             # -1 stands for an optional input that is not given.
             if not _within(operator.inputs, -1, len(tensors)) or not _within(operator.outputs, 0, len(tensors)):
                 yield f"is corrupt: operator {place} of subgraph {number} uses tensors that are not there"
+            yield from _loop_faults(model, operator, f"is corrupt: loop {place} of subgraph {number}")
+
+
+def _loop_faults(model: Any, operator: Any, which: str) -> Iterator[str]:
+    """A loop hands as many values to its condition and its body as it has, and gets as many from the body."""
+    options = operator.builtinOptions
+    if not isinstance(options, schema.WhileOptionsT):
+        return
+    if not _within((options.condSubgraphIndex, options.bodySubgraphIndex), 0, len(model.subgraphs)):
+        yield f"{which} names subgraphs that are not there"
+        return
+    condition, body = (model.subgraphs[i] for i in (options.condSubgraphIndex, options.bodySubgraphIndex))
+    values = len(_list(operator.inputs))
+    ends = (operator.outputs, condition.inputs, body.inputs, body.outputs)
+    if any(len(_list(end)) != values for end in ends):
+        yield f"{which} does not hand on its {values} values"
 
 
 def _list(values: Any) -> Any:

@@ -10,43 +10,50 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import keras_mtl.tflite.qat  # noqa: F401  registers the layers of the file
 from keras_mtl.errors import ConversionError
+from keras_mtl.models.event_part import build_event_part
 from keras_mtl.models.scene_part import build_scene_part
 from keras_mtl.tflite.artifact import dequantize, describe, quantize
-from keras_mtl.tflite.qat import ranges  # importing this registers the other layers
 
 _BATCH = 50
 _REPRESENTATIVE_CLIPS = 100
+_FLOAT_PARTS = {"scenes": build_scene_part, "events": build_event_part}
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:
     """Converts a saved model, and computes the reference outputs of the golden inputs.
 
     Args:
-        request: `model` (path of a `.keras` file), `format`, `samples` (path of an npz with `calibration` and `golden`,
-            float32 [n, frames, mel_bands]), `folder` where the answer's files go.
+        request: `model` (path of a `.keras` file), `part`, `format`, `samples` (path of an npz with `calibration` and
+            `golden`, float32 [n, frames, mel_bands]), `folder` where the answer's files go.
 
     Returns:
-        Paths `content` (the converter's bytes), `inputs` (golden inputs as the file takes them) and `outputs` (real
-        outputs of the model that was converted, float32).
+        Paths `content` (the converter's bytes), `inputs` (golden inputs as the file takes them) and `outputs` (an npz:
+        real outputs of the model that was converted, float32, by name: "strong" and "weak" of the event part, "output"
+        where there is one alone).
     """
     folder = Path(request["folder"])
     with np.load(request["samples"]) as arrays:
         calibration, golden = arrays["calibration"], arrays["golden"]
     model = keras.saving.load_model(request["model"], compile=False)
     if request["format"] in ("float32", "float16"):
-        model = build_scene_part(model, golden.shape[1])
+        model = _FLOAT_PARTS[request["part"]](model, golden.shape[1])
     content = to_tflite(model, request["format"], calibration)
-    port = describe(content, 1.0)["input"]
+    port = describe(content, 1.0)["inputs"][0]
     inputs = quantize(golden[..., None], port)
     heard = dequantize(inputs, port)
-    outputs = [np.asarray(model(heard[i : i + _BATCH], training=False)) for i in range(0, len(heard), _BATCH)]
-    paths = {name: str(folder / name) for name in ("content", "inputs", "outputs")}
-    Path(paths["content"]).write_bytes(content)
-    for name, values in (("inputs", inputs), ("outputs", np.concatenate(outputs))):
-        with Path(paths[name]).open("wb") as file:
-            np.save(file, values)
-    return paths
+    batches = [_by_name(model(heard[i : i + _BATCH], training=False)) for i in range(0, len(heard), _BATCH)]
+    paths = {"content": folder / "content", "inputs": folder / "inputs.npy", "outputs": folder / "outputs.npz"}
+    paths["content"].write_bytes(content)
+    np.save(paths["inputs"], inputs)
+    np.savez(paths["outputs"], **{name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]})
+    return {name: str(path) for name, path in paths.items()}
+
+
+def _by_name(outputs: Any) -> dict[str, np.ndarray]:
+    named = outputs if isinstance(outputs, dict) else {"output": outputs}
+    return {name: np.asarray(values) for name, values in named.items()}
 
 
 def to_tflite(model: keras.Model, kind: str, calibration: np.ndarray) -> bytes:
@@ -82,8 +89,9 @@ def to_tflite(model: keras.Model, kind: str, calibration: np.ndarray) -> bytes:
 
 
 def _imitate_kernels(model: keras.Model, imitate: bool) -> None:
-    for layer in ranges(model):
-        layer.imitates_kernels = imitate
+    for layer in model.layers:
+        if hasattr(layer, "imitates_kernels"):
+            layer.imitates_kernels = imitate
 
 
 def _configure(converter: Any, kind: str, calibration: np.ndarray) -> None:

@@ -1,28 +1,33 @@
 """The stage from a run folder to an artifact (no TensorFlow in this process: the converter runs in its own).
 
-Convert, patch (int16x8), audit (integer formats), embed what is known, and attach golden data: the evaluation clips of
-the run, and what the very model that was converted gives for them.
+Convert, patch (types of int16x8, starts of loops), audit (integer formats), embed what is known, and attach golden
+data: evaluation clips of the run, and what the very model that was converted gives for them.
 """
 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_mtl.errors import ConversionError, EngineCrash, EngineTimeout
+from keras_mtl.errors import ConversionError, EngineCrash, EngineTimeout, RunError
 from keras_mtl.isolation import run_isolated
-from keras_mtl.labels import SCENES
+from keras_mtl.labels import EVENTS, SCENES
 from keras_mtl.run_folder import Run
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Golden, describe, quantize
 from keras_mtl.tflite.audit import require_integer_only
+from keras_mtl.tflite.loop_starts import fill_loop_starts
 from keras_mtl.tflite.patch import patch_int16x8
 from keras_mtl.tflite.scheme import FORMATS, SCHEMES
 
 PARTS = ("scenes", "events", "joint")
+#: Names of each part's outputs, in the file's order. A part with several gives them to the converter by these names.
+_OUTPUTS = {"scenes": ("scene_logits",), "events": ("strong", "weak")}
+_FLOATS = tuple(kind for kind in FORMATS if kind not in SCHEMES)
 _WORKER = "keras_mtl.tflite.conversion_worker"
 _TIMEOUT_S = 600.0
 
@@ -32,7 +37,8 @@ def convert(run: Run, part: str, kind: str, timeout_s: float = _TIMEOUT_S) -> Ar
 
     Args:
         run: a float run for "float32" and "float16"; a quantized one of the same scheme for "int8" and "int16x8".
-        part: "scenes": encoder and scene head, one second of log-mel in, logits out.
+        part: "scenes": encoder and scene head, one second of log-mel in, logits out. "events", float formats only:
+            encoder and event head with its loops, ten seconds in, probabilities "strong" and "weak" out.
         kind: the format: "float32", "float16", "int8" or "int16x8". Input and output of the integer formats are
             integers themselves.
         timeout_s: seconds that the converter may take.
@@ -43,33 +49,69 @@ def convert(run: Run, part: str, kind: str, timeout_s: float = _TIMEOUT_S) -> Ar
         RunError: the run's samples are missing.
     """
     model = run.path / _model_file(run, part, kind)
+    _require_taught(run, part)
     samples = run.samples()
+    golden = samples.golden_events if part == "events" else samples.golden
+    if not len(golden):
+        raise RunError(f"{run.path} holds no golden clips of {part}", hint="train it again with this version")
     try:
         with tempfile.TemporaryDirectory(prefix="keras_mtl_convert_") as folder:
             arrays = Path(folder, "samples.npz")
-            np.savez(arrays, calibration=samples.calibration, golden=samples.golden)
-            request = {"model": str(model.resolve()), "format": kind, "samples": str(arrays), "folder": folder}
+            np.savez(arrays, calibration=samples.calibration, golden=golden)
+            request = {"model": str(model.resolve()), "part": part, "format": kind}
+            request |= {"samples": str(arrays), "folder": folder}
             paths = run_isolated(_WORKER, request, timeout_s, {"TF_CPP_MIN_LOG_LEVEL": "2"})
             content = Path(paths["content"]).read_bytes()
-            inputs, outputs = np.load(paths["inputs"]), np.load(paths["outputs"])
+            inputs = np.load(paths["inputs"])
+            with np.load(paths["outputs"]) as named:
+                outputs = dict(named)
     except (EngineCrash, EngineTimeout) as error:
         hint = "the converter can't do every graph; see which layers the network holds"
         raise ConversionError(f"conversion of {part} to {kind} failed: {error.message}", hint=hint) from None
-    return _finish(content, inputs, outputs, kind, _facts(run, part, kind))
+    return _finish(content, inputs, outputs, _facts(run, part, kind, golden.shape[1]))
 
 
-def _finish(content: bytes, inputs: np.ndarray, outputs: np.ndarray, kind: str, facts: dict[str, Any]) -> Artifact:
-    if kind == "int16x8":
-        content = patch_int16x8(content)
+def _finish(content: bytes, inputs: np.ndarray, outputs: dict[str, np.ndarray], facts: dict[str, Any]) -> Artifact:
+    part, kind = facts["part"], facts["format"]
+    content = patch_int16x8(content) if kind == "int16x8" else fill_loop_starts(content)
     model = flatbuffer.read_model(content)
     if kind in SCHEMES:
         require_integer_only(model)
-    # The converter's names are the paths of operators, and differ from format to format.
-    flatbuffer.graph_inputs(model)[0].name = "log_mel"
-    flatbuffer.graph_outputs(model)[0].name = "scene_logits"
+    _name_ports(model, _OUTPUTS[part])
     content = flatbuffer.write_model(model)
-    port = describe(content, facts["audio_seconds"])["outputs"][0]
-    return Artifact.build(content, facts, Golden(inputs, quantize(outputs, port)))
+    ports = describe(content, facts["audio_seconds"])["outputs"]
+    given = [outputs[port["name"]] for port in ports] if len(ports) > 1 else list(outputs.values())
+    if part == "events":
+        # To the nearest: pools drop frames that do not fill them, strides pad the last ones.
+        facts["frames_per_embedding"] = round(inputs.shape[1] / ports[0]["shape"][1])
+    golden = tuple(quantize(values, port) for values, port in zip(given, ports, strict=True))
+    return Artifact.build(content, facts, Golden((inputs,), golden))
+
+
+def _name_ports(model: Any, names: tuple[str, ...]) -> None:
+    """Gives input and outputs names of ours (the converter's are paths of operators), and the outputs our order."""
+    if len(names) > 1:
+        listed = {flatbuffer.text(entry.name): entry.tensorIndex for entry in model.signatureDefs[0].outputs}
+        model.subgraphs[0].outputs = [listed[name] for name in names]
+    (source,), results = flatbuffer.graph_inputs(model), flatbuffer.graph_outputs(model)
+    source.name = "log_mel"
+    for result, name in zip(results, names, strict=True):
+        result.name = name
+
+
+def _require_taught(run: Run, part: str) -> None:
+    """Refuses a part whose task the run did not learn: its head would hold the weights that it began with."""
+    tasks = run.info.get("tasks", list(_OUTPUTS))
+    if part in tasks:
+        return
+    if run.info["stage"] == "qat":
+        raise ConversionError(
+            f"{run.path} is quantized, and holds no {part} part", hint="convert the float run that it was made of"
+        )
+    raise ConversionError(
+        f"{run.path} was not trained on {part}, so that part can't be converted",
+        hint=f"it was trained on {' and '.join(tasks)}: --part {tasks[0]}",
+    )
 
 
 def _model_file(run: Run, part: str, kind: str) -> str:
@@ -78,10 +120,15 @@ def _model_file(run: Run, part: str, kind: str) -> str:
             f"unknown part {part!r} or format {kind!r}",
             hint=f"parts: {', '.join(PARTS)}; formats: {', '.join(FORMATS)}",
         )
-    if part != "scenes":
+    if part == "joint":
         raise ConversionError(
-            f"part {part!r} can't be converted: a file with the event head's GRU loop hangs the interpreters",
-            hint="--part scenes",
+            "part 'joint' can't be converted: it hears one second of scenes and ten of events at a time",
+            hint="--part scenes, --part events",
+        )
+    if part == "events" and kind not in _FLOATS:
+        raise ConversionError(
+            f"part 'events' can't be converted to {kind}: the converter crashes on the loops of a GRU in integers",
+            hint=f"--format {' or '.join(_FLOATS)}",
         )
     if kind not in SCHEMES:
         return "network.keras"
@@ -94,17 +141,18 @@ def _model_file(run: Run, part: str, kind: str) -> str:
     return "qat.keras"
 
 
-def _facts(run: Run, part: str, kind: str) -> dict[str, Any]:
+def _facts(run: Run, part: str, kind: str, frames: int) -> dict[str, Any]:
     settings, info = run.settings, run.info
-    frames = int(run.samples().golden.shape[1])
+    about: dict[str, Any] = {"labels": {"scenes": list(SCENES)}, "output": "logits"}
+    if part == "events":
+        about = {"labels": {"events": list(EVENTS)}, "output": "probabilities", "decoding": asdict(run.recipe.decode)}
     return {
         "part": part,
         "format": kind,
         "system": info["system"],
         "features": settings.to_dict(),
-        "labels": {"scenes": list(SCENES)},
+        **about,
         "audio_seconds": settings.seconds(frames),
-        "output": "logits",
         "seed": info["seed"],
         "git_revision": info["git_revision"],
         "data": info["data"],

@@ -20,13 +20,14 @@ _WEIGHT_BITS = 8
 _WEIGHT_LEVELS = 127
 #: A channel whose weights are all but 0 would get a scale so small that its bias overflows 32 bits.
 _SMALLEST_SHARE = 1e-3
-_SMALLEST_LIMIT = 1e-6
+#: No range is smaller.
+SMALLEST_LIMIT = 1e-6
 
 
-def fake_quant_per_channel(weights: Any) -> tuple[Any, Any]:
+def fake_quant_per_channel(weights: Any, smallest_limit: float = SMALLEST_LIMIT) -> tuple[Any, Any]:
     """Weights [..., channels] on 8-bit symmetric levels, one scale for each channel: (weights, steps [channels])."""
     limits = tf.reduce_max(tf.abs(weights), axis=list(range(len(weights.shape) - 1)))
-    floor = tf.maximum(_SMALLEST_SHARE * tf.reduce_max(limits), _SMALLEST_LIMIT)
+    floor = tf.maximum(_SMALLEST_SHARE * tf.reduce_max(limits), smallest_limit)
     limits = tf.stop_gradient(tf.maximum(limits, floor))
     quantized = tf.quantization.fake_quant_with_min_max_vars_per_channel(
         weights, -limits, limits, num_bits=_WEIGHT_BITS, narrow_range=True
@@ -36,7 +37,7 @@ def fake_quant_per_channel(weights: Any) -> tuple[Any, Any]:
 
 def fake_quant_per_tensor(weights: Any) -> tuple[Any, Any]:
     """Weights of any shape on 8-bit symmetric levels with one scale: (weights, step)."""
-    limit = tf.stop_gradient(tf.maximum(tf.reduce_max(tf.abs(weights)), _SMALLEST_LIMIT))
+    limit = tf.stop_gradient(tf.maximum(tf.reduce_max(tf.abs(weights)), SMALLEST_LIMIT))
     quantized = tf.quantization.fake_quant_with_min_max_vars(
         weights, -limit, limit, num_bits=_WEIGHT_BITS, narrow_range=True
     )
@@ -56,18 +57,24 @@ def fake_quant_bias(bias: Any, step: Any) -> Any:
     return bias + tf.stop_gradient(tf.round(bias / step) * step - bias)
 
 
-def as_kernels_round(values: Any, multiplier: Any, bits: int) -> Any:
+def as_kernels_round(values: Any, multiplier: Any, bits: int, divisor: int = 1) -> Any:
     """Moves accumulators, in output steps, so that rounding them to the nearest gives what integer kernels give.
 
     A kernel multiplies an accumulator by a fixed-point number m 2^-n, 0.5 <= m < 1. With 8-bit outputs it rounds twice,
     to 2^-n and then to 1, so what lies less than 2^-(n+1) below a half goes up. With 16-bit outputs it rounds once, but
-    m has 15 bits only. (`MultiplyByQuantizedMultiplier` of TensorFlow Lite, and CMSIS-NN after it.)
+    m has 15 bits only. (`MultiplyByQuantizedMultiplier` of TensorFlow Lite, and CMSIS-NN after it.) Means round twice
+    with both, and theirs is the m of the sum, divided without being normalised again.
 
     Args:
         values: accumulators in steps of the output, [..., channels].
         multiplier: input step x weight step / output step, scalar or [channels].
         bits: bits of the output.
+        divisor: how many values a mean is of; 1 for what is no mean. The multiplier is that of the sum.
     """
+    if divisor > 1:
+        exponent = tf.math.floor(tf.math.log(multiplier) / math.log(2.0)) + 1.0
+        shift = math.floor(math.log2(divisor)) - exponent
+        return values + tf.where(shift > 0, tf.sign(values) * tf.pow(2.0, -shift - 1.0), 0.0)
     shift = tf.math.ceil(-tf.math.log(multiplier) / math.log(2.0)) - 1.0
     if bits == 8:
         return values + tf.where(shift > 0, tf.sign(values) * tf.pow(2.0, -shift - 1.0), 0.0)
@@ -105,6 +112,7 @@ class FakeQuant(keras.layers.Layer):
         most: no calibrated range reaches beyond +-most, where what follows (a tanh) is saturated; None for no limit.
         low: start of the range before calibration.
         high: end of the range before calibration.
+        divisor: how many values a mean is of, where it is a mean that is rounded.
         **options: options of `keras.layers.Layer`.
     """
 
@@ -118,11 +126,12 @@ class FakeQuant(keras.layers.Layer):
         most: float | None = None,
         low: float = -6.0,
         high: float = 6.0,
+        divisor: int = 1,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.bits, self.symmetric, self.positive, self.fixed, self.most = bits, symmetric, positive, fixed, most
-        self.headroom = headroom
+        self.headroom, self.divisor = headroom, divisor
         self.imitates_kernels = True
         self._start = (low, high)
         # 16 bits clip nothing, so their ranges have nothing to learn from.
@@ -143,11 +152,11 @@ class FakeQuant(keras.layers.Layer):
     def call(self, inputs: Any, accumulator_step: Any = None) -> tuple[Any, Any]:
         """Activations of any shape, in float32, to (activations on the levels of the range, step)."""
         # A range must hold 0 and not be empty, whatever the optimiser did to its ends.
-        high = tf.maximum(self.high, _SMALLEST_LIMIT)
+        high = tf.maximum(self.high, SMALLEST_LIMIT)
         low = -high if self.symmetric else tf.minimum(self.low, 0.0)
         step = (high - low) / (2**self.bits - 1 - int(self.symmetric))
         if accumulator_step is not None and self.imitates_kernels:
-            moved = as_kernels_round(inputs / step, accumulator_step / step, self.bits) * step
+            moved = as_kernels_round(inputs / step, accumulator_step / step, self.bits, self.divisor) * step
             inputs += tf.stop_gradient(moved - inputs)
         if self.symmetric and self.imitates_kernels:
             return _on_levels(inputs / step, 2.0 ** (self.bits - 1) - 1) * step, step
@@ -164,13 +173,13 @@ class FakeQuant(keras.layers.Layer):
         """Sets the range: 0 is included, and made the centre or the start where the layer's kind demands it."""
         most = self.most or float("inf")
         low, high = max(low, -most), min(high, most)
-        high = max(float(high), -float(low) if self.symmetric else 0.0, _SMALLEST_LIMIT)
+        high = max(float(high), -float(low) if self.symmetric else 0.0, SMALLEST_LIMIT)
         self.high.assign(high)
         self.low.assign(-high if self.symmetric else 0.0 if self.positive else min(float(low), 0.0))
 
     def scale_and_zero_point(self) -> tuple[float, int]:
         """Scale and zero point that the file must have for this tensor."""
-        high = max(float(self.high.numpy()), _SMALLEST_LIMIT)
+        high = max(float(self.high.numpy()), SMALLEST_LIMIT)
         low = -high if self.symmetric else min(float(self.low.numpy()), 0.0)
         return scale_and_zero_point(low, high, self.bits, self.symmetric)
 
@@ -187,4 +196,5 @@ class FakeQuant(keras.layers.Layer):
             "most": self.most,
             "low": low,
             "high": high,
+            "divisor": self.divisor,
         }

@@ -2,8 +2,9 @@
 
 Convention: weights times the positions at which they are applied, as the DCASE low-complexity tasks count; a product of
 two computed matrices (BATCH_MATMUL) counts its inner length for every output element. Biases, activations, pooling and
-elementwise operators count nothing. An operator that is on neither list (a loop, a custom operator, a recurrent layer)
-may hide MACs: it is refused by name and never counted as zero.
+elementwise operators count nothing. A loop (WHILE) counts its body times its steps where the file tells their number
+(see `loops`). An operator that is on neither list (a custom operator, a recurrent layer, a branch) may hide MACs: it is
+refused by name and never counted as zero.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from keras_mtl.errors import ArtifactError
 from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.loops import loop_graphs, trip_count
 
 _COUNTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL"})
 _NAMES_WITHOUT_MACS = """
@@ -38,12 +40,14 @@ def macs(content: bytes) -> int:
         ArtifactError: not a TFLite file, or an operator whose MACs can't be told from the file.
     """
     model = flatbuffer.read_model(content)
-    main = model.subgraphs[0]
-    return sum(operator_macs(model, main, operator) for operator in main.operators)
+    total = _graph_macs(model, 0, frozenset())
+    if total >= 1 << 63:
+        raise ArtifactError("the file's MACs do not fit 64 bits", hint="copy or convert it again")
+    return total
 
 
 def operator_macs(model: Any, subgraph: Any, operator: Any) -> int:
-    """MACs of one operator.
+    """MACs of one operator; those of a loop with all its steps.
 
     Args:
         model: the object tree of a `.tflite` file.
@@ -53,13 +57,31 @@ def operator_macs(model: Any, subgraph: Any, operator: Any) -> int:
     Raises:
         ArtifactError: an operator whose MACs can't be told from the file, by name; or a corrupt one.
     """
+    return _operator_macs(model, subgraph, operator, frozenset())
+
+
+def _graph_macs(model: Any, number: int, within: frozenset[int]) -> int:
+    if number in within:
+        raise ArtifactError(
+            "MACs of operator WHILE can't be counted from the file: the loop holds itself", hint="convert it again"
+        )
+    graph, within = model.subgraphs[number], within | {number}
+    return sum(_operator_macs(model, graph, operator, within) for operator in graph.operators or [])
+
+
+def _operator_macs(model: Any, subgraph: Any, operator: Any, within: frozenset[int]) -> int:
     name = flatbuffer.op_name(model, operator)
     if name in _WITHOUT_MACS:
         return 0
+    if name == "WHILE":
+        condition, body = loop_graphs(model, operator)
+        steps = trip_count(model, subgraph, operator)
+        # The condition is asked once more than the body runs.
+        return steps * _graph_macs(model, body, within) + (steps + 1) * _graph_macs(model, condition, within)
     if name not in _COUNTED:
         raise ArtifactError(
             f"MACs of operator {name} can't be counted from the file",
-            hint="convert the network without it, or a loop's body as a model of its own",
+            hint="convert the network without it",
         )
     try:
         shapes = [flatbuffer.tensor_shape(tensor) for tensor in flatbuffer.op_inputs(subgraph, operator)[:2]]

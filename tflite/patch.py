@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_mtl.errors import ConversionError
 from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.patch_root import coarsen_reciprocal_roots
 
 #: Versions whose int16 kernels take a 64-bit bias.
 _VERSIONS = {"CONV_2D": 3, "FULLY_CONNECTED": 4}
@@ -46,6 +47,7 @@ def patch_int16x8(content: bytes) -> bytes:
             for tensor in flatbuffer.op_outputs(subgraph, operator):
                 tensor.quantization.scale = np.array([_LOGISTIC_SCALE], np.float32)
                 tensor.quantization.zeroPoint = np.array([0], np.int64)
+    coarsen_reciprocal_roots(model)
     _drop_unused_codes(model)
     return flatbuffer.write_model(model)
 

@@ -2,7 +2,7 @@
 
 from keras_mtl.tflite.calibration import calibrate, ranges
 from keras_mtl.tflite.fake_quant import FakeQuant
-from keras_mtl.tflite.qat_layers import FakeQuantConv2D, FakeQuantDense, WeightedMean
+from keras_mtl.tflite.qat_layers import FakeQuantConv2D, FakeQuantDense, FakeQuantDepthwiseConv2D, WeightedMean
 from keras_mtl.tflite.qat_model import build_qat
 from keras_mtl.tflite.quantize import Quantized, quantize
 from keras_mtl.tflite.self_distillation import SelfDistillation, teacher_of
@@ -11,6 +11,7 @@ __all__ = [
     "FakeQuant",
     "FakeQuantConv2D",
     "FakeQuantDense",
+    "FakeQuantDepthwiseConv2D",
     "Quantized",
     "SelfDistillation",
     "WeightedMean",

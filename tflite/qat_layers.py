@@ -10,7 +10,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_mtl.tflite.fake_quant import fake_quant_bias, fake_quant_per_channel, fake_quant_per_tensor
+from keras_mtl.tflite.fake_quant import (
+    SMALLEST_LIMIT,
+    fake_quant_bias,
+    fake_quant_per_channel,
+    fake_quant_per_tensor,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -45,10 +50,57 @@ class FakeQuantConv2D(keras.layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class FakeQuantDense(keras.layers.Dense):
-    """Dense layer with 8-bit weights of one scale: x q(W) + q(b), with no activation of its own.
+class FakeQuantDepthwiseConv2D(keras.layers.DepthwiseConv2D):
+    """Depthwise 2-D convolution with 8-bit weights, one scale for each output channel: act(x * q(w) + q(b)).
 
-    Takes the arguments of `keras.layers.Dense`; with bias. Its output must be fake-quantized before an activation.
+    Args:
+        kernel_size: as of `keras.layers.DepthwiseConv2D`.
+        smallest_limit: no channel's levels end below it. A bias that is large beside its weights needs that, since its
+            own levels are theirs times the input's, and must fit in 32 bits.
+        **options: arguments of `keras.layers.DepthwiseConv2D`; padding "same" or "valid", channels last, with bias.
+    """
+
+    def __init__(self, kernel_size: Any, smallest_limit: float = SMALLEST_LIMIT, **options: Any) -> None:
+        super().__init__(kernel_size, **options)
+        self.smallest_limit = smallest_limit
+
+    def call(self, inputs: Any, input_step: Any) -> Any:
+        """[batch, height, width, channels] and their step to [batch, height', width', channels'] and its step."""
+        kernel = tf.convert_to_tensor(self.kernel)
+        # The file has one scale for each output channel: input channel x multiplier.
+        flat = tf.reshape(kernel, (*kernel.shape[:2], kernel.shape[2] * kernel.shape[3]))
+        flat, steps = fake_quant_per_channel(flat, self.smallest_limit)
+        outputs = tf.nn.depthwise_conv2d(
+            inputs,
+            tf.reshape(flat, kernel.shape),
+            strides=[1, *self.strides, 1],
+            padding=self.padding.upper(),
+            dilations=list(self.dilation_rate),
+        )
+        steps = input_step * steps
+        bias = fake_quant_bias(tf.convert_to_tensor(self.bias), steps)
+        return self.activation(tf.nn.bias_add(outputs, bias)), steps
+
+    def build(self, inputs_shape: Any, input_step_shape: Any = None) -> None:
+        """Makes the weights."""
+        super().build(inputs_shape)
+
+    def compute_output_shape(self, inputs_shape: Any, input_step_shape: Any = None) -> Any:
+        """[batch, height', width', channels'] and [channels']."""
+        shape = super().compute_output_shape(inputs_shape)
+        return shape, (shape[-1],)
+
+    def get_config(self) -> dict[str, Any]:
+        """All constructor arguments."""
+        return {**super().get_config(), "smallest_limit": self.smallest_limit}
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class FakeQuantDense(keras.layers.Dense):
+    """Dense layer with 8-bit weights of one scale: act(x q(W) + q(b)).
+
+    Takes the arguments of `keras.layers.Dense`; with bias. The activation is None or "relu", which the file's operator
+    has in it; before any other, the output must be fake-quantized.
     """
 
     def call(self, inputs: Any, input_step: Any, training: Any = None) -> Any:
@@ -56,7 +108,7 @@ class FakeQuantDense(keras.layers.Dense):
         kernel, step = fake_quant_per_tensor(tf.convert_to_tensor(self.kernel))
         step = input_step * step
         bias = fake_quant_bias(tf.convert_to_tensor(self.bias), step)
-        return tf.nn.bias_add(tf.matmul(inputs, kernel), bias), step
+        return self.activation(tf.nn.bias_add(tf.matmul(inputs, kernel), bias)), step
 
     def build(self, inputs_shape: Any, input_step_shape: Any = None) -> None:
         """Makes the weights."""

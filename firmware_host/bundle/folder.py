@@ -72,7 +72,7 @@ def write_bundle(checked: Sequence[tuple[Artifact, Report]], out: str | Path, ti
 
 def model_name(manifest: dict[str, Any]) -> str:
     """The identifier of a model in C: its part and format, as "scenes_int8"."""
-    return identifier(f"{manifest.get('part') or 'model'} {manifest.get('format') or manifest['input']['dtype']}")
+    return identifier(f"{manifest.get('part') or 'model'} {manifest.get('format') or manifest['inputs'][0]['dtype']}")
 
 
 def _require_passed(artifact: Artifact, report: Report, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,23 +19,30 @@ C_VECTORS = 3
 
 @dataclass(frozen=True, eq=False)
 class GoldenVectors:
-    """Inputs and outputs of one model.
+    """Inputs and outputs of one model: an array for each of its tensors, in the file's order.
 
     Attributes:
-        inputs: [n, elements] in the input's type.
-        outputs: [n, elements] of TensorFlow Lite Micro, in the output's type.
-        reference: [n, elements] of the network that was converted; None when the artifact brought none.
+        inputs: each [n, elements] in the input's type.
+        outputs: each [n, elements] of TensorFlow Lite Micro, in the output's type.
+        reference: each [n, elements] of the network that was converted; None when the artifact brought none.
     """
 
-    inputs: np.ndarray
-    outputs: np.ndarray
-    reference: np.ndarray | None
+    inputs: tuple[np.ndarray, ...]
+    outputs: tuple[np.ndarray, ...]
+    reference: tuple[np.ndarray, ...] | None
+
+    def __len__(self) -> int:
+        return len(self.inputs[0])
+
+    def named(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Inputs and outputs as ("input", array) and ("output", array); with numbers where there are several."""
+        yield from _numbered("input", self.inputs)
+        yield from _numbered("output", self.outputs)
 
     def binaries(self) -> dict[str, bytes]:
         """The binary files: little-endian elements, vector after vector."""
-        arrays = {"golden_input.bin": self.inputs, "golden_output.bin": self.outputs}
-        if self.reference is not None:
-            arrays["golden_reference.bin"] = self.reference
+        arrays = {f"golden_{kind}.bin": array for kind, array in self.named()}
+        arrays |= {f"golden_{kind}.bin": array for kind, array in _numbered("reference", self.reference or ())}
         return {name: np.ascontiguousarray(a, a.dtype.newbyteorder("<")).tobytes() for name, a in arrays.items()}
 
 
@@ -47,31 +55,42 @@ def golden_vectors(artifact: Artifact, timeout_s: float) -> GoldenVectors:
     golden = artifact.golden
     inputs = golden.inputs if golden else random_inputs(flatbuffer.read_model(artifact.content))
     outputs = run_engine("tflm", artifact.content, inputs, timeout_s).outputs
-    count = len(inputs)
-    reference = golden.outputs.reshape(count, -1) if golden else None
-    return GoldenVectors(inputs.reshape(count, -1), outputs.reshape(count, -1), reference)
+    return GoldenVectors(_flat(inputs), _flat(outputs), _flat(golden.outputs) if golden else None)
 
 
 def vectors_header(name: str, vectors: GoldenVectors) -> str:
     """The text of `golden_vectors.h`: the first few vectors as C arrays."""
-    prefix, count = name.upper(), min(C_VECTORS, len(vectors.inputs))
+    prefix, count = name.upper(), min(C_VECTORS, len(vectors))
     body = f"#include <stdint.h>\n\n#define {prefix}_GOLDEN_COUNT {count}\n\n" + extern_c(
-        f"extern {_declare(name, 'input', vectors.inputs, count)};\n"
-        f"extern {_declare(name, 'output', vectors.outputs, count)};"
+        "\n".join(f"extern {_declare(name, kind, array, count)};" for kind, array in vectors.named())
     )
     return header(name, "golden_vectors.h", f"The first {count} golden vectors of {name}.", body)
 
 
 def vectors_source(name: str, vectors: GoldenVectors) -> str:
     """The text of `golden_vectors.c`."""
-    count = min(C_VECTORS, len(vectors.inputs))
+    count = min(C_VECTORS, len(vectors))
     parts = [
         f"{_declare(name, kind, array, count)} = {{\n"
         + "\n".join(f"  {{\n{values(vector)}\n  }}," for vector in array[:count])
         + "\n};\n"
-        for kind, array in (("input", vectors.inputs), ("output", vectors.outputs))
+        for kind, array in vectors.named()
     ]
     return opening(f"Golden vectors of {name}.") + '#include "golden_vectors.h"\n\n' + "\n".join(parts)
+
+
+def numbered(kind: str, place: int, count: int) -> str:
+    """Name of one of several tensors: "input" where there is one, else "input_0", "input_1", ..."""
+    return kind if count == 1 else f"{kind}_{place}"
+
+
+def _numbered(kind: str, arrays: tuple[np.ndarray, ...]) -> Iterator[tuple[str, np.ndarray]]:
+    for place, array in enumerate(arrays):
+        yield numbered(kind, place, len(arrays)), array
+
+
+def _flat(arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    return tuple(array.reshape(len(array), -1) for array in arrays)
 
 
 def _declare(name: str, kind: str, array: np.ndarray, count: int) -> str:

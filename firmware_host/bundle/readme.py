@@ -28,9 +28,10 @@ def readme(name: str, manifest: dict[str, Any], report: Report, vectors: GoldenV
         f"| {c.name} | {'-' if c.value is None else f'{c.value:,}'} | {c.limit:,} | {c.unit} | {c.why} |"
         for c in report.checks
     )
-    source, result = manifest["input"], manifest["outputs"][0]
+    vector_files = [f"`{file}`" for file in vectors.binaries()]
+    references = [file for file in vector_files if "reference" in file]
     reference = (
-        "`golden_reference.bin` | What the network that was converted gives for the same inputs, before it became a "
+        f"{', '.join(references)} | What the network that was converted gives for the same inputs, before it became a "
         "file for an interpreter. For people; no device needs it. |"
     )
     return Template(template.read_text("utf-8")).substitute(
@@ -42,17 +43,20 @@ def readme(name: str, manifest: dict[str, Any], report: Report, vectors: GoldenV
         system=manifest.get("system") or "unknown",
         sha256=report.artifact["sha256"],
         checks=checks,
-        input_dtype=source["dtype"],
-        input_shape="x".join(map(str, source["shape"])),
-        output_dtype=result["dtype"],
-        output_shape="x".join(map(str, result["shape"])),
+        vector_files=", ".join(file for file in vector_files if file not in references),
+        inputs=_ports(manifest["inputs"]),
+        outputs=_ports(manifest["outputs"]),
         operators=len(registrations(report.ops)),
         measured=f"{measured:,}",
         arena=f"{arena_setting_bytes(measured):,}",
         model_bytes=f"{report.artifact['file_bytes']:,}",
-        vectors=len(vectors.inputs),
-        c_vectors=min(C_VECTORS, len(vectors.inputs)),
+        vectors=len(vectors),
+        c_vectors=min(C_VECTORS, len(vectors)),
         tolerance=report.target["parity_lsb"],
         reference_row=f"\n| {reference}" if vectors.reference is not None else "",
         tflm=tflm,
     )
+
+
+def _ports(ports: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{port['dtype']} {'x'.join(map(str, port['shape']))}" for port in ports)

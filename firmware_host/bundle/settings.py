@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from keras_mtl.firmware_host.bundle.c_source import C_TYPES, header, real, string
+from keras_mtl.firmware_host.bundle.golden import numbered
 from keras_mtl.firmware_host.checks import ARENA_RESERVE_BYTES
 
 #: TensorFlow Lite Micro aligns its arena to this.
@@ -26,7 +27,7 @@ def settings_header(name: str, manifest: dict[str, Any], measured_arena_bytes: i
         measured_arena_bytes: what TensorFlow Lite Micro used on the host.
     """
     prefix = name.upper()
-    source, result = manifest["input"], manifest["outputs"][0]
+    inputs, outputs = manifest["inputs"], manifest["outputs"]
     lines = [
         "#include <stdint.h>",
         "",
@@ -37,9 +38,8 @@ def settings_header(name: str, manifest: dict[str, Any], measured_arena_bytes: i
         f"#define {prefix}_ARENA_RESERVE_BYTES {ARENA_RESERVE_BYTES}",
         f"#define {prefix}_ARENA_BYTES {arena_setting_bytes(measured_arena_bytes)}",
         "",
-        *_port(f"{prefix}_INPUT", source),
-        "",
-        *_port(f"{prefix}_OUTPUT", result),
+        *_ports(prefix, "input", inputs),
+        *_ports(prefix, "output", outputs),
         f"/* The output is {manifest.get('output') or 'as the network gives it'}. */",
     ]
     for task, labels in (manifest.get("labels") or {}).items():
@@ -52,10 +52,20 @@ def settings_header(name: str, manifest: dict[str, Any], measured_arena_bytes: i
         ]
     features = manifest.get("features")
     if isinstance(features, dict):
-        lines += ["", *_features(prefix, features, source)]
+        lines += ["", *_features(prefix, features, inputs[0])]
     if manifest.get("audio_seconds"):
         lines += ["", f"#define {prefix}_AUDIO_SECONDS {real(manifest['audio_seconds'])}"]
     return header(name, "model_settings.h", f"Settings of {name}.", "\n".join(lines))
+
+
+def _ports(prefix: str, kind: str, ports: list[dict[str, Any]]) -> list[str]:
+    """Macros of the inputs or outputs; where there are several, with a number and what the tensor is called."""
+    lines = []
+    for place, port in enumerate(ports):
+        if len(ports) > 1:
+            lines.append(f"/* {kind.capitalize()} {place}: {port['name']}. */")
+        lines += [*_port(f"{prefix}_{numbered(kind, place, len(ports)).upper()}", port), ""]
+    return lines
 
 
 def _port(prefix: str, port: dict[str, Any]) -> list[str]:

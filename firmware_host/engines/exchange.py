@@ -43,16 +43,23 @@ def package_version(package: str) -> str:
         return "unknown"
 
 
-def run_all(request: dict[str, Any], package: str, run: Callable[[bytes, np.ndarray], tuple[list, Any]]) -> dict:
+#: One invocation: an array for each input, or for each output, of a model.
+Arrays = list[np.ndarray]
+
+
+def run_all(
+    request: dict[str, Any], package: str, run: Callable[[bytes, list[Arrays]], tuple[list[Arrays], int | None]]
+) -> dict[str, Any]:
     """Runs a model on all inputs of a request and writes the outputs.
 
     Args:
-        request: has `folder` (with `model.tflite` and `inputs.npy` [n, batch 1, ...]) and `engine`.
+        request: has `engine`, `inputs` (how many the model has) and `folder`, with `model.tflite` and, for each input,
+            `input_0.npy`, ... [n, ...], each row in the shape of the model's input.
         package: the engine's package, for its version.
-        run: (model, inputs) -> (list of outputs, arena bytes or None).
+        run: (model, the inputs of each invocation) -> (the outputs of each, arena bytes or None).
 
     Returns:
-        The answer: `version` and `arena_bytes`.
+        The answer: `version`, `arena_bytes` and `outputs`, how many files `output_0.npy`, ... lie in the folder.
 
     Raises:
         EngineRefused: with the interpreter's own words, or because it isn't installed.
@@ -60,12 +67,16 @@ def run_all(request: dict[str, Any], package: str, run: Callable[[bytes, np.ndar
     folder = Path(request["folder"])
     with native_words(folder) as words:
         try:
-            outputs, arena_bytes = run((folder / "model.tflite").read_bytes(), np.load(folder / "inputs.npy"))
+            given = [np.load(folder / f"input_{i}.npy") for i in range(request["inputs"])]
+            invocations = [list(one) for one in zip(*given, strict=True)]
+            found, arena_bytes = run((folder / "model.tflite").read_bytes(), invocations)
         except ImportError as error:
             raise EngineRefused(f"{package} can't be imported: {error}", hint=f"install {package}") from None
         except (RuntimeError, ValueError, TypeError) as error:
             lines = [line.strip() for line in (*words().splitlines(), *str(error).splitlines())]
             said = " | ".join(dict.fromkeys(filter(None, lines)))
             raise EngineRefused(said or type(error).__name__) from None
-    np.save(folder / "outputs.npy", np.stack(outputs))
-    return {"version": package_version(package), "arena_bytes": arena_bytes}
+    outputs = [np.stack(values) for values in zip(*found, strict=True)]
+    for i, values in enumerate(outputs):
+        np.save(folder / f"output_{i}.npy", values)
+    return {"version": package_version(package), "arena_bytes": arena_bytes, "outputs": len(outputs)}

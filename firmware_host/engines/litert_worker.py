@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from keras_mtl.firmware_host.engines.exchange import run_all
+from keras_mtl.firmware_host.engines.exchange import Arrays, run_all
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:
     """Runs the request's model on its inputs, by the kernels that the engine's name stands for."""
 
-    def run(content: bytes, inputs: np.ndarray) -> tuple[list[np.ndarray], None]:
+    def run(content: bytes, inputs: list[Arrays]) -> tuple[list[Arrays], None]:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         optimised, reference = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, OpResolverType.BUILTIN_REF
@@ -23,13 +21,15 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     return run_all(request, "ai-edge-litert", run)
 
 
-def invoke_each(interpreter: Any, inputs: np.ndarray) -> list[np.ndarray]:
-    """Runs an interpreter of the TensorFlow Lite interface once for every input."""
+def invoke_each(interpreter: Any, inputs: list[Arrays]) -> list[Arrays]:
+    """Runs an interpreter of the TensorFlow Lite interface once for every set of inputs."""
     interpreter.allocate_tensors()
-    source, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    sources = [port["index"] for port in interpreter.get_input_details()]
+    results = [port["index"] for port in interpreter.get_output_details()]
     outputs = []
-    for values in inputs:
-        interpreter.set_tensor(source, values)
+    for arrays in inputs:
+        for source, values in zip(sources, arrays, strict=True):
+            interpreter.set_tensor(source, values)
         interpreter.invoke()
-        outputs.append(interpreter.get_tensor(result))
+        outputs.append([interpreter.get_tensor(result) for result in results])
     return outputs

@@ -1,4 +1,4 @@
-"""Turns an interpreter's own words for a refusal into one clear line with what to try."""
+"""Refusals: what an engine is not even asked, and its own words as one clear line with what to try."""
 
 from __future__ import annotations
 
@@ -7,10 +7,32 @@ from typing import Any
 
 from keras_mtl.errors import EngineRefused
 from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.loops import LOOPS
 
 _NODE = re.compile(r"Node (\w+) \(number (\d+)[^)]*\)")
 _MISSING = re.compile(r"Didn't find op for builtin opcode '(\w+)'(?: version '(\d+)')?")
 _LONGEST_CHARACTERS = 240
+
+
+def require_runnable(engine: str, model: Any) -> None:
+    """Refuses what an engine is known to load and then never to come back from.
+
+    Args:
+        engine: name of the engine.
+        model: the object tree of the file.
+
+    Raises:
+        EngineRefused: TensorFlow Lite Micro and a file with loops.
+    """
+    if engine != "tflm":
+        return
+    names = [flatbuffer.op_name(model, operator) for _, operator in flatbuffer.operators(model)]
+    loops = sum(name in LOOPS for name in names)
+    if loops:
+        raise EngineRefused(
+            f"TFLM can't run loops: it loads WHILE ({loops} in this file) and hangs on the first invocation",
+            hint="convert cells instead: one step of the loop as a model of its own; LiteRT runs the file as it is",
+        )
 
 
 def explain(engine: str, model: Any, refusal: EngineRefused) -> EngineRefused:
@@ -41,4 +63,4 @@ def explain(engine: str, model: Any, refusal: EngineRefused) -> EngineRefused:
 
 
 def _has_float16(model: Any) -> bool:
-    return any(flatbuffer.tensor_dtype(tensor) == "float16" for tensor in model.subgraphs[0].tensors)
+    return any(flatbuffer.tensor_dtype(t) == "float16" for graph in model.subgraphs for t in graph.tensors)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_mtl.errors import EngineCrash, EngineError, EngineRefused, EngineTimeout
-from keras_mtl.firmware_host.engines.refusals import explain
+from keras_mtl.firmware_host.engines.refusals import explain, require_runnable
 from keras_mtl.isolation import run_isolated
 from keras_mtl.tflite import flatbuffer
 
@@ -32,27 +34,28 @@ class EngineRun:
     Attributes:
         engine: its name, one of `ENGINES`.
         version: version of its package.
-        outputs: [n, ...] in the model's output type, without the batch dimension.
+        outputs: an array for each output, in the file's order: [n, ...] in the output's type, without the batch
+            dimension.
         arena_bytes: bytes of tensor arena that were used; None for engines without one.
     """
 
     engine: str
     version: str
-    outputs: np.ndarray
+    outputs: tuple[np.ndarray, ...]
     arena_bytes: int | None = None
 
 
-def run_engine(engine: str, content: bytes, inputs: np.ndarray, timeout_s: float = 120.0) -> EngineRun:
-    """Runs a model on every input, one invocation each.
+def run_engine(engine: str, content: bytes, inputs: Sequence[np.ndarray], timeout_s: float = 120.0) -> EngineRun:
+    """Runs a model n times, each time on one row of every input.
 
     Args:
         engine: one of `ENGINES`.
-        content: bytes of a `.tflite` file with one input and one output tensor.
-        inputs: [n, ...] in the model's input type, without the batch dimension.
+        content: bytes of a `.tflite` file.
+        inputs: an array for each input, in the file's order: [n, ...] in the input's type, without the batch dimension.
         timeout_s: seconds after which the engine's process is stopped.
 
     Raises:
-        EngineRefused: the engine said why it can't run the model, or isn't installed.
+        EngineRefused: the inputs don't fit the model, the engine said why it can't run it, or isn't installed.
         EngineCrash: its process died.
         EngineTimeout: it did not come back in time.
         ArtifactError: not a TFLite file.
@@ -60,21 +63,15 @@ def run_engine(engine: str, content: bytes, inputs: np.ndarray, timeout_s: float
     if engine not in _WORKERS:
         raise EngineError(f"unknown engine {engine}", hint=f"engines are {', '.join(ENGINES)}")
     model = flatbuffer.read_model(content)
-    ports = flatbuffer.graph_inputs(model), flatbuffer.graph_outputs(model)
-    if len(ports[0]) != 1 or len(ports[1]) != 1:
-        raise EngineRefused(
-            f"{engine} runs models with one input and one output; this one has {len(ports[0])} and {len(ports[1])}"
-        )
-    shape = flatbuffer.tensor_shape(ports[0][0])
-    try:
-        batches = np.ascontiguousarray(inputs).reshape((len(inputs), *shape))
-    except ValueError:
-        raise EngineRefused(f"inputs of shape {list(inputs.shape)} do not fit the model's {list(shape)}") from None
+    batches = _batches(model, inputs)
+    require_runnable(engine, model)
     with tempfile.TemporaryDirectory(prefix="keras_mtl_engine_") as name:
         folder = Path(name)
         (folder / "model.tflite").write_bytes(content)
-        np.save(folder / "inputs.npy", batches)
-        request = {"folder": name, "engine": engine, "arena_bytes": ARENA_OFFERED_BYTES}
+        for i, values in enumerate(batches):
+            np.save(folder / f"input_{i}.npy", values)
+        ends = {"inputs": len(batches), "outputs": len(flatbuffer.graph_outputs(model))}
+        request = {"folder": name, "engine": engine, "arena_bytes": ARENA_OFFERED_BYTES, **ends}
         try:
             answer = run_isolated(_WORKERS[engine], request, timeout_s)
         except EngineTimeout as error:
@@ -86,9 +83,26 @@ def run_engine(engine: str, content: bytes, inputs: np.ndarray, timeout_s: float
             raise EngineCrash(death + (f"; before that it said: {words}" if words else "")) from None
         except EngineRefused as error:
             raise explain(engine, model, error) from None
-        outputs = np.load(folder / "outputs.npy")
-    single = outputs[:, 0] if outputs.ndim > 1 and outputs.shape[1] == 1 else outputs
+        outputs = [np.load(folder / f"output_{i}.npy") for i in range(answer["outputs"])]
+    single = tuple(o[:, 0] if o.ndim > 1 and o.shape[1] == 1 else o for o in outputs)
     return EngineRun(engine, answer["version"], single, answer["arena_bytes"])
+
+
+def _batches(model: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The inputs, each row in the shape of the model's input."""
+    shapes = [flatbuffer.tensor_shape(port) for port in flatbuffer.graph_inputs(model)]
+    if len(inputs) != len(shapes) or not shapes:
+        raise EngineRefused(f"the model takes {len(shapes)} inputs, not {len(inputs)}")
+    counts = {len(values) for values in inputs}
+    if len(counts) > 1 or 0 in counts:
+        raise EngineRefused(f"inputs of {', '.join(map(str, sorted(counts)))} rows: as many of each are needed, not 0")
+    batches = []
+    for values, shape in zip(inputs, shapes, strict=True):
+        try:
+            batches.append(np.ascontiguousarray(values).reshape((len(values), *shape)))
+        except ValueError:
+            raise EngineRefused(f"inputs of shape {list(values.shape)} do not fit the model's {list(shape)}") from None
+    return batches
 
 
 def last_words(folder: Path) -> str:

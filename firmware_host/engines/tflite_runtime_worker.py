@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from keras_mtl.firmware_host.engines.exchange import run_all
+from keras_mtl.firmware_host.engines.exchange import Arrays, run_all
 from keras_mtl.firmware_host.engines.litert_worker import invoke_each
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:
     """Runs the request's model on its inputs."""
 
-    def run(content: bytes, inputs: np.ndarray) -> tuple[list[np.ndarray], None]:
+    def run(content: bytes, inputs: list[Arrays]) -> tuple[list[Arrays], None]:
         from tflite_runtime.interpreter import Interpreter, OpResolverType
 
         kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES

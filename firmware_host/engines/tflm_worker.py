@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.errors import EngineRefused
-from keras_mtl.firmware_host.engines.exchange import run_all
+from keras_mtl.firmware_host.engines.exchange import Arrays, run_all
 
 _ARENA_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
 
@@ -17,16 +17,17 @@ _ARENA_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
 def work(request: dict[str, Any]) -> dict[str, Any]:
     """Runs the request's model on its inputs and measures the arena."""
 
-    def run(content: bytes, inputs: np.ndarray) -> tuple[list[np.ndarray], int]:
+    def run(content: bytes, inputs: list[Arrays]) -> tuple[list[Arrays], int]:
         from tflite_micro.python.tflite_micro import runtime
 
         interpreter = runtime.Interpreter.from_bytes(content, arena_size=request["arena_bytes"])
         outputs = []
-        for values in inputs:
-            # Every time: an invocation may overwrite the input's memory.
-            interpreter.set_input(values, 0)
+        for arrays in inputs:
+            # Every time: an invocation may overwrite the inputs' memory.
+            for i, values in enumerate(arrays):
+                interpreter.set_input(values, i)
             interpreter.invoke()
-            outputs.append(np.array(interpreter.get_output(0)))
+            outputs.append([np.array(interpreter.get_output(i)) for i in range(request["outputs"])])
         # The figure comes on file descriptor 2 only, which is words.txt here.
         interpreter.print_allocations()
         found = _ARENA_TOTAL.findall(Path(request["folder"], "words.txt").read_text("utf-8", "replace"))

@@ -22,7 +22,7 @@ class Distiller:
 
     The BCE has probabilities as its targets; its least value is the teacher's entropy, not 0. Where the teacher's time
     axis has another length than the student's, it is resized linearly: both cover the clip evenly. The loss of each
-    task that the teacher knows becomes L_task + weight * D_task. The teacher hears the clips without masking.
+    task that the teacher knows becomes L_task + weight * D_task. The teacher hears what the mean teacher does.
 
     Args:
         network: the teacher, with the layer "encoder" and the decoders of `tasks`.

@@ -9,7 +9,9 @@ from keras import ops
 
 
 def scene_loss(scenes, logits):  # type: ignore[no-untyped-def]
-    """Mean cross-entropy of scene indices [batch] against logits [batch, scenes]."""
+    """Mean cross-entropy of scene indices [batch], or of shares [batch, scenes], against logits [batch, scenes]."""
+    if len(scenes.shape) == 2:
+        return ops.mean(keras.losses.categorical_crossentropy(scenes, logits, from_logits=True))
     return ops.mean(keras.losses.sparse_categorical_crossentropy(scenes, logits, from_logits=True))
 
 

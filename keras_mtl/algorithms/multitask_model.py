@@ -13,7 +13,7 @@ from keras_mtl.algorithms.distillation import Distiller
 from keras_mtl.algorithms.losses import consistency_loss, masked_bce, scene_loss
 from keras_mtl.algorithms.mean_teacher import MeanTeacher, ramp
 from keras_mtl.algorithms.saved_seeds import SavedSeeds
-from keras_mtl.augmentation import Masking
+from keras_mtl.augmentation import Augmentation, Masking
 
 _SHOWN = {"scenes": ("scene_loss", "scene_accuracy"), "events": ("strong_bce", "weak_bce", "consistency")}
 
@@ -30,6 +30,9 @@ class MultitaskModel(keras.Model):
     The event loss is BCE on strong frames + BCE on weak clip labels + ramp * w * (MSE(strong) + MSE(weak)) against the
     mean teacher on all clips. The teacher hears the clips without masking.
 
+    In training, `augment` changes each batch first. It may add "scene_shares" [b, scenes], the labels of mixed clips,
+    and "teacher_log_mel", what the teachers hear in place of "log_mel".
+
     A subclass says which tasks it trains and overrides one of these: `combine` (what the losses make together),
     `update` (what a step updates), `further_losses` (terms beside the tasks' own losses).
 
@@ -39,8 +42,10 @@ class MultitaskModel(keras.Model):
         consistency_weight: w above.
         ramp_steps: steps in which the consistency loss reaches its full weight.
         mask_fraction: part of each axis that the augmentation zeroes.
+        mask_period: frames in which one stripe of time is zeroed: those of one second.
         distiller: a larger network to learn from, or None. Its terms are added to the losses of the tasks it knows.
         seed: seed of the augmentation.
+        augment: the steps before masking; by default none.
 
     Raises:
         RecipeError: the network has no decoder for one of the tasks.
@@ -53,8 +58,10 @@ class MultitaskModel(keras.Model):
         consistency_weight: float = 2.0,
         ramp_steps: int = 1,
         mask_fraction: float = 0.15,
+        mask_period: int = 100,
         distiller: Distiller | None = None,
         seed: int = 0,
+        augment: Augmentation | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -67,12 +74,14 @@ class MultitaskModel(keras.Model):
         self.consistency_weight = consistency_weight
         self.ramp_steps = ramp_steps
         self.mask_fraction = mask_fraction
+        self.mask_period = mask_period
         self.seed = seed
         # Not through Keras's attribute tracking: a frozen network of another run has no place in every checkpoint.
         self.__dict__["distiller"] = distiller
         self.encoder = network.get_layer("encoder")
         self.heads = {task: network.get_layer(decoder_name(task)) for task in self.tasks}
-        self.masking = Masking(mask_fraction, seed=seed)
+        self.masking = Masking(mask_fraction, mask_period, seed)
+        self.augment = augment or Augmentation(seed=seed)
         self.seeds = SavedSeeds(network)
         taught = {task: head for task, head in self.heads.items() if task in self.teacher_tasks()}
         self.teacher = MeanTeacher(self.encoder, taught) if taught else None
@@ -108,7 +117,7 @@ class MultitaskModel(keras.Model):
         return self.network(inputs, training=training)
 
     def embed(self, log_mel, training: bool):  # type: ignore[no-untyped-def]
-        """[batch, frames, mel, 1] to embeddings [batch, frames / 4, D], masked in training."""
+        """[batch, frames, mel, 1] to embeddings [batch, embeddings, D], masked in training."""
         return self.encoder(self.masking(log_mel, training=training), training=training)
 
     def combine(self, losses: dict[str, Any]) -> Any:
@@ -136,15 +145,15 @@ class MultitaskModel(keras.Model):
 
     def losses_of(self, task: str, batch: dict[str, Any], training: bool) -> tuple[dict[str, Any], dict[str, Any]]:
         """The losses on the batch of one task, and what is shown of them."""
-        clips = batch[task]
+        clips = self.augment(batch[task], training=training)
         embeddings = self.embed(clips["log_mel"], training)
         said = self.heads[task](embeddings, training=training)
         if not training:
             loss, shown = self._labelled(task, clips, said)
             return {task: loss}, shown
-        heard = None
+        calm, heard = clips.get("teacher_log_mel", clips["log_mel"]), None
         if self.teacher is not None and self.asks_teacher(task):
-            heard = self.teacher.embed(clips["log_mel"])
+            heard = self.teacher.embed(calm)
         loss, shown = self._labelled(task, clips, said)
         if task == "events":
             assert self.teacher is not None
@@ -152,14 +161,14 @@ class MultitaskModel(keras.Model):
             weight = self.consistency_weight * ramp(self.teacher.step, self.ramp_steps)
             loss = loss + weight * shown["consistency"]
         if self._distils(task):
-            shown[f"{task}_distillation"] = self.distiller.loss(task, clips["log_mel"], said)
+            shown[f"{task}_distillation"] = self.distiller.loss(task, calm, said)
             loss = loss + self.distiller.weight * shown[f"{task}_distillation"]
         further, more = self.further_losses(task, batch, embeddings, heard)
         return {task: loss, **further}, shown | more
 
     def _labelled(self, task: str, clips: dict[str, Any], said: Any) -> tuple[Any, dict[str, Any]]:
         if task == "scenes":
-            loss = scene_loss(clips["scene"], said)
+            loss = scene_loss(clips.get("scene_shares", clips["scene"]), said)
             hit = ops.cast(ops.argmax(said, axis=-1), "int32") == ops.cast(clips["scene"], "int32")
             return loss, {"scene_loss": loss, "scene_accuracy": ops.mean(ops.cast(hit, "float32"))}
         strong = masked_bce(clips["strong"], said["strong"], clips["has_strong"])
@@ -207,16 +216,18 @@ class MultitaskModel(keras.Model):
             "consistency_weight": self.consistency_weight,
             "ramp_steps": self.ramp_steps,
             "mask_fraction": self.mask_fraction,
+            "mask_period": self.mask_period,
             "distiller": keras.saving.serialize_keras_object(self.distiller),
             "seed": self.seed,
+            "augment": keras.saving.serialize_keras_object(self.augment),
             "name": self.name,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> MultitaskModel:
         """Rebuilds what `get_config` describes."""
-        for part in ("network", "distiller"):
-            config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects)
+        for part in ("network", "distiller", "augment"):
+            config[part] = keras.saving.deserialize_keras_object(config.get(part), custom_objects)
         if "tasks" in config:
             config["tasks"] = tuple(config["tasks"])
         return cls(config.pop("network"), **config)

@@ -14,6 +14,7 @@ from keras_mtl.errors import KerasMtlError
 #: Every command with its short help, so that `keras_mtl --help` need not import any of them.
 COMMANDS = {
     "demo": "The whole pipeline on the embedded data, in minutes.",
+    "systems": "The networks: parameters and MACs, against the paper.",
     "train": "Train a network; writes a run folder.",
     "evaluate": "Score a run or an artifact on the evaluation split.",
     "quantize": "Quantization-aware fine-tuning of a run.",

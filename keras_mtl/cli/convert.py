@@ -28,12 +28,15 @@ _FIGURES = ("sha256", "file_bytes", "parameter_bytes", "macs_per_second")
 def command(run: Path, part: str, kind: str, out: Path, timeout_s: float, as_json: bool) -> None:
     """Convert a part of RUN to a .tflite file with embedded metadata, a manifest and golden data beside it.
 
-    float32 and float16 come from any run, int8 and int16x8 from one that was quantized to that scheme. FILE_OR_DIR is a
-    name that ends in .tflite, or a folder, where the file is called PART.FORMAT.tflite.
+    float32 and float16 come from any run that was trained on the part, int8 and int16x8 from one that was quantized to
+    that scheme. The event part hears ten seconds at a time and has loops, which LiteRT runs and microcontrollers don't:
+    it comes in float, for phones and single-board computers, and to be counted by `emulate`. FILE_OR_DIR is a name that
+    ends in .tflite, or a folder, where the file is called PART.FORMAT.tflite.
 
     \b
     Examples:
       keras_mtl convert runs/real --format float16 --out artifacts/
+      keras_mtl convert runs/real --part events --format float32 --out artifacts/
       keras_mtl convert runs/real-int8 --part scenes --format int8 --out scenes.int8.tflite
     """
     from keras_mtl.run_folder import Run

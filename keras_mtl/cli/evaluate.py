@@ -19,13 +19,21 @@ from keras_mtl.cli.options import answer, cache_option, data_option, json_option
     show_default=True,
     help="The interpreter for a .tflite file.",
 )
+@click.option(
+    "--resamples",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="Draws of recordings for the 95 % intervals; 0 makes none.",
+)
 @cache_option
 @json_option
-def command(model: Path, data: str, engine: str, cache: Path, as_json: bool) -> None:
+def command(model: Path, data: str, engine: str, resamples: int, cache: Path, as_json: bool) -> None:
     """Score a run folder, a .keras file in one, or a .tflite artifact on the evaluation split.
 
-    Scenes: accuracy overall, by device and class, log loss. Events: event-based F1, PSDS1, PSDS2, clip-level F1. A run
-    is scored on the tasks it was trained on, a quantized run and a scene artifact on scenes.
+    Scenes: accuracy, macro accuracy and log loss, by device and class. Events: event-based, segment-based and
+    clip-level F1, PSDS1, PSDS2. Each with its 95 % interval, by drawing recordings. A run is scored on the tasks it was
+    trained on, a quantized run on scenes, an artifact on its part's task.
 
     \b
     Examples:
@@ -33,6 +41,7 @@ def command(model: Path, data: str, engine: str, cache: Path, as_json: bool) -> 
       keras_mtl evaluate scenes.int8.tflite --data DIR --engine tflm --json
     """
     quiet_tensorflow()
+    from keras_mtl.bootstrap import Bootstrap
     from keras_mtl.cli.listeners import open_listener
     from keras_mtl.datasets.corpus import open_corpus
     from keras_mtl.evaluation import evaluate
@@ -40,6 +49,6 @@ def command(model: Path, data: str, engine: str, cache: Path, as_json: bool) -> 
     cache = cache.expanduser()
     listener = open_listener(model, engine)
     corpus = open_corpus(data, cache / "tfds", sample_rate_hz=listener.settings.sample_rate_hz)
-    metrics = evaluate(listener, corpus, cache)
+    metrics = evaluate(listener, corpus, cache, Bootstrap(resamples))
     document = {"schema": "keras_mtl.evaluation/1", "model": str(model), **metrics}
     answer(document, as_json, lambda: metric_lines(metrics))

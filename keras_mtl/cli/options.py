@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,20 +62,31 @@ def answer(document: dict[str, Any], as_json: bool, lines: Callable[[], list[str
 
 
 def metric_lines(metrics: dict[str, Any]) -> list[str]:
-    """The figures of `evaluate` as lines for people."""
+    """The figures of `evaluate` as lines for people, with their intervals where there are any."""
     lines = []
     if "scenes" in metrics:
         scenes = metrics["scenes"]
-        lines.append(
-            f"scenes   accuracy {scenes['accuracy']:.3f}   macro {scenes['macro_accuracy']:.3f}   "
-            f"log loss {scenes['log_loss']:.3f}   ({scenes['clips']} clips)"
-        )
+        names = (("accuracy", "accuracy"), ("macro", "macro_accuracy"), ("log loss", "log_loss"))
+        lines.append(f"scenes   {_figures(scenes, names)}   ({scenes['clips']} clips)")
+        groups = [(word, scenes[f"{word}_devices"]) for word in ("seen", "unseen") if f"{word}_devices" in scenes]
+        if groups:
+            lines.append("  devices    " + "  ".join(f"{word} {group['accuracy']:.3f}" for word, group in groups))
         lines.append("  by device  " + "  ".join(f"{k} {v:.3f}" for k, v in scenes["per_device"].items()))
     if "events" in metrics:
         events = metrics["events"]
-        lines.append(
-            f"events   event F1 {events['event_f1_macro']:.3f}   PSDS1 {events['psds1']:.3f}   "
-            f"PSDS2 {events['psds2']:.3f}   weak F1 {events['weak_f1_macro']:.3f}   "
-            f"({events['clips']} clips, {events['tool']})"
-        )
+        names = (("event F1", "event_f1_macro"), ("PSDS1", "psds1"), ("PSDS2", "psds2"))
+        more = (("segment F1", "segment_f1_macro"), ("weak F1", "weak_f1_macro"))
+        lines.append(f"events   {_figures(events, names)}   ({events['clips']} clips, {events['tool']})")
+        lines.append(f"         {_figures(events, more)}")
     return lines
+
+
+def _figures(metrics: dict[str, Any], names: Sequence[tuple[str, str]]) -> str:
+    """Such as "accuracy 0.366 [0.33, 0.40]", for each (what to call it, key) that is there."""
+    shown = []
+    for word, key in names:
+        if key in metrics:
+            interval = metrics.get("intervals", {}).get(key)
+            between = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+            shown.append(f"{word} {metrics[key]:.3f}{between}")
+    return "   ".join(shown)

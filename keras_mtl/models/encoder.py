@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_mtl.models.conv_layer import conv_bn_relu
+
 #: Output channels and (time, mel) pools of the six layers. Inferred: found by search so that parameters and MACs meet
 #: tables 2 and 3 of Surkov 2024; the paper prints the totals only.
 CHANNELS = (8, 8, 24, 32, 56, 56)
 POOLS = ((2, 2), (1, 2), (1, 2), (1, 2), (1, 1), (2, 2))
-
-#: Keras's default of 0.99 needs many hundred steps to settle; short trainings have no more than that.
-BATCH_NORM_MOMENTUM = 0.9
 
 
 def build_encoder(
@@ -44,18 +43,8 @@ def build_encoder(
     inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
     x = inputs
     for i, (width, pool) in enumerate(zip(channels, pools, strict=True), start=1):
-        x = keras.layers.Conv2D(width, 3, padding="same", name=f"conv_{i}")(x)
-        x = keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"bn_{i}")(x)
-        x = keras.layers.ReLU(name=f"relu_{i}")(x)
+        x = conv_bn_relu(x, width, name=str(i))
         if tuple(pool) != (1, 1):
             x = keras.layers.MaxPooling2D(pool, name=f"pool_{i}")(x)
     embeddings = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]), name="embeddings")(x)
     return keras.Model(inputs, embeddings, name="encoder")
-
-
-def frames_per_embedding(pools: Sequence[tuple[int, int]] = POOLS) -> int:
-    """Log-mel frames that one embedding covers: the product of the time pools."""
-    product = 1
-    for time, _ in pools:
-        product *= time
-    return product

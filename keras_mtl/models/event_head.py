@@ -11,6 +11,7 @@ def build_event_head(
     recurrent_units: int = 128,
     recurrent_layers: int = 2,
     events: int = 10,
+    dropout: float = 0.0,
 ) -> keras.Model:
     """Recurrent decoder with the attention pooling of the DESED baseline.
 
@@ -22,6 +23,7 @@ def build_event_head(
         recurrent_units: units of one direction.
         recurrent_layers: bidirectional layers.
         events: number of event classes.
+        dropout: rate before the frame classifier; 0 leaves the layer out.
 
     Returns:
         A functional model "event_head": [batch, embeddings, embedding_size] to a dict of probabilities, "strong"
@@ -32,6 +34,8 @@ def build_event_head(
     for i in range(1, recurrent_layers + 1):
         cell = keras.layers.GRU(recurrent_units, return_sequences=True, name=f"gru_{i}")
         x = keras.layers.Bidirectional(cell, name=f"bigru_{i}")(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="dropout")(x)
     strong = keras.layers.Dense(events, activation="sigmoid", name="strong")(x)
     attention = keras.layers.Dense(events, activation="softmax", name="event_attention")(x)
     weak = WeakPooling(name="weak")([strong, attention])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_mtl.models.encoder import CHANNELS, POOLS, build_encoder, frames_per_embedding
+from keras_mtl.models.encoder import CHANNELS, POOLS, build_encoder
 from keras_mtl.models.event_head import build_event_head
 from keras_mtl.models.scene_head import build_scene_head
 
@@ -45,8 +45,7 @@ def build_mt(
         633519
     """
     encoder = build_encoder(frames, mel_bands, channels, pools)
-    size = encoder.output_shape[-1]
-    embeddings = None if frames is None else frames // frames_per_embedding(pools)
+    _, embeddings, size = encoder.output_shape
     scene_head = build_scene_head(size, embeddings, attention_units, scenes)
     event_head = build_event_head(size, embeddings, recurrent_units, events=events)
     inputs = keras.Input((frames, mel_bands, 1), name="log_mel")

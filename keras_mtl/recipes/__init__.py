@@ -2,6 +2,7 @@
 
 from keras_mtl.recipes.loading import load_recipe, names, to_toml
 from keras_mtl.recipes.settings import (
+    AugmentSettings,
     DecodeSettings,
     ModelSettings,
     QuantizeSettings,
@@ -10,6 +11,7 @@ from keras_mtl.recipes.settings import (
 )
 
 __all__ = [
+    "AugmentSettings",
     "DecodeSettings",
     "ModelSettings",
     "QuantizeSettings",

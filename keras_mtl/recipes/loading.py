@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from keras_mtl.errors import RecipeError
+from keras_mtl.features import LogMelSettings
 from keras_mtl.recipes.settings import Recipe
+from keras_mtl.systems import system_of
 
 Given = dict[str, dict[str, Any]]
 
@@ -59,8 +61,18 @@ def load_recipe(name_or_file: str | Path, overrides: Iterable[str] = ()) -> Reci
             _take(given, group, key, value, name)
     for override in overrides:
         _override(given, override)
-    groups = {group: type(getattr(_DEFAULTS, group))(**values) for group, values in given.items()}
-    return Recipe(name=stem, **groups)
+    groups = {
+        group: type(getattr(_DEFAULTS, group))(**values) for group, values in given.items() if group != "features"
+    }
+    recipe = Recipe(name=stem, **groups)
+    return replace(recipe, features=_features(system_of(recipe.model.system).features, given.get("features", {})))
+
+
+def _features(of_system: LogMelSettings, given: dict[str, Any]) -> LogMelSettings:
+    """The system's own features, but for what is given; what follows from a given value is found anew."""
+    follows = {"window": "fft", "sample_rate_hz": "high_hz"}
+    anew = {follower: 0 for key, follower in follows.items() if key in given}
+    return replace(of_system, **{**anew, **given})
 
 
 def to_toml(recipe: Recipe) -> str:
@@ -80,6 +92,11 @@ def _groups() -> list[str]:
 def _toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, dict):
+        inner = ", ".join(f'"{key}" = {_toml_value(entry)}' for key, entry in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_toml_value(entry) for entry in value)}]"
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
@@ -103,6 +120,9 @@ def _override(given: Given, override: str) -> None:
             everything = [f"{g}.{k}" for g in _groups() for k in _keys(g)]
             raise RecipeError(f"--set {override}: no key {group!r}", hint=_nearest(group, everything))
         group, leaf = holders[0], group
+    leaf, dot, option = leaf.partition(".")
+    if dot:  # a key of a table, as model.options.grn
+        value = {**given.get(group, {}).get(leaf, {}), option: value}
     _take(given, group, leaf, value, "--set")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+from keras_mtl.errors import RecipeError
 from keras_mtl.features import LogMelSettings
 
 
@@ -12,10 +14,13 @@ class ModelSettings:
     """The network.
 
     Attributes:
-        system: id of the system, see `keras_mtl.models`.
+        system: id of the system, see `keras_mtl.systems`. It brings its own features: those of the recipe's group
+            `features` that are not given.
+        options: arguments of the system's builder in `keras_mtl.models`, such as widths, that differ from its defaults.
     """
 
     system: str = "mt"
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,40 @@ class TrainSettings:
 
 
 @dataclass(frozen=True)
+class AugmentSettings:
+    """Augmentation beyond masking; all of it is off by default.
+
+    Attributes:
+        mixup_alpha: clips are mixed in pairs with shares by Beta(alpha, alpha); 0 is off.
+        roll_s: largest circular shift in time, in seconds; 0 is off.
+        freq_mixstyle_probability: part of the batches whose mel bands trade their statistics; 0 is off.
+        freq_mixstyle_alpha: their shares are by Beta(alpha, alpha).
+        ir_folder: folder of device impulse responses for scene clips; empty is off.
+        ir_copies: copies of each clip's features that are prepared, each as large as the features themselves.
+        ir_probability: part of the scene clips of these devices that are replaced by such a copy.
+        ir_devices: whose clips, comma-separated; "all" for every device.
+    """
+
+    mixup_alpha: float = 0.0
+    roll_s: float = 0.0
+    freq_mixstyle_probability: float = 0.0
+    freq_mixstyle_alpha: float = 0.4
+    ir_folder: str = ""
+    ir_copies: int = 1
+    ir_probability: float = 0.0
+    ir_devices: str = "a"
+
+    def __post_init__(self) -> None:
+        for name in ("freq_mixstyle_probability", "ir_probability"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise RecipeError(f"augment.{name} = {getattr(self, name)} is not a probability", hint="0 to 1")
+        if self.freq_mixstyle_alpha <= 0.0:
+            raise RecipeError(f"augment.freq_mixstyle_alpha = {self.freq_mixstyle_alpha}", hint="above 0")
+        if self.ir_copies < 1:
+            raise RecipeError(f"augment.ir_copies = {self.ir_copies}", hint="at least 1; ir_probability = 0 is off")
+
+
+@dataclass(frozen=True)
 class DecodeSettings:
     """From probabilities to events.
 
@@ -111,5 +150,6 @@ class Recipe:
     model: ModelSettings = field(default_factory=ModelSettings)
     features: LogMelSettings = field(default_factory=LogMelSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
     decode: DecodeSettings = field(default_factory=DecodeSettings)
     quantize: QuantizeSettings = field(default_factory=QuantizeSettings)

@@ -188,7 +188,7 @@ def single_op(name: str, version: int = 1, options: Any = None) -> bytes:
 
 
 def endless_recursion() -> bytes:
-    """A WHILE whose body is the graph that it stands in: TensorFlow Lite Micro dies of it."""
+    """A WHILE whose body is the graph that it stands in: LiteRT dies of it."""
     made = Builder()
     condition = made.graph()
     loop = schema.WhileOptionsT()
@@ -222,12 +222,16 @@ def no_such_input() -> bytes:
     return made.bytes()
 
 
-def two_inputs() -> bytes:
-    """A sum of two inputs."""
+def several_ports() -> bytes:
+    """Two inputs of different length, and two outputs: the first one's double, and both end to end."""
     made = Builder()
-    a, b, result = (made.tensor(name, (1, 4), "float32") for name in ("a", "b", "out"))
-    made.op("ADD", 1, [a, b], [result], schema.AddOptionsT())
-    made.ends[0] = ([a, b], [result])
+    a, b = made.tensor("a", (1, 4), "float32"), made.tensor("b", (1, 2), "float32")
+    twice, joined = made.tensor("twice", (1, 4), "float32"), made.tensor("joined", (1, 6), "float32")
+    options = schema.ConcatenationOptionsT()
+    options.axis = 1
+    made.op("ADD", 1, [a, a], [twice], schema.AddOptionsT())
+    made.op("CONCATENATION", 1, [a, b], [joined], options)
+    made.ends[0] = ([a, b], [twice, joined])
     return made.bytes()
 
 
@@ -264,6 +268,12 @@ def endless_loop() -> bytes:
 
 
 @pytest.fixture(scope="session")
+def builder() -> type[Builder]:
+    """What the models here are built with."""
+    return Builder
+
+
+@pytest.fixture(scope="session")
 def models() -> dict[str, bytes]:
     """The small network in each format."""
     return {fmt: build(fmt) for fmt in FORMATS}
@@ -282,7 +292,7 @@ def odd_models() -> dict[str, bytes]:
         "no_tflm_kernel": single_op("RELU_N1_TO_1"),
         "no_kernel_anywhere": single_op("CUSTOM"),
         "wild_output": wild_output(),
-        "two_inputs": two_inputs(),
+        "several_ports": several_ports(),
         "no_such_input": no_such_input(),
         "conv_without_weights": one_op("CONV_2D", [(1, 6, 4, 1)], (1, 6, 4, 2), schema.Conv2DOptionsT()),
         "depthwise": one_op(
@@ -319,9 +329,9 @@ def make_artifact(models: dict[str, bytes], features: LogMelSettings) -> Callabl
         if not golden:
             return artifact
         real = np.random.default_rng(3).normal(0, 1, (6, *SHAPE, 1))
-        inputs = quantize(real, artifact.manifest["input"])
-        outputs = forward(dequantize(inputs, artifact.manifest["input"]), fmt)
+        inputs = quantize(real, artifact.manifest["inputs"][0])
+        outputs = forward(dequantize(inputs, artifact.manifest["inputs"][0]), fmt)
         levels = quantize(outputs, artifact.manifest["outputs"][0])
-        return Artifact(artifact.content, artifact.manifest, Golden(inputs, levels))
+        return Artifact(artifact.content, artifact.manifest, Golden((inputs,), (levels,)))
 
     return make

@@ -26,6 +26,7 @@ from keras_mtl.firmware_host.cost import op_rows
 from keras_mtl.firmware_host.emulator import emulate
 from keras_mtl.firmware_host.engines import run_engine
 from keras_mtl.firmware_host.target import load_target
+from keras_mtl.tflite.artifact import Artifact
 
 ENGINES_RUN = ("tflm", "litert")
 compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
@@ -129,12 +130,12 @@ def test_folder_holds_what_it_says(folder, checked):
 
 def test_golden_output_is_what_tflm_gives(folder, checked):
     artifact, _ = checked["int8"]
-    inputs = np.frombuffer((folder / "golden_input.bin").read_bytes(), np.int8).reshape(artifact.golden.inputs.shape)
-    np.testing.assert_array_equal(inputs, artifact.golden.inputs)
+    inputs = np.frombuffer((folder / "golden_input.bin").read_bytes(), np.int8).reshape(artifact.golden.inputs[0].shape)
+    np.testing.assert_array_equal(inputs, artifact.golden.inputs[0])
     outputs = np.frombuffer((folder / "golden_output.bin").read_bytes(), np.int8).reshape(len(inputs), -1)
-    np.testing.assert_array_equal(outputs, run_engine("tflm", artifact.content, inputs).outputs)
+    np.testing.assert_array_equal(outputs, run_engine("tflm", artifact.content, [inputs]).outputs[0])
     reference = np.frombuffer((folder / "golden_reference.bin").read_bytes(), np.int8).reshape(outputs.shape)
-    np.testing.assert_array_equal(reference, artifact.golden.outputs)
+    np.testing.assert_array_equal(reference, artifact.golden.outputs[0])
 
 
 def test_readme_names_every_file_and_leaves_nothing_open(folder):
@@ -191,11 +192,11 @@ def test_sources_compile_without_a_warning_and_hold_the_model(checked, fmt, tmp_
     subprocess.run(["g++", "-std=c++11", *strict, *includes, *sources, "-o", str(tmp_path / "main")], check=True)
     done = subprocess.run([str(tmp_path / "main")], capture_output=True, check=True)
     golden_output = (folder / "golden_output.bin").read_bytes()
-    first = 3 * artifact.golden.inputs[0].nbytes
+    first = 3 * artifact.golden.inputs[0][0].nbytes
     expected = (
         artifact.content
-        + artifact.golden.inputs.tobytes()[:first]
-        + golden_output[: 3 * 5 * artifact.golden.outputs.itemsize]
+        + artifact.golden.inputs[0].tobytes()[:first]
+        + golden_output[: 3 * 5 * artifact.golden.outputs[0].itemsize]
     )
     assert done.stdout == expected
     kind = "INT8" if fmt == "int8" else "INT16"
@@ -207,11 +208,31 @@ def test_sources_compile_without_a_warning_and_hold_the_model(checked, fmt, tmp_
     ]
     assert int(arena) % 16 == 0
     assert (label, int(bands), int(elements)) == ('say "hi"', 6, 48)
-    port, level = artifact.manifest["input"], -31.5
+    port, level = artifact.manifest["inputs"][0], -31.5
     normalised = (level + 40.0) / 12.0
     assert float(per_db) * level + float(at_0_db) == pytest.approx(
         normalised / port["scale"] + port["zero_point"], rel=1e-5
     )
+
+
+@compiler
+def test_several_inputs_and_outputs_get_a_number_each(odd_models, board, tmp_path):
+    artifact = Artifact.build(odd_models["several_ports"], {"part": "cell", "format": "float32", "audio_seconds": 1.0})
+    folder = write_bundle([(artifact, emulate(artifact, board, ENGINES_RUN))], tmp_path / "firmware").path
+    vectors = {path.name for path in folder.glob("golden_*.bin")}
+    assert vectors == {f"golden_{kind}_{i}.bin" for kind in ("input", "output") for i in (0, 1)}
+    a, twice = (np.frombuffer((folder / f"golden_{end}_0.bin").read_bytes(), "<f4") for end in ("input", "output"))
+    np.testing.assert_array_equal(twice, 2 * a)
+    text = (folder / "README.md").read_text()
+    assert all(f"`{name}`" in text for name in vectors)
+    assert "inputs of float32 1x4, float32 1x2" in text
+    (tmp_path / "main.c").write_text(
+        '#include "golden_vectors.h"\n#include "model_settings.h"\n'
+        '_Static_assert(CELL_FLOAT32_INPUT_1_ELEMENTS == 2, "");\n'
+        '_Static_assert(sizeof(cell_float32_golden_output_1[0]) == 4 * CELL_FLOAT32_OUTPUT_1_ELEMENTS, "");\n'
+    )
+    strict = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only", f"-I{folder}"]
+    subprocess.run(["gcc", *strict, str(tmp_path / "main.c"), str(folder / "golden_vectors.c")], check=True)
 
 
 def test_two_artifacts_get_a_folder_each(checked, tmp_path):

@@ -91,7 +91,7 @@ def test_float_island_fails_an_integer_file(make_artifact, odd_models, budget):
 
 def test_wrong_reference_outputs_fail_parity(make_artifact, budget):
     artifact = make_artifact("int8")
-    moved = Golden(artifact.golden.inputs, artifact.golden.outputs + np.int8(9))
+    moved = Golden(artifact.golden.inputs, (artifact.golden.outputs[0] + np.int8(9),))
     report = emulate(Artifact(artifact.content, artifact.manifest, moved), budget, engines=("litert",))
     check = report.check("parity_lsb")
     assert 8 <= check.value <= 10
@@ -196,15 +196,30 @@ def test_html_is_one_page_without_references(int8_report):
         assert f"<td>{name}</td>" in page
 
 
+def test_a_file_with_several_inputs_and_outputs_runs_on_all_engines(odd_models, board):
+    report = emulate(Artifact.build(odd_models["several_ports"], {"part": "unknown", "audio_seconds": 1.0}), board)
+    assert report.passed, report.failures()
+    assert [engine.ran for engine in report.engines] == [True] * 4
+
+
 def test_parity_counts_in_steps():
     a = np.array([[0, 10, -20]], np.int16)
-    parity = compare({"reference": a, "x": a + np.int16(1), "y": a - np.int16(2)})
+    parity = compare({"reference": [a], "x": [a + np.int16(1)], "y": [a - np.int16(2)]})
     assert (parity.largest_lsb, parity.pair) == (3.0, ("x", "y"))
     assert parity.from_base_lsb == {"reference": 0.0, "x": 1.0, "y": 2.0}
     real = np.array([[4.0, -1.0]], np.float32)
-    assert compare({"x": real, "y": real + np.float32(4 / 2**16)}).largest_lsb == pytest.approx(1, rel=1e-2)
-    half = compare({"reference": real, "y": real + np.float32(4 / 2**10)}, float16_weights=True)
+    assert compare({"x": [real], "y": [real + np.float32(4 / 2**16)]}).largest_lsb == pytest.approx(1, rel=1e-2)
+    half = compare({"reference": [real], "y": [real + np.float32(4 / 2**10)]}, float16_weights=True)
     assert half.largest_lsb == pytest.approx(1, rel=1e-2)
-    assert compare({"x": real, "y": real * np.nan}).largest_lsb == np.inf
+    assert compare({"x": [real], "y": [real * np.nan]}).largest_lsb == np.inf
     with pytest.raises(ValueError, match="two results"):
-        compare({"x": real})
+        compare({"x": [real]})
+
+
+def test_parity_takes_the_largest_of_all_outputs_each_in_its_own_steps():
+    large, small, whole = np.array([[8.0]], np.float32), np.array([[0.5]], np.float32), np.array([[100]], np.int8)
+    moved = [large + np.float32(8 / 2**16), small + np.float32(3 * 0.5 / 2**16), whole + np.int8(2)]
+    assert compare({"x": [large, small, whole], "y": moved}).largest_lsb == pytest.approx(3, rel=1e-2)
+    assert compare({"x": [large, whole], "y": [large, moved[2]]}).largest_lsb == 2
+    with pytest.raises(ValueError, match="of the same shapes"):
+        compare({"x": [large, small], "y": [large]})

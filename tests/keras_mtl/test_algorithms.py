@@ -193,10 +193,13 @@ def test_masking_is_seeded():
 @pytest.mark.parametrize("algorithm", [SingleTask, SoftMTL, FreezeMTL])
 def test_algorithms_keep_their_arguments(algorithm):
     extra = {"alpha": 0.3} if algorithm is SoftMTL else {"task": "scenes"}
-    model = algorithm(small_network(), consistency_weight=1.5, ramp_steps=9, mask_fraction=0.2, seed=3, **extra)
+    model = algorithm(
+        small_network(), consistency_weight=1.5, ramp_steps=9, mask_fraction=0.2, mask_period=62, seed=3, **extra
+    )
     again = algorithm.from_config(model.get_config())
     config, other = model.get_config(), again.get_config()
     config.pop("network"), other.pop("network")
+    assert config["mask_period"] == again.masking.period == 62
     assert other == config
 
 

@@ -70,7 +70,7 @@ def test_only_a_demo_s_folder_is_replaced(document, out, recipe, cache, tmp_path
 def test_golden_inputs_are_evaluation_clips(document, out):
     artifact = Artifact.load(document["artifacts"]["int8"]["path"])
     assert artifact.golden is not None
-    port = artifact.manifest["input"]
-    inputs = (artifact.golden.inputs.astype(np.float32) - port["zero_point"]) * port["scale"]
+    port = artifact.manifest["inputs"][0]
+    inputs = (artifact.golden.inputs[0].astype(np.float32) - port["zero_point"]) * port["scale"]
     golden = Run.load(out / "run").samples().golden
     assert np.abs(inputs.reshape(golden.shape) - golden).mean() < port["scale"]

@@ -1,9 +1,14 @@
 """Recipes: what is refused, and with which words."""
 
+import re
+from dataclasses import replace
+from importlib import resources
+
 import pytest
 
 from keras_mtl.errors import RecipeError
 from keras_mtl.recipes import Recipe, load_recipe, names, to_toml
+from keras_mtl.systems import SYSTEMS
 
 
 @pytest.mark.parametrize("name", names())
@@ -11,6 +16,32 @@ def test_shipped_recipes_load_and_survive_being_written(name, tmp_path):
     recipe = load_recipe(name)
     (tmp_path / f"{name}.toml").write_text(to_toml(recipe))
     assert load_recipe(tmp_path / f"{name}.toml") == recipe
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_system_has_a_recipe_with_its_header(system):
+    recipe = load_recipe(system)
+    assert recipe.model.system == system
+    assert replace(recipe.features, mean_db=0.0, std_db=1.0) == SYSTEMS[system].features
+    text = (resources.files("keras_mtl.recipes") / f"{system}.toml").read_text()
+    assert f"# command:  keras_mtl train --recipe {system} " in text
+    assert re.search(r"^# minutes:  \d", text, re.M)
+    assert re.search(r"^# score:    .*\d\.\d", text, re.M)
+
+
+def test_a_system_brings_its_features_and_given_ones_win():
+    assert load_recipe("real", ["model.system=cp_mobile"]).features == SYSTEMS["cp_mobile"].features
+    changed = load_recipe("real", ["model.system=cp_mobile", "features.sample_rate_hz=16000"]).features
+    assert (changed.sample_rate_hz, changed.high_hz, changed.mel_bands) == (16_000, 8000.0, 256)
+    assert load_recipe("real", ["features.window=1024"]).features.fft == 1024
+
+
+def test_options_of_a_system_survive_being_written(tmp_path):
+    given = ["model.system=cnn", "model.options.channels=[4, 8]", "model.options.pools=[[2, 2], [2, 4]]"]
+    recipe = load_recipe("real", given)
+    assert recipe.model.options == {"channels": [4, 8], "pools": [[2, 2], [2, 4]]}
+    (tmp_path / "real.toml").write_text(to_toml(recipe))
+    assert load_recipe(tmp_path / "real.toml") == recipe
 
 
 def test_overrides():

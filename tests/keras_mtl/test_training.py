@@ -4,16 +4,17 @@ import csv
 import json
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
+import soundfile
 
 from keras_mtl.checkpoints import SaveCheckpoints
 from keras_mtl.conflict import COSINE, read_conflict
 from keras_mtl.conflict_plot import plot_conflict
 from keras_mtl.distillation_teacher import Teacher
 from keras_mtl.errors import DataError, FeatureMismatch, RecipeError, RunError
-from keras_mtl.models import SYSTEMS, build_mt, build_scene_part
+from keras_mtl.network_listener import listen_with_run
+from keras_mtl.prediction import predict
 from keras_mtl.recipes import load_recipe
 from keras_mtl.run_folder import Run
 from keras_mtl.training import train
@@ -37,6 +38,29 @@ def test_run_folder_says_what_was_done(run, recipe):
     assert run.settings.std_db > 1.0, "the normalisation was measured"
 
 
+def test_features_of_another_time_axis(corpus, cache, tmp_path):
+    """62.5 frames a second, the last one kept: targets, masks, metrics and prediction all lie on 156 embeddings."""
+    small = ["algorithm=single", "train.epochs=1", "strong_batch=4", "weak_batch=2", "unlabelled_batch=2"]
+    recipe = load_recipe("soundscapes", [*small, "features.hop=256", "keep_last_frame=true"])
+    run = train(recipe, corpus, tmp_path / "run", cache)
+    assert run.settings.frame_rate == 62.5
+    assert run.info["tasks"] == ["events"]
+    assert 0.0 <= run.info["metrics"]["events"]["psds1"] <= 1.0
+    assert run.samples().golden.shape == (0, 63, 128)
+    example = next(iter(corpus.events["validation"]))
+    soundfile.write(tmp_path / "clip.wav", example["audio"], 16_000)
+    heard = predict(listen_with_run(run), tmp_path / "clip.wav")
+    assert heard.probabilities.shape == (156, 10)
+    assert heard.grid.boundaries_s()[-1] == 10.0
+
+
+def test_a_corpus_of_another_rate_is_refused_before_anything_is_written(corpus, cache, tmp_path):
+    recipe = load_recipe("soundscapes", ["sample_rate_hz=32000", "algorithm=single", "train.task=scenes"])
+    with pytest.raises(DataError, match="opened at 16000 Hz, the features want 32000 Hz"):
+        train(recipe, corpus, tmp_path / "run", cache)
+    assert not (tmp_path / "run").exists()
+
+
 def test_logs_are_kerass(run):
     for phase, epochs, column in (("events", 1, "strong_bce"), ("scenes", 2, "scene_accuracy")):
         rows = list(csv.DictReader((run.path / f"{phase}.csv").read_text().splitlines()))
@@ -46,8 +70,12 @@ def test_logs_are_kerass(run):
         assert (run.path / "checkpoints" / f"{phase}.best.weights.h5").is_file()
 
 
-def test_samples_are_normalised_scene_clips(run):
+def test_samples_are_normalised_clips_of_both_tasks(run):
     samples = run.samples()
+    assert samples.golden_events.shape == (4, 1000, 128)
+    assert samples.golden_events.dtype == np.float32
+    assert abs(samples.golden_events.mean()) < 1.0
+    assert len(np.unique(samples.golden_events[:, 0, 0])) == 4
     assert samples.calibration.shape[1:] == (100, 128)
     assert len(samples.golden) == 20, "all there are in the smallest test split"
     assert samples.calibration.dtype == np.float32
@@ -73,6 +101,8 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(algorithm, recipe,
     """Weights, teacher, optimiser, schedule, masks and order of the data: the same bytes at the end."""
     recipe = replace(recipe, train=replace(recipe.train, algorithm=algorithm, epochs=2))
     whole = train(recipe, corpus, tmp_path / "whole", cache)
+    kept = {"golden": len(whole.samples().golden), "events": len(whole.samples().golden_events)}
+    assert kept == ({"golden": 0, "events": 4} if algorithm == "single" else {"golden": 20, "events": 4})
     save = SaveCheckpoints.on_epoch_end
 
     def interrupted(self, epoch, logs=None):
@@ -134,19 +164,6 @@ def test_a_teacher_with_another_normalisation_hears_the_same_levels(run, recipe)
     np.testing.assert_allclose(student * distiller.scale + distiller.shift, expected, rtol=1e-6)
 
 
-def test_a_system_with_one_decoder_is_refused_by_two_task_algorithms(recipe, corpus, cache, tmp_path, monkeypatch):
-    def build_scenes_only():
-        part = build_scene_part(build_mt())
-        return keras.Model(part.inputs, part.outputs, name="cnn")
-
-    monkeypatch.setitem(SYSTEMS, "cnn", build_scenes_only)
-    for algorithm in ("soft", "freeze_asc_sed"):
-        changed = replace(recipe.train, algorithm=algorithm)
-        small = replace(recipe, train=changed, model=replace(recipe.model, system="cnn"))
-        with pytest.raises(RecipeError, match="'cnn' has no decoder for events"):
-            train(small, corpus, tmp_path / "run", cache)
-
-
 def test_resuming_another_recipe_is_refused(recipe, corpus, cache, tmp_path):
     (tmp_path / "recipe.toml").write_text("[train]\nepochs = 99\n")
     with pytest.raises(RecipeError, match="another recipe"):
@@ -158,6 +175,8 @@ def test_unknown_names_are_refused_before_anything_is_written(recipe, corpus, ca
         train(load_recipe("soundscapes", ["algorithm=sofft"]), corpus, tmp_path / "run", cache)
     with pytest.raises(RecipeError, match="no system 'mtx'"):
         train(load_recipe("soundscapes", ["system=mtx"]), corpus, tmp_path / "run", cache)
+    with pytest.raises(RecipeError, match="system cnn hears scenes, but algorithm soft trains events and scenes"):
+        train(load_recipe("soundscapes", ["system=cnn", "algorithm=soft"]), corpus, tmp_path / "run", cache)
     with pytest.raises(DataError, match="no strongly labelled"):
         train(recipe, replace(corpus, events={}), tmp_path / "run", cache)
     assert not (tmp_path / "run").exists()

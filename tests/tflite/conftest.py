@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from keras_mtl.tflite.qat import Quantized, quantize
 from keras_mtl.tflite.scheme import FORMATS, SCHEMES
 
 GOLDEN_CLIPS = 24
+sys.path.insert(0, str(Path(__file__).parent))  # for `scene_networks`: pytest imports tests without their folder
 
 
 @dataclass(frozen=True)

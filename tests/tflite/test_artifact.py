@@ -23,8 +23,9 @@ def test_saved_artifact_is_read_back(artifacts, saved):
         loaded = Artifact.load(saved(kind))
         assert loaded.content == artifacts[kind].content
         assert loaded.manifest == artifacts[kind].manifest
-        np.testing.assert_array_equal(loaded.golden.inputs, artifacts[kind].golden.inputs)
-        np.testing.assert_array_equal(loaded.golden.outputs, artifacts[kind].golden.outputs)
+        for end in ("inputs", "outputs"):
+            (read,), (written,) = (getattr(a.golden, end) for a in (loaded, artifacts[kind]))
+            np.testing.assert_array_equal(read, written)
 
 
 def test_a_lone_file_still_says_what_it_is(artifacts, saved):
@@ -44,7 +45,7 @@ def test_a_file_of_others_is_described(artifacts, tmp_path: Path):
     manifest = Artifact.load(path).manifest
     assert manifest["part"] == "unknown"
     assert manifest["macs_per_second"] == 28_897_840
-    assert manifest["input"] == artifacts["int8"].manifest["input"]
+    assert manifest["inputs"] == artifacts["int8"].manifest["inputs"]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
-"""Augmentation of training features: steps that are seeded, apply in training only, and keep the shape."""
+"""Masking: stripes of time and of mel bands that the network does not hear."""
 
 from __future__ import annotations
 
 import keras
 from keras import ops
 
+from keras_mtl.augmentation.seeded import Seeded
+
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class Masking(keras.layers.Layer):
+class Masking(Seeded):
     """Zeroes a part of each axis of the log-mel features (Surkov 2024: 15 % of each axis).
 
     Each clip loses one stripe of `fraction` of its mel bands, and in every `period` frames one stripe of `fraction` of
@@ -17,18 +19,16 @@ class Masking(keras.layers.Layer):
 
     Args:
         fraction: part of each axis that is zeroed, 0 to 1.
-        period: frames in which one time stripe lies; 100 frames are one second.
+        period: frames in which one time stripe lies; one second is meant.
         seed: seed of the places.
     """
 
     def __init__(self, fraction: float = 0.15, period: int = 100, seed: int = 0, **kwargs) -> None:  # type: ignore[no-untyped-def]
-        super().__init__(**kwargs)
+        super().__init__(seed=seed, **kwargs)
         if not 0.0 <= fraction < 1.0:
             raise ValueError(f"fraction {fraction} is not in [0, 1)")
         self.fraction = fraction
         self.period = period
-        self.seed = seed
-        self._seeds = keras.random.SeedGenerator(seed)
 
     def call(self, log_mel, training=False):  # type: ignore[no-untyped-def]
         """[batch, frames, mel, 1] to the same shape."""
@@ -47,15 +47,6 @@ class Masking(keras.layers.Layer):
         inside = ops.logical_and(position >= start, position < start + width)
         return ops.reshape(ops.cast(inside, "float32"), (batch, periods * length))
 
-    def save_own_variables(self, store):  # type: ignore[no-untyped-def]
-        """Keras saves no seed generator, and a resumed training has to go on with the same places."""
-        super().save_own_variables(store)
-        store["seed_state"] = ops.convert_to_numpy(self._seeds.state)
-
-    def load_own_variables(self, store):  # type: ignore[no-untyped-def]
-        """The counterpart of `save_own_variables`."""
-        self._seeds.state.assign(store["seed_state"])
-
     def get_config(self):  # type: ignore[no-untyped-def]
         """Every constructor argument."""
-        return {**super().get_config(), "fraction": self.fraction, "period": self.period, "seed": self.seed}
+        return {**super().get_config(), "fraction": self.fraction, "period": self.period}

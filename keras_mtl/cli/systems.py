@@ -1,0 +1,171 @@
+"""`keras_mtl systems`: the table of systems, counted from the built networks, against the paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keras_mtl.cli.options import answer, json_option, quiet_tensorflow
+
+if TYPE_CHECKING:
+    from keras_mtl.firmware_host.target import Target
+    from keras_mtl.system_table import SystemRow
+
+
+@click.command("systems")
+@click.option("--layers", metavar="ID", help="The rows of one system, layer by layer, instead of the table.")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also draw parameters against MACs."
+)
+@json_option
+def command(layers: str | None, plot: Path | None, as_json: bool) -> None:
+    """The networks that recipes can name: what they cost, counted from the built networks, beside the paper's figures.
+
+    Parameters are the trainable ones. MACs are those of one second of audio: weights x positions of convolutions, dense
+    and recurrent layers; and in the convention of the system's source where that counts otherwise. The last column
+    holds the network against the limits of DCASE's scene task at 16 bit a parameter.
+
+    \b
+    Examples:
+      keras_mtl systems --plot systems.png
+      keras_mtl systems --layers mt
+      keras_mtl systems --json
+    """
+    from keras_mtl.firmware_host.target import load_target
+    from keras_mtl.systems import system_of
+
+    one = system_of(layers).id if layers else None
+    quiet_tensorflow()
+    from keras_mtl.system_table import count_systems
+
+    rows = count_systems()
+    budget = load_target("dcase-asc")
+    if plot is not None:
+        from keras_mtl.system_plot import plot_systems
+
+        plot_systems(rows, plot, budget.parameter_bytes or 0, budget.macs_per_second or 0)
+    if one:
+        row = next(row for row in rows if row.system.id == one)
+        answer({"schema": "keras_mtl.layers/1", **_layers(row)}, as_json, lambda: _layer_lines(row))
+        return
+    document = {"schema": "keras_mtl.systems/1", "systems": [_plain(row, budget) for row in rows]}
+    answer(document, as_json, lambda: _lines(rows, budget))
+
+
+def _over_budget(row: SystemRow, budget: Target) -> dict[str, str]:
+    """What keeps a system out of the budget, by a short name, with value and limit; empty where nothing does."""
+    checks = (
+        ("bytes", "parameter bytes", row.parameter_bytes_16bit, budget.parameter_bytes),
+        ("MACs", "MACs per second", row.macs_per_second, budget.macs_per_second),
+    )
+    return {
+        short: f"{name} {value:,.0f} > {limit:,}"
+        for short, name, value, limit in checks
+        if limit is not None and value > limit
+    }
+
+
+def _plain(row: SystemRow, budget: Target) -> dict[str, Any]:
+    system = row.system
+    over = _over_budget(row, budget)
+    return {
+        "id": system.id,
+        "tasks": list(system.tasks),
+        "basis": system.basis,
+        "params": row.params,
+        "macs_per_second": _whole(row.macs_per_second),
+        "paper_params": system.paper_params,
+        "paper_macs_per_second": system.paper_macs_per_second,
+        "folded_params": row.costs["default"].folded_params,
+        "parameter_bytes_16bit": row.parameter_bytes_16bit,
+        "fits_asc_budget": not over,
+        "over_asc_budget": list(over.values()),
+        "audio_seconds": system.audio_seconds,
+        "frames": system.frames,
+        "conventions": {name: cost.macs for name, cost in row.costs.items()},
+        "source_convention": system.convention,
+        "source_macs": system.source_macs,
+        "remark": system.remark,
+        "features": system.features.to_dict(),
+    }
+
+
+def _lines(rows: list[SystemRow], budget: Target) -> list[str]:
+    head = (
+        "system",
+        "tasks",
+        "params",
+        "paper",
+        "M MAC/s",
+        "paper",
+        "as its source counts",
+        "bytes, 16 bit",
+        "dcase-asc",
+    )
+    table = [head]
+    for row in rows:
+        system = row.system
+        count = row.costs[system.convention].macs
+        own = f"{system.convention} {count:,}" + (f" in {system.audio_seconds} s" if system.audio_seconds > 1 else "")
+        over = ", ".join(_over_budget(row, budget))
+        table.append(
+            (
+                system.id,
+                " + ".join(system.tasks),
+                f"{row.params:,}",
+                f"{system.paper_params:,}",
+                f"{row.macs_per_second / 1e6:,.3f}",
+                f"{system.paper_macs_per_second / 1e6:,.3f}".rstrip("0").rstrip("."),
+                own if system.convention != "default" else "",
+                f"{row.parameter_bytes_16bit:,}",
+                f"over: {over}" if over else "fits",
+            )
+        )
+    widths = [max(len(line[i]) for line in table) for i in range(len(head))]
+    left = {0, 1, 6, 8}
+    lines = [
+        "  ".join(
+            cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in table
+    ]
+    remarks = [
+        f"  {row.system.id:<{widths[0]}}  {row.system.basis}; {row.system.remark}" for row in rows if row.system.remark
+    ]
+    limits = (
+        f"dcase-asc: at most {budget.parameter_bytes:,} bytes of parameters and {budget.macs_per_second:,} MACs per "
+        "second; --json has values and limits"
+    )
+    return [*(line.rstrip() for line in lines), "", limits, *remarks]
+
+
+def _layers(row: SystemRow) -> dict[str, Any]:
+    layers = [
+        {
+            "name": layer.name,
+            "kind": layer.kind,
+            "output_shape": list(layer.output_shape[1:]),
+            "params": layer.params,
+            "folded_params": layer.folded_params,
+            "macs": {name: cost.rows[i].macs for name, cost in row.costs.items()},
+        }
+        for i, layer in enumerate(row.costs["default"].rows)
+    ]
+    return {"id": row.system.id, "audio_seconds": row.system.audio_seconds, "layers": layers}
+
+
+def _layer_lines(row: SystemRow) -> list[str]:
+    cost = row.costs["default"]
+    lines = [f"{'layer':<26}{'kind':<24}{'output':<18}{'params':>12}{'MACs':>16}"]
+    for layer in cost.rows:
+        shape = " x ".join(str(size) for size in layer.output_shape[1:])
+        lines.append(f"{layer.name:<26}{layer.kind:<24}{shape:<18}{layer.params:>12,}{layer.macs:>16,}")
+    seconds = row.system.audio_seconds
+    lines.append(f"{'in all, ' + str(seconds) + ' s of audio':<68}{cost.params:>12,}{cost.macs:>16,}")
+    return lines
+
+
+def _whole(value: float) -> float:
+    return int(value) if float(value).is_integer() else value

@@ -1,0 +1,78 @@
+"""System `fdy_lka`: the accuracy reference for events, far too large for a microcontroller (Surkov 2024, table 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from keras_mtl.models.conv_layer import batch_norm
+from keras_mtl.models.event_head import build_event_head
+from keras_mtl.models.frequency_dynamic_conv import frequency_dynamic_conv
+from keras_mtl.models.gates import context_gating
+from keras_mtl.models.large_kernel_attention import large_kernel_attention
+
+CHANNELS = (32, 64, 128, 256, 256, 256, 256)
+POOLS = ((2, 2), (2, 2), (1, 2), (1, 2), (1, 2), (1, 2), (1, 2))
+
+
+def build_fdy_lka(
+    frames: int | None = None,
+    mel_bands: int = 128,
+    channels: Sequence[int] = CHANNELS,
+    pools: Sequence[tuple[int, int]] = POOLS,
+    dynamic_layers: int = 2,
+    kernels: int = 4,
+    temperature: float = 31.0,
+    recurrent_units: int = 256,
+    recurrent_layers: int = 2,
+    dropout: float = 0.5,
+    events: int = 10,
+) -> keras.Model:
+    """FDY-LKA: 9,015,004 parameters. Inferred on public parts: the FDY-CRNN and the visual attention network.
+
+    Each layer: convolution 3 x 3 (frequency-dynamic in the last ones), batch normalisation, context gating,
+    large-kernel attention, dropout, average pool. The paper prints "7.0 x 10^9 MACs" in a column of MACs per second;
+    that fits ten seconds of this network. It is a teacher for distillation and never goes to a device.
+
+    Args:
+        frames: log-mel frames of the input, or None for any number.
+        mel_bands: mel bands of the input.
+        channels: output channels of the layers.
+        pools: (time, mel) pool of each layer.
+        dynamic_layers: how many of the last layers have frequency-dynamic convolutions.
+        kernels: kernels of one frequency-dynamic convolution.
+        temperature: of the softmax over the kernels.
+        recurrent_units: units of one direction of the GRU layers.
+        recurrent_layers: bidirectional GRU layers.
+        dropout: rate after each layer, and before the frame classifier.
+        events: number of event classes.
+
+    Returns:
+        A functional model "fdy_lka": "log_mel" [batch, frames, mel_bands, 1] to {"strong": probabilities
+        [batch, frames / 4, events], "weak": [batch, events]}, with the layers "encoder" and "event_head".
+
+    Raises:
+        ValueError: channels and pools differ in length.
+    """
+    if len(channels) != len(pools):
+        raise ValueError(f"{len(channels)} channel counts but {len(pools)} pools")
+    inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
+    x = inputs
+    for i, (width, pool) in enumerate(zip(channels, pools, strict=True), start=1):
+        if i > len(channels) - dynamic_layers:
+            x = frequency_dynamic_conv(x, width, f"conv_{i}", kernels, temperature)
+        else:
+            x = keras.layers.Conv2D(width, 3, padding="same", name=f"conv_{i}")(x)
+        x = context_gating(batch_norm(x, str(i)), f"gating_{i}")
+        x = large_kernel_attention(x, f"lka_{i}")
+        x = keras.layers.Dropout(dropout, name=f"dropout_{i}")(x)
+        x = keras.layers.AveragePooling2D(tuple(pool), name=f"pool_{i}")(x)
+    embeddings = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]), name="embeddings")(x)
+    encoder = keras.Model(inputs, embeddings, name="encoder")
+
+    head = build_event_head(
+        embeddings.shape[2], embeddings.shape[1], recurrent_units, recurrent_layers, events, dropout=dropout
+    )
+    inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
+    return keras.Model(inputs, head(encoder(inputs)), name="fdy_lka")
