@@ -30,6 +30,9 @@ class Stream(Protocol):
     def __call__(self, step: int) -> Batch:
         """Batch number `step`."""
 
+    def filenames(self, step: int) -> list[str]:
+        """The clips of batch number `step`, in its order."""
+
 
 class Sampler:
     """Draws clip numbers without repeats within a pass, and shuffles anew for the next pass.
@@ -79,6 +82,10 @@ class SceneStream:
             "log_mel": normalise(levels, self._settings)[..., None],
             "scene": self._set.scenes[index].astype(np.int32),
         }
+
+    def filenames(self, step: int) -> list[str]:
+        """The clips of batch number `step`, in its order."""
+        return [str(name) for name in self._set.filenames[self._sampler(step)]]
 
 
 class EventStream:
@@ -134,10 +141,50 @@ class EventStream:
             "has_weak": np.asarray(has_weak, np.float32),
         }
 
+    def filenames(self, step: int) -> list[str]:
+        """The clips of batch number `step`, in its order."""
+        return [str(name) for _, clips, sampler in self._parts for name in clips.filenames[sampler(step)]]
+
+
+class Turns:
+    """A stream that gives batches in every `turns`-th step only, from step `turn` on, and no clips in between.
+
+    So two streams take turns, neither loses a batch, and each still goes over its clips at its own pace.
+
+    Args:
+        stream: whose batch k comes in step turns x k + turn.
+        turn: the first step with clips.
+        turns: how many streams take turns.
+    """
+
+    def __init__(self, stream: Stream, turn: int, turns: int) -> None:
+        self._stream, self._turn, self._turns = stream, turn, turns
+        self.steps = stream.steps * turns
+        self._nothing = {key: value[:0] for key, value in stream(0).items()}
+
+    def __call__(self, step: int) -> Batch:
+        """Batch number `step`: one of the stream's, or one of 0 clips."""
+        batch, turn = divmod(step, self._turns)
+        return self._stream(batch) if turn == self._turn else self._nothing
+
+    def filenames(self, step: int) -> list[str]:
+        """The clips of batch number `step`, in its order."""
+        batch, turn = divmod(step, self._turns)
+        return self._stream.filenames(batch) if turn == self._turn else []
+
+
+def take_turns(streams: Mapping[str, Stream]) -> dict[str, Stream]:
+    """The same streams, one of them a step, in their order: a pass takes as many steps as they have batches each."""
+    return {task: Turns(stream, turn, len(streams)) for turn, (task, stream) in enumerate(streams.items())}
+
 
 def as_dataset(streams: Mapping[str, Stream], first_step: int, steps: int) -> tf.data.Dataset:
-    """Steps `first_step` to `first_step + steps` of one or more streams, {task: batch}, read ahead in order."""
+    """Steps `first_step` to `first_step + steps` of one or more streams, {task: batch}, read ahead in order.
+
+    The number of clips is part of the tensors' shapes, but for streams that take turns.
+    """
     example = {task: stream(0) for task, stream in streams.items()}
+    varying = any(isinstance(stream, Turns) for stream in streams.values())
     leaves = [(task, key, value) for task, batch in example.items() for key, value in batch.items()]
 
     def read(step: Any) -> list[np.ndarray]:
@@ -148,7 +195,7 @@ def as_dataset(streams: Mapping[str, Stream], first_step: int, steps: int) -> tf
         values = tf.numpy_function(read, [step], [tf.as_dtype(value.dtype) for *_, value in leaves])
         out: dict[str, dict[str, tf.Tensor]] = {task: {} for task in streams}
         for (task, key, value), tensor in zip(leaves, values, strict=True):
-            out[task][key] = tf.ensure_shape(tensor, value.shape)
+            out[task][key] = tf.ensure_shape(tensor, (None, *value.shape[1:]) if varying else value.shape)
         return out
 
     dataset = tf.data.Dataset.range(first_step, first_step + steps).map(batch_of, num_parallel_calls=1)

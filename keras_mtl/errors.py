@@ -4,6 +4,7 @@
     ├── RecipeError          a recipe or a `--set`: unknown key, value out of range
     ├── DataError            a data folder, a table or a recording that can't be used
     ├── RunError             a run folder that is missing, unfinished or of another version
+    ├── TrainingError        a training that can't go on: a loss that is not a number
     ├── ArtifactError        a `.tflite` file or its manifest that can't be read
     │   └── FeatureMismatch  features of one kind offered to a network trained on another
     ├── ConversionError      the converter refused, crashed, or left what is not allowed in the file
@@ -49,6 +50,10 @@ class DataError(KerasMtlError):
 
 class RunError(KerasMtlError):
     """A run folder that is missing, unfinished or of another version."""
+
+
+class TrainingError(KerasMtlError):
+    """A training that can't go on."""
 
 
 class ArtifactError(KerasMtlError):

@@ -6,6 +6,7 @@ network.keras      the network with its final weights
 samples.npz        log-mel of scene clips: for calibration (training clips) and as golden inputs (evaluation clips); of
                    event clips: as golden inputs
 PHASE.csv          Keras's log of each phase;  tensorboard/PHASE  the same for TensorBoard
+PHASE.conflict.csv where asked for: the cosine between the tasks' gradients, step by step
 checkpoints/       best and last weights of each phase
 qat.keras          after `keras_mtl quantize`: the network with fake quantization
 """

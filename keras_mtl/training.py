@@ -11,14 +11,17 @@ from pathlib import Path
 import keras
 
 from keras_mtl import files
-from keras_mtl.algorithms import ALGORITHMS, MultitaskModel, Phase
+from keras_mtl.algorithms import ALGORITHMS, Distiller, MultitaskModel, PartialAdamW, Phase
 from keras_mtl.augmentation import Augmentation
-from keras_mtl.batches import as_dataset
+from keras_mtl.batches import Stream, as_dataset, take_turns
 from keras_mtl.checkpoints import Checkpoints, SaveCheckpoints
+from keras_mtl.conflict import ConflictLog
 from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.determinism import same_bits
+from keras_mtl.distillation_teacher import Teacher
 from keras_mtl.errors import RecipeError, RunError
 from keras_mtl.evaluation import evaluate
+from keras_mtl.finite_losses import StopOnNonFinite
 from keras_mtl.models import build
 from keras_mtl.models.timing import frames_per_embedding
 from keras_mtl.network_listener import listen_with
@@ -42,8 +45,11 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
         The finished run; `info["metrics"]` holds the figures on the evaluation split.
 
     Raises:
-        RecipeError: an unknown algorithm or system, or a recipe other than the one to resume.
-        RunError: `out` is in use.
+        RecipeError: an unknown algorithm or system, a system without a decoder for a task of the algorithm, or a
+            recipe other than the one to resume.
+        RunError: `out` is in use, or the teacher's run is not there.
+        FeatureMismatch: the teacher's features are of another kind.
+        TrainingError: a loss is no number.
         DataError: the corpus lacks what the algorithm needs.
     """
     out = Path(out)
@@ -51,13 +57,15 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
     tasks = {task for phase in phases for task in phase.tasks}
     _require_free(out, resume)
     network = _network(recipe)
+    teacher = Teacher(recipe, tasks) if recipe.train.teacher else None
     data = load_training_data(recipe, corpus, tasks, cache)
     recipe = replace(recipe, features=data.settings)
     _claim(out, to_toml(recipe), resume)
+    distiller = teacher.distiller(data.settings) if teacher else None
     checkpoints = Checkpoints(out / "checkpoints")
     started = time.monotonic()
     for phase in phases:
-        _train_phase(phase, network, data, recipe, out, checkpoints)
+        _train_phase(phase, network, data, recipe, out, checkpoints, distiller)
     seconds = time.monotonic() - started
     network.save(out / "network.keras")
     save_samples(out, pick_samples(data, corpus, cache))
@@ -107,14 +115,21 @@ def _claim(out: Path, recipe: str, resume: bool) -> None:
 
 
 def _train_phase(
-    phase: Phase, network: keras.Model, data: TrainingData, recipe: Recipe, out: Path, checkpoints: Checkpoints
+    phase: Phase,
+    network: keras.Model,
+    data: TrainingData,
+    recipe: Recipe,
+    out: Path,
+    checkpoints: Checkpoints,
+    distiller: Distiller | None,
 ) -> None:
     if checkpoints.path(phase.name, "done").exists():
         network.load_weights(checkpoints.path(phase.name, "done"))
         return
-    streams = data.streams(phase.tasks, recipe, network)
+    by_task = data.streams(phase.tasks, recipe, network)
+    streams = take_turns(by_task) if phase.turns else by_task
     steps = max(stream.steps for stream in streams.values())
-    model = _compiled(phase, network, recipe, steps)
+    model = _compiled(phase, network, recipe, steps, distiller)
     state = checkpoints.state()
     done, best_loss = 0, float("inf")
     if state.get("phase") == phase.name:
@@ -136,6 +151,8 @@ def _train_phase(
             shuffle=False,  # the streams are in their order already
             verbose=1 if sys.stderr.isatty() else 2,
             callbacks=[
+                StopOnNonFinite(streams, phase.name, steps),
+                *_conflict_log(phase, by_task, recipe, out, steps, done),
                 SaveCheckpoints(checkpoints, phase.name, best_loss),
                 log,
                 keras.callbacks.TensorBoard(out / "tensorboard" / phase.name, write_graph=False),
@@ -146,7 +163,18 @@ def _train_phase(
     checkpoints.save(network, phase.name, "done")
 
 
-def _compiled(phase: Phase, network: keras.Model, recipe: Recipe, steps: int) -> MultitaskModel:
+def _conflict_log(
+    phase: Phase, streams: dict[str, Stream], recipe: Recipe, out: Path, steps: int, done: int
+) -> list[ConflictLog]:
+    every = recipe.train.conflict_every
+    if not every or len(phase.tasks) < 2:
+        return []
+    return [ConflictLog(streams, every, out, phase.name, steps, len(streams) if phase.turns else 1, done)]
+
+
+def _compiled(
+    phase: Phase, network: keras.Model, recipe: Recipe, steps: int, distiller: Distiller | None
+) -> MultitaskModel:
     train = recipe.train
     total = max(phase.epochs * steps, 1)
     warmup = max(1, round(train.warmup_fraction * total))
@@ -158,13 +186,14 @@ def _compiled(phase: Phase, network: keras.Model, recipe: Recipe, steps: int) ->
         ramp_steps=warmup,
         mask_fraction=train.mask_fraction,
         mask_period=max(1, round(recipe.features.frame_rate)),
+        distiller=distiller,
         seed=train.seed,
         augment=Augmentation.of(recipe.augment, recipe.features.frame_rate, stride, train.seed),
     )
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(total - warmup, 1), warmup_target=phase.learning_rate, warmup_steps=warmup
     )
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=train.weight_decay, beta_1=0.9, beta_2=0.999)
+    optimizer = PartialAdamW(rate, weight_decay=train.weight_decay, beta_1=0.9, beta_2=0.999)
     # XLA makes a step on a CPU almost twice as long.
     model.compile(optimizer=optimizer, jit_compile=False)
     optimizer.build(model.trained_variables())

@@ -1,10 +1,36 @@
 """Training algorithms: each a `keras.Model` that wraps a network and overrides the narrowest hook."""
 
+from keras_mtl.algorithms.cross import CrossHardMTL, CrossSoftMTL
+from keras_mtl.algorithms.decoders import TASKS, require_decoders
+from keras_mtl.algorithms.distillation import Distiller
 from keras_mtl.algorithms.freeze import FreezeMTL
+from keras_mtl.algorithms.gradnorm import GradNormMTL
+from keras_mtl.algorithms.hard import HardMTL
 from keras_mtl.algorithms.mean_teacher import MeanTeacher
 from keras_mtl.algorithms.multitask_model import MultitaskModel
+from keras_mtl.algorithms.optimizer import PartialAdamW
+from keras_mtl.algorithms.pcgrad import PCGradMTL
 from keras_mtl.algorithms.phases import ALGORITHMS, Phase
 from keras_mtl.algorithms.single import SingleTask
 from keras_mtl.algorithms.soft import SoftMTL
+from keras_mtl.algorithms.uncertainty import UncertaintyMTL
 
-__all__ = ["ALGORITHMS", "FreezeMTL", "MeanTeacher", "MultitaskModel", "Phase", "SingleTask", "SoftMTL"]
+__all__ = [
+    "ALGORITHMS",
+    "TASKS",
+    "CrossHardMTL",
+    "CrossSoftMTL",
+    "Distiller",
+    "FreezeMTL",
+    "GradNormMTL",
+    "HardMTL",
+    "MeanTeacher",
+    "MultitaskModel",
+    "PCGradMTL",
+    "PartialAdamW",
+    "Phase",
+    "SingleTask",
+    "SoftMTL",
+    "UncertaintyMTL",
+    "require_decoders",
+]

@@ -15,7 +15,8 @@ class FreezeMTL(MultitaskModel):
     """L = L_task over the decoder of `task` only: theta_encoder and the other decoder are constants.
 
     The encoder, batch normalisation's statistics and affine part included, and the other decoder keep every bit.
-    FreezeMTL (SED, ASC) is `SingleTask("events")` to its end, then this with task "scenes".
+    FreezeMTL (SED, ASC) is `SingleTask("events")` to its end, then this with task "scenes"; FreezeMTL (ASC, SED) is the
+    other order. The mean teacher of the event task then follows the decoder alone: its encoder is the frozen one.
 
     Args:
         network: functional network with the layers "encoder", "scene_head" and "event_head".

@@ -1,6 +1,8 @@
-"""The two tasks' losses, for batches in which not every clip has every label."""
+"""The tasks' losses, for batches in which not every clip has every label, and the terms between two networks."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import keras
 from keras import ops
@@ -32,3 +34,26 @@ def masked_bce(targets, probabilities, known):  # type: ignore[no-untyped-def]
 def consistency_loss(student, teacher):  # type: ignore[no-untyped-def]
     """MSE(strong) + MSE(weak) of student against teacher, over all clips."""
     return sum(ops.mean(ops.square(student[key] - teacher[key])) for key in ("strong", "weak"))
+
+
+def cross_loss(task: str, student: Any, teacher: Any) -> Any:
+    """MSE between the probabilities of student and teacher, on clips that have no labels of `task`.
+
+    Scenes: of softmax(logits), over clips and classes. Events: MSE(strong) + MSE(weak), as `consistency_loss`.
+    """
+    if task == "scenes":
+        return ops.mean(ops.square(ops.softmax(student) - ops.softmax(teacher)))
+    return consistency_loss(student, teacher)
+
+
+def fold_pieces(embeddings: Any, length: int) -> Any:
+    """[batch, n, D] to [batch * (n // length), length, D]: consecutive pieces, what is left over at the end dropped.
+
+    A clip shorter than one piece stays as it is. The scene decoder, which is taught on clips of one second, so hears a
+    clip of ten seconds second by second.
+    """
+    count, size = embeddings.shape[1], embeddings.shape[2]
+    if count <= length:
+        return embeddings
+    pieces = count // length
+    return ops.reshape(embeddings[:, : pieces * length], (-1, length, size))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -26,28 +28,33 @@ class MeanTeacher(keras.layers.Layer):
     Batch normalisation's statistics are averaged like every other weight, and the teacher runs in inference mode.
 
     Args:
-        student: the layers (or models) to follow; the teacher is a copy of each.
+        encoder: the student's encoder.
+        heads: the student's decoders that the teacher has too, by task. The teacher is a copy of all these.
     """
 
-    def __init__(self, student: list[keras.Model]) -> None:
+    def __init__(self, encoder: keras.Model, heads: dict[str, keras.Model]) -> None:
         super().__init__(name="mean_teacher", trainable=False)
-        self.copies = [keras.models.clone_model(model) for model in student]
-        for copy, model in zip(self.copies, student, strict=True):
+        self.tasks = tuple(heads)
+        self.copies = [keras.models.clone_model(model) for model in (encoder, *heads.values())]
+        for copy, model in zip(self.copies, (encoder, *heads.values()), strict=True):
             copy.set_weights(model.get_weights())
             copy.trainable = False
         self.step = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="step")
         self.built = True
 
-    def call(self, x):  # type: ignore[no-untyped-def]
-        """What the teacher says: its copies one after the other, in inference mode, without a gradient."""
-        for copy in self.copies:
-            x = copy(x, training=False)
-        return keras.tree.map_structure(ops.stop_gradient, x)
+    def embed(self, log_mel: Any) -> Any:
+        """The teacher's embeddings, in inference mode, without a gradient."""
+        return ops.stop_gradient(self.copies[0](log_mel, training=False))
 
-    def update(self, student: list[keras.Model]) -> None:
+    def answer(self, task: str, embeddings: Any) -> Any:
+        """What the teacher's decoder of a task says of embeddings, in inference mode, without a gradient."""
+        said = self.copies[1 + self.tasks.index(task)](embeddings, training=False)
+        return keras.tree.map_structure(ops.stop_gradient, said)
+
+    def update(self, encoder: keras.Model, heads: dict[str, keras.Model]) -> None:
         """teacher = d * teacher + (1 - d) * student, d by `ema_decay`; then counts the step."""
         decay = ema_decay(self.step)
-        for copy, model in zip(self.copies, student, strict=True):
+        for copy, model in zip(self.copies, (encoder, *(heads[task] for task in self.tasks)), strict=True):
             for mine, theirs in zip(copy.weights, model.weights, strict=True):
                 if "float" in mine.dtype:
                     mine.assign(decay * mine + (1.0 - decay) * theirs)

@@ -8,11 +8,14 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_mtl.algorithms.decoders import TASKS, decoder_name, require_decoders
+from keras_mtl.algorithms.distillation import Distiller
 from keras_mtl.algorithms.losses import consistency_loss, masked_bce, scene_loss
 from keras_mtl.algorithms.mean_teacher import MeanTeacher, ramp
+from keras_mtl.algorithms.saved_seeds import SavedSeeds
 from keras_mtl.augmentation import Augmentation, Masking
 
-TASKS = ("scenes", "events")
+_SHOWN = {"scenes": ("scene_loss", "scene_accuracy"), "events": ("strong_bce", "weak_bce", "consistency")}
 
 
 class MultitaskModel(keras.Model):
@@ -28,19 +31,24 @@ class MultitaskModel(keras.Model):
     mean teacher on all clips. The teacher hears the clips without masking.
 
     In training, `augment` changes each batch first. It may add "scene_shares" [b, scenes], the labels of mixed clips,
-    and "teacher_log_mel", what the teacher hears in place of "log_mel".
+    and "teacher_log_mel", what the teachers hear in place of "log_mel".
 
-    A subclass says which tasks it trains and, in `combine`, what the two losses make together.
+    A subclass says which tasks it trains and overrides one of these: `combine` (what the losses make together),
+    `update` (what a step updates), `further_losses` (terms beside the tasks' own losses).
 
     Args:
-        network: functional network with the layers "encoder", "scene_head" and "event_head".
+        network: functional network with the layer "encoder" and, for each trained task, "scene_head" or "event_head".
         tasks: the tasks that are trained.
         consistency_weight: w above.
         ramp_steps: steps in which the consistency loss reaches its full weight.
         mask_fraction: part of each axis that the augmentation zeroes.
         mask_period: frames in which one stripe of time is zeroed: those of one second.
+        distiller: a larger network to learn from, or None. Its terms are added to the losses of the tasks it knows.
         seed: seed of the augmentation.
         augment: the steps before masking; by default none.
+
+    Raises:
+        RecipeError: the network has no decoder for one of the tasks.
     """
 
     def __init__(
@@ -51,6 +59,7 @@ class MultitaskModel(keras.Model):
         ramp_steps: int = 1,
         mask_fraction: float = 0.15,
         mask_period: int = 100,
+        distiller: Distiller | None = None,
         seed: int = 0,
         augment: Augmentation | None = None,
         **kwargs: Any,
@@ -59,6 +68,7 @@ class MultitaskModel(keras.Model):
         unknown = set(tasks) - set(TASKS)
         if unknown or not tasks:
             raise ValueError(f"tasks {tasks}: must be some of {TASKS}")
+        require_decoders(network, tasks)
         self.network = network
         self.tasks = tuple(tasks)
         self.consistency_weight = consistency_weight
@@ -66,25 +76,39 @@ class MultitaskModel(keras.Model):
         self.mask_fraction = mask_fraction
         self.mask_period = mask_period
         self.seed = seed
+        # Not through Keras's attribute tracking: a frozen network of another run has no place in every checkpoint.
+        self.__dict__["distiller"] = distiller
         self.encoder = network.get_layer("encoder")
-        self.heads = {task: network.get_layer(f"{task[:-1]}_head") for task in self.tasks}
+        self.heads = {task: network.get_layer(decoder_name(task)) for task in self.tasks}
         self.masking = Masking(mask_fraction, mask_period, seed)
         self.augment = augment or Augmentation(seed=seed)
-        self.teacher = MeanTeacher([self.encoder, self.heads["events"]]) if "events" in tasks else None
-        self._trackers = {name: keras.metrics.Mean(name=name) for name in ("loss", *self._measured())}
+        self.seeds = SavedSeeds(network)
+        taught = {task: head for task, head in self.heads.items() if task in self.teacher_tasks()}
+        self.teacher = MeanTeacher(self.encoder, taught) if taught else None
+        self.steps_done = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in ("loss", *self.shown())}
         self.built = True
 
-    def _measured(self) -> list[str]:
-        names = {"scenes": ["scene_loss", "scene_accuracy"], "events": ["strong_bce", "weak_bce", "consistency"]}
-        return [name for task in self.tasks for name in names[task]]
+    def shown(self) -> list[str]:
+        """Names of the metrics besides "loss"."""
+        names = [name for task in self.tasks for name in _SHOWN[task]]
+        return names + [f"{task}_distillation" for task in self.tasks if self._distils(task)]
 
     @property
     def metrics(self) -> list[keras.Metric]:
         """The means over an epoch, by name."""
         return list(self._trackers.values())
 
+    def teacher_tasks(self) -> tuple[str, ...]:
+        """The tasks whose decoders the mean teacher has."""
+        return ("events",) if "events" in self.tasks else ()
+
+    def asks_teacher(self, task: str) -> bool:
+        """Whether a loss on the batch of `task` needs the mean teacher's embeddings."""
+        return task == "events"
+
     def trained_variables(self) -> list[keras.Variable]:
-        """The variables that a step updates: the encoder's and those of the trained tasks' heads."""
+        """The variables that the steps update: the encoder's and those of the trained tasks' heads."""
         parts = [self.encoder, *self.heads.values()]
         return [variable for part in parts for variable in part.trainable_variables]
 
@@ -100,56 +124,89 @@ class MultitaskModel(keras.Model):
         """One loss of the tasks' losses. Here: their sum."""
         return sum(losses.values())
 
+    def held_out_loss(self, losses: dict[str, Any]) -> Any:
+        """The loss by which held-out clips are judged; one whose scale does not move during the training."""
+        return self.combine(losses)
+
+    def further_losses(
+        self, task: str, batch: dict[str, Any], student: Any, teacher: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Training losses beside the task's own on its batch, of both embeddings; and what is shown. Here: none."""
+        return {}, {}
+
     def task_losses(self, batch: dict[str, Any], training: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Losses by task, and what is shown of them by metric name."""
+        """Losses of the whole batch by name (tasks, and what `further_losses` adds), and what is shown by metric."""
         losses: dict[str, Any] = {}
         shown: dict[str, Any] = {}
         for task in self.tasks:
-            of_task = self._scene_terms if task == "scenes" else self._event_terms
-            losses[task], terms = of_task(self.augment(batch[task], training=training), training)
-            shown |= terms
+            more, terms = self.losses_of(task, batch, training)
+            losses, shown = losses | more, shown | terms
         return losses, shown
 
-    def _scene_terms(self, batch: dict[str, Any], training: bool) -> tuple[Any, dict[str, Any]]:
-        logits = self.heads["scenes"](self.embed(batch["log_mel"], training), training=training)
-        loss = scene_loss(batch.get("scene_shares", batch["scene"]), logits)
-        hit = ops.cast(ops.argmax(logits, axis=-1), "int32") == ops.cast(batch["scene"], "int32")
-        return loss, {"scene_loss": loss, "scene_accuracy": ops.mean(ops.cast(hit, "float32"))}
-
-    def _event_terms(self, batch: dict[str, Any], training: bool) -> tuple[Any, dict[str, Any]]:
-        student = self.heads["events"](self.embed(batch["log_mel"], training), training=training)
-        strong = masked_bce(batch["strong"], student["strong"], batch["has_strong"])
-        weak = masked_bce(batch["weak"], student["weak"], batch["has_weak"])
+    def losses_of(self, task: str, batch: dict[str, Any], training: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The losses on the batch of one task, and what is shown of them."""
+        clips = self.augment(batch[task], training=training)
+        embeddings = self.embed(clips["log_mel"], training)
+        said = self.heads[task](embeddings, training=training)
         if not training:
-            return strong + weak, {"strong_bce": strong, "weak_bce": weak}
-        assert self.teacher is not None
-        consistency = consistency_loss(student, self.teacher(batch.get("teacher_log_mel", batch["log_mel"])))
-        weight = self.consistency_weight * ramp(self.teacher.step, self.ramp_steps)
-        shown = {"strong_bce": strong, "weak_bce": weak, "consistency": consistency}
-        return strong + weak + weight * consistency, shown
+            loss, shown = self._labelled(task, clips, said)
+            return {task: loss}, shown
+        calm, heard = clips.get("teacher_log_mel", clips["log_mel"]), None
+        if self.teacher is not None and self.asks_teacher(task):
+            heard = self.teacher.embed(calm)
+        loss, shown = self._labelled(task, clips, said)
+        if task == "events":
+            assert self.teacher is not None
+            shown["consistency"] = consistency_loss(said, self.teacher.answer("events", heard))
+            weight = self.consistency_weight * ramp(self.teacher.step, self.ramp_steps)
+            loss = loss + weight * shown["consistency"]
+        if self._distils(task):
+            shown[f"{task}_distillation"] = self.distiller.loss(task, calm, said)
+            loss = loss + self.distiller.weight * shown[f"{task}_distillation"]
+        further, more = self.further_losses(task, batch, embeddings, heard)
+        return {task: loss, **further}, shown | more
 
-    def train_step(self, data):  # type: ignore[no-untyped-def]
-        """One step on one batch of each trained task."""
-        batch = data[0] if isinstance(data, tuple) else data
+    def _labelled(self, task: str, clips: dict[str, Any], said: Any) -> tuple[Any, dict[str, Any]]:
+        if task == "scenes":
+            loss = scene_loss(clips.get("scene_shares", clips["scene"]), said)
+            hit = ops.cast(ops.argmax(said, axis=-1), "int32") == ops.cast(clips["scene"], "int32")
+            return loss, {"scene_loss": loss, "scene_accuracy": ops.mean(ops.cast(hit, "float32"))}
+        strong = masked_bce(clips["strong"], said["strong"], clips["has_strong"])
+        weak = masked_bce(clips["weak"], said["weak"], clips["has_weak"])
+        return strong + weak, {"strong_bce": strong, "weak_bce": weak}
+
+    def _distils(self, task: str) -> bool:
+        return self.distiller is not None and task in self.distiller.tasks
+
+    def update(self, batch: dict[str, Any]) -> None:
+        """Updates the weights once and tracks the metrics. Here: the gradient of `combine` on all trained variables."""
         variables = self.trained_variables()
         with tf.GradientTape() as tape:
             losses, shown = self.task_losses(batch, training=True)
             loss = self.combine(losses)
         gradients = tape.gradient(loss, [variable.value for variable in variables])
         self.optimizer.apply(gradients, variables)
+        self.track({"loss": loss, **shown})
+
+    def train_step(self, data):  # type: ignore[no-untyped-def]
+        """One step: `update`, then the mean teacher follows."""
+        self.update(data[0] if isinstance(data, tuple) else data)
         if self.teacher is not None:
-            self.teacher.update([self.encoder, self.heads["events"]])
-        return self._show({"loss": loss, **shown})
+            self.teacher.update(self.encoder, self.heads)
+        self.steps_done.assign_add(1)
+        return {name: tracker.result() for name, tracker in self._trackers.items()}
 
     def test_step(self, data):  # type: ignore[no-untyped-def]
         """The losses of one batch in inference mode; of the event loss, the part that has labels."""
         losses, shown = self.task_losses(data[0] if isinstance(data, tuple) else data, training=False)
-        return self._show({"loss": self.combine(losses), **shown})
+        values = {"loss": self.held_out_loss(losses), **shown}
+        self.track(values)
+        return {name: self._trackers[name].result() for name in values}
 
-    def _show(self, values: dict[str, Any]) -> dict[str, Any]:
+    def track(self, values: dict[str, Any]) -> None:
+        """Adds a step's values to the metrics."""
         for name, value in values.items():
             self._trackers[name].update_state(value)
-        return {name: self._trackers[name].result() for name in values}
 
     def get_config(self) -> dict[str, Any]:
         """Every constructor argument; the network as its own configuration."""
@@ -160,6 +217,7 @@ class MultitaskModel(keras.Model):
             "ramp_steps": self.ramp_steps,
             "mask_fraction": self.mask_fraction,
             "mask_period": self.mask_period,
+            "distiller": keras.saving.serialize_keras_object(self.distiller),
             "seed": self.seed,
             "augment": keras.saving.serialize_keras_object(self.augment),
             "name": self.name,
@@ -168,9 +226,8 @@ class MultitaskModel(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> MultitaskModel:
         """Rebuilds what `get_config` describes."""
-        network = keras.saving.deserialize_keras_object(config.pop("network"), custom_objects)
-        if config.get("augment") is not None:
-            config["augment"] = keras.saving.deserialize_keras_object(config["augment"], custom_objects)
+        for part in ("network", "distiller", "augment"):
+            config[part] = keras.saving.deserialize_keras_object(config.get(part), custom_objects)
         if "tasks" in config:
             config["tasks"] = tuple(config["tasks"])
-        return cls(network, **config)
+        return cls(config.pop("network"), **config)

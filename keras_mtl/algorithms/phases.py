@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import keras
-
+from keras_mtl.algorithms.cross import CrossHardMTL, CrossSoftMTL
+from keras_mtl.algorithms.decoders import TASKS
 from keras_mtl.algorithms.freeze import FreezeMTL
+from keras_mtl.algorithms.gradnorm import GradNormMTL
+from keras_mtl.algorithms.hard import HardMTL
 from keras_mtl.algorithms.multitask_model import MultitaskModel
+from keras_mtl.algorithms.pcgrad import PCGradMTL
 from keras_mtl.algorithms.single import SingleTask
 from keras_mtl.algorithms.soft import SoftMTL
+from keras_mtl.algorithms.uncertainty import UncertaintyMTL
 from keras_mtl.recipes.settings import TrainSettings
 
 
@@ -25,6 +30,7 @@ class Phase:
         epochs: passes over the longer of its streams.
         learning_rate: peak of the schedule.
         wrap: puts the algorithm around a network; takes `MultitaskModel`'s keyword arguments.
+        turns: whether the tasks take turns, one batch of one task a step; otherwise a step has one of each.
     """
 
     name: str
@@ -32,37 +38,50 @@ class Phase:
     epochs: int
     learning_rate: float
     wrap: Callable[..., MultitaskModel]
+    turns: bool = False
 
 
 def _single(train: TrainSettings) -> list[Phase]:
-    return [_phase(SingleTask, train.task, train.epochs, train.learning_rate)]
+    return [_one_task(SingleTask, train.task, train.epochs, train.learning_rate)]
 
 
-def _soft(train: TrainSettings) -> list[Phase]:
-    def wrap(network: keras.Model, **kwargs: Any) -> MultitaskModel:
-        return SoftMTL(network, alpha=train.alpha, **kwargs)
+def _freeze(first: str, second: str) -> Callable[[TrainSettings], list[Phase]]:
+    def phases(train: TrainSettings) -> list[Phase]:
+        second_rate = train.second_learning_rate or train.learning_rate
+        return [
+            _one_task(SingleTask, first, train.epochs, train.learning_rate),
+            _one_task(FreezeMTL, second, train.second_epochs, second_rate),
+        ]
 
-    return [Phase("both", ("scenes", "events"), train.epochs, train.learning_rate, wrap)]
-
-
-def _freeze_sed_asc(train: TrainSettings) -> list[Phase]:
-    second_rate = train.second_learning_rate or train.learning_rate
-    return [
-        _phase(SingleTask, "events", train.epochs, train.learning_rate),
-        _phase(FreezeMTL, "scenes", train.second_epochs, second_rate),
-    ]
+    return phases
 
 
-def _phase(algorithm: type[SingleTask] | type[FreezeMTL], task: str, epochs: int, learning_rate: float) -> Phase:
-    def wrap(network: keras.Model, **kwargs: Any) -> MultitaskModel:
-        return algorithm(network, task=task, **kwargs)
+def _one_task(algorithm: Callable[..., MultitaskModel], task: str, epochs: int, learning_rate: float) -> Phase:
+    return Phase(task, (task,), epochs, learning_rate, partial(algorithm, task=task))
 
-    return Phase(task, (task,), epochs, learning_rate, wrap)
+
+def _both(
+    algorithm: Callable[..., MultitaskModel], *settings: str, turns: bool = False
+) -> Callable[[TrainSettings], list[Phase]]:
+    """One phase on both tasks; `settings` are the recipe's keys that the algorithm takes as arguments."""
+
+    def phases(train: TrainSettings) -> list[Phase]:
+        arguments: dict[str, Any] = {name: getattr(train, name) for name in settings}
+        return [Phase("both", TASKS, train.epochs, train.learning_rate, partial(algorithm, **arguments), turns)]
+
+    return phases
 
 
 #: Every training algorithm by its id.
 ALGORITHMS: dict[str, Callable[[TrainSettings], list[Phase]]] = {
     "single": _single,
-    "soft": _soft,
-    "freeze_sed_asc": _freeze_sed_asc,
+    "soft": _both(SoftMTL, "alpha"),
+    "hard": _both(HardMTL, turns=True),
+    "cross_soft": _both(CrossSoftMTL, "alpha", "cross_weight"),
+    "cross_hard": _both(CrossHardMTL, "cross_weight", turns=True),
+    "freeze_sed_asc": _freeze("events", "scenes"),
+    "freeze_asc_sed": _freeze("scenes", "events"),
+    "uncertainty": _both(UncertaintyMTL),
+    "gradnorm": _both(GradNormMTL, "gradnorm_alpha", "gradnorm_rate"),
+    "pcgrad": _both(PCGradMTL, "alpha"),
 }

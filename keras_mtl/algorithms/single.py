@@ -16,7 +16,7 @@ class SingleTask(MultitaskModel):
     The rows `cnn`, `crnn` and the like of table 3 in Surkov 2024, and the first phase of FreezeMTL.
 
     Args:
-        network: functional network with the layers "encoder", "scene_head" and "event_head".
+        network: functional network with the layer "encoder" and the decoder of `task`: "scene_head" or "event_head".
         task: "scenes" or "events".
         **kwargs: see `MultitaskModel`.
 

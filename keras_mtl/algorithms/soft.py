@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from keras_mtl.algorithms.multitask_model import TASKS, MultitaskModel
+from keras_mtl.algorithms.decoders import TASKS
+from keras_mtl.algorithms.multitask_model import MultitaskModel
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

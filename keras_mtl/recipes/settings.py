@@ -40,6 +40,13 @@ class TrainSettings:
         weight_decay: of AdamW.
         alpha: weight of the scene loss where two losses are added.
         consistency_weight: full weight of the mean teacher's consistency loss.
+        cross_weight: of the cross terms of `cross_soft` and `cross_hard`.
+        gradnorm_alpha: of `gradnorm`: how strongly a task that learns more slowly is pulled.
+        gradnorm_rate: of `gradnorm`: learning rate of the tasks' weights.
+        teacher: path of the run of a larger network to learn from as well (distillation); "" for none.
+        distillation_weight: of the teacher's term in the loss of each task it was trained on.
+        distillation_temperature: of the scene logits in that term.
+        conflict_every: steps from one measurement of the tasks' gradients' cosine to the next; 0 for none.
         mask_fraction: part of each axis that the masking augmentation zeroes.
         validation_fraction: part of the training clips held out to pick the best checkpoint.
         keep: "last" or "best": which weights become the run's network.
@@ -60,6 +67,13 @@ class TrainSettings:
     weight_decay: float = 0.01
     alpha: float = 0.5
     consistency_weight: float = 2.0
+    cross_weight: float = 1.0
+    gradnorm_alpha: float = 1.5
+    gradnorm_rate: float = 0.025
+    teacher: str = ""
+    distillation_weight: float = 1.0
+    distillation_temperature: float = 2.0
+    conflict_every: int = 0
     mask_fraction: float = 0.15
     validation_fraction: float = 0.05
     keep: str = "last"

@@ -9,7 +9,10 @@ import pytest
 import soundfile
 
 from keras_mtl.checkpoints import SaveCheckpoints
-from keras_mtl.errors import DataError, RecipeError, RunError
+from keras_mtl.conflict import COSINE, read_conflict
+from keras_mtl.conflict_plot import plot_conflict
+from keras_mtl.distillation_teacher import Teacher
+from keras_mtl.errors import DataError, FeatureMismatch, RecipeError, RunError
 from keras_mtl.network_listener import listen_with_run
 from keras_mtl.prediction import predict
 from keras_mtl.recipes import load_recipe
@@ -117,6 +120,48 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(algorithm, recipe,
     resumed = train(recipe, corpus, tmp_path / "parts", cache, resume=True)
     assert weights(resumed) == weights(whole)
     assert resumed.info["metrics"] == whole.info["metrics"]
+
+
+@pytest.fixture(scope="module")
+def hard_run(corpus, cache, recipe, run, tmp_path_factory):
+    """Tasks in turns, with the run of another algorithm as a teacher, its gradients watched."""
+    changes = {"algorithm": "hard", "epochs": 1, "teacher": str(run.path), "conflict_every": 2}
+    recipe = replace(recipe, train=replace(recipe.train, **changes))
+    return train(recipe, corpus, tmp_path_factory.mktemp("hard") / "run", cache)
+
+
+def test_turns_a_teacher_and_the_gradients_cosine_in_one_run(hard_run):
+    (row,) = csv.DictReader((hard_run.path / "both.csv").read_text().splitlines())
+    assert {"scene_loss", "strong_bce", "scenes_distillation", "events_distillation", COSINE, "val_loss"} <= set(row)
+    assert -1.0 <= float(row[COSINE]) <= 1.0
+    measured = read_conflict(hard_run.path / "both.conflict.csv")
+    assert [step for step, *_ in measured] == list(range(0, 2 * len(measured), 2)), "once a pair of turns"
+    assert hard_run.info["tasks"] == ["events", "scenes"]
+    assert plot_conflict(hard_run.path, hard_run.path / "conflict.svg").is_file()
+
+
+def test_teachers_that_do_not_fit_are_refused_before_any_work(run, recipe, corpus, cache, tmp_path):
+    def student(features=recipe.features, system="mt", teacher=run.path):
+        changed = replace(recipe.train, teacher=str(teacher))
+        return replace(recipe, train=changed, features=features, model=replace(recipe.model, system=system))
+
+    other = replace(recipe.features, hop=200)
+    with pytest.raises(FeatureMismatch, match=r"teacher .*system mt.* student .*system mt.*hop 160 against 200"):
+        train(student(features=other), corpus, tmp_path / "run", cache)
+    with pytest.raises(RunError, match="no run folder"):
+        train(student(teacher=tmp_path / "none"), corpus, tmp_path / "run", cache)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_with_another_normalisation_hears_the_same_levels(run, recipe):
+    recipe = replace(recipe, train=replace(recipe.train, teacher=str(run.path), distillation_weight=0.3))
+    ours = run.settings.normalised(run.settings.mean_db + 6.0, run.settings.std_db * 2)
+    distiller = Teacher(recipe, ("scenes", "events")).distiller(ours)
+    assert (distiller.tasks, distiller.weight) == (("events", "scenes"), 0.3)
+    levels = np.asarray([-60.0, -20.0])
+    expected = (levels - run.settings.mean_db) / run.settings.std_db
+    student = (levels - ours.mean_db) / ours.std_db
+    np.testing.assert_allclose(student * distiller.scale + distiller.shift, expected, rtol=1e-6)
 
 
 def test_resuming_another_recipe_is_refused(recipe, corpus, cache, tmp_path):

@@ -1,0 +1,67 @@
+"""HardMTL: the tasks take turns, each updating its own part of the network (Surkov 2024, figure 5 b)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_mtl.algorithms.decoders import TASKS
+from keras_mtl.algorithms.multitask_model import MultitaskModel
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class HardMTL(MultitaskModel):
+    """Even steps: L_asc updates encoder and scene decoder. Odd steps: L_sed updates encoder and event decoder.
+
+    The number of steps done is a saved weight: a resumed training goes on with the other task's turn. The branch is
+    chosen in the graph (one trace), and the decoder whose turn it is not keeps every bit: weights, batch statistics,
+    the optimiser's moments. A batch has both tasks' entries, of which the other one is not looked at; the streams of a
+    training give no clips there (`batches.Turns`). Use `PartialAdamW`, which corrects each decoder's moments by the
+    updates that it got. The encoder's moments are shared by both tasks; the mean teacher follows in every step.
+
+    Args:
+        network: functional network with the layers "encoder", "scene_head" and "event_head".
+        **kwargs: see `MultitaskModel`.
+
+    Example:
+        >>> model = HardMTL(build_mt())
+        >>> model.compile(optimizer=PartialAdamW(1e-3))
+    """
+
+    def __init__(self, network: keras.Model, **kwargs: Any) -> None:
+        kwargs.pop("tasks", None)
+        super().__init__(network, tasks=TASKS, **kwargs)
+
+    def variables_of(self, task: str) -> list[keras.Variable]:
+        """What the turn of a task updates: the encoder and the task's decoder."""
+        return [*self.encoder.trainable_variables, *self.heads[task].trainable_variables]
+
+    def update(self, batch: dict[str, Any]) -> None:
+        """The turn of one task."""
+        if not self.optimizer.built:  # on all variables, not on those of the first turn
+            self.optimizer.build(self.trained_variables())
+        scenes_turn = ops.equal(self.steps_done % len(TASKS), 0)
+        tf.cond(scenes_turn, self._turn("scenes", batch), self._turn("events", batch))
+
+    def _turn(self, task: str, batch: dict[str, Any]) -> Callable[[], Any]:
+        def run() -> Any:
+            variables = self.variables_of(task)
+            with tf.GradientTape() as tape:
+                losses, shown = self.losses_of(task, batch, training=True)
+                loss = self.combine(losses)
+            gradients = tape.gradient(loss, [variable.value for variable in variables])
+            self.optimizer.apply(gradients, variables)
+            self.track({"loss": loss, **shown})
+            return loss
+
+        return run
+
+    def get_config(self) -> dict[str, Any]:
+        """Every constructor argument."""
+        config = super().get_config()
+        config.pop("tasks")
+        return config

@@ -1,0 +1,72 @@
+"""The base of the algorithms that look at each task's gradient before they put them together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_mtl.algorithms.decoders import TASKS
+from keras_mtl.algorithms.multitask_model import MultitaskModel
+
+
+class PerTaskMTL(MultitaskModel):
+    """A step on one batch of each task, with a gradient of its own for each.
+
+    The tasks' data are disjoint: each has its own batch and its own pass through the encoder. So the gradients by task
+    cost no more than their sum. What the tasks share are the encoder's trainable variables.
+
+    Args:
+        network: functional network with the layers "encoder", "scene_head" and "event_head".
+        **kwargs: see `MultitaskModel`.
+    """
+
+    def __init__(self, network: keras.Model, **kwargs: Any) -> None:
+        kwargs.pop("tasks", None)
+        super().__init__(network, tasks=TASKS, **kwargs)
+
+    def merge(self, losses: list[Any], shared: list[list[Any]]) -> tuple[list[Any], list[Any], dict[str, Any]]:
+        """What a step does with the tasks' gradients.
+
+        Args:
+            losses: a scalar a task, in the order of `TASKS`.
+            shared: by task, the gradient of its loss for each of the encoder's trainable variables.
+
+        Returns:
+            The encoder's gradients; by task the factor of its decoder's gradient; what is shown.
+        """
+        raise NotImplementedError
+
+    def update(self, batch: dict[str, Any]) -> None:
+        """Gradients by task, then `merge`, then the optimiser."""
+        encoder = self.encoder.trainable_variables
+        losses: dict[str, Any] = {}
+        shown: dict[str, Any] = {}
+        shared, own = [], []
+        for task in TASKS:
+            variables = [*encoder, *self.heads[task].trainable_variables]
+            with tf.GradientTape() as tape:
+                more, terms = self.losses_of(task, batch, training=True)
+            losses |= more
+            shown |= terms
+            gradients = tape.gradient(more[task], [variable.value for variable in variables])
+            shared.append(gradients[: len(encoder)])
+            own.append(gradients[len(encoder) :])
+        loss = self.combine(losses)
+        merged, factors, more = self.merge([losses[task] for task in TASKS], shared)
+        for factor, gradients in zip(factors, own, strict=True):
+            merged = [*merged, *(factor * gradient for gradient in gradients)]
+        self.optimizer.apply(merged, self.trained_variables())
+        self.track({"loss": loss, **shown, **more})
+
+    def get_config(self) -> dict[str, Any]:
+        """Every constructor argument."""
+        config = super().get_config()
+        config.pop("tasks")
+        return config
+
+
+def dot(first: list[Any], second: list[Any]) -> Any:
+    """The scalar product of two gradients, each a list of tensors."""
+    return tf.add_n([tf.reduce_sum(a * b) for a, b in zip(first, second, strict=True)])

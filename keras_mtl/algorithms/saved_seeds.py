@@ -1,0 +1,33 @@
+"""Keeps a network's random states in checkpoints, so that a resumed training drops what it would have dropped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class SavedSeeds(keras.layers.Layer):
+    """The states of a network's seed generators (dropout's); Keras itself saves none of them.
+
+    Args:
+        network: whose.
+    """
+
+    def __init__(self, network: keras.Model) -> None:
+        super().__init__(name="saved_seeds")
+        weights = {id(weight) for weight in network.weights}
+        # A tuple in __dict__: the variables are the network's, and not to be tracked a second time.
+        self.__dict__["states"] = tuple(v for v in network.variables if id(v) not in weights)
+        self.built = True
+
+    def save_own_variables(self, store: Any) -> None:
+        """The states, in the order of the network's layers."""
+        for number, state in enumerate(self.states):
+            store[str(number)] = ops.convert_to_numpy(state)
+
+    def load_own_variables(self, store: Any) -> None:
+        """The counterpart of `save_own_variables`."""
+        for number, state in enumerate(self.states):
+            state.assign(store[str(number)])
