@@ -31,7 +31,7 @@ def command(out: Path, cache: Path, as_json: bool) -> None:
     quiet_tensorflow()
     from keras_mtl.demo import run_demo
 
-    document = run_demo(load_recipe("soundscapes"), "soundscapes", out, cache.expanduser())
+    document = run_demo(load_recipe("mt"), "soundscapes", out, cache.expanduser())
     answer(document, as_json, lambda: _lines(document))
 
 

@@ -24,12 +24,12 @@ def command(
 ) -> None:
     """Train a network and write a run folder: weights, resolved recipe, logs, figures on the evaluation split.
 
-    Shipped recipes: `real` for TAU and DESED folders (half an hour for some thousand clips on two cores), `soundscapes`
-    for the embedded data (minutes).
+    Shipped recipes: `real` for TAU and DESED folders (half an hour for some thousand clips on two cores), and one for
+    each system, by its id (see `keras_mtl systems`), with settings for the embedded data (minutes).
 
     \b
     Examples:
-      keras_mtl train --recipe soundscapes --data soundscapes --out runs/first
+      keras_mtl train --recipe mt --data soundscapes --out runs/first
       keras_mtl train --recipe real --data DIR --out runs/real --set train.epochs=20
       keras_mtl train --recipe real --data DIR --out runs/real --resume
     """

@@ -29,7 +29,7 @@ def corpus(cache):
 
 @pytest.fixture(scope="session")
 def recipe():
-    return load_recipe("soundscapes", SMALL)
+    return load_recipe("mt", SMALL)
 
 
 @pytest.fixture(scope="session")

@@ -280,7 +280,7 @@ def test_settings_become_steps():
         "name": "",
         "dtype": "",
     }
-    assert not any(getattr(load_recipe(name).augment, key) for name in ("real", "soundscapes") for key in OFF)
+    assert not any(getattr(load_recipe(name).augment, key) for name in ("real", "mt") for key in OFF)
 
 
 OFF = ("mixup_alpha", "roll_s", "freq_mixstyle_probability", "ir_folder", "ir_probability")
@@ -292,7 +292,7 @@ OFF = ("mixup_alpha", "roll_s", "freq_mixstyle_probability", "ir_folder", "ir_pr
 )
 def test_values_out_of_range_are_refused(bad):
     with pytest.raises(RecipeError, match=bad.partition("=")[0]):
-        load_recipe("soundscapes", [bad])
+        load_recipe("mt", [bad])
 
 
 def test_steps_refuse_what_they_cannot_do():

@@ -45,9 +45,7 @@ def refusal(monkeypatch, capfd):
 def test_train_then_evaluate_then_predict(cache, tmp_path):
     sets = [word for item in TINY for word in ("--set", item)]
     out = tmp_path / "run"
-    trained = document(
-        "train", "--recipe", "soundscapes", "--data", "soundscapes:tiny", "--out", out, "--cache", cache, *sets
-    )
+    trained = document("train", "--recipe", "mt", "--data", "soundscapes:tiny", "--out", out, "--cache", cache, *sets)
     assert (trained["schema"], trained["run"]) == ("keras_mtl.train/1", str(out))
     assert set(trained["metrics"]) == {"scenes", "events"}
     scored = document("evaluate", out, "--data", "soundscapes:tiny", "--cache", cache)

@@ -26,6 +26,7 @@ def test_every_system_has_a_recipe_with_its_header(system):
     text = (resources.files("keras_mtl.recipes") / f"{system}.toml").read_text()
     assert f"# command:  keras_mtl train --recipe {system} " in text
     assert re.search(r"^# minutes:  \d", text, re.M)
+    assert "@" not in text
     assert re.search(r"^# score:    .*\d\.\d", text, re.M)
 
 

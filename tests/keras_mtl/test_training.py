@@ -41,7 +41,7 @@ def test_run_folder_says_what_was_done(run, recipe):
 def test_features_of_another_time_axis(corpus, cache, tmp_path):
     """62.5 frames a second, the last one kept: targets, masks, metrics and prediction all lie on 156 embeddings."""
     small = ["algorithm=single", "train.epochs=1", "strong_batch=4", "weak_batch=2", "unlabelled_batch=2"]
-    recipe = load_recipe("soundscapes", [*small, "features.hop=256", "keep_last_frame=true"])
+    recipe = load_recipe("mt", [*small, "features.hop=256", "keep_last_frame=true"])
     run = train(recipe, corpus, tmp_path / "run", cache)
     assert run.settings.frame_rate == 62.5
     assert run.info["tasks"] == ["events"]
@@ -55,7 +55,7 @@ def test_features_of_another_time_axis(corpus, cache, tmp_path):
 
 
 def test_a_corpus_of_another_rate_is_refused_before_anything_is_written(corpus, cache, tmp_path):
-    recipe = load_recipe("soundscapes", ["sample_rate_hz=32000", "algorithm=single", "train.task=scenes"])
+    recipe = load_recipe("mt", ["sample_rate_hz=32000", "algorithm=single", "train.task=scenes"])
     with pytest.raises(DataError, match="opened at 16000 Hz, the features want 32000 Hz"):
         train(recipe, corpus, tmp_path / "run", cache)
     assert not (tmp_path / "run").exists()
@@ -172,11 +172,11 @@ def test_resuming_another_recipe_is_refused(recipe, corpus, cache, tmp_path):
 
 def test_unknown_names_are_refused_before_anything_is_written(recipe, corpus, cache, tmp_path):
     with pytest.raises(RecipeError, match="no algorithm 'sofft'"):
-        train(load_recipe("soundscapes", ["algorithm=sofft"]), corpus, tmp_path / "run", cache)
+        train(load_recipe("mt", ["algorithm=sofft"]), corpus, tmp_path / "run", cache)
     with pytest.raises(RecipeError, match="no system 'mtx'"):
-        train(load_recipe("soundscapes", ["system=mtx"]), corpus, tmp_path / "run", cache)
+        train(load_recipe("mt", ["system=mtx"]), corpus, tmp_path / "run", cache)
     with pytest.raises(RecipeError, match="system cnn hears scenes, but algorithm soft trains events and scenes"):
-        train(load_recipe("soundscapes", ["system=cnn", "algorithm=soft"]), corpus, tmp_path / "run", cache)
+        train(load_recipe("mt", ["system=cnn", "algorithm=soft"]), corpus, tmp_path / "run", cache)
     with pytest.raises(DataError, match="no strongly labelled"):
         train(recipe, replace(corpus, events={}), tmp_path / "run", cache)
     assert not (tmp_path / "run").exists()
