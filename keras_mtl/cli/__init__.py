@@ -17,6 +17,7 @@ COMMANDS = {
     "systems": "The networks: parameters and MACs, against the paper.",
     "train": "Train a network; writes a run folder.",
     "evaluate": "Score a run or an artifact on the evaluation split.",
+    "compare": "Runs side by side: cost, figures with intervals, seeds.",
     "quantize": "Quantization-aware fine-tuning of a run.",
     "convert": "Convert a run to a .tflite artifact.",
     "emulate": "Run an artifact on real interpreters; hold it against a target's limits.",
