@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": "The whole pipeline on the embedded data, in minutes.",
     "systems": "The networks: parameters and MACs, against the paper.",
     "train": "Train a network; writes a run folder.",
+    "sweep": "Train every combination of listed values; compare the runs.",
     "evaluate": "Score a run or an artifact on the evaluation split.",
     "compare": "Runs side by side: cost, figures with intervals, seeds.",
     "quantize": "Quantization-aware fine-tuning of a run.",
