@@ -90,6 +90,9 @@ def _points(axis: Any, rows: Sequence[RunRow], both: Sequence[RunRow]) -> None:
             axis.axhline(row.figures[_Y].value, color=colour, linestyle="--", linewidth=1, label=row.name)
     axis.set_xlabel(_WORDS[_X])
     axis.set_ylabel(_WORDS[_Y])
+    # Figures are parts of 1: where they are all small, an axis would reach far below 0.
+    axis.set_xlim(left=max(axis.get_xlim()[0], -0.02))
+    axis.set_ylim(bottom=max(axis.get_ylim()[0], -0.02))
     axis.grid(alpha=0.15)
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
 
