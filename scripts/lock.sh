@@ -1,6 +1,6 @@
 #!/bin/sh
-# Resolves the dependencies of pyproject.toml (all extras) into requirements.lock, and the stand-in C compiler into
-# requirements-compiler.lock: versions and hashes, no index addresses. Arguments go to uv (for example --upgrade).
+# Resolves the dependencies of pyproject.toml (all extras but `sweep`) into requirements.lock, and the stand-in C compiler
+# into requirements-compiler.lock: versions and hashes, no index addresses. Arguments go to uv (for example --upgrade).
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -17,5 +17,6 @@ END
 # A pre-release is taken only where pyproject.toml pins one by name (tflite-micro has no releases).
 set -- --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url \
     --prerelease if-necessary-or-explicit --custom-compile-command "make lock" "$@"
-${UV:-.venv/bin/uv} pip compile pyproject.toml --all-extras --overrides "$overrides" "$@" --output-file requirements.lock
+${UV:-.venv/bin/uv} pip compile pyproject.toml --extra train --extra dev --extra notebooks --overrides "$overrides" "$@" \
+    --output-file requirements.lock
 echo "ziglang>=0.13" | ${UV:-.venv/bin/uv} pip compile - "$@" --output-file requirements-compiler.lock

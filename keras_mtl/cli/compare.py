@@ -1,0 +1,117 @@
+"""`keras_mtl compare`: runs side by side."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keras_mtl.cli.options import answer, cache_option, json_option, quiet_tensorflow
+from keras_mtl.comparison import Comparison, RunRow
+from keras_mtl.comparison_order import SORTS
+from keras_mtl.errors import DataError
+
+if TYPE_CHECKING:
+    from keras_mtl.comparison_differences import Draws
+
+
+@click.command("compare")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option(
+    "--sort", type=click.Choice(list(SORTS)), default="given", show_default=True, help="What the rows are in order of."
+)
+@click.option(
+    "--against",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Also each run's difference to this one, task by task; repeatable.",
+)
+@click.option(
+    "--data", metavar="DIR", help="For --against: score the runs again on these data, for intervals of the differences."
+)
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also draw scene accuracy against event F1.",
+)
+@click.option(
+    "--markdown", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also write a Markdown table."
+)
+@cache_option
+@json_option
+def command(
+    runs: tuple[Path, ...],
+    sort: str,
+    against: tuple[Path, ...],
+    data: str | None,
+    plot: Path | None,
+    markdown: Path | None,
+    cache: Path,
+    as_json: bool,
+) -> None:
+    """Runs side by side: system, algorithm, cost, and each figure with its 95 % interval.
+
+    Runs that differ in their seed alone are summarised too. Runs that were scored on different data are told apart:
+    they must not be compared. A sweep's folder stands for its finished runs. Nothing is trained or scored, but with
+    --against and --data.
+
+    \b
+    Examples:
+      keras_mtl compare runs/soft runs/hard --sort event_f1
+      keras_mtl compare runs/sweep --plot sweep.png --markdown sweep.md
+      keras_mtl compare runs/soft --against runs/scenes --against runs/events --data DIR
+    """
+    if data is not None and not against:
+        raise click.UsageError("--data is for --against: nothing else is scored again")
+    quiet_tensorflow()
+    from keras_mtl.comparison_rows import compare
+    from keras_mtl.comparison_text import comparison_lines, comparison_markdown
+    from keras_mtl.sweep_state import expand
+
+    paths, references = expand([*runs, *against]), {path.resolve() for path in expand(against)}
+    compared = compare(paths, sort, _command(runs, sort, against, data))
+    if against:
+        chosen = [row for row in compared.rows if Path(row.path).resolve() in references]
+        compared = _with_differences(compared, chosen, data, cache.expanduser())
+    if markdown is not None:
+        from keras_mtl import files
+
+        files.write_text(markdown, comparison_markdown(compared))
+    if plot is not None:
+        from keras_mtl.comparison_plot import plot_comparison
+
+        plot_comparison(compared, plot)
+    answer(compared.to_dict(), as_json, lambda: comparison_lines(compared))
+
+
+def _command(runs: Sequence[Path], sort: str, against: Sequence[Path], data: str | None) -> str:
+    """What makes the same table again; where it goes to is no part of it."""
+    words = ["keras_mtl", "compare", *map(str, runs)]
+    words += ["--sort", sort] if sort != "given" else []
+    words += [word for path in against for word in ("--against", str(path))]
+    return shlex.join([*words, *(["--data", data] if data is not None else [])])
+
+
+def _with_differences(compared: Comparison, against: Sequence[RunRow], data: str | None, cache: Path) -> Comparison:
+    from keras_mtl.comparison_differences import EveryDraw, draws_of, with_differences
+
+    if data is None:
+        return with_differences(compared, against)
+    from keras_mtl.cli.listeners import open_listener
+    from keras_mtl.datasets.corpus import open_corpus
+    from keras_mtl.evaluation import evaluate
+
+    def draws(row: RunRow) -> Draws:
+        click.echo(f"scoring {row.name}", err=True)
+        listener = open_listener(Path(row.path))
+        corpus = open_corpus(data, cache / "tfds", sample_rate_hz=listener.settings.sample_rate_hz)
+        if corpus.fingerprint != row.fingerprint:
+            raise DataError(f"{row.path} was scored on other data than {data}", hint=f"on those named {row.data!r}")
+        return draws_of(evaluate(listener, corpus, cache, EveryDraw()), row)
+
+    return with_differences(compared, against, draws)
