@@ -61,7 +61,7 @@ def command(
 
     \b
     Examples:
-      keras_mtl sweep --recipe soundscapes --data soundscapes --out runs/s --set algorithm=soft,single --seeds 0,1,2
+      keras_mtl sweep --recipe mt --data soundscapes --out runs/s --set algorithm=soft,single --seeds 0,1,2
       keras_mtl sweep --recipe real --data DIR --out runs/rates --set train.learning_rate=1e-3,3e-3 --resume
       keras_mtl sweep --recipe real --data DIR --out runs/seeds --seeds 0,1,2 --dry-run
     """

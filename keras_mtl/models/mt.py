@@ -18,6 +18,7 @@ def build_mt(
     pools: Sequence[tuple[int, int]] = POOLS,
     attention_units: int = 16,
     recurrent_units: int = 128,
+    recurrent_layers: int = 2,
     scenes: int = 10,
     events: int = 10,
 ) -> keras.Model:
@@ -32,6 +33,7 @@ def build_mt(
         pools: (time, mel) pools of the encoder's layers.
         attention_units: width of the scene head's attention.
         recurrent_units: units of one direction of the event head's GRU layers.
+        recurrent_layers: bidirectional GRU layers of the event head.
         scenes: number of scenes.
         events: number of event classes.
 
@@ -47,7 +49,7 @@ def build_mt(
     encoder = build_encoder(frames, mel_bands, channels, pools)
     _, embeddings, size = encoder.output_shape
     scene_head = build_scene_head(size, embeddings, attention_units, scenes)
-    event_head = build_event_head(size, embeddings, recurrent_units, events=events)
+    event_head = build_event_head(size, embeddings, recurrent_units, recurrent_layers, events)
     inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
     x = encoder(inputs)
     return keras.Model(inputs, {"scenes": scene_head(x), **event_head(x)}, name="mt")

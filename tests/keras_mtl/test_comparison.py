@@ -35,7 +35,7 @@ def made(tmp_path):
     """Makes a run folder with these figures, as a training of this recipe would leave it."""
 
     def make(name, metrics, *overrides, fingerprint="a" * 64, **more):
-        recipe = load_recipe("soundscapes", overrides)
+        recipe = load_recipe("mt", overrides)
         folder = tmp_path / name
         folder.mkdir(parents=True)
         # The normalisation comes from the training clips, and so from the seed.

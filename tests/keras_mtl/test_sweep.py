@@ -32,7 +32,7 @@ def states(folder: Path) -> dict[str, str]:
 def test_an_interrupted_sweep_goes_on_and_a_failing_run_stops_nothing(run, cache, tmp_path):
     """`crnn` hears no scenes: its training is refused. That of `cnn` is interrupted as by a terminal."""
     out = tmp_path / "sweep"
-    arguments = ["sweep", "--recipe", "soundscapes", "--data", "soundscapes:tiny", "--out", out, "--cache", cache]
+    arguments = ["sweep", "--recipe", "mt", "--data", "soundscapes:tiny", "--out", out, "--cache", cache]
     sets = ("system=crnn,cnn", "algorithm=single", "task=scenes", f"train.epochs={EPOCHS}", "scene_batch=16")
     arguments = [*map(str, arguments), *(word for item in sets for word in ("--set", item))]
     listed = CliRunner().invoke(cli.group, [*arguments, "--dry-run"], catch_exceptions=False)

@@ -12,7 +12,7 @@ from keras_mtl.run_folder import Run
 from keras_mtl.sweep_process import Training
 from keras_mtl.sweep_state import Sweep
 
-ARGUMENTS = ("sweep", "--recipe", "soundscapes", "--data", "soundscapes:tiny", "--seeds", "0,1", "--ray", "local")
+ARGUMENTS = ("sweep", "--recipe", "mt", "--data", "soundscapes:tiny", "--seeds", "0,1", "--ray", "local")
 SETS = ("algorithm=single", "task=scenes", "system=cnn", "train.epochs=1", "scene_batch=16")
 
 

@@ -163,6 +163,13 @@ def test_scene_files_pass_dcase_asc(run_of, system, kind, tmp_path):
         assert _check(report, "integer_only").ok
 
 
+@pytest.mark.parametrize("kind", ["float16", "int8", "int16x8"])
+def test_the_scene_part_of_mt_passes_too(artifacts, kind):
+    report = emulate(artifacts[kind], load_target("dcase-asc"), engines=["litert"])
+    assert report.verdict == "passed", report.failures()
+    assert _check(report, "macs_per_second").value == _counted("cnn", "scenes").macs_per_second
+
+
 @pytest.mark.parametrize(
     ("system", "params", "macs_per_second"),
     [
