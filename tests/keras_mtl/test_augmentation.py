@@ -266,7 +266,7 @@ def test_algorithms_keep_their_augmentation(algorithm, random):
 
 def test_settings_become_steps():
     settings = load_recipe(
-        "soundscapes", ["mixup_alpha=0.2", "roll_s=0.5", "freq_mixstyle_probability=0.7", "freq_mixstyle_alpha=0.3"]
+        "mt", ["mixup_alpha=0.2", "roll_s=0.5", "freq_mixstyle_probability=0.7", "freq_mixstyle_alpha=0.3"]
     ).augment
     augment = Augmentation.of(settings, frame_rate=100, frames_per_embedding=4, seed=7)
     assert augment.get_config() | {"name": "", "dtype": ""} == {
