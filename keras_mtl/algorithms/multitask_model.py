@@ -12,6 +12,7 @@ from keras_mtl.algorithms.decoders import TASKS, decoder_name, require_decoders
 from keras_mtl.algorithms.distillation import Distiller
 from keras_mtl.algorithms.losses import consistency_loss, masked_bce, scene_loss
 from keras_mtl.algorithms.mean_teacher import MeanTeacher, ramp
+from keras_mtl.algorithms.replicas import Replicas, StepMean
 from keras_mtl.algorithms.saved_seeds import SavedSeeds
 from keras_mtl.augmentation import Augmentation, Masking
 
@@ -70,6 +71,7 @@ class MultitaskModel(keras.Model):
             raise ValueError(f"tasks {tasks}: must be some of {TASKS}")
         require_decoders(network, tasks)
         self.network = network
+        self.__dict__["replicas"] = Replicas.of(network)
         self.tasks = tuple(tasks)
         self.consistency_weight = consistency_weight
         self.ramp_steps = ramp_steps
@@ -86,7 +88,7 @@ class MultitaskModel(keras.Model):
         taught = {task: head for task, head in self.heads.items() if task in self.teacher_tasks()}
         self.teacher = MeanTeacher(self.encoder, taught) if taught else None
         self.steps_done = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
-        self._trackers = {name: keras.metrics.Mean(name=name) for name in ("loss", *self.shown())}
+        self._trackers = {name: StepMean(name=name) for name in ("loss", *self.shown())}
         self.built = True
 
     def shown(self) -> list[str]:
@@ -116,9 +118,14 @@ class MultitaskModel(keras.Model):
         """The network's own outputs."""
         return self.network(inputs, training=training)
 
+    @property
+    def distribute_strategy(self) -> tf.distribute.Strategy:
+        """What Keras's `fit` is to see: one replica. A step shares its batch out itself, see `Replicas`."""
+        return tf.distribute.get_strategy()
+
     def embed(self, log_mel, training: bool):  # type: ignore[no-untyped-def]
-        """[batch, frames, mel, 1] to embeddings [batch, embeddings, D], masked in training."""
-        return self.encoder(self.masking(log_mel, training=training), training=training)
+        """[batch, frames, mel, 1] to embeddings [batch, embeddings, D]."""
+        return self.encoder(log_mel, training=training)
 
     def combine(self, losses: dict[str, Any]) -> Any:
         """One loss of the tasks' losses. Here: their sum."""
@@ -145,8 +152,26 @@ class MultitaskModel(keras.Model):
 
     def losses_of(self, task: str, batch: dict[str, Any], training: bool) -> tuple[dict[str, Any], dict[str, Any]]:
         """The losses on the batch of one task, and what is shown of them."""
+        return self.losses_on(task, self.prepare(task, batch, training), training)
+
+    def prepare(self, task: str, batch: dict[str, Any], training: bool) -> dict[str, Any]:
+        """The batch with the clips of a task as a step needs them: augmented, and "masked" for the student to hear.
+
+        All that is drawn for clips is drawn here, and what a mean divides by is counted, both for the whole batch: each
+        of the replicas then has a part of this.
+        """
         clips = self.augment(batch[task], training=training)
-        embeddings = self.embed(clips["log_mel"], training)
+        clips = {**clips, "masked": self.masking(clips["log_mel"], training=training)}
+        if training and task == "events":
+            for kind in ("strong", "weak"):
+                known = ops.maximum(ops.sum(clips[f"has_{kind}"]), 1.0)
+                clips[f"{kind}_clips"] = known / self.replicas.count
+        return {**batch, task: clips}
+
+    def losses_on(self, task: str, batch: dict[str, Any], training: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The losses on what `prepare` gave, or on a replica's part of it, and what is shown of them."""
+        clips = batch[task]
+        embeddings = self.embed(clips["masked"], training)
         said = self.heads[task](embeddings, training=training)
         if not training:
             loss, shown = self._labelled(task, clips, said)
@@ -171,8 +196,8 @@ class MultitaskModel(keras.Model):
             loss = scene_loss(clips.get("scene_shares", clips["scene"]), said)
             hit = ops.cast(ops.argmax(said, axis=-1), "int32") == ops.cast(clips["scene"], "int32")
             return loss, {"scene_loss": loss, "scene_accuracy": ops.mean(ops.cast(hit, "float32"))}
-        strong = masked_bce(clips["strong"], said["strong"], clips["has_strong"])
-        weak = masked_bce(clips["weak"], said["weak"], clips["has_weak"])
+        strong = masked_bce(clips["strong"], said["strong"], clips["has_strong"], clips.get("strong_clips"))
+        weak = masked_bce(clips["weak"], said["weak"], clips["has_weak"], clips.get("weak_clips"))
         return strong + weak, {"strong_bce": strong, "weak_bce": weak}
 
     def _distils(self, task: str) -> bool:
@@ -181,27 +206,61 @@ class MultitaskModel(keras.Model):
     def update(self, batch: dict[str, Any]) -> None:
         """Updates the weights once and tracks the metrics. Here: the gradient of `combine` on all trained variables."""
         variables = self.trained_variables()
-        with tf.GradientTape() as tape:
-            losses, shown = self.task_losses(batch, training=True)
-            loss = self.combine(losses)
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        loss, _, shown, gradients = self.gradients(self.tasks, batch, variables, self.combine)
         self.optimizer.apply(gradients, variables)
         self.track({"loss": loss, **shown})
 
+    def gradients(
+        self, tasks: tuple[str, ...], batch: dict[str, Any], variables: list[keras.Variable], combine: Any
+    ) -> tuple[Any, dict[str, Any], dict[str, Any], list[Any]]:
+        """A training loss of some tasks and its gradient, on all replicas.
+
+        Args:
+            tasks: whose batches are heard.
+            batch: the whole batch.
+            variables: for which the gradient is taken.
+            combine: from the losses by name to the one loss; an affine function, since the replicas' are averaged.
+
+        Returns:
+            The loss, the losses by name, what is shown, and `loss_scale` times the gradient.
+        """
+        for task in tasks:
+            batch = self.prepare(task, batch, training=True)
+
+        def loss_of(part: dict[str, Any]) -> tuple[Any, Any]:
+            losses: dict[str, Any] = {}
+            shown: dict[str, Any] = {}
+            for task in tasks:
+                more, terms = self.losses_on(task, part, training=True)
+                losses, shown = losses | more, shown | terms
+            loss = combine(losses)
+            scale = self.loss_scale()
+            return loss if isinstance(scale, float) else scale * loss, (loss, losses, shown)
+
+        (loss, losses, shown), gradients = self.replicas.gradients(loss_of, variables, batch)
+        return loss, losses, shown, gradients
+
+    def loss_scale(self) -> Any:
+        """By what `gradients` are larger than those of the loss: 1, or what a `LossScaleOptimizer` wants."""
+        optimizer = getattr(self, "optimizer", None)
+        return optimizer.dynamic_scale.value if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else 1.0
+
     def train_step(self, data):  # type: ignore[no-untyped-def]
         """One step: `update`, then the mean teacher follows."""
-        self.update(data[0] if isinstance(data, tuple) else data)
-        if self.teacher is not None:
-            self.teacher.update(self.encoder, self.heads)
-        self.steps_done.assign_add(1)
-        return {name: tracker.result() for name, tracker in self._trackers.items()}
+        with self.replicas.scope():
+            self.update(data[0] if isinstance(data, tuple) else data)
+            if self.teacher is not None:
+                self.teacher.update(self.encoder, self.heads)
+            self.steps_done.assign_add(1)
+            return {name: tracker.result() for name, tracker in self._trackers.items()}
 
     def test_step(self, data):  # type: ignore[no-untyped-def]
         """The losses of one batch in inference mode; of the event loss, the part that has labels."""
-        losses, shown = self.task_losses(data[0] if isinstance(data, tuple) else data, training=False)
-        values = {"loss": self.held_out_loss(losses), **shown}
-        self.track(values)
-        return {name: self._trackers[name].result() for name in values}
+        with self.replicas.scope():
+            losses, shown = self.task_losses(data[0] if isinstance(data, tuple) else data, training=False)
+            values = {"loss": self.held_out_loss(losses), **shown}
+            self.track(values)
+            return {name: self._trackers[name].result() for name in values}
 
     def track(self, values: dict[str, Any]) -> None:
         """Adds a step's values to the metrics."""
