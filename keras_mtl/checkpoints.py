@@ -98,12 +98,12 @@ class Checkpoints:
         Returns:
             The progress as it was written.
         """
-        names = {"last": f"{progress.phase}.last-{progress.step:08d}{_END}"}
-        self._save(model, self.folder / names["last"])
+        progress = replace(progress, last=f"{progress.phase}.last-{progress.step:08d}{_END}")
+        self._save(model, self.folder / progress.last)
         if is_best:
-            names["best"] = f"{progress.phase}.best-{progress.step:08d}{_END}"
-            self._save(model.network, self.folder / names["best"])
-        progress = replace(progress, **names, seconds=round(self.seconds(), 3))
+            progress = replace(progress, best=f"{progress.phase}.best-{progress.step:08d}{_END}")
+            self._save(model.network, self.folder / progress.best)
+        progress = replace(progress, seconds=round(self.seconds(), 3))
         files.write_json(self.folder / "state.json", asdict(progress))
         for kind in ("last", "best"):
             for path in self.folder.glob(f"{progress.phase}.{kind}-*{_END}"):
@@ -177,8 +177,8 @@ class SaveCheckpoints(keras.callbacks.Callback):
         loss = float(logs.get("val_loss", logs["loss"]))
         best = self.progress.best_loss
         better = best is None or loss < best
-        judged = {"best_loss": loss if better else best, "waited": 0 if better else self.progress.waited + 1}
-        progress = replace(self.progress, epochs=epoch + 1, step=(epoch + 1) * self._steps, metrics={}, **judged)
+        done = replace(self.progress, epochs=epoch + 1, step=(epoch + 1) * self._steps, metrics={})
+        progress = replace(done, best_loss=loss if better else best, waited=0 if better else done.waited + 1)
         self.progress = self._checkpoints.write(self.model, progress, better)
         if self.progress.waited_enough(self._patience):
             self.model.stop_training = True

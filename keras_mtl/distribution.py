@@ -2,28 +2,64 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
 from keras_mtl.batches import Stream
-from keras_mtl.errors import RecipeError
+from keras_mtl.errors import RecipeError, RunError
 from keras_mtl.recipes import Recipe
 
 _TAKE_TURNS = ("hard", "cross_hard")
 
 
+@functools.cache
 def open_strategy(name: str) -> tf.distribute.Strategy | None:
-    """The strategy of a name, to build a network under.
+    """The strategy of a name, to build a network under; the same one each time.
 
     Args:
-        name: "none", or "mirrored": a replica on each GPU; without one, on each logical CPU.
+        name: "none"; "mirrored": a replica on each GPU, or without one on each logical CPU; "multi_worker": the
+            processes of `TF_CONFIG`, to be opened before TensorFlow does anything else.
+
+    Raises:
+        RecipeError: there is no `TF_CONFIG`, or TensorFlow has begun its work.
     """
     if name == "none":
         return None
+    if name == "multi_worker":
+        if not os.environ.get("TF_CONFIG"):
+            raise RecipeError("train.strategy = 'multi_worker' without TF_CONFIG", hint="see docs/algorithms.md")
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        except RuntimeError as error:
+            raise RecipeError(f"train.strategy = 'multi_worker': {error}", hint="open_strategy comes first") from None
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def is_chief(strategy: tf.distribute.Strategy | None) -> bool:
+    """Whether this process is the one that writes the run folder."""
+    cluster = strategy.cluster_resolver if strategy else None
+    if cluster is None or not cluster.task_type:
+        return True
+    first = "chief" if "chief" in cluster.cluster_spec().jobs else "worker"
+    return (cluster.task_type, cluster.task_id) == (first, 0)
+
+
+def require_same(strategy: tf.distribute.Strategy | None, number: int) -> None:
+    """Waits for all workers, and checks that they bring the same number.
+
+    Raises:
+        RunError: they do not.
+    """
+    if strategy is None:
+        return
+    total = strategy.reduce("SUM", strategy.run(lambda: tf.constant(number, tf.int64)), axis=None)
+    if int(total) != number * strategy.num_replicas_in_sync:
+        raise RunError(f"the workers are not at the same step: here it is {number}", hint="--out has to be shared")
 
 
 def synchronise(network: keras.Model) -> None:
@@ -40,11 +76,6 @@ def require_possible(recipe: Recipe) -> None:
         RecipeError: naming the keys.
     """
     train = recipe.train
-    if train.strategy == "multi_worker":
-        raise RecipeError(
-            "train.strategy = 'multi_worker' is not there: workers beside the chief would write the run folder too",
-            hint="mirrored uses all GPUs of one machine",
-        )
     if train.strategy != "none" and train.precision == "mixed_float16":
         reason = "Keras's LossScaleOptimizer can't be applied to the gradients of all replicas"
         raise RecipeError(f"train.precision = 'mixed_float16' with train.strategy: {reason}", hint="mixed_bfloat16")

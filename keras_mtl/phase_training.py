@@ -17,7 +17,7 @@ from keras_mtl.batches import Stream, as_dataset, take_turns
 from keras_mtl.checkpoints import Checkpoints, Progress, SaveCheckpoints
 from keras_mtl.conflict import ConflictLog
 from keras_mtl.determinism import same_bits
-from keras_mtl.distribution import require_whole_parts
+from keras_mtl.distribution import require_same, require_whole_parts
 from keras_mtl.finite_losses import StopOnNonFinite
 from keras_mtl.models.timing import frames_per_embedding
 from keras_mtl.recipes import Recipe
@@ -54,6 +54,7 @@ def train_phase(
     model = _compiled(phase, network, recipe, steps, distiller)
     require_whole_parts(by_task, model.replicas.count)
     progress = checkpoints.progress(phase.name)
+    require_same(model.replicas.strategy, progress.step)
     if progress.last:
         model.load_weights(checkpoints.folder / progress.last)
     trim_logs(out, phase.name, progress.epochs, steps, progress.step)

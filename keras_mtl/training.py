@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 
@@ -14,7 +17,7 @@ from keras_mtl.algorithms.saved_seeds import SavedSeeds
 from keras_mtl.checkpoints import Checkpoints
 from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.distillation_teacher import Teacher
-from keras_mtl.distribution import open_strategy, require_possible, synchronise
+from keras_mtl.distribution import is_chief, open_strategy, require_possible, require_same, synchronise
 from keras_mtl.errors import RecipeError, RunError
 from keras_mtl.evaluation import evaluate
 from keras_mtl.models import build
@@ -24,6 +27,9 @@ from keras_mtl.recipes import Recipe, to_toml
 from keras_mtl.run_folder import Run, describe, save_samples
 from keras_mtl.systems import system_of
 from keras_mtl.training_data import load_training_data, pick_samples
+
+if TYPE_CHECKING:
+    from tensorflow.distribute import Strategy
 
 
 def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: bool = False) -> Run:
@@ -42,17 +48,39 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
     Raises:
         RecipeError: an unknown algorithm or system, a system without a decoder for a task of the algorithm, a
             precision, XLA or a strategy with what it can't train, or a recipe other than the one to resume.
-        RunError: `out` is in use, or the teacher's run is not there.
+        RunError: `out` is in use, the teacher's run is not there, or workers are at different steps.
         FeatureMismatch: the teacher's features are of another kind.
         TrainingError: a loss is no number.
         DataError: the corpus lacks what the algorithm needs.
     """
     out = Path(out)
     phases = _phases(recipe)
-    tasks = {task for phase in phases for task in phase.tasks}
-    _require_free(out, resume)
     require_possible(recipe)
     strategy = open_strategy(recipe.train.strategy)
+    if is_chief(strategy):
+        _require_free(out, resume)
+        _train(recipe, phases, corpus, out, cache, resume, strategy)
+        require_same(strategy, 0)
+        return Run.load(out)
+    with tempfile.TemporaryDirectory() as folder:
+        if resume and (out / "checkpoints").is_dir():
+            shutil.copytree(out / "checkpoints", Path(folder) / "checkpoints", ignore=shutil.ignore_patterns(".*"))
+        _train(recipe, phases, corpus, Path(folder), cache, resume, strategy, writes=False)
+        require_same(strategy, 0)  # the chief has written all of the run folder
+    return Run.load(out)
+
+
+def _train(
+    recipe: Recipe,
+    phases: list[Phase],
+    corpus: Corpus,
+    out: Path,
+    cache: Path,
+    resume: bool,
+    strategy: Strategy | None,
+    writes: bool = True,
+) -> None:
+    tasks = {task for phase in phases for task in phase.tasks}
     network = trained = _network(recipe)
     if strategy:
         with strategy.scope():
@@ -71,6 +99,8 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
         # A phase's draws do not depend on the phase before, which a resumed training may not run.
         seeds.assign(fresh)
         train_phase(phase, trained, data, recipe, out, checkpoints, distiller)
+    if not writes:
+        return
     network.set_weights(trained.get_weights())
     seconds = checkpoints.seconds()
     network.save(out / "network.keras")
@@ -80,7 +110,6 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
     info["training_seconds"] = round(seconds, 1)
     info["metrics"] = evaluate(listen_with(network, data.settings, recipe.decode, sorted(tasks)), corpus, cache)
     files.write_json(out / "run.json", info)
-    return Run.load(out)
 
 
 def _phases(recipe: Recipe) -> list[Phase]:

@@ -32,6 +32,23 @@ def masked_bce(targets, probabilities, known, count=None):  # type: ignore[no-un
     return ops.sum(per_clip * known) / (ops.maximum(ops.sum(known), 1.0) if count is None else count)
 
 
+def labelled_losses(task: str, clips: dict[str, Any], said: Any) -> tuple[Any, dict[str, Any]]:
+    """The loss of a task against its labels, and what is shown of it.
+
+    Args:
+        task: "scenes" or "events".
+        clips: a batch of the task, as `MultitaskModel.prepare` gives it.
+        said: what the task's decoder says of it.
+    """
+    if task == "scenes":
+        loss = scene_loss(clips.get("scene_shares", clips["scene"]), said)
+        hit = ops.cast(ops.argmax(said, axis=-1), "int32") == ops.cast(clips["scene"], "int32")
+        return loss, {"scene_loss": loss, "scene_accuracy": ops.mean(ops.cast(hit, "float32"))}
+    strong = masked_bce(clips["strong"], said["strong"], clips["has_strong"], clips.get("strong_clips"))
+    weak = masked_bce(clips["weak"], said["weak"], clips["has_weak"], clips.get("weak_clips"))
+    return strong + weak, {"strong_bce": strong, "weak_bce": weak}
+
+
 def consistency_loss(student, teacher):  # type: ignore[no-untyped-def]
     """MSE(strong) + MSE(weak) of student against teacher, over all clips."""
     return sum(ops.mean(ops.square(student[key] - teacher[key])) for key in ("strong", "weak"))

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from keras_mtl.algorithms.decoders import TASKS, decoder_name, require_decoders
 from keras_mtl.algorithms.distillation import Distiller
-from keras_mtl.algorithms.losses import consistency_loss, masked_bce, scene_loss
+from keras_mtl.algorithms.losses import consistency_loss, labelled_losses
 from keras_mtl.algorithms.mean_teacher import MeanTeacher, ramp
 from keras_mtl.algorithms.replicas import Replicas, StepMean
 from keras_mtl.algorithms.saved_seeds import SavedSeeds
+from keras_mtl.algorithms.task_gradients import TaskGradients
 from keras_mtl.augmentation import Augmentation, Masking
 
 _SHOWN = {"scenes": ("scene_loss", "scene_accuracy"), "events": ("strong_bce", "weak_bce", "consistency")}
 
 
-class MultitaskModel(keras.Model):
+class MultitaskModel(TaskGradients):
     """Trains some parts of a network on one or both tasks.
 
     A batch is a dict with an entry for each task that is trained:
@@ -118,11 +118,6 @@ class MultitaskModel(keras.Model):
         """The network's own outputs."""
         return self.network(inputs, training=training)
 
-    @property
-    def distribute_strategy(self) -> tf.distribute.Strategy:
-        """What Keras's `fit` is to see: one replica. A step shares its batch out itself, see `Replicas`."""
-        return tf.distribute.get_strategy()
-
     def embed(self, log_mel, training: bool):  # type: ignore[no-untyped-def]
         """[batch, frames, mel, 1] to embeddings [batch, embeddings, D]."""
         return self.encoder(log_mel, training=training)
@@ -174,12 +169,12 @@ class MultitaskModel(keras.Model):
         embeddings = self.embed(clips["masked"], training)
         said = self.heads[task](embeddings, training=training)
         if not training:
-            loss, shown = self._labelled(task, clips, said)
+            loss, shown = labelled_losses(task, clips, said)
             return {task: loss}, shown
         calm, heard = clips.get("teacher_log_mel", clips["log_mel"]), None
         if self.teacher is not None and self.asks_teacher(task):
             heard = self.teacher.embed(calm)
-        loss, shown = self._labelled(task, clips, said)
+        loss, shown = labelled_losses(task, clips, said)
         if task == "events":
             assert self.teacher is not None
             shown["consistency"] = consistency_loss(said, self.teacher.answer("events", heard))
@@ -191,15 +186,6 @@ class MultitaskModel(keras.Model):
         further, more = self.further_losses(task, batch, embeddings, heard)
         return {task: loss, **further}, shown | more
 
-    def _labelled(self, task: str, clips: dict[str, Any], said: Any) -> tuple[Any, dict[str, Any]]:
-        if task == "scenes":
-            loss = scene_loss(clips.get("scene_shares", clips["scene"]), said)
-            hit = ops.cast(ops.argmax(said, axis=-1), "int32") == ops.cast(clips["scene"], "int32")
-            return loss, {"scene_loss": loss, "scene_accuracy": ops.mean(ops.cast(hit, "float32"))}
-        strong = masked_bce(clips["strong"], said["strong"], clips["has_strong"], clips.get("strong_clips"))
-        weak = masked_bce(clips["weak"], said["weak"], clips["has_weak"], clips.get("weak_clips"))
-        return strong + weak, {"strong_bce": strong, "weak_bce": weak}
-
     def _distils(self, task: str) -> bool:
         return self.distiller is not None and task in self.distiller.tasks
 
@@ -209,41 +195,6 @@ class MultitaskModel(keras.Model):
         loss, _, shown, gradients = self.gradients(self.tasks, batch, variables, self.combine)
         self.optimizer.apply(gradients, variables)
         self.track({"loss": loss, **shown})
-
-    def gradients(
-        self, tasks: tuple[str, ...], batch: dict[str, Any], variables: list[keras.Variable], combine: Any
-    ) -> tuple[Any, dict[str, Any], dict[str, Any], list[Any]]:
-        """A training loss of some tasks and its gradient, on all replicas.
-
-        Args:
-            tasks: whose batches are heard.
-            batch: the whole batch.
-            variables: for which the gradient is taken.
-            combine: from the losses by name to the one loss; an affine function, since the replicas' are averaged.
-
-        Returns:
-            The loss, the losses by name, what is shown, and `loss_scale` times the gradient.
-        """
-        for task in tasks:
-            batch = self.prepare(task, batch, training=True)
-
-        def loss_of(part: dict[str, Any]) -> tuple[Any, Any]:
-            losses: dict[str, Any] = {}
-            shown: dict[str, Any] = {}
-            for task in tasks:
-                more, terms = self.losses_on(task, part, training=True)
-                losses, shown = losses | more, shown | terms
-            loss = combine(losses)
-            scale = self.loss_scale()
-            return loss if isinstance(scale, float) else scale * loss, (loss, losses, shown)
-
-        (loss, losses, shown), gradients = self.replicas.gradients(loss_of, variables, batch)
-        return loss, losses, shown, gradients
-
-    def loss_scale(self) -> Any:
-        """By what `gradients` are larger than those of the loss: 1, or what a `LossScaleOptimizer` wants."""
-        optimizer = getattr(self, "optimizer", None)
-        return optimizer.dynamic_scale.value if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else 1.0
 
     def train_step(self, data):  # type: ignore[no-untyped-def]
         """One step: `update`, then the mean teacher follows."""

@@ -48,8 +48,10 @@ def command(
     recipe = load_recipe(recipe_name, overrides)
     quiet_tensorflow()
     from keras_mtl.datasets.corpus import open_corpus
+    from keras_mtl.distribution import open_strategy
     from keras_mtl.training import train
 
+    open_strategy(recipe.train.strategy)  # of several workers has to be opened before TensorFlow does anything
     cache = cache.expanduser()
     before = signal.signal(signal.SIGTERM, _terminate)
     try:

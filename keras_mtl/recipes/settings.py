@@ -57,8 +57,9 @@ class TrainSettings:
         precision: "float32", "mixed_bfloat16" or "mixed_float16" (with a scaled loss): what the convolutions and dense
             layers compute in. Weights, mean teacher, losses and the run's network are float32 all the same.
         jit_compile: whether XLA compiles the steps.
-        strategy: "none", or "mirrored": every batch is shared out over the machine's GPUs (without one, over its
-            logical CPUs), with the result of one device. The number of clips of a batch must be a multiple of theirs.
+        strategy: "none"; "mirrored": every batch is shared out over the machine's GPUs (without one, over its logical
+            CPUs), with the result of one device; "multi_worker": over the processes that `TF_CONFIG` names. The number
+            of clips of a batch must be a multiple of theirs.
         seed: of everything random.
     """
 
