@@ -58,6 +58,7 @@ def plain(corpus, cache, tmp_path_factory):
     return train(load_recipe("soundscapes", LITTLE), corpus, tmp_path_factory.mktemp("plain") / "run", cache)
 
 
+@pytest.mark.slow  # `algorithms/test_replicas.py` is the short form
 def test_a_training_on_two_devices_is_that_on_one(plain, cache, tmp_path, run_python):
     run_python(ON_TWO_CPUS, str(cache), str(tmp_path / "run"), *LITTLE, "train.strategy=mirrored")
     two = Run.load(tmp_path / "run")
@@ -67,29 +68,40 @@ def test_a_training_on_two_devices_is_that_on_one(plain, cache, tmp_path, run_py
     assert two.network().to_json() == plain.network().to_json()
 
 
-@pytest.mark.slow
-def test_a_training_of_two_workers_is_that_of_one(plain, cache, tmp_path):
-    """Two processes on the loopback address; the first one writes the run folder."""
+def run_two_workers(cache, folder, *options):
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         workers = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
     command = [Path(sys.executable).with_name("keras_mtl"), "train", "--recipe", "soundscapes"]
-    command += ["--data", "soundscapes:tiny", "--cache", cache, "--out", tmp_path / "run"]
+    command += ["--data", "soundscapes:tiny", "--cache", cache, "--out", folder / "run"]
     command += [word for each in (*LITTLE, "train.strategy=multi_worker") for word in ("--set", each)]
+    command += options
     processes = []
     for index in range(2):
         task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-        log = (tmp_path / f"{index}.log").open("w")
+        log = (folder / f"{index}.log").open("w")
         environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
         processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT))
         log.close()
     codes = [process.wait(timeout=400) for process in processes]
-    assert codes == [0, 0], [(tmp_path / f"{index}.log").read_text() for index in range(2)]
-    here, there = losses(plain), losses(Run.load(tmp_path / "run"))
+    assert codes == [0, 0], [(folder / f"{index}.log").read_text() for index in range(2)]
+
+
+@pytest.mark.slow
+def test_a_training_of_two_workers_is_that_of_one(plain, cache, tmp_path):
+    """Two processes on the loopback address; the first one writes the run folder."""
+    run_two_workers(cache, tmp_path)
+    run = Run.load(tmp_path / "run")
+    here, there = losses(plain), losses(run)
     for key in here:
         np.testing.assert_allclose(there[key], here[key], rtol=1e-3, err_msg=key)
+    weights = [weight.numpy().tobytes() for weight in run.network().weights]
+    for name in ("run.json", "network.keras", "checkpoints/both.done.weights.h5"):
+        (run.path / name).unlink()
+    run_two_workers(cache, tmp_path, "--resume")
+    assert [weight.numpy().tobytes() for weight in Run.load(run.path).network().weights] == weights
 
 
 def test_a_training_in_mixed_precision_leaves_a_float32_run(plain, corpus, cache, tmp_path):
@@ -141,6 +153,7 @@ def test_scaled_gradients_make_the_step_of_unscaled_ones(algorithm):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_compiled_step_is_the_same():
     random = np.random.default_rng(1)
     clips = {"log_mel": random.normal(size=(2, 100, 128, 1)).astype(np.float32), "scene": np.asarray([1, 2])}
