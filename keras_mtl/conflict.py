@@ -11,6 +11,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,11 @@ def encoder_cosine(model: MultitaskModel, batch: dict[str, Any]) -> tf.Tensor:
 
     It runs in training mode, as the step does, and so moves statistics and seeds: see `ConflictLog`.
     """
-    variables = [variable.value for variable in model.encoder.trainable_variables]
+    variables = model.encoder.trainable_variables
     gradients = []
     for task in TASKS:
-        with tf.GradientTape() as tape:
-            loss = model.losses_of(task, batch, training=True)[0][task]
-        gradients.append(tf.concat([tf.reshape(g, [-1]) for g in tape.gradient(loss, variables)], axis=0))
+        *_, found = model.gradients((task,), batch, variables, itemgetter(task))
+        gradients.append(tf.concat([tf.reshape(g, [-1]) for g in found], axis=0))
     first, second = gradients
     return tf.math.divide_no_nan(tf.reduce_sum(first * second), tf.norm(first) * tf.norm(second))
 
@@ -54,7 +54,7 @@ class ConflictLog(keras.callbacks.Callback):
         phase: the phase's name.
         steps: steps of an epoch.
         turns: steps of the training in which each stream gives one batch.
-        done: epochs done before; what was logged after them is dropped.
+        done: steps done before; what was logged after them is dropped.
     """
 
     def __init__(
@@ -71,21 +71,21 @@ class ConflictLog(keras.callbacks.Callback):
         self._streams, self._every, self._steps, self._turns = streams, every, steps, turns
         self._path = out / f"{phase}.conflict.csv"
         self._board = tf.summary.create_file_writer(str(out / "tensorboard" / phase / "conflict"))
-        self._rows = [row for row in read_conflict(self._path) if row[0] < done * steps] if done else []
-        self._epoch, self._first = done, len(self._rows)
+        self._rows = [row for row in read_conflict(self._path) if row[0] < done] if done else []
+        self._done, self._epoch, self._first = done, 0, done
         self._measure: tf.types.experimental.PolymorphicFunction | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Remembers where the training is."""
-        self._epoch, self._first = epoch, len(self._rows)
+        self._epoch, self._first = epoch, max(epoch * self._steps, self._done)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Measures, where it is time."""
-        step = self._epoch * self._steps + batch
+        step = self._first + batch
         if step % self._every:
             return
         if self._measure is None:
-            self._measure = tf.function(lambda batches: encoder_cosine(self.model, batches))
+            self._measure = tf.function(self._cosine)
         clips = {task: self._streams[task](step // self._turns) for task in TASKS}
         parts = (self.model.network, self.model.masking, self.model.augment)
         kept = [(v, v.numpy()) for part in parts for v in part.variables if not v.trainable]
@@ -96,11 +96,20 @@ class ConflictLog(keras.callbacks.Callback):
         with self._board.as_default():
             tf.summary.scalar(COSINE, cosine, step=step)
 
+    def _cosine(self, batches: dict[str, Any]) -> tf.Tensor:
+        with self.model.replicas.scope():
+            return encoder_cosine(self.model, batches)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes the rows, and adds the epoch's mean to its logs."""
-        of_epoch = [cosine for *_, cosine in self._rows[self._first :]]
+        of_epoch = [cosine for _, of, cosine in self._rows if of == epoch]
         if logs is not None:
             logs[COSINE] = math.fsum(of_epoch) / len(of_epoch) if of_epoch else math.nan
+        self.write()
+
+    def write(self) -> None:
+        """Writes the rows, and TensorBoard's points."""
+        self._board.flush()
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)

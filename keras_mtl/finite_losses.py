@@ -26,16 +26,17 @@ class StopOnNonFinite(keras.callbacks.Callback):
         streams: the training's streams by task.
         phase: the phase's name, for the message.
         steps: steps of an epoch.
+        done: steps done before; the first epoch may have been begun.
     """
 
-    def __init__(self, streams: Mapping[str, Stream], phase: str, steps: int) -> None:
+    def __init__(self, streams: Mapping[str, Stream], phase: str, steps: int, done: int = 0) -> None:
         super().__init__()
-        self._streams, self._phase, self._steps = streams, phase, steps
-        self._epoch = 0
+        self._streams, self._phase, self._steps, self._done = streams, phase, steps, done
+        self._first = done
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Remembers where the training is."""
-        self._epoch = epoch
+        self._first = max(epoch * self._steps, self._done)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Checks the step.
@@ -46,7 +47,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         """
         bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
         if bad:
-            raise self._error(self._epoch * self._steps + batch, bad)
+            raise self._error(self._first + batch, bad)
 
     def _error(self, step: int, bad: list[str]) -> TrainingError:
         speaking = {task for name in bad for start, task in _OF_TASK.items() if name.startswith(start)}
@@ -61,5 +62,5 @@ class StopOnNonFinite(keras.callbacks.Callback):
         where = f"step {step} of phase {self._phase}: {', '.join(bad)} not finite"
         if broken:
             return TrainingError(f"{where}; the features of {', '.join(broken)} are not", hint="leave these clips out")
-        hint = "a lower learning_rate, or look at these clips; --resume goes on from the last whole epoch"
+        hint = "a lower learning_rate, or look at these clips; --resume goes on from the last checkpoint"
         return TrainingError(f"{where} on the batch of {', '.join(names)}", hint=hint)

@@ -7,7 +7,7 @@ samples.npz        log-mel of scene clips: for calibration (training clips) and 
                    event clips: as golden inputs
 PHASE.csv          Keras's log of each phase;  tensorboard/PHASE  the same for TensorBoard
 PHASE.conflict.csv where asked for: the cosine between the tasks' gradients, step by step
-checkpoints/       best and last weights of each phase
+checkpoints/       where the training is, and best and last weights of each phase
 qat.keras          after `keras_mtl quantize`: the network with fake quantization
 """
 

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-import time
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 
 from keras_mtl import files
-from keras_mtl.algorithms import ALGORITHMS, Distiller, MultitaskModel, PartialAdamW, Phase
-from keras_mtl.augmentation import Augmentation
-from keras_mtl.batches import Stream, as_dataset, take_turns
-from keras_mtl.checkpoints import Checkpoints, SaveCheckpoints
-from keras_mtl.conflict import ConflictLog
+from keras_mtl.algorithms import ALGORITHMS, Phase
+from keras_mtl.algorithms.saved_seeds import SavedSeeds
+from keras_mtl.checkpoints import Checkpoints
 from keras_mtl.datasets.corpus import Corpus
-from keras_mtl.determinism import same_bits
 from keras_mtl.distillation_teacher import Teacher
+from keras_mtl.distribution import is_chief, open_strategy, require_possible, require_same, synchronise
 from keras_mtl.errors import RecipeError, RunError
 from keras_mtl.evaluation import evaluate
-from keras_mtl.finite_losses import StopOnNonFinite
 from keras_mtl.models import build
-from keras_mtl.models.timing import frames_per_embedding
 from keras_mtl.network_listener import listen_with
+from keras_mtl.phase_training import train_phase
 from keras_mtl.recipes import Recipe, to_toml
 from keras_mtl.run_folder import Run, describe, save_samples
 from keras_mtl.systems import system_of
-from keras_mtl.training_data import TrainingData, load_training_data, pick_samples
+from keras_mtl.training_data import load_training_data, pick_samples
+
+if TYPE_CHECKING:
+    from tensorflow.distribute import Strategy
 
 
 def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: bool = False) -> Run:
@@ -45,28 +46,63 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
         The finished run; `info["metrics"]` holds the figures on the evaluation split.
 
     Raises:
-        RecipeError: an unknown algorithm or system, a system without a decoder for a task of the algorithm, or a
-            recipe other than the one to resume.
-        RunError: `out` is in use, or the teacher's run is not there.
+        RecipeError: an unknown algorithm or system, a system without a decoder for a task of the algorithm, a
+            precision, XLA or a strategy with what it can't train, or a recipe other than the one to resume.
+        RunError: `out` is in use, the teacher's run is not there, or workers are at different steps.
         FeatureMismatch: the teacher's features are of another kind.
         TrainingError: a loss is no number.
         DataError: the corpus lacks what the algorithm needs.
     """
     out = Path(out)
     phases = _phases(recipe)
+    require_possible(recipe)
+    strategy = open_strategy(recipe.train.strategy)
+    if is_chief(strategy):
+        _require_free(out, resume)
+        _train(recipe, phases, corpus, out, cache, resume, strategy)
+        require_same(strategy, 0)
+        return Run.load(out)
+    with tempfile.TemporaryDirectory() as folder:
+        if resume and (out / "checkpoints").is_dir():
+            shutil.copytree(out / "checkpoints", Path(folder) / "checkpoints", ignore=shutil.ignore_patterns(".*"))
+        _train(recipe, phases, corpus, Path(folder), cache, resume, strategy, writes=False)
+        require_same(strategy, 0)  # the chief has written all of the run folder
+    return Run.load(out)
+
+
+def _train(
+    recipe: Recipe,
+    phases: list[Phase],
+    corpus: Corpus,
+    out: Path,
+    cache: Path,
+    resume: bool,
+    strategy: Strategy | None,
+    writes: bool = True,
+) -> None:
     tasks = {task for phase in phases for task in phase.tasks}
-    _require_free(out, resume)
-    network = _network(recipe)
+    network = trained = _network(recipe)
+    if strategy:
+        with strategy.scope():
+            trained = _network(recipe)
+        synchronise(trained)
     teacher = Teacher(recipe, tasks) if recipe.train.teacher else None
     data = load_training_data(recipe, corpus, tasks, cache)
     recipe = replace(recipe, features=data.settings)
     _claim(out, to_toml(recipe), resume)
-    distiller = teacher.distiller(data.settings) if teacher else None
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        distiller = teacher.distiller(data.settings) if teacher else None
     checkpoints = Checkpoints(out / "checkpoints")
-    started = time.monotonic()
+    seeds = SavedSeeds(trained)
+    fresh = seeds.values()
     for phase in phases:
-        _train_phase(phase, network, data, recipe, out, checkpoints, distiller)
-    seconds = time.monotonic() - started
+        # A phase's draws do not depend on the phase before, which a resumed training may not run.
+        seeds.assign(fresh)
+        train_phase(phase, trained, data, recipe, out, checkpoints, distiller)
+    if not writes:
+        return
+    network.set_weights(trained.get_weights())
+    seconds = checkpoints.seconds()
     network.save(out / "network.keras")
     save_samples(out, pick_samples(data, corpus, cache))
     info = describe(recipe, data.settings, corpus.name, corpus.fingerprint)
@@ -74,7 +110,6 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
     info["training_seconds"] = round(seconds, 1)
     info["metrics"] = evaluate(listen_with(network, data.settings, recipe.decode, sorted(tasks)), corpus, cache)
     files.write_json(out / "run.json", info)
-    return Run.load(out)
 
 
 def _phases(recipe: Recipe) -> list[Phase]:
@@ -112,89 +147,3 @@ def _claim(out: Path, recipe: str, resume: bool) -> None:
     if resume and before.exists() and before.read_text(encoding="utf-8") != recipe:
         raise RecipeError(f"{out} was begun with another recipe or other data", hint=f"compare with {before}")
     files.write_text(before, recipe)
-
-
-def _train_phase(
-    phase: Phase,
-    network: keras.Model,
-    data: TrainingData,
-    recipe: Recipe,
-    out: Path,
-    checkpoints: Checkpoints,
-    distiller: Distiller | None,
-) -> None:
-    if checkpoints.path(phase.name, "done").exists():
-        network.load_weights(checkpoints.path(phase.name, "done"))
-        return
-    by_task = data.streams(phase.tasks, recipe, network)
-    streams = take_turns(by_task) if phase.turns else by_task
-    steps = max(stream.steps for stream in streams.values())
-    model = _compiled(phase, network, recipe, steps, distiller)
-    state = checkpoints.state()
-    done, best_loss = 0, float("inf")
-    if state.get("phase") == phase.name:
-        done, best_loss = state["epochs"], state["best_loss"]
-        model.load_weights(checkpoints.path(phase.name, "last"))
-    held_out = data.held_out_streams(phase.tasks, network)
-    validation = as_dataset(held_out, 0, max(s.steps for s in held_out.values())) if held_out else None
-    print(f"phase {phase.name}: {phase.epochs} epochs of {steps} steps", file=sys.stderr)
-    log = keras.callbacks.CSVLogger(out / f"{phase.name}.csv", append=done > 0)
-    # stdout belongs to the commands' answers, and an interrupt would leave the log open.
-    with same_bits(), contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as at_the_end:
-        at_the_end.callback(log.on_train_end)
-        model.fit(
-            as_dataset(streams, done * steps, (phase.epochs - done) * steps),
-            epochs=phase.epochs,
-            initial_epoch=done,
-            steps_per_epoch=steps,
-            validation_data=validation,
-            shuffle=False,  # the streams are in their order already
-            verbose=1 if sys.stderr.isatty() else 2,
-            callbacks=[
-                StopOnNonFinite(streams, phase.name, steps),
-                *_conflict_log(phase, by_task, recipe, out, steps, done),
-                SaveCheckpoints(checkpoints, phase.name, best_loss),
-                log,
-                keras.callbacks.TensorBoard(out / "tensorboard" / phase.name, write_graph=False),
-            ],
-        )
-    if recipe.train.keep == "best":
-        network.load_weights(checkpoints.path(phase.name, "best"))
-    checkpoints.save(network, phase.name, "done")
-
-
-def _conflict_log(
-    phase: Phase, streams: dict[str, Stream], recipe: Recipe, out: Path, steps: int, done: int
-) -> list[ConflictLog]:
-    every = recipe.train.conflict_every
-    if not every or len(phase.tasks) < 2:
-        return []
-    return [ConflictLog(streams, every, out, phase.name, steps, len(streams) if phase.turns else 1, done)]
-
-
-def _compiled(
-    phase: Phase, network: keras.Model, recipe: Recipe, steps: int, distiller: Distiller | None
-) -> MultitaskModel:
-    train = recipe.train
-    total = max(phase.epochs * steps, 1)
-    warmup = max(1, round(train.warmup_fraction * total))
-    # A network for scenes alone has no grid of embeddings, and needs none.
-    stride = frames_per_embedding(network) if "events" in phase.tasks else 1
-    model = phase.wrap(
-        network,
-        consistency_weight=train.consistency_weight,
-        ramp_steps=warmup,
-        mask_fraction=train.mask_fraction,
-        mask_period=max(1, round(recipe.features.frame_rate)),
-        distiller=distiller,
-        seed=train.seed,
-        augment=Augmentation.of(recipe.augment, recipe.features.frame_rate, stride, train.seed),
-    )
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(total - warmup, 1), warmup_target=phase.learning_rate, warmup_steps=warmup
-    )
-    optimizer = PartialAdamW(rate, weight_decay=train.weight_decay, beta_1=0.9, beta_2=0.999)
-    # XLA makes a step on a CPU almost twice as long.
-    model.compile(optimizer=optimizer, jit_compile=False)
-    optimizer.build(model.trained_variables())
-    return model

@@ -39,7 +39,7 @@ class FreezeMTL(MultitaskModel):
 
     def embed(self, log_mel, training: bool):  # type: ignore[no-untyped-def]
         """Embeddings of the encoder in inference mode: its statistics do not move, and no gradient reaches it."""
-        return ops.stop_gradient(self.encoder(self.masking(log_mel, training=training), training=False))
+        return ops.stop_gradient(self.encoder(log_mel, training=False))
 
     def get_config(self) -> dict[str, Any]:
         """Every constructor argument."""

@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_mtl.algorithms.decoders import TASKS
 from keras_mtl.algorithms.per_task import PerTaskMTL, dot
+from keras_mtl.algorithms.replicas import CrossReplicaUpdates
 
 #: Weights stay above this: a task of weight 0 or less would not be trained, or against its loss.
 LEAST_WEIGHT = 1e-3
@@ -73,6 +74,10 @@ class GradNormMTL(PerTaskMTL):
         return {**super().get_config(), "gradnorm_alpha": self.gradnorm_alpha, "gradnorm_rate": self.gradnorm_rate}
 
 
+class BalanceAdam(CrossReplicaUpdates, keras.optimizers.Adam):
+    """Adam for the tasks' weights."""
+
+
 class TaskBalance(keras.layers.Layer):
     """The weights w [tasks] of GradNorm and how they move; knows nothing of networks.
 
@@ -88,7 +93,7 @@ class TaskBalance(keras.layers.Layer):
         self.alpha = alpha
         self.task_weights = self.add_weight(shape=(tasks,), initializer="ones", trainable=False, name="task_weights")
         self.first_losses = self.add_weight(shape=(tasks,), initializer="zeros", trainable=False, name="first_losses")
-        self.optimizer = keras.optimizers.Adam(rate)
+        self.optimizer = BalanceAdam(rate)
         self.optimizer.build([self.task_weights])
         self.built = True
 

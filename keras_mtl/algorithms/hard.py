@@ -50,10 +50,7 @@ class HardMTL(MultitaskModel):
     def _turn(self, task: str, batch: dict[str, Any]) -> Callable[[], Any]:
         def run() -> Any:
             variables = self.variables_of(task)
-            with tf.GradientTape() as tape:
-                losses, shown = self.losses_of(task, batch, training=True)
-                loss = self.combine(losses)
-            gradients = tape.gradient(loss, [variable.value for variable in variables])
+            loss, _, shown, gradients = self.gradients((task,), batch, variables, self.combine)
             self.optimizer.apply(gradients, variables)
             self.track({"loss": loss, **shown})
             return loss

@@ -15,20 +15,38 @@ def scene_loss(scenes, logits):  # type: ignore[no-untyped-def]
     return ops.mean(keras.losses.sparse_categorical_crossentropy(scenes, logits, from_logits=True))
 
 
-def masked_bce(targets, probabilities, known):  # type: ignore[no-untyped-def]
+def masked_bce(targets, probabilities, known, count=None):  # type: ignore[no-untyped-def]
     """Mean binary cross-entropy over the clips whose labels are known.
 
     Args:
         targets: 0 or 1, [batch, ..., events].
         probabilities: of the same shape.
         known: [batch], 1 where the clip's labels are known. Other clips have no part in the value or its gradient.
+        count: by what the sum over known clips is divided; by default their number, or 1 where there is none.
 
     Returns:
         A scalar; 0 when no clip is known.
     """
     per_clip = keras.losses.binary_crossentropy(targets, probabilities)
     per_clip = ops.mean(ops.reshape(per_clip, (ops.shape(per_clip)[0], -1)), axis=1)
-    return ops.sum(per_clip * known) / ops.maximum(ops.sum(known), 1.0)
+    return ops.sum(per_clip * known) / (ops.maximum(ops.sum(known), 1.0) if count is None else count)
+
+
+def labelled_losses(task: str, clips: dict[str, Any], said: Any) -> tuple[Any, dict[str, Any]]:
+    """The loss of a task against its labels, and what is shown of it.
+
+    Args:
+        task: "scenes" or "events".
+        clips: a batch of the task, as `MultitaskModel.prepare` gives it.
+        said: what the task's decoder says of it.
+    """
+    if task == "scenes":
+        loss = scene_loss(clips.get("scene_shares", clips["scene"]), said)
+        hit = ops.cast(ops.argmax(said, axis=-1), "int32") == ops.cast(clips["scene"], "int32")
+        return loss, {"scene_loss": loss, "scene_accuracy": ops.mean(ops.cast(hit, "float32"))}
+    strong = masked_bce(clips["strong"], said["strong"], clips["has_strong"], clips.get("strong_clips"))
+    weak = masked_bce(clips["weak"], said["weak"], clips["has_weak"], clips.get("weak_clips"))
+    return strong + weak, {"strong_bce": strong, "weak_bce": weak}
 
 
 def consistency_loss(student, teacher):  # type: ignore[no-untyped-def]

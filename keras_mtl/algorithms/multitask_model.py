@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from keras_mtl.algorithms.decoders import TASKS, decoder_name, require_decoders
 from keras_mtl.algorithms.distillation import Distiller
-from keras_mtl.algorithms.losses import consistency_loss, masked_bce, scene_loss
+from keras_mtl.algorithms.losses import consistency_loss, labelled_losses
 from keras_mtl.algorithms.mean_teacher import MeanTeacher, ramp
+from keras_mtl.algorithms.replicas import Replicas, StepMean
 from keras_mtl.algorithms.saved_seeds import SavedSeeds
+from keras_mtl.algorithms.task_gradients import TaskGradients
 from keras_mtl.augmentation import Augmentation, Masking
 
 _SHOWN = {"scenes": ("scene_loss", "scene_accuracy"), "events": ("strong_bce", "weak_bce", "consistency")}
 
 
-class MultitaskModel(keras.Model):
+class MultitaskModel(TaskGradients):
     """Trains some parts of a network on one or both tasks.
 
     A batch is a dict with an entry for each task that is trained:
@@ -70,6 +71,7 @@ class MultitaskModel(keras.Model):
             raise ValueError(f"tasks {tasks}: must be some of {TASKS}")
         require_decoders(network, tasks)
         self.network = network
+        self.__dict__["replicas"] = Replicas.of(network)
         self.tasks = tuple(tasks)
         self.consistency_weight = consistency_weight
         self.ramp_steps = ramp_steps
@@ -86,7 +88,7 @@ class MultitaskModel(keras.Model):
         taught = {task: head for task, head in self.heads.items() if task in self.teacher_tasks()}
         self.teacher = MeanTeacher(self.encoder, taught) if taught else None
         self.steps_done = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
-        self._trackers = {name: keras.metrics.Mean(name=name) for name in ("loss", *self.shown())}
+        self._trackers = {name: StepMean(name=name) for name in ("loss", *self.shown())}
         self.built = True
 
     def shown(self) -> list[str]:
@@ -117,8 +119,8 @@ class MultitaskModel(keras.Model):
         return self.network(inputs, training=training)
 
     def embed(self, log_mel, training: bool):  # type: ignore[no-untyped-def]
-        """[batch, frames, mel, 1] to embeddings [batch, embeddings, D], masked in training."""
-        return self.encoder(self.masking(log_mel, training=training), training=training)
+        """[batch, frames, mel, 1] to embeddings [batch, embeddings, D]."""
+        return self.encoder(log_mel, training=training)
 
     def combine(self, losses: dict[str, Any]) -> Any:
         """One loss of the tasks' losses. Here: their sum."""
@@ -145,16 +147,34 @@ class MultitaskModel(keras.Model):
 
     def losses_of(self, task: str, batch: dict[str, Any], training: bool) -> tuple[dict[str, Any], dict[str, Any]]:
         """The losses on the batch of one task, and what is shown of them."""
+        return self.losses_on(task, self.prepare(task, batch, training), training)
+
+    def prepare(self, task: str, batch: dict[str, Any], training: bool) -> dict[str, Any]:
+        """The batch with the clips of a task as a step needs them: augmented, and "masked" for the student to hear.
+
+        All that is drawn for clips is drawn here, and what a mean divides by is counted, both for the whole batch: each
+        of the replicas then has a part of this.
+        """
         clips = self.augment(batch[task], training=training)
-        embeddings = self.embed(clips["log_mel"], training)
+        clips = {**clips, "masked": self.masking(clips["log_mel"], training=training)}
+        if training and task == "events":
+            for kind in ("strong", "weak"):
+                known = ops.maximum(ops.sum(clips[f"has_{kind}"]), 1.0)
+                clips[f"{kind}_clips"] = known / self.replicas.count
+        return {**batch, task: clips}
+
+    def losses_on(self, task: str, batch: dict[str, Any], training: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The losses on what `prepare` gave, or on a replica's part of it, and what is shown of them."""
+        clips = batch[task]
+        embeddings = self.embed(clips["masked"], training)
         said = self.heads[task](embeddings, training=training)
         if not training:
-            loss, shown = self._labelled(task, clips, said)
+            loss, shown = labelled_losses(task, clips, said)
             return {task: loss}, shown
         calm, heard = clips.get("teacher_log_mel", clips["log_mel"]), None
         if self.teacher is not None and self.asks_teacher(task):
             heard = self.teacher.embed(calm)
-        loss, shown = self._labelled(task, clips, said)
+        loss, shown = labelled_losses(task, clips, said)
         if task == "events":
             assert self.teacher is not None
             shown["consistency"] = consistency_loss(said, self.teacher.answer("events", heard))
@@ -166,42 +186,32 @@ class MultitaskModel(keras.Model):
         further, more = self.further_losses(task, batch, embeddings, heard)
         return {task: loss, **further}, shown | more
 
-    def _labelled(self, task: str, clips: dict[str, Any], said: Any) -> tuple[Any, dict[str, Any]]:
-        if task == "scenes":
-            loss = scene_loss(clips.get("scene_shares", clips["scene"]), said)
-            hit = ops.cast(ops.argmax(said, axis=-1), "int32") == ops.cast(clips["scene"], "int32")
-            return loss, {"scene_loss": loss, "scene_accuracy": ops.mean(ops.cast(hit, "float32"))}
-        strong = masked_bce(clips["strong"], said["strong"], clips["has_strong"])
-        weak = masked_bce(clips["weak"], said["weak"], clips["has_weak"])
-        return strong + weak, {"strong_bce": strong, "weak_bce": weak}
-
     def _distils(self, task: str) -> bool:
         return self.distiller is not None and task in self.distiller.tasks
 
     def update(self, batch: dict[str, Any]) -> None:
         """Updates the weights once and tracks the metrics. Here: the gradient of `combine` on all trained variables."""
         variables = self.trained_variables()
-        with tf.GradientTape() as tape:
-            losses, shown = self.task_losses(batch, training=True)
-            loss = self.combine(losses)
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        loss, _, shown, gradients = self.gradients(self.tasks, batch, variables, self.combine)
         self.optimizer.apply(gradients, variables)
         self.track({"loss": loss, **shown})
 
     def train_step(self, data):  # type: ignore[no-untyped-def]
         """One step: `update`, then the mean teacher follows."""
-        self.update(data[0] if isinstance(data, tuple) else data)
-        if self.teacher is not None:
-            self.teacher.update(self.encoder, self.heads)
-        self.steps_done.assign_add(1)
-        return {name: tracker.result() for name, tracker in self._trackers.items()}
+        with self.replicas.scope():
+            self.update(data[0] if isinstance(data, tuple) else data)
+            if self.teacher is not None:
+                self.teacher.update(self.encoder, self.heads)
+            self.steps_done.assign_add(1)
+            return {name: tracker.result() for name, tracker in self._trackers.items()}
 
     def test_step(self, data):  # type: ignore[no-untyped-def]
         """The losses of one batch in inference mode; of the event loss, the part that has labels."""
-        losses, shown = self.task_losses(data[0] if isinstance(data, tuple) else data, training=False)
-        values = {"loss": self.held_out_loss(losses), **shown}
-        self.track(values)
-        return {name: self._trackers[name].result() for name in values}
+        with self.replicas.scope():
+            losses, shown = self.task_losses(data[0] if isinstance(data, tuple) else data, training=False)
+            values = {"loss": self.held_out_loss(losses), **shown}
+            self.track(values)
+            return {name: self._trackers[name].result() for name in values}
 
     def track(self, values: dict[str, Any]) -> None:
         """Adds a step's values to the metrics."""

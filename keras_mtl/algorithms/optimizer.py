@@ -7,9 +7,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.algorithms.replicas import CrossReplicaUpdates
+
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class PartialAdamW(keras.optimizers.AdamW):
+class PartialAdamW(CrossReplicaUpdates, keras.optimizers.AdamW):
     """AdamW (Loshchilov and Hutter 2019) whose bias correction counts, for each variable, the updates that it got.
 
     `apply(gradients, some_of_the_variables)` leaves the others alone: their weights are not decayed, and their moments

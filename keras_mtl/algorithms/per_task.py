@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import keras
@@ -44,19 +45,21 @@ class PerTaskMTL(MultitaskModel):
         losses: dict[str, Any] = {}
         shown: dict[str, Any] = {}
         shared, own = [], []
+        scale = self.loss_scale()
+        scaled = not isinstance(scale, float)
         for task in TASKS:
             variables = [*encoder, *self.heads[task].trainable_variables]
-            with tf.GradientTape() as tape:
-                more, terms = self.losses_of(task, batch, training=True)
+            _, more, terms, gradients = self.gradients((task,), batch, variables, itemgetter(task))
+            gradients = [gradient / scale for gradient in gradients] if scaled else gradients
             losses |= more
             shown |= terms
-            gradients = tape.gradient(more[task], [variable.value for variable in variables])
             shared.append(gradients[: len(encoder)])
             own.append(gradients[len(encoder) :])
         loss = self.combine(losses)
         merged, factors, more = self.merge([losses[task] for task in TASKS], shared)
         for factor, gradients in zip(factors, own, strict=True):
             merged = [*merged, *(factor * gradient for gradient in gradients)]
+        merged = [gradient * scale for gradient in merged] if scaled else merged
         self.optimizer.apply(merged, self.trained_variables())
         self.track({"loss": loss, **shown, **more})
 

@@ -22,6 +22,15 @@ class SavedSeeds(keras.layers.Layer):
         self.__dict__["states"] = tuple(v for v in network.variables if id(v) not in weights)
         self.built = True
 
+    def values(self) -> list[Any]:
+        """The states as they are now."""
+        return [ops.convert_to_numpy(state) for state in self.states]
+
+    def assign(self, values: list[Any]) -> None:
+        """Puts the states back to what `values` gave."""
+        for state, value in zip(self.states, values, strict=True):
+            state.assign(value)
+
     def save_own_variables(self, store: Any) -> None:
         """The states, in the order of the network's layers."""
         for number, state in enumerate(self.states):

@@ -37,7 +37,9 @@ class UncertaintyMTL(MultitaskModel):
         """As Keras's, and takes the log-variances out of the weight decay, which would pull them to 0."""
         super().compile(*args, **kwargs)
         if not self.optimizer.built:
-            self.optimizer.exclude_from_weight_decay(var_names=["log_variances"])
+            scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+            optimizer = self.optimizer.inner_optimizer if scaled else self.optimizer
+            optimizer.exclude_from_weight_decay(var_names=["log_variances"])
 
     def shown(self) -> list[str]:
         """Names of the metrics besides "loss"."""

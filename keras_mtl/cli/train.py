@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+from typing import Any
 
 import click
 
 from keras_mtl.cli.options import answer, cache_option, data_option, json_option, metric_lines, quiet_tensorflow
 
-_INTERRUPTED = 130  # as shells count it: 128 + SIGINT
+_SHELLS_ADD = 128  # to a signal's number, as the exit code of what it ended
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which schedulers send: handled as the interrupt of a keyboard is."""
+
+
+def _terminate(*_: Any) -> None:
+    raise _Terminated
 
 
 @click.command("train")
@@ -38,14 +48,20 @@ def command(
     recipe = load_recipe(recipe_name, overrides)
     quiet_tensorflow()
     from keras_mtl.datasets.corpus import open_corpus
+    from keras_mtl.distribution import open_strategy
     from keras_mtl.training import train
 
+    open_strategy(recipe.train.strategy)  # of several workers has to be opened before TensorFlow does anything
     cache = cache.expanduser()
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         corpus = open_corpus(data, cache / "tfds", sample_rate_hz=recipe.features.sample_rate_hz)
         run = train(recipe, corpus, out, cache, resume)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         click.echo(f"\ninterrupted; the same command with --resume goes on in {out}", err=True)
-        raise click.exceptions.Exit(_INTERRUPTED) from None
+        number = signal.SIGTERM if isinstance(interrupt, _Terminated) else signal.SIGINT
+        raise click.exceptions.Exit(_SHELLS_ADD + number) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
     document = {"schema": "keras_mtl.train/1", "run": str(run.path), "metrics": run.info["metrics"]}
     answer(document, as_json, lambda: [f"run      {run.path}", *metric_lines(run.info["metrics"])])

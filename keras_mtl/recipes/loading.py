@@ -18,7 +18,12 @@ from keras_mtl.systems import system_of
 Given = dict[str, dict[str, Any]]
 
 _DEFAULTS = Recipe()
-_CHOICES = {"train.task": ("scenes", "events"), "train.keep": ("last", "best")}
+_CHOICES = {
+    "train.task": ("scenes", "events"),
+    "train.keep": ("last", "best"),
+    "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "train.strategy": ("none", "mirrored", "multi_worker"),
+}
 
 
 def names() -> list[str]:

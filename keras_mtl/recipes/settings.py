@@ -49,7 +49,17 @@ class TrainSettings:
         conflict_every: steps from one measurement of the tasks' gradients' cosine to the next; 0 for none.
         mask_fraction: part of each axis that the masking augmentation zeroes.
         validation_fraction: part of the training clips held out to pick the best checkpoint.
-        keep: "last" or "best": which weights become the run's network.
+        keep: "last" or "best": which weights a phase hands on: those of its last epoch, or of the one with the lowest
+            held-out loss (training loss, where nothing is held out).
+        patience: a phase stops after this many epochs in a row without a lower held-out loss; 0 for never. The rate's
+            schedule stays that of all epochs. With keep = "last" the last of these epochs is handed on.
+        checkpoint_steps: steps from one checkpoint within an epoch to the next; 0 for one at each epoch's end only.
+        precision: "float32", "mixed_bfloat16" or "mixed_float16" (with a scaled loss): what the convolutions and dense
+            layers compute in. Weights, mean teacher, losses and the run's network are float32 all the same.
+        jit_compile: whether XLA compiles the steps.
+        strategy: "none"; "mirrored": every batch is shared out over the machine's GPUs (without one, over its logical
+            CPUs), with the result of one device; "multi_worker": over the processes that `TF_CONFIG` names. The number
+            of clips of a batch must be a multiple of theirs.
         seed: of everything random.
     """
 
@@ -77,6 +87,11 @@ class TrainSettings:
     mask_fraction: float = 0.15
     validation_fraction: float = 0.05
     keep: str = "last"
+    patience: int = 0
+    checkpoint_steps: int = 0
+    precision: str = "float32"
+    jit_compile: bool = False
+    strategy: str = "none"
     seed: int = 0
 
 

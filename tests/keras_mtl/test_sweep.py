@@ -81,7 +81,7 @@ def test_an_interrupted_sweep_goes_on_and_a_failing_run_stops_nothing(run, cache
 
 
 def planned(*sets, seeds="0,1,2"):
-    return Sweep.of(plan_sweep("soundscapes", sets, seeds), "soundscapes:tiny")
+    return Sweep.of(plan_sweep("mt", sets, seeds), "soundscapes:tiny")
 
 
 def made_up(reasons=None, interrupt_at=None):
@@ -145,7 +145,7 @@ def test_two_sweeps_can_not_be_at_work_in_one_folder(tmp_path):
 )
 def test_every_way_to_die_is_one_line(tmp_path, monkeypatch, code, says):
     monkeypatch.setattr(Training, "command", [sys.executable, "-c", code])
-    training = Training("x", tmp_path / "x", tmp_path / "logs" / "x.log", "soundscapes", (), "soundscapes", tmp_path)
+    training = Training("x", tmp_path / "x", tmp_path / "logs" / "x.log", "mt", (), "soundscapes", tmp_path)
     training.log.parent.mkdir()
     training.log.write_text("error: of an earlier sitting\n")
     outcome = run_training(training)

@@ -67,7 +67,7 @@ def test_logs_are_kerass(run):
         assert len(rows) == epochs
         assert {column, "loss", "val_loss"} <= set(rows[0])
         assert list((run.path / "tensorboard" / phase).rglob("events.out.tfevents.*"))
-        assert (run.path / "checkpoints" / f"{phase}.best.weights.h5").is_file()
+        assert len(list((run.path / "checkpoints").glob(f"{phase}.best-*.weights.h5"))) == 1
 
 
 def test_samples_are_normalised_clips_of_both_tasks(run):
@@ -96,13 +96,15 @@ def test_the_second_phase_leaves_the_first_ones_parts_alone(run, recipe):
     assert all((a.numpy() != b.numpy()).any() for a, b in zip(*heads, strict=True))
 
 
-@pytest.mark.parametrize("algorithm", ["single", "soft"])
-def test_an_interrupted_training_ends_as_an_uninterrupted_one(algorithm, recipe, corpus, cache, tmp_path, monkeypatch):
-    """Weights, teacher, optimiser, schedule, masks and order of the data: the same bytes at the end."""
-    recipe = replace(recipe, train=replace(recipe.train, algorithm=algorithm, epochs=2))
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(recipe, corpus, cache, tmp_path, monkeypatch):
+    """Weights, teacher, optimiser, schedule, masks and order of the data: the same bytes at the end.
+
+    See `test_resuming` for kills, and for both tasks at once.
+    """
+    recipe = replace(recipe, train=replace(recipe.train, algorithm="single", epochs=2))
     whole = train(recipe, corpus, tmp_path / "whole", cache)
     kept = {"golden": len(whole.samples().golden), "events": len(whole.samples().golden_events)}
-    assert kept == ({"golden": 0, "events": 4} if algorithm == "single" else {"golden": 20, "events": 4})
+    assert kept == {"golden": 0, "events": 4}
     save = SaveCheckpoints.on_epoch_end
 
     def interrupted(self, epoch, logs=None):

@@ -16,7 +16,7 @@ def part(name, inputs, outputs):
     return keras.Model(inputs, outputs, name=name)
 
 
-def network(decoders=("scene_head", "event_head"), name="little", embedding=5):
+def network(decoders=("scene_head", "event_head"), name="little", embedding=5, dropout=0.1):
     """[batch, frames, 6, 1] to 1 embedding every 2 frames; scenes are 8 frames, events 40."""
     log_mel = keras.Input((None, BANDS, 1))
     x = keras.layers.Conv2D(embedding, (2, BANDS), strides=(2, BANDS))(log_mel)
@@ -25,13 +25,13 @@ def network(decoders=("scene_head", "event_head"), name="little", embedding=5):
     made = {}
     embeddings = keras.Input((None, embedding))
     x = keras.layers.BatchNormalization()(keras.layers.Dense(4, activation="tanh")(embeddings))
-    x = keras.layers.Dropout(0.1)(x)
+    x = keras.layers.Dropout(dropout)(x)
     made["scene_head"] = part(
         "scene_head", embeddings, keras.layers.Dense(CLASSES)(keras.layers.GlobalAveragePooling1D()(x))
     )
     embeddings = keras.Input((None, embedding))
     x = keras.layers.BatchNormalization()(keras.layers.Conv1D(4, 3, padding="same")(embeddings))
-    x = keras.layers.Dropout(0.1)(x)
+    x = keras.layers.Dropout(dropout)(x)
     strong = keras.layers.Dense(CLASSES, activation="sigmoid")(x)
     attention = keras.layers.Dense(CLASSES, activation="softmax")(x)
     made["event_head"] = part("event_head", embeddings, {"strong": strong, "weak": WeakPooling()([strong, attention])})
@@ -63,8 +63,8 @@ def both(random):
     return {"scenes": scene_batch(random), "events": event_batch(random)}
 
 
-def compiled(model, rate=1e-2, decay=0.01):
-    model.compile(optimizer=PartialAdamW(rate, weight_decay=decay), jit_compile=False)
+def compiled(model, rate=1e-2, decay=0.01, **options):
+    model.compile(optimizer=PartialAdamW(rate, weight_decay=decay, **options), jit_compile=False)
     model.optimizer.build(model.trained_variables())
     return model
 

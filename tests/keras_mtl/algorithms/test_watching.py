@@ -134,7 +134,7 @@ def test_a_resumed_training_goes_on_with_its_log(little, random, tmp_path):
     fit(model, streams, [ConflictLog(streams, 3, tmp_path, "both", 4)], epochs=2)
     before = read_conflict(tmp_path / "both.conflict.csv")
     assert [row[0] for row in before] == [0, 3, 6]
-    fit(model, streams, [ConflictLog(streams, 3, tmp_path, "both", 4, done=1)], epochs=3, done=1)
+    fit(model, streams, [ConflictLog(streams, 3, tmp_path, "both", 4, done=4)], epochs=3, done=1)
     after = read_conflict(tmp_path / "both.conflict.csv")
     assert [row[0] for row in after] == [0, 3, 6, 9]
     assert after[:2] == before[:2], "rows of the epochs that are kept"
