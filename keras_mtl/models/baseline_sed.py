@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 
 from keras_mtl.models.conv_layer import batch_norm
-from keras_mtl.models.event_head import build_event_head
+from keras_mtl.models.event_network import event_network
 from keras_mtl.models.gates import gated_linear_unit
 
 CHANNELS = (16, 32, 64, 128, 128, 128, 128)
@@ -54,11 +54,12 @@ def build_baseline_sed(
         x = batch_norm(keras.layers.Conv2D(width, 3, padding="same", name=f"conv_{i}")(x), str(i))
         x = keras.layers.Dropout(dropout, name=f"dropout_{i}")(gated_linear_unit(x, f"glu_{i}"))
         x = keras.layers.AveragePooling2D(tuple(pool), name=f"pool_{i}")(x)
-    embeddings = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]), name="embeddings")(x)
-    encoder = keras.Model(inputs, embeddings, name="encoder")
-
-    head = build_event_head(
-        embeddings.shape[2], embeddings.shape[1], recurrent_units, recurrent_layers, events, dropout=dropout
+    return event_network(
+        inputs,
+        x,
+        "baseline_sed",
+        recurrent_units=recurrent_units,
+        recurrent_layers=recurrent_layers,
+        events=events,
+        dropout=dropout,
     )
-    inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
-    return keras.Model(inputs, head(encoder(inputs)), name="baseline_sed")

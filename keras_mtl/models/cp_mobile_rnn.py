@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 
 from keras_mtl.models.cp_mobile_blocks import Block, block, cp_mobile_blocks, stem
-from keras_mtl.models.event_head import build_event_head
+from keras_mtl.models.event_network import event_network
 
 #: What stands between the body of `cp_mobile` and the recurrent layers. Inferred: it meets the paper's two totals.
 LAST_BLOCKS = (Block(208, 72, (2, 2)), Block(144, 72))
@@ -44,12 +44,7 @@ def build_cp_mobile_rnn(
     blocks = [*cp_mobile_blocks(base_channels), *(Block(*_values(last)) for last in last_blocks)]
     for number, settings in enumerate(blocks, start=1):
         x = block(x, settings, number, grn)
-    embeddings = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]), name="embeddings")(x)
-    encoder = keras.Model(inputs, embeddings, name="encoder")
-
-    head = build_event_head(embeddings.shape[2], embeddings.shape[1], recurrent_units, events=events)
-    inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
-    return keras.Model(inputs, head(encoder(inputs)), name="cp_mobile_rnn")
+    return event_network(inputs, x, "cp_mobile_rnn", recurrent_units=recurrent_units, events=events)
 
 
 def _values(given: Block | Sequence) -> tuple:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 
 from keras_mtl.models.conv_layer import batch_norm
-from keras_mtl.models.event_head import build_event_head
+from keras_mtl.models.event_network import event_network
 from keras_mtl.models.frequency_dynamic_conv import frequency_dynamic_conv
 from keras_mtl.models.gates import context_gating
 from keras_mtl.models.large_kernel_attention import large_kernel_attention
@@ -68,11 +68,12 @@ def build_fdy_lka(
         x = large_kernel_attention(x, f"lka_{i}")
         x = keras.layers.Dropout(dropout, name=f"dropout_{i}")(x)
         x = keras.layers.AveragePooling2D(tuple(pool), name=f"pool_{i}")(x)
-    embeddings = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]), name="embeddings")(x)
-    encoder = keras.Model(inputs, embeddings, name="encoder")
-
-    head = build_event_head(
-        embeddings.shape[2], embeddings.shape[1], recurrent_units, recurrent_layers, events, dropout=dropout
+    return event_network(
+        inputs,
+        x,
+        "fdy_lka",
+        recurrent_units=recurrent_units,
+        recurrent_layers=recurrent_layers,
+        events=events,
+        dropout=dropout,
     )
-    inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
-    return keras.Model(inputs, head(encoder(inputs)), name="fdy_lka")

@@ -23,6 +23,13 @@ from keras_mtl.sweep_process import Outcome, Training, run_training
 from keras_mtl.sweep_state import Sweep
 
 EPOCHS = 15
+#: Runs the command line; a test runner that was itself started in the background hands down that SIGINT is ignored.
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from keras_mtl.cli import main
+main()
+"""
 
 
 def states(folder: Path) -> dict[str, str]:
@@ -39,7 +46,7 @@ def test_an_interrupted_sweep_goes_on_and_a_failing_run_stops_nothing(run, cache
     assert listed.stdout.split() == ["waiting", "system=crnn", "waiting", "system=cnn"]
     assert not out.exists()
 
-    command = [sys.executable, "-P", "-m", "keras_mtl", *arguments]
+    command = [sys.executable, "-P", "-c", INTERRUPTIBLE, *arguments]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     begun = out / "system=cnn" / "checkpoints" / "state.json"
     until = time.monotonic() + 120
