@@ -12,6 +12,7 @@ from keras_mtl.features import LogMelSettings
 from keras_mtl.listener import Listener
 from keras_mtl.log_mel import normalise
 from keras_mtl.models import build_scene_part
+from keras_mtl.models.event_part import build_event_part
 from keras_mtl.models.timing import frames_per_embedding
 from keras_mtl.recipes.settings import DecodeSettings
 from keras_mtl.run_folder import Run
@@ -32,9 +33,7 @@ def listen_with(
         return predict_in_batches(build_scene_part(network, levels.shape[1]), levels, settings, SCENE_BATCH)
 
     def event_probabilities(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        encoder, head = network.get_layer("encoder"), network.get_layer("event_head")
-        inputs = keras.Input((levels.shape[1], *encoder.input_shape[2:]))
-        out = predict_in_batches(keras.Model(inputs, head(encoder(inputs))), levels, settings, _EVENT_BATCH)
+        out = predict_in_batches(build_event_part(network, levels.shape[1]), levels, settings, _EVENT_BATCH)
         return out["strong"], out["weak"]
 
     scenes = scene_logits if "scenes" in tasks else None

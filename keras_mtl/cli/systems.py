@@ -78,6 +78,8 @@ def _plain(row: SystemRow, budget: Target) -> dict[str, Any]:
         "macs_per_second": _whole(row.macs_per_second),
         "paper_params": system.paper_params,
         "paper_macs_per_second": system.paper_macs_per_second,
+        "paper_accuracy_percent": system.paper_accuracy,
+        "paper_event_f1_percent": system.paper_event_f1,
         "folded_params": row.costs["default"].folded_params,
         "parameter_bytes_16bit": row.parameter_bytes_16bit,
         "fits_asc_budget": not over,
