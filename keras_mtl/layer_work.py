@@ -145,6 +145,7 @@ _KINDS: dict[str, Callable[[Any], Work]] = {
     "DepthwiseConv2D": _conv,
     "Dense": _conv,
     "BatchNormalization": _batch_norm,
+    "FusedBatchNorm": _batch_norm,
     "AveragePooling2D": _average,
     "GlobalAveragePooling2D": _average,
     "GRU": _gru,

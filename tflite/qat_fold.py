@@ -47,7 +47,7 @@ def fold(graph: FlatGraph, node: Node) -> Folded:
         kernel = kernel.reshape(*shape[:2], -1)  # output channel = input channel x multiplier
     bias = np.asarray(layer.get_weights()[1]) if layer.use_bias else np.zeros(kernel.shape[-1], np.float32)
     following = graph.next_alone(node.output)
-    if following and type(following.layer) is _layers.BatchNormalization and _is_linear(layer):
+    if following and isinstance(following.layer, _layers.BatchNormalization) and _is_linear(layer):
         gain, mean, beta = _affine(following.layer)
         kernel, bias = kernel * gain, (bias - mean) * gain + beta
         inside, last = [node.output], following

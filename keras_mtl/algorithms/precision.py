@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import keras
 
+from keras_mtl.models.batch_norm import FusedBatchNorm
+
 #: What is worth it and safe; other layers stay in float32 and take their inputs as that.
 _IN_16_BITS = (
     keras.layers.Conv1D,
@@ -13,6 +15,7 @@ _IN_16_BITS = (
     keras.layers.DepthwiseConv2D,
     keras.layers.Dense,
     keras.layers.BatchNormalization,
+    FusedBatchNorm,
     keras.layers.ReLU,
     keras.layers.MaxPooling2D,
     keras.layers.AveragePooling2D,

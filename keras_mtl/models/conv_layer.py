@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from keras_mtl.models.batch_norm import FusedBatchNorm
+
 #: Keras's default of 0.99 needs many hundred steps to settle; short trainings have no more than that.
 BATCH_NORM_MOMENTUM = 0.9
 
@@ -30,4 +32,4 @@ def conv_bn_relu(x: Any, filters: int, kernel_size: int = 3, *, strides: int = 1
 
 def batch_norm(x: Any, name: str) -> Any:
     """Batch normalisation over the channels: layer bn_NAME."""
-    return keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"bn_{name}")(x)
+    return FusedBatchNorm(momentum=BATCH_NORM_MOMENTUM, name=f"bn_{name}")(x)
