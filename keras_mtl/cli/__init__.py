@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-from typing import Any
 
 import click
 
 from keras_mtl import __version__
+from keras_mtl.cli.lazy_group import LazyGroup
 from keras_mtl.errors import KerasMtlError
 
 #: Every command with its short help, so that `keras_mtl --help` need not import any of them.
 COMMANDS = {
     "demo": "The whole pipeline on the embedded data, in minutes.",
+    "data": "TAU and DESED as they lie on disk.",
     "systems": "The networks: parameters and MACs, against the paper.",
     "train": "Train a network; writes a run folder.",
     "sweep": "Train every combination of listed values; compare the runs.",
@@ -27,26 +27,12 @@ COMMANDS = {
 }
 
 
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        return importlib.import_module(f"keras_mtl.cli.{cmd_name}").command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and args[0] not in COMMANDS:
-            ctx.fail(f"No command {args[0]!r}; there are: {', '.join(COMMANDS)}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    listed=COMMANDS,
+    modules="keras_mtl.cli.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="keras_mtl")
 def group() -> None:
     """Acoustic scenes and sound events from one compact network, down to the microcontroller.

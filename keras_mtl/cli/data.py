@@ -1,0 +1,14 @@
+"""`keras_mtl data`: the commands about data sets as they lie on disk."""
+
+from __future__ import annotations
+
+import click
+
+from keras_mtl.cli.lazy_group import LazyGroup
+
+COMMANDS: dict[str, str] = {}
+
+
+@click.group("data", cls=LazyGroup, listed=COMMANDS, modules="keras_mtl.cli.data_")
+def command() -> None:
+    """TAU and DESED as they lie on disk."""
