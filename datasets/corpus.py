@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 
 from keras_mtl.datasets import audio_files, layout
 from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
-from keras_mtl.datasets.clips import Census
+from keras_mtl.datasets.census import Census
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
 from keras_mtl.datasets.local_builder import LocalBuilder, rate_config
 from keras_mtl.datasets.preparation import censuses, prepared, quiet

@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from tqdm.auto import tqdm
 
-from keras_mtl.datasets.clips import Census
+from keras_mtl.datasets.census import Census
 from keras_mtl.datasets.local_builder import LocalBuilder
 from keras_mtl.errors import DataError
 
@@ -63,7 +63,7 @@ def prepared(
 
 def censuses(builder: tfds.core.DatasetBuilder) -> dict[str, Census]:
     """What was found when the splits were prepared, also of splits that were left out because nothing was there."""
-    return {split: Census(**counts) for split, counts in ((builder.info.metadata or {}).get("census", {})).items()}
+    return {split: Census.load(counts) for split, counts in ((builder.info.metadata or {}).get("census", {})).items()}
 
 
 @contextlib.contextmanager
@@ -105,7 +105,7 @@ def _prepare(builder: LocalBuilder, manual_dir: Path | None, progress: bool) -> 
 
 def _report(name: str, census: Census) -> None:
     if census.missing:
-        listed, named = census.missing + census.clips, ", ".join(census.missing_names)
+        listed, named = census.listed, ", ".join(census.first_names().get("missing", ()))
         outcome = "" if census.clips else ", so this split is left out"
         _log.warning("%s: %d of %d clips are missing%s: %s ...", name, census.missing, listed, outcome, named)
     changes = census.changes()

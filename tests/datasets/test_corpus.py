@@ -70,8 +70,8 @@ def test_a_changed_file_changes_the_fingerprint_and_is_prepared_anew(tau_folder:
 
 def test_a_changed_table_changes_the_fingerprint(tau_folder: Path, cache: Path) -> None:
     first = open_corpus(tau_folder, cache, progress=False)
-    table = tau_folder / "evaluation_setup/fold1_train.csv"
-    table.write_text(table.read_text().replace("\tbus", "\ttram"))
+    for table in (tau_folder / "evaluation_setup/fold1_train.csv", tau_folder / "meta.csv"):
+        table.write_text(table.read_text().replace("\tbus", "\ttram"))
     second = open_corpus(tau_folder, cache, progress=False)
     assert second.fingerprint != first.fingerprint
     assert sorted(clip["scene"] for clip in second.scenes["train"]) == [0, 0, 9, 9]

@@ -70,7 +70,7 @@ def test_missing_recordings_are_counted_and_told_every_time(tau_folder: Path, ca
         caplog.clear()
         corpus = open_corpus(tau_folder, cache, progress=False)
         assert corpus.scenes["train"].census.missing == 1
-        assert corpus.scenes["train"].census.missing_names == ["audio/park-paris-9-7-0-a.wav"]
+        assert corpus.scenes["train"].census.names["missing"] == ["audio/park-paris-9-7-0-a.wav"]
         assert "1 of 5 clips are missing" in caplog.text
         assert "audio/park-paris-9-7-1-s4.wav" in caplog.text
 
