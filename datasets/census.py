@@ -10,9 +10,6 @@ from keras_mtl.errors import DataError
 #: Names of each kind that are kept with prepared data and shown where nobody asks for more.
 NAMED = 5
 
-#: What keeps a split from being prepared. All else is passed over or changed, and counted.
-REFUSED = ("unreadable", "unknown_labels", "backward_events", "bad_times", "contradictions")
-
 _WORDS = {
     "unnamed": "recordings that no table names",
     "repeated": "rows repeated",
@@ -111,5 +108,5 @@ class Census:
 
 
 def printable(name: str) -> str:
-    """A file name as text that can be written: bytes that are not UTF-8 as \\udcXX."""
+    """A file name as text that can be written: bytes that are not UTF-8 as their numbers."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")

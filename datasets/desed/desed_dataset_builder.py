@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 
 from keras_mtl.datasets import audio_files, clips, layout, tables
-from keras_mtl.datasets.census import Census
+from keras_mtl.datasets.census import Census, printable
 from keras_mtl.datasets.local_builder import LocalBuilder, Split, listing, present_files
 from keras_mtl.errors import DataError
 from keras_mtl.labels import EVENTS
@@ -75,8 +75,10 @@ class Builder(LocalBuilder):
             weak, rows = _weak_table(root / table, census)
             plan["weak"] = _split(root / table, found, {}, weak, rows, census, rate_hz)
         if found := _recordings(root / _UNLABELLED, rate_hz):
+            census = Census()
+            found = _with_plain_names(found, census)
             rows = Counter(dict.fromkeys(sorted(found), 0))
-            plan["unlabelled"] = _split(root / _UNLABELLED, found, {}, {}, rows, Census(), rate_hz)
+            plan["unlabelled"] = _split(root / _UNLABELLED, found, {}, {}, rows, census, rate_hz)
         if not any(split.keys for split in plan.values()):
             raise DataError(f"no recordings in the DESED folders of {root}")
         return plan
@@ -95,6 +97,16 @@ def _recordings(folder: Path, sample_rate_hz: int) -> dict[str, Path]:
             if Path(name).suffix.lower() in audio_files.AUDIO_SUFFIXES:
                 found[name] = place / name
     return found
+
+
+def _with_plain_names(found: Mapping[str, Path], census: Census) -> dict[str, Path]:
+    """The recordings whose names are text, as prepared data have them; the others are refused."""
+    plain = {name: path for name, path in found.items() if printable(name) == name}
+    for name in sorted(found.keys() - plain.keys()):
+        shown = found[name].parent / printable(name)
+        why = DataError(f"{shown} is not named in UTF-8", hint="rename it, or unpack the archive with its encoding")
+        census.refuse("unreadable", name, why)
+    return plain
 
 
 def _split(
