@@ -92,6 +92,11 @@ class Corpus:
     events: dict[str, Clips]
     sample_rate_hz: int = SAMPLE_RATE_HZ
 
+    @property
+    def stamp(self) -> dict[str, str]:
+        """What runs and scores say of their data: {"name", "fingerprint"}."""
+        return {"name": self.name, "fingerprint": self.fingerprint}
+
 
 def open_corpus(
     data: str | Path, cache: Path | None = None, progress: bool = True, sample_rate_hz: int = SAMPLE_RATE_HZ
