@@ -105,7 +105,7 @@ def inspect(path: str | Path) -> Recording:
     if sample_bytes and 0 < found.frames * found.channels * sample_bytes <= path.stat().st_size:
         return found
     channels, rate_hz = read_channels(path)
-    return Recording(*channels.shape, rate_hz)
+    return Recording(len(channels), channels.shape[1], rate_hz)
 
 
 def to_int16(audio: np.ndarray) -> np.ndarray:

@@ -111,7 +111,9 @@ def read_clip(
         DataError: as of `audio_files.read_channels`.
     """
     channels, rate_hz = audio_files.read_channels(path)
-    count_changes(Recording(*channels.shape, rate_hz), seconds, census, sample_rate_hz, name or path.name)
+    count_changes(
+        Recording(len(channels), channels.shape[1], rate_hz), seconds, census, sample_rate_hz, name or path.name
+    )
     return fit_audio(audio_files.to_mono(channels, rate_hz, sample_rate_hz), seconds, sample_rate_hz)
 
 

@@ -77,7 +77,9 @@ def command(folder: Path, names: int, quick: bool, cache: Path, as_json: bool) -
 
 
 def _lines(census: FolderCensus, most: int | None) -> list[str]:
-    rows = [("data set", "split", "listed", "clips", "missing", "unreadable", "hours", "rates in Hz")]
+    rows: list[tuple[str, ...]] = [
+        ("data set", "split", "listed", "clips", "missing", "unreadable", "hours", "rates in Hz")
+    ]
     for each in census.splits:
         counts = (each.census.listed, each.census.clips, each.census.missing, each.census.unreadable)
         rates = ", ".join(f"{rate}: {count:,}" for rate, count in sorted(each.rates.items())) or "-"
@@ -92,9 +94,9 @@ def _lines(census: FolderCensus, most: int | None) -> list[str]:
         for row in rows
     ]
     found = [line for each in census.splits for line in _findings(each, census.sample_rate_hz, most)]
-    problems = [*census.problems]
     print_of = census.fingerprint or "not made (--quick)"
-    return [*lines, *([""] if found or problems else []), *found, *problems, "", f"fingerprint  {print_of}"]
+    space = [""] if found or census.problems else []
+    return [*lines, *space, *found, *census.problems, "", f"fingerprint  {print_of}"]
 
 
 def _findings(each: SplitCensus, rate_hz: int, most: int | None) -> list[str]:
