@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import tensorflow_datasets as tfds
 
 from keras_mtl.datasets import audio_files, layout
 from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
-from keras_mtl.datasets.clips import Census
+from keras_mtl.datasets.census import Census
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
 from keras_mtl.datasets.local_builder import LocalBuilder, rate_config
 from keras_mtl.datasets.preparation import censuses, prepared, quiet
@@ -27,6 +26,9 @@ from keras_mtl.errors import DataError
 
 #: The word that stands for the embedded data wherever a data folder is expected.
 EMBEDDED = "soundscapes"
+
+#: Folder of the cache that remembers the recordings' digests.
+DIGESTS = "digests"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Corpus:
 
     Attributes:
         name: "soundscapes", or the folder's name.
-        fingerprint: sha256 over tables and file names and sizes, or over the generator's version, seed and sizes.
+        fingerprint: sha256 over names and content of tables and recordings, or over the generator's version, seed and
+            sizes.
         scenes: clips of "train" and "test"; empty when the folder holds no scene data.
         events: clips of those that are there of "strong_real", "strong_synthetic", "weak", "unlabelled", "validation".
         sample_rate_hz: samples per second of all clips. The fingerprint is the same at every rate.
@@ -88,6 +91,11 @@ class Corpus:
     scenes: dict[str, Clips]
     events: dict[str, Clips]
     sample_rate_hz: int = SAMPLE_RATE_HZ
+
+    @property
+    def stamp(self) -> dict[str, str]:
+        """What runs and scores say of their data: {"name", "fingerprint"}."""
+        return {"name": self.name, "fingerprint": self.fingerprint}
 
 
 def open_corpus(
@@ -139,21 +147,16 @@ def _open_folder(folder: Path, cache: Path, progress: bool, sample_rate_hz: int)
     scenes: dict[str, Clips] = {}
     events: dict[str, Clips] = {}
     if tau_root is not None:
-        content, stamp = layout.tau_fingerprint(tau_root)
-        fingerprints.append(content)
-        tau_builder = prepared(tau.Builder, _home(cache, content, stamp), tau_root, config, progress)
+        fingerprints.append(layout.tau_fingerprint(tau_root, cache / DIGESTS, progress))
+        tau_builder = prepared(tau.Builder, _home(cache, fingerprints[-1]), tau_root, config, progress)
         scenes = _splits(tau_builder, sample_rate_hz)
     if desed_root is not None:
-        content, stamp = layout.desed_fingerprint(desed_root)
-        fingerprints.append(content)
-        desed_builder = prepared(Desed, _home(cache, content, stamp), desed_root, config, progress)
+        fingerprints.append(layout.desed_fingerprint(desed_root, cache / DIGESTS, progress))
+        desed_builder = prepared(Desed, _home(cache, fingerprints[-1]), desed_root, config, progress)
         events = _splits(desed_builder, sample_rate_hz)
     if not fingerprints:
-        raise DataError(
-            f"{folder} holds neither {layout.TAU_FOLDER}/ nor a DESED folder (desed/)", hint="is it the right folder?"
-        )
-    joined = hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
-    return Corpus(folder.resolve().name, joined, scenes, events, sample_rate_hz)
+        raise layout.no_data_set(folder)
+    return Corpus(folder.resolve().name, layout.joined_fingerprint(fingerprints), scenes, events, sample_rate_hz)
 
 
 def _splits(builder: LocalBuilder, sample_rate_hz: int) -> dict[str, Clips]:
@@ -164,8 +167,8 @@ def _splits(builder: LocalBuilder, sample_rate_hz: int) -> dict[str, Clips]:
     }
 
 
-def _home(cache: Path, content: str, stamp: str = "") -> Path:
-    return cache / (f"{content[:24]}-{stamp[:8]}" if stamp else content[:24])
+def _home(cache: Path, content: str) -> Path:
+    return cache / content[:24]
 
 
 def _resampled(audio: np.ndarray, rate_hz: int, sample_rate_hz: int) -> np.ndarray:

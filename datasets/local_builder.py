@@ -5,21 +5,21 @@ from __future__ import annotations
 import abc
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
 
-from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
-from keras_mtl.datasets.clips import Census
+from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ, Recording
+from keras_mtl.datasets.census import Census
 from keras_mtl.errors import DataError
 
 _log = logging.getLogger("keras_mtl.datasets")
 
-
-_NAMED_FILES = 5
+_UNREADABLE = "remove such a file or get it again; missing files are skipped"
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,15 @@ class Split:
         keys: unique names of the clips that are there. A split without any is left out; its census is kept.
         example: gives the example of one key; counts into `census` what it had to change.
         census: what the tables and folders showed so far.
+        recordings: the file of each key; empty for sounds that are made.
+        count: counts into `census` what `example` would have to change, given what the recording of a key is.
     """
 
     keys: Sequence[str]
     example: Callable[[str], dict[str, Any]]
     census: Census
+    recordings: Mapping[str, Path] = field(default_factory=dict)
+    count: Callable[[str, Recording], Any] = lambda key, recording: None
 
 
 @dataclass(eq=False)
@@ -83,50 +87,72 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
     def _plan(self, manual_dir: Path | None) -> dict[str, Split]:
         """The splits, by name. Reads tables and lists folders, no audio."""
 
+    def plan(self, manual_dir: Path | None) -> dict[str, Split]:
+        """The splits, by name, with all that their tables and folders show. Reads no audio.
+
+        Raises:
+            DataError: there is no such data set, or a table can't be read. What is wrong in a table's rows is in the
+                splits' censuses.
+        """
+        return self._plan(manual_dir)
+
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         manual_dir = Path(dl_manager.manual_dir) if self.MANUAL_DOWNLOAD_INSTRUCTIONS else None
         plan = self._plan(manual_dir)
+        self._require_usable({name: split.census for name, split in plan.items()})
         census = self.info.metadata.setdefault("census", {})
         for name in [name for name, split in plan.items() if not split.keys]:
-            census[name] = asdict(plan.pop(name).census)
+            census[name] = plan.pop(name).census.saved()
         self._progress(0, sum(len(split.keys) for split in plan.values()))
         return {name: self._generate_examples(name, split) for name, split in plan.items()}
 
     def _generate_examples(self, name: str, split: Split) -> Iterator[tuple[str, dict[str, Any]]]:
-        unreadable: list[str] = []
         for key in split.keys:
             try:
                 example = split.example(key)
             except DataError as error:
-                unreadable.append(error.message)
+                split.census.refuse("unreadable", key, DataError(error.message, hint=_UNREADABLE))
                 continue
             finally:
                 self._progress(1, 0)
             split.census.clips += 1
             yield key, example
-        if unreadable:
-            # All of them are named, so that a large folder is mended in one go.
-            for message in unreadable[1:]:
-                _log.error("%s/%s: %s", self.name, name, message)
-            more = f" (and {len(unreadable) - 1} more in {self.name}/{name})" if len(unreadable) > 1 else ""
-            raise DataError(unreadable[0] + more, hint="remove such a file or get it again; missing files are skipped")
-        self.info.metadata["census"][name] = asdict(split.census)
+        self._require_usable({name: split.census})
+        self.info.metadata["census"][name] = split.census.saved()
+
+    def _require_usable(self, found: Mapping[str, Census]) -> None:
+        """Raises the first refusal and logs the others: all are named, so that a large folder is mended in one go."""
+        refusals = [(name, error) for name, census in found.items() for error in census.refusals]
+        for name, error in refusals[1:]:
+            _log.error("%s/%s: %s", self.name, name, error.message)
+        if refusals:
+            first = refusals[0][1]
+            more = f" (and {len(refusals) - 1} more in {self.name}/{', '.join(found)})" if len(refusals) > 1 else ""
+            raise DataError(first.message + more, hint=first.hint or "keras_mtl data check DIR shows all that is wrong")
 
     def _progress(self, done: int, more: int) -> None:
         if self.on_progress is not None:
             self.on_progress(done, more)
 
 
-def present_files(names: Sequence[str], there: frozenset[str] | set[str], census: Census) -> list[str]:
-    """Of the clips that a table names, those that are there, each once; counts the others into `census`."""
-    once = list(dict.fromkeys(names))
-    census.repeated += len(names) - len(once)
-    absent = [name for name in once if name not in there]
-    census.missing += len(absent)
-    census.missing_names.extend(absent[:_NAMED_FILES])
-    return [name for name in once if name in there]
+def present_files(rows: Mapping[str, int], there: Container[str], census: Census) -> list[str]:
+    """Of the clips that a table names, those that are there; counts the others into `census`.
+
+    Args:
+        rows: the number of its rows for each clip that the table names.
+        there: the recordings that are on disk.
+        census: what counts those that are not.
+    """
+    for name, count in rows.items():
+        if name not in there:
+            census.count("missing", name)
+            census.missing_rows += count
+    return [name for name in rows if name in there]
 
 
 def listing(folder: Path) -> set[str]:
-    """Names of the files in a folder; empty when there is no such folder."""
-    return {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    """Names of the files in a folder; empty when there is no such folder. Links to nothing are no files."""
+    if not folder.is_dir():
+        return set()
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if entry.is_file()}

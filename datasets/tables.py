@@ -29,6 +29,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not a text table") from error
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
     filled = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     if not filled:
         raise DataError(f"{path} is empty", hint="get the data set's metadata again")

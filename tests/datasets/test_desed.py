@@ -119,7 +119,7 @@ def test_a_bad_row_is_one_clear_line(
     with pytest.raises(DataError, match=says) as caught:
         open_corpus(desed_folder, cache, progress=False)
     assert "\n" not in str(caught.value)
-    assert list(cache.rglob("*")) == []
+    assert [path.name for path in cache.iterdir()] == ["digests"]
 
 
 def test_recordings_without_their_table_are_an_error(desed_folder: Path, cache: Path) -> None:
