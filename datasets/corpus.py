@@ -28,6 +28,9 @@ from keras_mtl.errors import DataError
 #: The word that stands for the embedded data wherever a data folder is expected.
 EMBEDDED = "soundscapes"
 
+#: Of TAU's splits those that are trained and scored on: the others hold the same clips once more.
+_SCENE_SPLITS = ("train", "test")
+
 
 @dataclass(frozen=True)
 class Clips:
@@ -79,7 +82,8 @@ class Corpus:
         name: "soundscapes", or the folder's name.
         fingerprint: sha256 over tables and file names and sizes, or over the generator's version, seed and sizes.
         scenes: clips of "train" and "test"; empty when the folder holds no scene data.
-        events: clips of those that are there of "strong_real", "strong_synthetic", "weak", "unlabelled", "validation".
+        events: clips of those that are there of "strong_real", "strong_synthetic", "synthetic_validation", "weak",
+            "unlabelled", "validation".
         sample_rate_hz: samples per second of all clips. The fingerprint is the same at every rate.
     """
 
@@ -135,17 +139,19 @@ def _open_embedded(size: str, cache: Path, progress: bool, sample_rate_hz: int) 
 
 def _open_folder(folder: Path, cache: Path, progress: bool, sample_rate_hz: int) -> Corpus:
     tau_root, desed_root = layout.find_tau(folder), layout.find_desed(folder)
-    fingerprints, config = [], rate_config(sample_rate_hz)
+    fingerprints = []
     scenes: dict[str, Clips] = {}
     events: dict[str, Clips] = {}
     if tau_root is not None:
         content, stamp = layout.tau_fingerprint(tau_root)
         fingerprints.append(content)
+        config = rate_config(sample_rate_hz, _SCENE_SPLITS)
         tau_builder = prepared(tau.Builder, _home(cache, content, stamp), tau_root, config, progress)
         scenes = _splits(tau_builder, sample_rate_hz)
     if desed_root is not None:
         content, stamp = layout.desed_fingerprint(desed_root)
         fingerprints.append(content)
+        config = rate_config(sample_rate_hz)
         desed_builder = prepared(Desed, _home(cache, content, stamp), desed_root, config, progress)
         events = _splits(desed_builder, sample_rate_hz)
     if not fingerprints:
