@@ -14,7 +14,7 @@ import pytest
 
 _MOST_LINES = 250
 _TEXT_SUFFIXES = {".py", ".toml", ".md", ".txt", ".bib", ".sh", ".lock", ".yaml", ".ipynb", ".h", ".cc", ".c", ""}
-_NOT_OURS = {".git", ".venv", "build", "dist", "demo", "runs", "__pycache__"}
+_NOT_OURS = {".git", ".venv", "build", "dist", "demo", "runs", "__pycache__", ".hypothesis"}
 # Extras that the locked environment goes without: Ray is 200 MB and runs sweeps on a cluster, which no test needs;
 # Scaper is compiled against a library that not every machine has, and has a lock of its own.
 _NOT_LOCKED = {"sweep", "scaper"}

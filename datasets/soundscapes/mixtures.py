@@ -13,7 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -142,7 +142,7 @@ def mix(plan: Plan, bank: Soundbank) -> tuple[np.ndarray, bool]:
     return to_int16(mono * (_PEAK / peak) if peak > _PEAK else mono), peak > _PEAK
 
 
-def require_scaper() -> object:
+def require_scaper() -> Any:
     """The module `scaper`.
 
     Raises:

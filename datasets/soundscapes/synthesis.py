@@ -83,7 +83,7 @@ class Order:
 
 class _Task(NamedTuple):
     split: str
-    index: int
+    number: int
     folder: str
 
 
@@ -138,7 +138,8 @@ def _make_clips(order: Order, work: Path, jobs: int, progress: bool) -> None:
 def _carried_out(order: Order, tasks: Sequence[_Task], jobs: int) -> Iterator[None]:
     if jobs <= 1:
         for task in tasks:
-            yield _make_clip(order, task)
+            _make_clip(order, task)
+            yield
         return
     # Spawned, not forked: the library that resamples does not like to be forked.
     context = multiprocessing.get_context("spawn")
@@ -164,13 +165,13 @@ def _make_kept_clip(task: _Task) -> None:
 def _make_clip(order: Order, task: _Task) -> None:
     bank, place = order.banks[task.split], _PLACES[task.split]
     labels = list(bank.events)
-    rng = np.random.default_rng([order.seed, place.stream, task.index])
-    plan = mixtures.draw_plan(rng, bank, labels[task.index % len(labels)])
+    rng = np.random.default_rng([order.seed, place.stream, task.number])
+    plan = mixtures.draw_plan(rng, bank, labels[task.number % len(labels)])
     audio, scaled = mixtures.mix(plan, bank)
     wav = io.BytesIO()
     soundfile.write(wav, audio, SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
     work = Path(task.folder)
-    files.write_bytes(work / place.audio / _name(task.split, task.index), wav.getvalue())
+    files.write_bytes(work / place.audio / _name(task.split, task.number), wav.getvalue())
     files.write_json(_done(work, task), {"labels": plan.labels(), "scaled": scaled})
 
 
@@ -180,7 +181,7 @@ def _name(split: str, index: int) -> str:
 
 def _done(work: Path, task: _Task) -> Path:
     """The file that says that a clip is finished: written after the clip."""
-    return work / _DONE / f"{task.split}-{task.index:05d}.json"
+    return work / _DONE / f"{task.split}-{task.number:05d}.json"
 
 
 def _write_tables(work: Path, split: str, count: int) -> dict[str, Any]:
