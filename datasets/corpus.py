@@ -15,7 +15,7 @@ from keras_mtl.datasets import audio_files, layout
 from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
 from keras_mtl.datasets.census import Census
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
-from keras_mtl.datasets.local_builder import LocalBuilder, rate_config
+from keras_mtl.datasets.local_builder import LocalBuilder, RateConfig, rate_config
 from keras_mtl.datasets.preparation import censuses, prepared, quiet
 from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import Builder as Soundscapes
 from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import fingerprint
@@ -29,6 +29,8 @@ EMBEDDED = "soundscapes"
 
 #: Folder of the cache that remembers the recordings' digests.
 DIGESTS = "digests"
+#: Of TAU's splits those that are trained and scored on: the others hold the same clips once more.
+_SCENE_SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ class Corpus:
         fingerprint: sha256 over names and content of tables and recordings, or over the generator's version, seed and
             sizes.
         scenes: clips of "train" and "test"; empty when the folder holds no scene data.
-        events: clips of those that are there of "strong_real", "strong_synthetic", "weak", "unlabelled", "validation".
+        events: clips of those that are there of "strong_real", "strong_synthetic", "synthetic_validation", "weak",
+            "unlabelled", "validation".
         sample_rate_hz: samples per second of all clips. The fingerprint is the same at every rate.
     """
 
@@ -143,20 +146,27 @@ def _open_embedded(size: str, cache: Path, progress: bool, sample_rate_hz: int) 
 
 def _open_folder(folder: Path, cache: Path, progress: bool, sample_rate_hz: int) -> Corpus:
     tau_root, desed_root = layout.find_tau(folder), layout.find_desed(folder)
-    fingerprints, config = [], rate_config(sample_rate_hz)
+    fingerprints = []
     scenes: dict[str, Clips] = {}
     events: dict[str, Clips] = {}
     if tau_root is not None:
         fingerprints.append(layout.tau_fingerprint(tau_root, cache / DIGESTS, progress))
+        config = config_of(tau.Builder, sample_rate_hz)
         tau_builder = prepared(tau.Builder, _home(cache, fingerprints[-1]), tau_root, config, progress)
         scenes = _splits(tau_builder, sample_rate_hz)
     if desed_root is not None:
         fingerprints.append(layout.desed_fingerprint(desed_root, cache / DIGESTS, progress))
+        config = config_of(Desed, sample_rate_hz)
         desed_builder = prepared(Desed, _home(cache, fingerprints[-1]), desed_root, config, progress)
         events = _splits(desed_builder, sample_rate_hz)
     if not fingerprints:
         raise layout.no_data_set(folder)
     return Corpus(folder.resolve().name, layout.joined_fingerprint(fingerprints), scenes, events, sample_rate_hz)
+
+
+def config_of(builder_class: type[LocalBuilder], sample_rate_hz: int) -> RateConfig | None:
+    """The configuration that a folder's data set is prepared in: its rate, and the splits that are used."""
+    return rate_config(sample_rate_hz, _SCENE_SPLITS if builder_class is tau.Builder else ())
 
 
 def _splits(builder: LocalBuilder, sample_rate_hz: int) -> dict[str, Clips]:

@@ -17,9 +17,9 @@ from tqdm.auto import tqdm
 from keras_mtl.datasets import audio_files, layout
 from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ, Recording
 from keras_mtl.datasets.census import NAMED, Census
-from keras_mtl.datasets.corpus import DIGESTS
+from keras_mtl.datasets.corpus import DIGESTS, config_of
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
-from keras_mtl.datasets.local_builder import LocalBuilder, Split, rate_config
+from keras_mtl.datasets.local_builder import LocalBuilder, Split
 from keras_mtl.datasets.preparation import quiet
 from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
     tau_urban_acoustic_scenes_2022_mobile_dataset_builder as tau,
@@ -148,7 +148,7 @@ def _look_at(
     builder_class: type[LocalBuilder], root: Path, progress: bool, sample_rate_hz: int
 ) -> Iterable[SplitCensus]:
     with quiet(), tempfile.TemporaryDirectory() as nowhere:  # TFDS wants a folder, and nothing is written there
-        builder = builder_class(data_dir=nowhere, config=rate_config(sample_rate_hz))
+        builder = builder_class(data_dir=nowhere, config=config_of(builder_class, sample_rate_hz))
         plan = builder.plan(root)
     paths = list(dict.fromkeys(path for split in plan.values() for path in split.recordings.values()))
     found = dict(zip(paths, _inspected(paths, f"checking {builder.name}", progress), strict=True))

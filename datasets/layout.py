@@ -15,7 +15,7 @@ TAU_FOLDER = "TAU-urban-acoustic-scenes-2022-mobile-development"
 DESED_FOLDERS = ("desed", "DESED")
 
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
-_TAU_PARTS = ("meta.csv", "evaluation_setup", "audio")
+_TAU_PARTS = ("meta.csv", "evaluation_setup", "split_setup", "audio")
 _DESED_PARTS = ("metadata", "audio", "dcase_synth")
 
 

@@ -43,21 +43,24 @@ class Split:
 
 @dataclass(eq=False)
 class RateConfig(tfds.core.BuilderConfig):
-    """Clips at another rate than 16 kHz; TFDS keeps them in a folder of their own.
+    """Clips at another rate than 16 kHz, or some splits only; TFDS keeps them in a folder of their own.
 
     Attributes:
         sample_rate_hz: samples per second of the clips.
+        splits: names of the splits to make; none of them: all that there are.
     """
 
     sample_rate_hz: int = SAMPLE_RATE_HZ
+    splits: tuple[str, ...] = ()
 
 
-def rate_config(sample_rate_hz: int) -> RateConfig | None:
-    """The configuration for a rate; None for 16 kHz, which is what a builder without one gives."""
-    if sample_rate_hz == SAMPLE_RATE_HZ:
+def rate_config(sample_rate_hz: int, splits: tuple[str, ...] = ()) -> RateConfig | None:
+    """The configuration for a rate and splits; None for all at 16 kHz, which is what a builder without one gives."""
+    if sample_rate_hz == SAMPLE_RATE_HZ and not splits:
         return None
-    name = f"{sample_rate_hz}_hz"
-    return RateConfig(name=name, description=f"Clips at {sample_rate_hz} Hz.", sample_rate_hz=sample_rate_hz)
+    name = "_".join([f"{sample_rate_hz}_hz", *splits])
+    description = f"Clips at {sample_rate_hz} Hz{': ' if splits else '.'}{', '.join(splits)}"
+    return RateConfig(name=name, description=description, sample_rate_hz=sample_rate_hz, splits=splits)
 
 
 class LocalBuilder(tfds.core.GeneratorBasedBuilder):
@@ -82,6 +85,11 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
     def sample_rate_hz(self) -> int:
         """Samples per second of the clips."""
         return int(getattr(self.builder_config, "sample_rate_hz", SAMPLE_RATE_HZ))
+
+    def only(self, splits: Mapping[str, Path]) -> dict[str, Path]:
+        """Of the splits that there are, those that the configuration asks for."""
+        wanted = getattr(self.builder_config, "splits", ()) or splits
+        return {name: path for name, path in splits.items() if name in wanted}
 
     @abc.abstractmethod
     def _plan(self, manual_dir: Path | None) -> dict[str, Split]:

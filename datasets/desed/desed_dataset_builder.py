@@ -17,6 +17,7 @@ from keras_mtl.errors import DataError
 from keras_mtl.labels import EVENTS
 
 _SYNTHETIC = "train/synthetic21_train"
+_SYNTHETIC_VALIDATION = "validation/synthetic21_validation"
 
 #: Split: its table and its folder of recordings.
 _STRONG = {
@@ -24,6 +25,10 @@ _STRONG = {
     "strong_synthetic": (
         f"dcase_synth/metadata/{_SYNTHETIC}/soundscapes.tsv",
         f"dcase_synth/audio/{_SYNTHETIC}/soundscapes",
+    ),
+    "synthetic_validation": (
+        f"dcase_synth/metadata/{_SYNTHETIC_VALIDATION}/soundscapes.tsv",
+        f"dcase_synth/audio/{_SYNTHETIC_VALIDATION}/soundscapes",
     ),
     "validation": ("metadata/validation/validation.tsv", "audio/validation/validation"),
 }
@@ -36,11 +41,15 @@ _UNLABELLED = "audio/train/unlabel_in_domain"
 class Builder(LocalBuilder):
     """10-s clips of homes, ten event classes.
 
-    Splits, as far as they lie there: `strong_real`, `strong_synthetic`, `weak`, `unlabelled`, `validation`.
+    Splits, as far as they lie there: `strong_real`, `strong_synthetic`, `synthetic_validation`, `weak`, `unlabelled`,
+    `validation`.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "1.1.0": "Split `synthetic_validation` is new.",
+        "1.0.0": "First release.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Get DESED by its own tools (https://github.com/turpaultn/DESED) into a folder `desed/` in `manual_dir`, with
     `audio/`, `metadata/` and `dcase_synth/`. Splits whose folder is not there are left out.
