@@ -17,6 +17,9 @@ SAMPLE_RATE_HZ = 16_000
 #: File name endings that are taken for recordings when a folder is listed.
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".w64", ".rf64"})
 
+#: Endings of common recordings (and films) that libsndfile has no reader for.
+_FOREIGN_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka", ".mkv", ".mov", ".amr", ".3gp", ".ape"})
+
 _STREAMED_BYTES = (0, 0xFFFFFFFF)  # what programs that write to a pipe leave as the length
 
 
@@ -50,19 +53,13 @@ def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
     Raises:
         DataError: the file is missing, empty, cut short, not audio, or holds values that are not finite.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"no recording at {path}")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty (0 bytes)", hint="get the file again")
-    _refuse_truncated_riff(path)
+    path = require_recording(path)
     try:
         with soundfile.SoundFile(path) as file:
             announced, rate_hz = file.frames, file.samplerate
             channels = file.read(dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        reason = " ".join(str(getattr(error, "error_string", error)).removeprefix("Error : ").split())
-        raise DataError(f"{path} can't be read as audio: {reason}", hint="is it really a recording?") from error
+        raise unreadable(path, error) from error
     if len(channels) < announced:
         raise DataError(f"{path} is cut short: {len(channels)} of {announced} samples", hint="get the file again")
     if not len(channels):
@@ -70,6 +67,30 @@ def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
     if not np.isfinite(channels).all():
         raise DataError(f"{path} holds samples that are not finite numbers")
     return channels, rate_hz
+
+
+def require_recording(path: str | Path) -> Path:
+    """The path, when a file lies there that is not empty and, if it is a wav, as long as its header says.
+
+    Raises:
+        DataError: otherwise.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"no recording at {path}")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty (0 bytes)", hint="get the file again")
+    _refuse_truncated_riff(path)
+    return path
+
+
+def unreadable(path: Path, error: Exception) -> DataError:
+    """What libsndfile's refusal of a file means for the user, as an error to raise."""
+    reason = " ".join(str(getattr(error, "error_string", error)).removeprefix("Error : ").split())
+    hint = "is it really a recording?"
+    if path.suffix.lower() in _FOREIGN_SUFFIXES:
+        hint = f"{path.suffix} files are not supported; convert it first: ffmpeg -i FILE FILE.flac"
+    return DataError(f"{path} can't be read as audio: {reason}", hint=hint)
 
 
 def to_int16(audio: np.ndarray) -> np.ndarray:
