@@ -79,7 +79,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     level = "silence" if found["peak_dbfs"] is None else f"peak {found['peak_dbfs']} dBFS, rms {found['rms_dbfs']} dBFS"
     lines = [
         f"{found['file']}",
-        f"  format  {found['container']} {found['subtype']}, {found['sample_rate_hz']} Hz, channels: {found['channels']}",
+        f"  format  {found['container']} {found['subtype']}, {found['sample_rate_hz']} Hz, {found['channels']} ch",
         f"  length  {found['duration_s']:.3f} s",
         f"  level   {level}",
     ]
