@@ -18,6 +18,9 @@ SAMPLE_RATE_HZ = 16_000
 #: File name endings that are taken for recordings when a folder is listed.
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".w64", ".rf64"})
 
+#: Endings of common recordings (and films) that libsndfile has no reader for.
+_FOREIGN_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka", ".mkv", ".mov", ".amr", ".3gp", ".ape"})
+
 _STREAMED_BYTES = (0, 0xFFFFFFFF)  # what programs that write to a pipe leave as the length
 
 #: Bytes of a sample in the encodings of which a header tells all: nothing that was decoded could be wrong.
@@ -68,14 +71,13 @@ def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
     Raises:
         DataError: the file is missing, empty, cut short, not audio, or holds values that are not finite.
     """
-    path = Path(path)
-    _refuse_cut_short(path)
+    path = require_recording(path)
     try:
         with soundfile.SoundFile(path) as file:
             announced, rate_hz = file.frames, file.samplerate
             channels = file.read(dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise _not_audio(path, error) from error
+        raise unreadable(path, error) from error
     if len(channels) < announced:
         raise DataError(f"{path} is cut short: {len(channels)} of {announced} samples", hint="get the file again")
     if not len(channels):
@@ -94,28 +96,42 @@ def inspect(path: str | Path) -> Recording:
     Raises:
         DataError: as of `read_channels`.
     """
-    path = Path(path)
-    _refuse_cut_short(path)
+    path = require_recording(path)
     try:
         with soundfile.SoundFile(path) as file:
             found = Recording(file.frames, file.channels, file.samplerate)
             sample_bytes = _PLAIN_BYTES.get(file.subtype, 0) if file.format in ("WAV", "WAVEX") else 0
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise _not_audio(path, error) from error
+        raise unreadable(path, error) from error
     if sample_bytes and 0 < found.frames * found.channels * sample_bytes <= path.stat().st_size:
         return found
     channels, rate_hz = read_channels(path)
     return Recording(len(channels), channels.shape[1], rate_hz)
 
 
+def require_recording(path: str | Path) -> Path:
+    """The path, when a file lies there that is not empty and, if it is a wav, as long as its header says.
+
+    Raises:
+        DataError: otherwise.
+    """
+    path = Path(path)
+    _refuse_cut_short(path)
+    return path
+
+
+def unreadable(path: Path, error: Exception) -> DataError:
+    """What libsndfile's refusal of a file means for the user, as an error to raise."""
+    reason = " ".join(str(getattr(error, "error_string", error)).removeprefix("Error : ").split())
+    hint = "is it really a recording?"
+    if path.suffix.lower() in _FOREIGN_SUFFIXES:
+        hint = f"{path.suffix} files are not supported; convert it first: ffmpeg -i FILE FILE.flac"
+    return DataError(f"{path} can't be read as audio: {reason}", hint=hint)
+
+
 def to_int16(audio: np.ndarray) -> np.ndarray:
     """Samples in [-1, 1] as int16, full scale 32768: the inverse of dividing by 32768."""
     return np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
-
-
-def _not_audio(path: Path, error: Exception) -> DataError:
-    reason = " ".join(str(getattr(error, "error_string", error)).removeprefix("Error : ").split())
-    return DataError(f"{path} can't be read as audio: {reason}", hint="is it really a recording?")
 
 
 def _refuse_cut_short(path: Path) -> None:

@@ -9,6 +9,7 @@ from keras_mtl.cli.lazy_group import LazyGroup
 COMMANDS: dict[str, str] = {
     "check": "What is there, what is missing, what is wrong.",
     "synthesize": "Labelled soundscapes from isolated events and backgrounds.",
+    "listen": "One recording: format, level, labels, and a picture.",
 }
 
 
