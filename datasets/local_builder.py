@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import inspect
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,28 +14,15 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
+from keras_mtl.datasets.beam_examples import beam_examples
 from keras_mtl.datasets.clips import Census
+from keras_mtl.datasets.split import Split
 from keras_mtl.errors import DataError
 
 _log = logging.getLogger("keras_mtl.datasets")
 
 
 _NAMED_FILES = 5
-
-
-@dataclass(frozen=True)
-class Split:
-    """One split before it is written.
-
-    Attributes:
-        keys: unique names of the clips that are there. A split without any is left out; its census is kept.
-        example: gives the example of one key; counts into `census` what it had to change.
-        census: what the tables and folders showed so far.
-    """
-
-    keys: Sequence[str]
-    example: Callable[[str], dict[str, Any]]
-    census: Census
 
 
 @dataclass(eq=False)
@@ -68,6 +56,12 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
     #: Called with 0 and the number of clips before anything is written, then with 1 and 0 after each clip.
     on_progress: Callable[[int, int], None] | None = None
 
+    #: Given a split's name, the split, the samples of a clip and their rate; gives the split that is written in its place.
+    keep: Callable[[str, Split, int, int], Split] | None = None
+
+    #: Whether the examples are made by an Apache Beam pipeline.
+    _with_beam = False
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # TFDS derives these from the module's name, which in a source tree is not the folder's.
@@ -89,6 +83,11 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
         census = self.info.metadata.setdefault("census", {})
         for name in [name for name, split in plan.items() if not split.keys]:
             census[name] = asdict(plan.pop(name).census)
+        if self._with_beam:
+            return {name: beam_examples(split, self._counts_of(name)) for name, split in plan.items()}
+        if self.keep is not None:
+            samples = self.info.features["audio"].shape[0]
+            plan = {name: self.keep(name, split, samples, self.sample_rate_hz) for name, split in plan.items()}
         self._progress(0, sum(len(split.keys) for split in plan.values()))
         return {name: self._generate_examples(name, split) for name, split in plan.items()}
 
@@ -104,13 +103,32 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
                 self._progress(1, 0)
             split.census.clips += 1
             yield key, example
+        self._refuse(name, unreadable)
+        self.info.metadata["census"][name] = asdict(split.census)
+
+    def _refuse(self, name: str, unreadable: Sequence[str]) -> None:
         if unreadable:
             # All of them are named, so that a large folder is mended in one go.
             for message in unreadable[1:]:
                 _log.error("%s/%s: %s", self.name, name, message)
             more = f" (and {len(unreadable) - 1} more in {self.name}/{name})" if len(unreadable) > 1 else ""
             raise DataError(unreadable[0] + more, hint="remove such a file or get it again; missing files are skipped")
-        self.info.metadata["census"][name] = asdict(split.census)
+
+    def _generate_splits(self, dl_manager: Any, download_config: tfds.download.DownloadConfig) -> Any:
+        # TFDS knows whether a pipeline is wanted only here, and makes one only if the examples come as a transform.
+        self._with_beam = bool(download_config.beam_options or download_config.beam_runner)
+        return super()._generate_splits(dl_manager, download_config)
+
+    def _process_pipeline_result(self, pipeline_result: Any) -> None:
+        """The census of each split, which the workers of a pipeline have left in a file."""
+        for path in sorted(Path(self.data_path).glob(self._counts_of("*").name)):
+            name, found = path.name.split(".")[2], json.loads(path.read_text(encoding="utf-8"))
+            path.unlink()
+            self._refuse(name, found["unreadable"])
+            self.info.metadata["census"][name] = found["census"]
+
+    def _counts_of(self, split: str) -> Path:
+        return Path(self.data_path) / f".census.{split}.json"
 
     def _progress(self, done: int, more: int) -> None:
         if self.on_progress is not None:
