@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -53,11 +52,7 @@ def beam_examples(split: Split, census_path: Path) -> Any:
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.FlatMap(make).with_outputs("told", main="examples")
         )
-        _ = (
-            made.told
-            | "Gather" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
-            | "Census" >> beam.Map(write)
-        )
+        _ = made.told | "Gather" >> beam.CombineGlobally(beam.combiners.ToListCombineFn()) | "Census" >> beam.Map(write)
         return made.examples
 
     return beam.ptransform_fn(generate)()

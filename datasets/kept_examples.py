@@ -1,7 +1,7 @@
 """Examples kept on disk while a data set is prepared, so that an interrupt does not cost the resampling done before it.
 
-TFDS writes a data set whole or not at all. Reading and resampling recordings is nearly all of the work, so its results are
-kept in parts, each written whole, and TFDS gets its examples from these. They are removed when the data set is ready.
+TFDS writes a data set whole or not at all. Reading and resampling recordings is nearly all of the work, so its results
+are kept in parts, each written whole, and TFDS gets its examples from these. They are removed when it is ready.
 """
 
 from __future__ import annotations
@@ -158,4 +158,3 @@ def _is_whole(path: Path) -> bool:
             return kept.testzip() is None
     except (OSError, zipfile.BadZipFile):
         return False
-

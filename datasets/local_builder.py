@@ -56,7 +56,7 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
     #: Called with 0 and the number of clips before anything is written, then with 1 and 0 after each clip.
     on_progress: Callable[[int, int], None] | None = None
 
-    #: Given a split's name, the split, the samples of a clip and their rate; gives the split that is written in its place.
+    #: Given a split's name, the split, the samples of a clip and their rate; gives the split to write in its place.
     keep: Callable[[str, Split, int, int], Split] | None = None
 
     #: Whether the examples are made by an Apache Beam pipeline.
@@ -130,9 +130,18 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
     def _counts_of(self, split: str) -> Path:
         return Path(self.data_path) / f".census.{split}.json"
 
+    def __getstate__(self) -> dict[str, Any]:
+        # TFDS refuses the copy of a listed configuration that arrives in another process: it is sent by its name.
+        return {"_original_state": self._original_state | {"config": listed_by_name(type(self), self.builder_config)}}
+
     def _progress(self, done: int, more: int) -> None:
         if self.on_progress is not None:
             self.on_progress(done, more)
+
+
+def listed_by_name(builder: type[LocalBuilder], config: Any) -> Any:
+    """A configuration as it can be sent to another process: its name where the builder lists it."""
+    return config.name if config is not None and config.name in builder.builder_configs else config
 
 
 def present_files(names: Sequence[str], there: frozenset[str] | set[str], census: Census) -> list[str]:

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from keras_mtl import files
 from keras_mtl.datasets.clips import Census
 from keras_mtl.datasets.kept_examples import KeptExamples, Source
-from keras_mtl.datasets.local_builder import LocalBuilder
+from keras_mtl.datasets.local_builder import LocalBuilder, listed_by_name
 from keras_mtl.datasets.workers import Workers, in_turn
 from keras_mtl.errors import DataError
 
@@ -36,9 +36,9 @@ def prepared(
 ) -> LocalBuilder:
     """A builder whose data are ready to be read: those that are there already, or prepared now.
 
-    TFDS writes to a temporary folder and renames it at the end, so an interrupt leaves no half-written data set. It leaves
-    the recordings read so far, in parts that the next attempt goes on from. Of two processes one prepares, and the other
-    waits for it. What was missing or had to be changed is told on the log each time.
+    TFDS writes to a temporary folder and renames it at the end, so an interrupt leaves no half-written data set. It
+    leaves the recordings read so far, in parts that the next attempt goes on from. Of two processes one prepares, and
+    the other waits for it. What was missing or had to be changed is told on the log each time.
 
     Args:
         builder_class: the data set.
@@ -60,7 +60,13 @@ def prepared(
                     builder = builder_class(data_dir=home, config=config)
                     if not builder.data_path.exists():
                         _remove_left_over(builder)
-                        source = Source(builder_class, home, builder.info.config_name or "", manual_dir, config)
+                        source = Source(
+                            builder_class,
+                            home,
+                            builder.info.config_name or "",
+                            manual_dir,
+                            listed_by_name(builder_class, config),
+                        )
                         _prepare(builder, source, progress, workers, beam)
             except BaseException as error:
                 _remove_empty_folders(home)

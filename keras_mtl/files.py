@@ -64,7 +64,7 @@ def new_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def new_file(path: str | Path) -> Iterator[BinaryIO]:
-    """Gives a temporary neighbour of `path`, open for bytes, that takes its place when the block ends without an error."""
+    """Gives a temporary neighbour of `path`, open for bytes, that takes its place when the block ends without error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

@@ -58,12 +58,16 @@ class Levels:
         return self._parts[part][row - self._ends[part]]
 
 
-def take(levels: np.ndarray | Levels, index: np.ndarray) -> np.ndarray | Levels:
+#: Levels that are in memory, or those that are read where they are needed.
+AnyLevels = np.ndarray | Levels
+
+
+def take(levels: AnyLevels, index: np.ndarray) -> AnyLevels:
     """The clips at these places; of `Levels` without reading them."""
     return levels.take(index) if isinstance(levels, Levels) else levels[index]
 
 
-def join(first: np.ndarray | Levels, second: np.ndarray | Levels) -> np.ndarray | Levels:
+def join(first: AnyLevels, second: AnyLevels) -> AnyLevels:
     """The clips of both; of `Levels` without reading them."""
     if isinstance(first, Levels) and isinstance(second, Levels):
         return first.join(second)

@@ -1,4 +1,4 @@
-"""Log-mel features in batches, fast, on one core and without TensorFlow (`features.py` has the definition and settings)."""
+"""Log-mel features in batches, fast on one core and without TensorFlow (`features.py` has the definition)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_mtl.features import LogMelSettings, frame_window, mel_filters
 
 #: Frames whose spectra lie in memory at a time: more would leave the cache of a core, fewer cost more calls.
 _FRAMES_AT_A_TIME = 200
-#: Multiplications of one matrix product at most: larger ones BLAS gives to threads, whose waiting costs more than it helps.
+#: Multiplications of one matrix product at most: larger ones BLAS gives to threads, which wait more than they help.
 _LARGEST_PRODUCT = 250_000
 
 

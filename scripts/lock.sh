@@ -1,5 +1,5 @@
 #!/bin/sh
-# Resolves the dependencies of pyproject.toml (all extras but `sweep`) into requirements.lock, and the stand-in C compiler
+# Resolves the dependencies of pyproject.toml (all extras but `beam` and `sweep`) into requirements.lock, and the stand-in C compiler
 # into requirements-compiler.lock: versions and hashes, no index addresses. Arguments go to uv (for example --upgrade).
 set -eu
 

@@ -65,6 +65,7 @@ _EXTRA_MODULES = {
     "librosa",
     "matplotlib",
     "pandas",
+    "scipy",
     "sed_scores_eval",
     "soundfile",
     "soxr",

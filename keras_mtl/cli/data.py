@@ -6,7 +6,9 @@ import click
 
 from keras_mtl.cli.lazy_group import LazyGroup
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "prepare": "Resample recordings and compute log-mel, once, ahead of trainings.",
+}
 
 
 @click.group("data", cls=LazyGroup, listed=COMMANDS, modules="keras_mtl.cli.data_")
