@@ -2,9 +2,9 @@
 
     python benchmarks/preparation.py [--json]
 
-Both log-mels are computed in turn, round by round, on the same clips of ten seconds; times are of the process's CPU (all its
-threads), so that other work on the machine disturbs them little, and the best round counts. The whole preparation reads WAV
-files, writes the TFDS data set and the shards of log-mel.
+Both log-mels are computed in turn, round by round, on the same clips of ten seconds; times are of the process's CPU
+(all its threads), so that other work on the machine disturbs them little, and the best round counts. The whole
+preparation reads WAV files, writes the TFDS data set and the shards of log-mel.
 """
 
 from __future__ import annotations

@@ -127,16 +127,16 @@ def open_corpus(
         DataError: no such folder, nothing usable in it, a bad table, or a recording that can't be read.
     """
     cache = Path(cache or os.environ.get("KERAS_MTL_CACHE") or Path.home() / ".cache" / "keras_mtl" / "tfds")
+    how = {"progress": progress, "workers": workers, "beam": beam}
     word, _, size = str(data).partition(":")
     if sample_rate_hz < 1:
         raise DataError(f"clips at {sample_rate_hz} Hz can't be made")
     if word == EMBEDDED:
-        return _open_embedded(size or "full", cache, progress, sample_rate_hz)
-    how = {"progress": progress, "workers": workers, "beam": beam}
+        return _open_embedded(size or "full", cache, sample_rate_hz, how)
     return _open_folder(layout.require_folder(Path(data)), cache, sample_rate_hz, how)
 
 
-def _open_embedded(size: str, cache: Path, progress: bool, sample_rate_hz: int) -> Corpus:
+def _open_embedded(size: str, cache: Path, sample_rate_hz: int, how: dict[str, Any]) -> Corpus:
     configs = {config.name: config for config in Soundscapes.BUILDER_CONFIGS}
     sizes = sorted({name.partition("_")[2] for name in configs})
     if size not in sizes:
@@ -144,9 +144,7 @@ def _open_embedded(size: str, cache: Path, progress: bool, sample_rate_hz: int) 
     chosen = [configs[f"scenes_{size}"], configs[f"events_{size}"]]
     total = fingerprint(chosen)
     scenes, events = (
-        _splits(
-            prepared(Soundscapes, _home(cache, fingerprint([config])), config=config, progress=progress), sample_rate_hz
-        )
+        _splits(prepared(Soundscapes, _home(cache, fingerprint([config])), config=config, **how), sample_rate_hz)
         for config in chosen
     )
     return Corpus(EMBEDDED, total, scenes, events, sample_rate_hz)
