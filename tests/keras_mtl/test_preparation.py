@@ -69,7 +69,9 @@ def test_a_training_reads_what_was_prepared(cache, corpus, tmp_path, small_shard
     assert {row["computed"] for row in again["splits"]} == {0}
     log_mel = LogMel(SETTINGS)
     for number, example in enumerate(corpus.scenes["train"]):
-        np.testing.assert_array_equal(scenes.levels[number], log_mel(example["audio"][None])[0].astype(np.float16))
+        # How many clips share a call decides about the last bit.
+        expected = log_mel(example["audio"][None])[0]
+        np.testing.assert_allclose(scenes.levels[number], expected, rtol=1e-3, atol=0.01)
         assert scenes.filenames[number] == example["filename"]
 
 
