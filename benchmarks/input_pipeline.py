@@ -2,8 +2,8 @@
 
     python benchmarks/input_pipeline.py [--task events|scenes] [--steps N] [--json]
 
-Batches come from shards on the disk as in a training: 48 event clips of ten seconds (12 strong, 12 weak, 24 unlabelled),
-or 256 scene clips of one second. The levels are noise, which costs the same as sound.
+Batches come from shards on the disk as in a training: 48 event clips of ten seconds (12 strong, 12 weak, 24
+unlabelled), or 256 scene clips of one second. The levels are noise, which costs the same as sound.
 """
 
 from __future__ import annotations

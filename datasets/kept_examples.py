@@ -128,7 +128,8 @@ def _make(part: _Part) -> int:
     """Makes a part and writes it; gives the number of its keys."""
     split = _plan(part.source)[part.split]
     before = counts(split.census)
-    examples, audio = [], []
+    examples: list[Any] = []
+    audio: list[np.ndarray] = []
     for key in split.keys[part.first : part.last]:
         try:
             values = dict(split.example(key))

@@ -170,7 +170,8 @@ def compute_shard(shard: Shard) -> int:
         DataError: the split has fewer clips than it announced.
         OSError: the shard can't be written. Nothing of it is left.
     """
-    log_mel, labels = LogMel(shard.settings), []
+    log_mel = LogMel(shard.settings)
+    labels: list[dict[str, Any]] = []
     shard.folder.mkdir(parents=True, exist_ok=True)
     shard.facts.unlink(missing_ok=True)
     checksum = hashlib.sha256()
@@ -182,8 +183,8 @@ def compute_shard(shard: Shard) -> int:
                 header = {"descr": levels.dtype.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(file, header)
             labels += [_labels(example) for example in batch]
-            checksum.update(levels)
-            file.write(levels)
+            checksum.update(levels.data)
+            file.write(levels.data)
         if len(labels) != len(shard):
             raise DataError(f"{shard.clips.name}: {len(labels)} clips came where {len(shard)} were announced")
     checksum.update(_as_bytes(labels))
@@ -192,7 +193,7 @@ def compute_shard(shard: Shard) -> int:
 
 
 def _checksum(levels: np.ndarray, labels: list[dict[str, Any]]) -> str:
-    checksum = hashlib.sha256(np.ascontiguousarray(levels))
+    checksum = hashlib.sha256(np.ascontiguousarray(levels).data)
     checksum.update(_as_bytes(labels))
     return checksum.hexdigest()
 
