@@ -1,6 +1,6 @@
 # Everything a person or a machine does with the project starts here. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slow lint format lock clean FORCE
+.PHONY: help env scaper demo test test-slow lint format lock clean FORCE
 
 BIN := .venv/bin
 # Holds the folder that the environment was made in: environments can't be moved.
@@ -20,6 +20,9 @@ $(STAMP): requirements.lock requirements-compiler.lock pyproject.toml scripts/en
 
 env: $(STAMP) ## make or update the environment in .venv (Python 3.11)
 
+scaper: $(STAMP) ## add Scaper, and SoX's library where it is missing, for `keras_mtl data synthesize`
+	@sh scripts/scaper.sh
+
 demo: $(STAMP) ## train, quantize, convert, emulate and bundle on the embedded data (minutes); results in demo/
 	@$(BIN)/keras_mtl demo --out $(DEMO)
 
@@ -38,7 +41,7 @@ format: $(STAMP) ## let ruff format and mend what it can
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
-lock: $(STAMP) ## resolve pyproject.toml anew into requirements.lock and requirements-compiler.lock
+lock: $(STAMP) ## resolve pyproject.toml anew into requirements.lock and its two companions
 	@sh scripts/lock.sh
 
 clean: ## remove the environment, caches and the demo's results

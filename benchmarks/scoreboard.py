@@ -4,7 +4,7 @@
 
 Every row trains each of its tasks on the same number of batches of the same sizes, with the same seed, network,
 learning rate and schedule; `single` is two rows, one a task. Rows that are done are skipped, so the same command goes
-on after an interrupt. OUT gets a run folder a row, and scoreboard.md, scoreboard.json and two pictures.
+on after an interrupt. OUT gets a run folder a row, and scoreboard.md, scoreboard.json, scoreboard.png and conflict.png.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROWS: dict[str, list[str]] = {
     "freeze_asc_sed": ["algorithm=freeze_asc_sed", "train.epochs={S}", "second_epochs={E}"],
 }
 _REFERENCES = ("single_scenes", "single_events")
-#: Batches of both tasks between two measurements of their gradients' cosine. Where they take turns, it is twice the steps.
+#: Batches of both tasks from one measurement of their gradients' cosine to the next; turns are two steps.
 _CONFLICT_EVERY = 20
 
 
@@ -71,7 +71,7 @@ def _compare(runs: list[Path], options: argparse.Namespace) -> None:
     against = [run for run in runs if run.name in _REFERENCES]
     words = ["compare", *map(str, runs), *(word for run in against for word in ("--against", str(run)))]
     words += ["--data", options.data] if against else []
-    files = [("--markdown", "scoreboard.md"), ("--plot", "scoreboard.png")]
+    files = [("--markdown", "scoreboard.md"), ("--plot", "scoreboard.png"), ("--conflict", "conflict.png")]
     words += [word for option, name in files for word in (option, str(options.out / name))]
     text = _run([*words, "--json"])
     (options.out / "scoreboard.json").write_text(text, encoding="utf-8")

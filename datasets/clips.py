@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,15 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from keras_mtl.datasets import audio_files
-from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
+from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ, Recording
+from keras_mtl.datasets.census import Census
 from keras_mtl.labels import EVENTS, SCENES
 
 #: Length of a scene clip (TAU 2022 Mobile) and of an event clip (DESED), in seconds.
 SCENE_CLIP_S = 1.0
 EVENT_CLIP_S = 10.0
+
+_TOLERANCE_S = 0.001  # a recording whose length differs by less counts as of the nominal length
 
 
 @dataclass(frozen=True)
@@ -26,48 +29,6 @@ class Event:
     label: int
     onset_s: float
     offset_s: float
-
-
-@dataclass
-class Census:
-    """What was found while preparing one split. Kept in the prepared data.
-
-    Attributes:
-        clips: clips that were stored.
-        missing: clips that a table names and that are not on disk.
-        repeated: rows of a table that name a clip a second time; the first one counts.
-        padded: recordings shorter than the nominal length, filled up with zeros.
-        mixed: recordings of several channels, mixed down to one.
-        upsampled: recordings of a lower rate than the clips': nothing above half of theirs is in them.
-        cut: recordings longer than the nominal length, cut there.
-        clipped_events: events that reached beyond the clip, and end with it now.
-        lost_events: events that lay wholly beyond the clip.
-        missing_names: names of the first missing clips.
-    """
-
-    clips: int = 0
-    missing: int = 0
-    repeated: int = 0
-    padded: int = 0
-    mixed: int = 0
-    upsampled: int = 0
-    cut: int = 0
-    clipped_events: int = 0
-    lost_events: int = 0
-    missing_names: list[str] = field(default_factory=list)
-
-    def changes(self) -> dict[str, int]:
-        """Counts, other than zero, of what was changed or passed over in the clips that are there."""
-        counts = {
-            "rows repeated": self.repeated,
-            "clips mixed down to one channel": self.mixed,
-            "clips recorded at a lower rate": self.upsampled,
-            "clips padded": self.padded,
-            "clips cut": self.cut,
-            "events clipped": self.clipped_events,
-            "events lost": self.lost_events,
-        }
-        return {what: count for what, count in counts.items() if count}
 
 
 def scene_features(sample_rate_hz: int = SAMPLE_RATE_HZ) -> tfds.features.FeaturesDict:
@@ -134,38 +95,58 @@ def event_example(
     }
 
 
-def read_clip(path: Path, seconds: float, census: Census, sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.ndarray:
+def read_clip(
+    path: Path, seconds: float, census: Census, sample_rate_hz: int = SAMPLE_RATE_HZ, name: str = ""
+) -> np.ndarray:
     """Reads a recording as a clip of `seconds`: float32 at the given rate. Counts what had to be changed.
+
+    Args:
+        path: the recording.
+        seconds: length of the clip.
+        census: what counts the changes.
+        sample_rate_hz: rate of the clip.
+        name: what the census calls the clip.
 
     Raises:
         DataError: as of `audio_files.read_channels`.
     """
     channels, rate_hz = audio_files.read_channels(path)
-    census.mixed += channels.shape[1] > 1
-    census.upsampled += rate_hz < sample_rate_hz
-    return fit_audio(audio_files.to_mono(channels, rate_hz, sample_rate_hz), seconds, census, sample_rate_hz)
+    count_changes(
+        Recording(len(channels), channels.shape[1], rate_hz), seconds, census, sample_rate_hz, name or path.name
+    )
+    return fit_audio(audio_files.to_mono(channels, rate_hz, sample_rate_hz), seconds, sample_rate_hz)
 
 
-def fit_audio(audio: np.ndarray, seconds: float, census: Census, sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.ndarray:
-    """Zero-pads or cuts samples [n] to `seconds`, and counts it when it changed more than 1 ms."""
+def count_changes(
+    recording: Recording, seconds: float, census: Census, sample_rate_hz: int = SAMPLE_RATE_HZ, name: str = ""
+) -> None:
+    """Counts what makes a clip of `seconds` at the given rate differ from its recording, but for rate and depth."""
+    for kind, changed in (
+        ("mixed", recording.channels > 1),
+        ("upsampled", recording.rate_hz < sample_rate_hz),
+        ("padded", recording.seconds < seconds - _TOLERANCE_S),
+        ("cut", recording.seconds > seconds + _TOLERANCE_S),
+    ):
+        if changed:
+            census.count(kind, name)
+
+
+def fit_audio(audio: np.ndarray, seconds: float, sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.ndarray:
+    """Zero-pads or cuts samples [n] to `seconds`."""
     wanted = _samples(seconds, sample_rate_hz)
-    tolerance = sample_rate_hz // 1000  # resampling may be a sample off
-    census.padded += len(audio) < wanted - tolerance
-    census.cut += len(audio) > wanted + tolerance
-    if len(audio) >= wanted:
-        return audio[:wanted]
-    return np.pad(audio, (0, wanted - len(audio)))
+    return audio[:wanted] if len(audio) >= wanted else np.pad(audio, (0, wanted - len(audio)))
 
 
-def fit_events(events: Iterable[Event], seconds: float, census: Census) -> list[Event]:
-    """Clips events to a clip of `seconds`, and counts those that changed."""
+def fit_events(events: Iterable[Event], seconds: float, census: Census, name: str = "") -> list[Event]:
+    """Clips events to a clip of `seconds`, and counts those that changed under the clip's name."""
     kept = []
     for event in events:
         if event.onset_s >= seconds or event.offset_s <= 0.0:
-            census.lost_events += 1
+            census.count("lost_events", name)
             continue
         onset_s, offset_s = max(0.0, event.onset_s), min(seconds, event.offset_s)
-        census.clipped_events += (onset_s, offset_s) != (event.onset_s, event.offset_s)
+        if (onset_s, offset_s) != (event.onset_s, event.offset_s):
+            census.count("clipped_events", name)
         kept.append(Event(event.label, onset_s, offset_s))
     return kept
 

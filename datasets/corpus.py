@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,9 +13,9 @@ import tensorflow_datasets as tfds
 
 from keras_mtl.datasets import audio_files, layout
 from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
-from keras_mtl.datasets.clips import Census
+from keras_mtl.datasets.census import Census
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
-from keras_mtl.datasets.local_builder import LocalBuilder, rate_config
+from keras_mtl.datasets.local_builder import LocalBuilder, RateConfig, rate_config
 from keras_mtl.datasets.preparation import censuses, prepared, quiet
 from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import Builder as Soundscapes
 from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import fingerprint
@@ -28,6 +27,11 @@ from keras_mtl.errors import DataError
 
 #: The word that stands for the embedded data wherever a data folder is expected.
 EMBEDDED = "soundscapes"
+
+#: Folder of the cache that remembers the recordings' digests.
+DIGESTS = "digests"
+#: Of TAU's splits those that are trained and scored on: the others hold the same clips once more.
+_SCENE_SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,11 @@ class Corpus:
 
     Attributes:
         name: "soundscapes", or the folder's name.
-        fingerprint: sha256 over tables and file names and sizes, or over the generator's version, seed and sizes.
+        fingerprint: sha256 over names and content of tables and recordings, or over the generator's version, seed and
+            sizes.
         scenes: clips of "train" and "test"; empty when the folder holds no scene data.
-        events: clips of those that are there of "strong_real", "strong_synthetic", "weak", "unlabelled", "validation".
+        events: clips of those that are there of "strong_real", "strong_synthetic", "synthetic_validation", "weak",
+            "unlabelled", "validation".
         sample_rate_hz: samples per second of all clips. The fingerprint is the same at every rate.
     """
 
@@ -99,6 +105,11 @@ class Corpus:
     scenes: dict[str, Clips]
     events: dict[str, Clips]
     sample_rate_hz: int = SAMPLE_RATE_HZ
+
+    @property
+    def stamp(self) -> dict[str, str]:
+        """What runs and scores say of their data: {"name", "fingerprint"}."""
+        return {"name": self.name, "fingerprint": self.fingerprint}
 
 
 def open_corpus(
@@ -152,25 +163,27 @@ def _open_embedded(size: str, cache: Path, sample_rate_hz: int, how: dict[str, A
 
 def _open_folder(folder: Path, cache: Path, sample_rate_hz: int, how: dict[str, Any]) -> Corpus:
     tau_root, desed_root = layout.find_tau(folder), layout.find_desed(folder)
-    fingerprints, config = [], rate_config(sample_rate_hz)
+    fingerprints = []
     scenes: dict[str, Clips] = {}
     events: dict[str, Clips] = {}
     if tau_root is not None:
-        content, stamp = layout.tau_fingerprint(tau_root)
-        fingerprints.append(content)
-        tau_builder = prepared(tau.Builder, _home(cache, content, stamp), tau_root, config, **how)
+        fingerprints.append(layout.tau_fingerprint(tau_root, cache / DIGESTS, how["progress"]))
+        config = config_of(tau.Builder, sample_rate_hz)
+        tau_builder = prepared(tau.Builder, _home(cache, fingerprints[-1]), tau_root, config, **how)
         scenes = _splits(tau_builder, sample_rate_hz)
     if desed_root is not None:
-        content, stamp = layout.desed_fingerprint(desed_root)
-        fingerprints.append(content)
-        desed_builder = prepared(Desed, _home(cache, content, stamp), desed_root, config, **how)
+        fingerprints.append(layout.desed_fingerprint(desed_root, cache / DIGESTS, how["progress"]))
+        config = config_of(Desed, sample_rate_hz)
+        desed_builder = prepared(Desed, _home(cache, fingerprints[-1]), desed_root, config, **how)
         events = _splits(desed_builder, sample_rate_hz)
     if not fingerprints:
-        raise DataError(
-            f"{folder} holds neither {layout.TAU_FOLDER}/ nor a DESED folder (desed/)", hint="is it the right folder?"
-        )
-    joined = hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
-    return Corpus(folder.resolve().name, joined, scenes, events, sample_rate_hz)
+        raise layout.no_data_set(folder)
+    return Corpus(folder.resolve().name, layout.joined_fingerprint(fingerprints), scenes, events, sample_rate_hz)
+
+
+def config_of(builder_class: type[LocalBuilder], sample_rate_hz: int) -> RateConfig | None:
+    """The configuration that a folder's data set is prepared in: its rate, and the splits that are used."""
+    return rate_config(sample_rate_hz, _SCENE_SPLITS if builder_class is tau.Builder else ())
 
 
 def _splits(builder: LocalBuilder, sample_rate_hz: int) -> dict[str, Clips]:
@@ -181,8 +194,8 @@ def _splits(builder: LocalBuilder, sample_rate_hz: int) -> dict[str, Clips]:
     }
 
 
-def _home(cache: Path, content: str, stamp: str = "") -> Path:
-    return cache / (f"{content[:24]}-{stamp[:8]}" if stamp else content[:24])
+def _home(cache: Path, content: str) -> Path:
+    return cache / content[:24]
 
 
 def _resampled(audio: np.ndarray, rate_hz: int, sample_rate_hz: int) -> np.ndarray:

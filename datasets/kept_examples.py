@@ -19,9 +19,9 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_mtl import files
-from keras_mtl.datasets.clips import Census
+from keras_mtl.datasets.census import Census
 from keras_mtl.datasets.local_builder import LocalBuilder
-from keras_mtl.datasets.split import Split, add, counts
+from keras_mtl.datasets.split import Split
 from keras_mtl.datasets.workers import Workers
 from keras_mtl.errors import DataError
 
@@ -106,13 +106,13 @@ class _Reader:
         if found != key:
             raise DataError(f"kept examples are not in the order of the plan: {found} where {key} is due")
         if example is None:
-            raise DataError(*error)
+            raise DataError(*error)  # counted where every split's examples are
         return example
 
     def _read(self, part: _Part) -> Iterator[tuple[str, dict[str, Any] | None, list[str]]]:
         with np.load(part.path, allow_pickle=False) as kept:
             rest, audio = json.loads(kept["rest"].tobytes()), kept["audio"]
-        add(self._census, rest["census"])
+        self._census.add(Census.load(rest["census"]))
         row = 0
         for key, values, error in rest["examples"]:
             if values is None:
@@ -127,7 +127,7 @@ class _Reader:
 def _make(part: _Part) -> int:
     """Makes a part and writes it; gives the number of its keys."""
     split = _plan(part.source)[part.split]
-    before = counts(split.census)
+    split.census.take()  # what the tables show is counted by the process that asked, and is no part of this
     examples: list[Any] = []
     audio: list[np.ndarray] = []
     for key in split.keys[part.first : part.last]:
@@ -140,8 +140,7 @@ def _make(part: _Part) -> int:
         if "weak" in values:
             values["weak"] = [int(value) for value in values["weak"]]
         examples.append([key, values, []])
-    census = {name: count - before[name] for name, count in counts(split.census).items()}
-    rest = json.dumps({"examples": examples, "census": census}).encode()
+    rest = json.dumps({"examples": examples, "census": split.census.take().saved()}).encode()
     with files.new_file(part.path) as file:
         np.savez(file, audio=np.asarray(audio, np.int16), rest=np.frombuffer(rest, np.uint8))
     return part.last - part.first

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from keras_mtl.datasets.audio_files import AUDIO_SUFFIXES
+from keras_mtl.datasets.digests import digests
 from keras_mtl.errors import DataError
 
 TAU_FOLDER = "TAU-urban-acoustic-scenes-2022-mobile-development"
 DESED_FOLDERS = ("desed", "DESED")
 
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
-_TAU_PARTS = ("meta.csv", "evaluation_setup", "audio")
+_TAU_PARTS = ("meta.csv", "evaluation_setup", "split_setup", "audio")
 _DESED_PARTS = ("metadata", "audio", "dcase_synth")
 
 
@@ -45,33 +46,39 @@ def require_folder(folder: Path) -> Path:
     return folder
 
 
-def tau_fingerprint(root: Path) -> tuple[str, str]:
+def no_data_set(folder: Path) -> DataError:
+    """What to say of a folder without any data set."""
+    return DataError(
+        f"{folder} holds neither {TAU_FOLDER}/ nor a DESED folder (desed/)", hint="is it the right folder?"
+    )
+
+
+def tau_fingerprint(root: Path, memory: Path | None = None, progress: bool = True) -> str:
     """See `_fingerprint`."""
-    return _fingerprint("tau", root, _TAU_PARTS)
+    return _fingerprint("tau", root, _TAU_PARTS, memory, progress)
 
 
-def desed_fingerprint(root: Path) -> tuple[str, str]:
+def desed_fingerprint(root: Path, memory: Path | None = None, progress: bool = True) -> str:
     """See `_fingerprint`."""
-    return _fingerprint("desed", root, _DESED_PARTS)
+    return _fingerprint("desed", root, _DESED_PARTS, memory, progress)
 
 
-def _fingerprint(kind: str, root: Path, parts: tuple[str, ...]) -> tuple[str, str]:
-    """What the data are, and what state this copy is in.
+def joined_fingerprint(fingerprints: Sequence[str]) -> str:
+    """What stands for several data sets together."""
+    return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
 
-    Returns:
-        (fingerprint, stamp): sha256 over the tables' bytes and the recordings' names and sizes, the same for every copy
-        of the data; and a sha256 over the times of last change as well, which sees a recording that was replaced by
-        one of the same size without reading hundreds of gigabytes.
+
+def _fingerprint(kind: str, root: Path, parts: tuple[str, ...], memory: Path | None, progress: bool) -> str:
+    """sha256 over the names and the bytes of all tables and recordings: the same for every copy of the data.
+
+    Sizes would not do: resamplers make copies at 16 kHz that differ in every sample and in no size. So each file is
+    read once; after that its digest is remembered in `memory` (see `digests`).
     """
-    content, stamp = hashlib.sha256(kind.encode()), hashlib.sha256()
-    for path in sorted(_files(root, parts)):
-        status = path.stat()
-        name = path.relative_to(root).as_posix()
-        content.update(f"\n{name}\t{status.st_size}".encode())
-        if path.suffix.lower() in _TABLE_SUFFIXES:
-            content.update(path.read_bytes())
-        stamp.update(f"{status.st_mtime_ns} ".encode())
-    return content.hexdigest(), stamp.hexdigest()
+    names = sorted(path.relative_to(root).as_posix() for path in _files(root, parts))
+    content = hashlib.sha256(f"{kind}/2".encode())
+    for name, digest in digests(root, names, memory, progress).items():
+        content.update(b"\n" + os.fsencode(name) + f"\t{digest}".encode())
+    return content.hexdigest()
 
 
 def _files(root: Path, parts: tuple[str, ...]) -> Iterator[Path]:

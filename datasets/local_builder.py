@@ -6,8 +6,9 @@ import abc
 import inspect
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +16,33 @@ import tensorflow_datasets as tfds
 
 from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
 from keras_mtl.datasets.beam_examples import beam_examples
-from keras_mtl.datasets.clips import Census
-from keras_mtl.datasets.split import Split
+from keras_mtl.datasets.census import Census
+from keras_mtl.datasets.split import Split, made
 from keras_mtl.errors import DataError
 
 _log = logging.getLogger("keras_mtl.datasets")
 
 
-_NAMED_FILES = 5
-
-
 @dataclass(eq=False)
 class RateConfig(tfds.core.BuilderConfig):
-    """Clips at another rate than 16 kHz; TFDS keeps them in a folder of their own.
+    """Clips at another rate than 16 kHz, or some splits only; TFDS keeps them in a folder of their own.
 
     Attributes:
         sample_rate_hz: samples per second of the clips.
+        splits: names of the splits to make; none of them: all that there are.
     """
 
     sample_rate_hz: int = SAMPLE_RATE_HZ
+    splits: tuple[str, ...] = ()
 
 
-def rate_config(sample_rate_hz: int) -> RateConfig | None:
-    """The configuration for a rate; None for 16 kHz, which is what a builder without one gives."""
-    if sample_rate_hz == SAMPLE_RATE_HZ:
+def rate_config(sample_rate_hz: int, splits: tuple[str, ...] = ()) -> RateConfig | None:
+    """The configuration for a rate and splits; None for all at 16 kHz, which is what a builder without one gives."""
+    if sample_rate_hz == SAMPLE_RATE_HZ and not splits:
         return None
-    name = f"{sample_rate_hz}_hz"
-    return RateConfig(name=name, description=f"Clips at {sample_rate_hz} Hz.", sample_rate_hz=sample_rate_hz)
+    name = "_".join([f"{sample_rate_hz}_hz", *splits])
+    description = f"Clips at {sample_rate_hz} Hz{': ' if splits else '.'}{', '.join(splits)}"
+    return RateConfig(name=name, description=description, sample_rate_hz=sample_rate_hz, splits=splits)
 
 
 class LocalBuilder(tfds.core.GeneratorBasedBuilder):
@@ -73,16 +74,31 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
         """Samples per second of the clips."""
         return int(getattr(self.builder_config, "sample_rate_hz", SAMPLE_RATE_HZ))
 
+    def only(self, splits: Mapping[str, Path]) -> dict[str, Path]:
+        """Of the splits that there are, those that the configuration asks for."""
+        wanted = getattr(self.builder_config, "splits", ()) or splits
+        return {name: path for name, path in splits.items() if name in wanted}
+
     @abc.abstractmethod
     def _plan(self, manual_dir: Path | None) -> dict[str, Split]:
         """The splits, by name. Reads tables and lists folders, no audio."""
 
+    def plan(self, manual_dir: Path | None) -> dict[str, Split]:
+        """The splits, by name, with all that their tables and folders show. Reads no audio.
+
+        Raises:
+            DataError: there is no such data set, or a table can't be read. What is wrong in a table's rows is in the
+                splits' censuses.
+        """
+        return self._plan(manual_dir)
+
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         manual_dir = Path(dl_manager.manual_dir) if self.MANUAL_DOWNLOAD_INSTRUCTIONS else None
         plan = self._plan(manual_dir)
+        self._require_usable({name: split.census for name, split in plan.items()})
         census = self.info.metadata.setdefault("census", {})
         for name in [name for name, split in plan.items() if not split.keys]:
-            census[name] = asdict(plan.pop(name).census)
+            census[name] = plan.pop(name).census.saved()
         if self._with_beam:
             return {name: beam_examples(split, self._counts_of(name)) for name, split in plan.items()}
         if self.keep is not None:
@@ -92,27 +108,13 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
         return {name: self._generate_examples(name, split) for name, split in plan.items()}
 
     def _generate_examples(self, name: str, split: Split) -> Iterator[tuple[str, dict[str, Any]]]:
-        unreadable: list[str] = []
         for key in split.keys:
-            try:
-                example = split.example(key)
-            except DataError as error:
-                unreadable.append(error.message)
-                continue
-            finally:
-                self._progress(1, 0)
-            split.census.clips += 1
-            yield key, example
-        self._refuse(name, unreadable)
-        self.info.metadata["census"][name] = asdict(split.census)
-
-    def _refuse(self, name: str, unreadable: Sequence[str]) -> None:
-        if unreadable:
-            # All of them are named, so that a large folder is mended in one go.
-            for message in unreadable[1:]:
-                _log.error("%s/%s: %s", self.name, name, message)
-            more = f" (and {len(unreadable) - 1} more in {self.name}/{name})" if len(unreadable) > 1 else ""
-            raise DataError(unreadable[0] + more, hint="remove such a file or get it again; missing files are skipped")
+            example = made(key, split.example, split.census)
+            self._progress(1, 0)
+            if example is not None:
+                yield key, example
+        self._require_usable({name: split.census})
+        self.info.metadata["census"][name] = split.census.saved()
 
     def _generate_splits(self, dl_manager: Any, download_config: tfds.download.DownloadConfig) -> Any:
         # TFDS knows whether a pipeline is wanted only here, and makes one only if the examples come as a transform.
@@ -121,11 +123,13 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
 
     def _process_pipeline_result(self, pipeline_result: Any) -> None:
         """The census of each split, which the workers of a pipeline have left in a file."""
+        found = {}
         for path in sorted(Path(self.data_path).glob(self._counts_of("*").name)):
-            name, found = path.name.split(".")[2], json.loads(path.read_text(encoding="utf-8"))
+            found[path.name.split(".")[2]] = Census.load(json.loads(path.read_text(encoding="utf-8")))
             path.unlink()
-            self._refuse(name, found["unreadable"])
-            self.info.metadata["census"][name] = found["census"]
+        self._require_usable(found)
+        for name, census in found.items():
+            self.info.metadata["census"][name] = census.saved()
 
     def _counts_of(self, split: str) -> Path:
         return Path(self.data_path) / f".census.{split}.json"
@@ -133,6 +137,16 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
     def __getstate__(self) -> dict[str, Any]:
         # TFDS refuses the copy of a listed configuration that arrives in another process: it is sent by its name.
         return {"_original_state": self._original_state | {"config": listed_by_name(type(self), self.builder_config)}}
+
+    def _require_usable(self, found: Mapping[str, Census]) -> None:
+        """Raises the first refusal and logs the others: all are named, so that a large folder is mended in one go."""
+        refusals = [(name, error) for name, census in found.items() for error in census.refusals]
+        for name, error in refusals[1:]:
+            _log.error("%s/%s: %s", self.name, name, error.message)
+        if refusals:
+            first = refusals[0][1]
+            more = f" (and {len(refusals) - 1} more in {self.name}/{', '.join(found)})" if len(refusals) > 1 else ""
+            raise DataError(first.message + more, hint=first.hint or "keras_mtl data check DIR shows all that is wrong")
 
     def _progress(self, done: int, more: int) -> None:
         if self.on_progress is not None:
@@ -144,16 +158,24 @@ def listed_by_name(builder: type[LocalBuilder], config: Any) -> Any:
     return config.name if config is not None and config.name in builder.builder_configs else config
 
 
-def present_files(names: Sequence[str], there: frozenset[str] | set[str], census: Census) -> list[str]:
-    """Of the clips that a table names, those that are there, each once; counts the others into `census`."""
-    once = list(dict.fromkeys(names))
-    census.repeated += len(names) - len(once)
-    absent = [name for name in once if name not in there]
-    census.missing += len(absent)
-    census.missing_names.extend(absent[:_NAMED_FILES])
-    return [name for name in once if name in there]
+def present_files(rows: Mapping[str, int], there: Container[str], census: Census) -> list[str]:
+    """Of the clips that a table names, those that are there; counts the others into `census`.
+
+    Args:
+        rows: the number of its rows for each clip that the table names.
+        there: the recordings that are on disk.
+        census: what counts those that are not.
+    """
+    for name, count in rows.items():
+        if name not in there:
+            census.count("missing", name)
+            census.missing_rows += count
+    return [name for name in rows if name in there]
 
 
 def listing(folder: Path) -> set[str]:
-    """Names of the files in a folder; empty when there is no such folder."""
-    return {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    """Names of the files in a folder; empty when there is no such folder. Links to nothing are no files."""
+    if not folder.is_dir():
+        return set()
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if entry.is_file()}

@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 from tqdm.auto import tqdm
 
 from keras_mtl import files
-from keras_mtl.datasets.clips import Census
+from keras_mtl.datasets.census import Census
 from keras_mtl.datasets.kept_examples import KeptExamples, Source
 from keras_mtl.datasets.local_builder import LocalBuilder, listed_by_name
 from keras_mtl.datasets.workers import Workers, in_turn
@@ -56,10 +56,11 @@ def prepared(
         builder = builder_class(data_dir=home, config=config)
         if not builder.data_path.exists():
             try:
-                with files.one_at_a_time(home, lambda: _tell_waiting(home)):
+                with files.one_at_a_time(home, lambda: _tell_waiting(home)) as alone:
                     builder = builder_class(data_dir=home, config=config)
                     if not builder.data_path.exists():
-                        _remove_left_over(builder)
+                        if alone:
+                            _remove_left_over(builder)
                         source = Source(
                             builder_class,
                             home,
@@ -69,10 +70,12 @@ def prepared(
                         )
                         _prepare(builder, source, progress, workers, beam)
             except BaseException as error:
-                _remove_empty_folders(home)
-                if _is_about_files(error):
-                    raise _unwritable(home, error) from error
-                raise
+                if not builder.data_path.exists():  # or else another process was faster, which is as good
+                    _remove_empty_folders(home)
+                    about_files = _about_files(error)
+                    if about_files is not None:
+                        raise _unwritable(home, about_files) from error
+                    raise
             builder = builder_class(data_dir=home, config=config)
     for split, census in censuses(builder).items():
         _report(f"{builder.name}/{split}", census)
@@ -81,7 +84,7 @@ def prepared(
 
 def censuses(builder: tfds.core.DatasetBuilder) -> dict[str, Census]:
     """What was found when the splits were prepared, also of splits that were left out because nothing was there."""
-    return {split: Census(**counts) for split, counts in ((builder.info.metadata or {}).get("census", {})).items()}
+    return {split: Census.load(counts) for split, counts in ((builder.info.metadata or {}).get("census", {})).items()}
 
 
 @contextlib.contextmanager
@@ -130,7 +133,7 @@ def _prepare(builder: LocalBuilder, source: Source, progress: bool, workers: Wor
 
 
 def _remove_left_over(builder: LocalBuilder) -> None:
-    """What a killed process left where TFDS writes: nobody else is at work here now."""
+    """Removes what a killed process left where TFDS writes: nobody else is at work here now."""
     parent = Path(builder.data_path).parent
     for folder in parent.glob(f"incomplete.*_{builder.data_path.name}*"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -142,7 +145,7 @@ def _tell_waiting(home: Path) -> None:
 
 def _report(name: str, census: Census) -> None:
     if census.missing:
-        listed, named = census.missing + census.clips, ", ".join(census.missing_names)
+        listed, named = census.listed, ", ".join(census.first_names().get("missing", ()))
         outcome = "" if census.clips else ", so this split is left out"
         _log.warning("%s: %d of %d clips are missing%s: %s ...", name, census.missing, listed, outcome, named)
     changes = census.changes()
@@ -151,13 +154,18 @@ def _report(name: str, census: Census) -> None:
         _log.warning("%s: %d clips, of them or in them: %s", name, census.clips, told)
 
 
-def _is_about_files(error: BaseException) -> bool:
-    # TensorFlow writes the records, and has errors of its own for a full disk or a folder that can't be written.
-    return isinstance(error, OSError) or type(error).__module__.startswith("tensorflow.python.framework.errors")
+def _about_files(error: BaseException | None) -> BaseException | None:
+    """The error about files that an error is or stems from, if it does: TFDS raises one of its own instead."""
+    while error is not None and not isinstance(error, DataError):
+        # TensorFlow writes the records, and has errors of its own for a full disk or a folder that can't be written.
+        if isinstance(error, OSError) or type(error).__module__.startswith("tensorflow.python.framework.errors"):
+            return error
+        error = error.__cause__
+    return None
 
 
 def _unwritable(home: Path, error: BaseException) -> DataError:
-    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    reason = getattr(error, "strerror", None) or str(error).splitlines()[0].rpartition("; ")[2]
     return DataError(f"data can't be prepared in {home}: {reason}", hint="set KERAS_MTL_CACHE to a folder with space")
 
 

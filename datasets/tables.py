@@ -10,18 +10,19 @@ from keras_mtl.errors import DataError
 Row = dict[str, str]
 
 
-def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
+def read_table(path: Path, columns: Sequence[str], may_be_empty: bool = False) -> list[Row]:
     """Reads a TAB-separated table.
 
     Args:
         path: the table. A byte-order mark, Windows line ends and empty lines are accepted.
         columns: names that its header must hold. More columns are read too.
+        may_be_empty: whether a header without rows is a table as well.
 
     Returns:
         One dictionary a row. Cells that are missing at a row's end are empty strings.
 
     Raises:
-        DataError: the table is missing, is not text, lacks a column, or has no row below its header.
+        DataError: the table is missing, is not text, lacks a column, or has no row below its header where it must.
     """
     if not path.is_file():
         raise DataError(f"no table at {path}", hint="get the data set's metadata again")
@@ -29,6 +30,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not a text table") from error
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
     filled = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     if not filled:
         raise DataError(f"{path} is empty", hint="get the data set's metadata again")
@@ -38,7 +41,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
         raise DataError(
             f"{path} has no column {', '.join(lacking)}; its header is {header}", hint="columns are TAB-separated"
         )
-    if len(filled) == 1:
+    if len(filled) == 1 and not may_be_empty:
         raise DataError(f"{path} has a header but no rows", hint="get the data set's metadata again")
     rows = []
     for number, line in filled[1:]:

@@ -38,6 +38,21 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Conflict:
+    """The cosine between the tasks' encoder gradients over a training, see `keras_mtl.conflict`.
+
+    Attributes:
+        mean: over all measurements, -1 to 1.
+        share: part of the measurements that are below 0, where a step for one task undoes some of the other's.
+        measurements: how many there are.
+    """
+
+    mean: float
+    share: float
+    measurements: int
+
+
+@dataclass(frozen=True)
 class RunRow:
     """One run.
 
@@ -49,12 +64,13 @@ class RunRow:
         epochs: passes, by phase; those of the quantization-aware fine-tuning under "quantize".
         params: trainable parameters of what the tasks need; None where they can't be counted, see `remark`.
         macs_per_second: MACs for a second of audio of the same, in the default convention.
-        training_minutes: as the run folder says; of a training that was resumed, the last sitting's.
+        training_minutes: of all sittings together.
         data, fingerprint: what it was scored on.
         clips: evaluation clips, by task.
         tool: what made the event figures.
         configuration: the same for runs that differ in their seed alone.
         figures: by the names of `FIGURES`.
+        conflict: between its tasks; None where it was not measured.
         remark: what is wrong with it, if something is.
     """
 
@@ -77,6 +93,7 @@ class RunRow:
     tool: str
     configuration: str
     figures: dict[str, Figure]
+    conflict: Conflict | None = None
     remark: str = ""
 
     def scored_on(self, task: str) -> tuple[str, int, str]:
@@ -212,7 +229,8 @@ class Comparison:
 
 def _row(values: dict[str, Any]) -> RunRow:
     figures = {key: Figure(**figure) for key, figure in values["figures"].items()}
-    return RunRow(**{**values, "tasks": tuple(values["tasks"]), "figures": figures})
+    conflict = Conflict(**values["conflict"]) if values["conflict"] else None
+    return RunRow(**{**values, "tasks": tuple(values["tasks"]), "figures": figures, "conflict": conflict})
 
 
 def _summary(values: dict[str, Any]) -> Summary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import statistics
 import tomllib
 from collections.abc import Sequence
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from keras_mtl.algorithms import ALGORITHMS
-from keras_mtl.comparison import FIGURES, Comparison, Figure, Mismatch, RunRow, Spread, Summary
+from keras_mtl.comparison import FIGURES, Comparison, Conflict, Figure, Mismatch, RunRow, Spread, Summary
 from keras_mtl.comparison_order import in_order
+from keras_mtl.conflict_log import conflict_logs, read_conflict
 from keras_mtl.errors import KerasMtlError, RunError
 from keras_mtl.run_cost import run_cost
 from keras_mtl.run_folder import Run
@@ -92,6 +94,7 @@ def _row(name: str, run: Run) -> RunRow:
         tool=metrics.get("events", {}).get("tool", ""),
         configuration=_configuration(recipe, info, fingerprint),
         figures=_figures(metrics),
+        conflict=_conflict(run.path),
         remark=remark,
     )
 
@@ -119,6 +122,14 @@ def _figures(metrics: dict[str, Any]) -> dict[str, Figure]:
             low, high = metrics[task].get("intervals", {}).get(key) or (None, None)
             found[key] = Figure(metrics[task][key], low, high)
     return found
+
+
+def _conflict(run: Path) -> Conflict | None:
+    cosines = [cosine for log in conflict_logs(run).values() for *_, cosine in read_conflict(log)]
+    if not cosines:
+        return None
+    mean = math.fsum(cosines) / len(cosines)
+    return Conflict(mean, sum(cosine < 0 for cosine in cosines) / len(cosines), len(cosines))
 
 
 def _configuration(recipe: dict[str, Any], info: dict[str, Any], fingerprint: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keras_mtl.comparison import FIGURES, Comparison, Difference, Figure, RunRow, Summary
+from keras_mtl.comparison import FIGURES, Comparison, Conflict, Difference, Figure, RunRow, Summary
 from keras_mtl.comparison_rows import algorithm_of
 
 _NONE = "-"
@@ -67,8 +67,10 @@ def _runs(comparison: Comparison) -> tuple[Table, int]:
     quantized = any(row.scheme for row in rows)
     letters = _letters(rows)
     figures = [key for key in FIGURES if any(key in row.figures for row in rows)]
+    conflict = any(row.conflict for row in rows)
     words = ["run", *(["data"] if len(letters) > 1 else []), "system", *(["stage"] if quantized else []), "algorithm"]
-    numbers = ["seed", "epochs", "params", "M MACs/s", *(FIGURES[key][1] for key in figures), "minutes"]
+    numbers = ["seed", "epochs", "params", "M MACs/s", *(FIGURES[key][1] for key in figures)]
+    numbers += [*(["gradient cosine"] if conflict else []), "minutes"]
     table: Table = [(*words, *numbers)]
     for row in rows:
         table.append(
@@ -83,6 +85,7 @@ def _runs(comparison: Comparison) -> tuple[Table, int]:
                 _NONE if row.params is None else f"{row.params:,}",
                 _NONE if row.macs_per_second is None else f"{row.macs_per_second / 1e6:,.3f}",
                 *(_figure(row.figures.get(key)) for key in figures),
+                *([_cosine(row.conflict)] if conflict else []),
                 _NONE if row.training_minutes is None else f"{row.training_minutes:.1f}",
             )
         )
@@ -103,6 +106,10 @@ def _figure(figure: Figure | None) -> str:
     if figure is None:
         return _NONE
     return f"{figure.value:.3f}{_between(figure.low, figure.high)}"
+
+
+def _cosine(conflict: Conflict | None) -> str:
+    return _NONE if conflict is None else f"{conflict.mean:+.2f}, {conflict.share:.0%} below 0"
 
 
 def _between(low: float | None, high: float | None) -> str:

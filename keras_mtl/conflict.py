@@ -7,8 +7,6 @@ every algorithm that trains both tasks has it, also one whose tasks take turns, 
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping
 from operator import itemgetter
@@ -18,13 +16,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_mtl import files
 from keras_mtl.algorithms import TASKS, MultitaskModel
 from keras_mtl.batches import Stream
-
-#: The metric's name in the logs.
-COSINE = "gradient_cosine"
-_COLUMNS = ("step", "epoch", COSINE)
+from keras_mtl.conflict_log import COSINE, SUFFIX, read_conflict, write_conflict
 
 
 def encoder_cosine(model: MultitaskModel, batch: dict[str, Any]) -> tf.Tensor:
@@ -69,7 +63,7 @@ class ConflictLog(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._streams, self._every, self._steps, self._turns = streams, every, steps, turns
-        self._path = out / f"{phase}.conflict.csv"
+        self._path = out / f"{phase}{SUFFIX}"
         self._board = tf.summary.create_file_writer(str(out / "tensorboard" / phase / "conflict"))
         self._rows = [row for row in read_conflict(self._path) if row[0] < done] if done else []
         self._done, self._epoch, self._first = done, 0, done
@@ -110,20 +104,8 @@ class ConflictLog(keras.callbacks.Callback):
     def write(self) -> None:
         """Writes the rows, and TensorBoard's points."""
         self._board.flush()
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        writer.writerows(self._rows)
-        files.write_text(self._path, text.getvalue())
+        write_conflict(self._path, self._rows)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Closes TensorBoard's file."""
         self._board.close()
-
-
-def read_conflict(path: Path) -> list[tuple[int, int, float]]:
-    """The rows of a PHASE.conflict.csv: step, epoch, cosine; none where the file is not there."""
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [(int(row["step"]), int(row["epoch"]), float(row[COSINE])) for row in csv.DictReader(file)]

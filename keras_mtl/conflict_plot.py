@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from keras_mtl.conflict import read_conflict
+from keras_mtl.conflict_log import Row, conflict_logs, read_conflict
 from keras_mtl.errors import RunError
 from keras_mtl.plots import save
 
 _ALIGNED, _CONFLICT, _MEAN = "#2e8b3d", "#c0392b", "#1f6fb2"
 
 
-def plot_conflict(run: str | Path, path: str | Path, window: int = 15) -> Path:
-    """Draws every measurement of a run as a point, red where the tasks conflict, and their moving mean.
+def plot_conflict(runs: Mapping[str, str | Path], path: str | Path, window: int = 15) -> Path:
+    """Draws every measurement of each run as a point, red where the tasks conflict, and their moving mean.
 
     Args:
-        run: a run folder; its training may still be going on.
+        runs: run folders by the names to show; those without a log are left out. A training may still be going on.
         path: the picture to write; its suffix says the format (.png, .svg, .pdf).
         window: measurements in the moving mean.
 
@@ -27,29 +29,35 @@ def plot_conflict(run: str | Path, path: str | Path, window: int = 15) -> Path:
         The path.
 
     Raises:
-        RunError: the folder has no such log.
+        RunError: no run has such a log.
     """
-    logs = sorted(Path(run).glob("*.conflict.csv"))
+    logs = [
+        (name, phase, read_conflict(log)) for name, run in runs.items() for phase, log in conflict_logs(run).items()
+    ]
+    logs = [log for log in logs if log[2]]
     if not logs:
         raise RunError(
-            f"{run} has no log of the gradients' cosine",
+            f"{', '.join(map(str, runs.values()))}: no log of the gradients' cosine",
             hint="train both tasks at once with --set train.conflict_every=50",
         )
-    figure = Figure(figsize=(9, 3.4 * len(logs)), layout="constrained")
+    figure = Figure(figsize=(9, 0.6 + 2.8 * len(logs)), layout="constrained")
     FigureCanvasAgg(figure)
-    for axis, log in zip(figure.subplots(len(logs), 1, squeeze=False)[:, 0], logs, strict=True):
-        rows = read_conflict(log)
-        steps, cosines = np.asarray([row[0] for row in rows]), np.asarray([row[2] for row in rows])
-        axis.scatter(steps, cosines, s=9, c=np.where(cosines < 0, _CONFLICT, _ALIGNED), alpha=0.7)
-        width = min(window, len(cosines))
-        if width > 1:
-            mean = np.convolve(cosines, np.ones(width) / width, mode="valid")
-            axis.plot(steps[width - 1 :], mean, color=_MEAN, label=f"mean of {width} measurements")
-            axis.legend(loc="upper right", fontsize=8, frameon=False)
-        axis.axhline(0.0, color="black", linewidth=0.8)
-        axis.set_ylabel("cosine of encoder gradients")
-        axis.set_xlabel("step")
-        share = float((cosines < 0).mean()) if len(cosines) else 0.0
-        name = log.name.removesuffix(".conflict.csv")
-        axis.set_title(f"phase {name}: mean {cosines.mean():.2f}, {share:.0%} in conflict", loc="left", fontsize=10)
+    axes = figure.subplots(len(logs), 1, squeeze=False, sharey=True)[:, 0]
+    for axis, (name, phase, rows) in zip(axes, logs, strict=True):
+        _draw(axis, f"{name}, phase {phase}", rows, window)
     return save(figure, path)
+
+
+def _draw(axis: Any, title: str, rows: list[Row], window: int) -> None:
+    steps, cosines = np.asarray([row[0] for row in rows]), np.asarray([row[2] for row in rows])
+    axis.scatter(steps, cosines, s=9, c=np.where(cosines < 0, _CONFLICT, _ALIGNED), alpha=0.7)
+    width = min(window, len(cosines))
+    if width > 1:
+        mean = np.convolve(cosines, np.ones(width) / width, mode="valid")
+        axis.plot(steps[width - 1 :], mean, color=_MEAN, label=f"mean of {width} measurements")
+        axis.legend(loc="upper right", fontsize=8, frameon=False)
+    axis.axhline(0.0, color="black", linewidth=0.8)
+    axis.set_ylabel("cosine of encoder gradients")
+    axis.set_xlabel("step")
+    share = float((cosines < 0).mean())
+    axis.set_title(f"{title}: mean {cosines.mean():+.2f}, {share:.0%} in conflict", loc="left", fontsize=10)

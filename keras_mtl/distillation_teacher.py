@@ -36,12 +36,11 @@ class Teacher:
                 hint="name a run that was trained on one of the student's tasks",
             )
         # The scalar normalisation is of each one's data, and can be made up for.
-        theirs, ours = (s.normalised(0.0, 1.0).to_dict() for s in (self.run.settings, recipe.features))
-        if theirs != ours:
-            differing = ", ".join(f"{k} {theirs[k]} against {ours[k]}" for k in ours if theirs[k] != ours[k])
+        theirs, ours = (settings.normalised(0.0, 1.0) for settings in (self.run.settings, recipe.features))
+        if differing := theirs.differences(ours):
             raise FeatureMismatch(
                 f"teacher {self.run.path} (system {system}) and student (system {recipe.model.system}) hear other "
-                f"features: {differing}",
+                f"features: {', '.join(differing)}",
                 hint="train one of them on the other's features",
             )
         self._recipe = recipe

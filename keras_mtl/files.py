@@ -81,11 +81,11 @@ def new_file(path: str | Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def one_at_a_time(folder: str | Path, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
+def one_at_a_time(folder: str | Path, waits: Callable[[], None] = lambda: None) -> Iterator[bool]:
     """Makes a folder and holds it for this process: another one that asks for it waits here until this one is done.
 
     A process that dies lets go. Where a file system knows no locks, nothing is held: what is written into the folder
-    must be written whole in any case, so that two at once cost time and no more.
+    must be written whole in any case, so that two at once cost time and no more. The block gets whether it is held.
 
     Args:
         folder: the folder; made where it is not there.
@@ -101,7 +101,8 @@ def one_at_a_time(folder: str | Path, waits: Callable[[], None] = lambda: None) 
             waits()
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError:
-            pass
-        yield
+            yield False
+            return
+        yield True
     finally:
         os.close(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from keras_mtl.run_folder import Run
 
 SCENE_BATCH = 128
 _EVENT_BATCH = 16
+_PARTS = 4  # of so many lengths
 
 
 def listen_with(
@@ -29,12 +31,15 @@ def listen_with(
     tasks: Sequence[str] = ("scenes", "events"),
 ) -> Listener:
     """A listener of a network with the layers "encoder", "scene_head" and "event_head", for the tasks it was taught."""
+    # Kept, since a recording is heard in many calls and each new part would be traced anew, and never freed.
+    scene_part = functools.lru_cache(_PARTS)(functools.partial(build_scene_part, network))
+    event_part = functools.lru_cache(_PARTS)(functools.partial(build_event_part, network))
 
     def scene_logits(levels: AnyLevels) -> np.ndarray:
-        return predict_in_batches(build_scene_part(network, levels.shape[1]), levels, settings, SCENE_BATCH)
+        return predict_in_batches(scene_part(levels.shape[1]), levels, settings, SCENE_BATCH)
 
     def event_probabilities(levels: AnyLevels) -> tuple[np.ndarray, np.ndarray]:
-        out = predict_in_batches(build_event_part(network, levels.shape[1]), levels, settings, _EVENT_BATCH)
+        out = predict_in_batches(event_part(levels.shape[1]), levels, settings, _EVENT_BATCH)
         return out["strong"], out["weak"]
 
     scenes = scene_logits if "scenes" in tasks else None

@@ -29,21 +29,19 @@ def plot_timeline(prediction: Prediction, path: str | Path, truth: Sequence[Even
 
     Returns:
         The path.
+
+    Raises:
+        ValueError: the prediction was made with `picture=False`.
     """
     heard = prediction.probabilities is not None
+    if prediction.levels is None:
+        raise ValueError("this prediction was made without a picture")
     figure = Figure(figsize=(10, 6.2 if heard else 2.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(3 if heard else 1, 1, sharex=True, squeeze=False, height_ratios=[2, 2, 3] if heard else [1])
     axes = axes[:, 0]
     end_s = prediction.duration_s
-    axes[0].imshow(
-        prediction.levels.T,
-        origin="lower",
-        aspect="auto",
-        extent=(0, end_s, 0, prediction.levels.shape[1]),
-        cmap="magma",
-    )
-    axes[0].set_ylabel("mel band")
+    draw_levels(axes[0], prediction.levels, end_s)
     scene = f", scene: {prediction.scene}" if prediction.scene else ""
     axes[0].set_title(f"{prediction.path.name}{scene}", loc="left")
     if heard:
@@ -61,6 +59,12 @@ def save(figure: Figure, path: str | Path) -> Path:
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
     figure.savefig(buffer, format=suffix, dpi=110, metadata=metadata)
     return files.write_bytes(path, buffer.getvalue())
+
+
+def draw_levels(axis, levels: np.ndarray, end_s: float) -> None:  # type: ignore[no-untyped-def]
+    """Draws log-mel levels [rows, mel_bands] that go evenly from 0 to `end_s` seconds."""
+    axis.imshow(levels.T, origin="lower", aspect="auto", extent=(0, end_s, 0, levels.shape[1]), cmap="magma")
+    axis.set_ylabel("mel band")
 
 
 def _draw_probabilities(axis, prediction: Prediction) -> None:  # type: ignore[no-untyped-def]

@@ -1,23 +1,31 @@
-"""The prediction stage: a recording in, its scene and its events out."""
+"""The prediction stage: a recording of any length in, its scene and its events out, in constant memory."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
-from keras_mtl.datasets.audio_files import read_audio
-from keras_mtl.decoding import decode
+from keras_mtl.datasets.audio_stream import audio_format, mono_blocks
+from keras_mtl.decoding import Decoder, median_frames
 from keras_mtl.errors import DataError
-from keras_mtl.labels import EVENTS, SCENES
+from keras_mtl.hearing import EventHearing, SceneHearing
+from keras_mtl.labels import EVENTS
 from keras_mtl.listener import Listener
-from keras_mtl.log_mel import LogMel
+from keras_mtl.log_mel_stream import LogMelStream
+from keras_mtl.overview import Overview
 from keras_mtl.timeline import Event, Grid
 
-_SCENE_S = 1
-_EVENT_WINDOW_S = 10
+#: Rows of levels and of probabilities that a prediction keeps at most; more are thinned.
+MOST_ROWS = 1 << 14
+#: Seconds whose mean is one step in the course of the scenes.
+SCENE_WINDOW_S = 10
+
+_BAR_FROM_S = 120
 
 
 @dataclass(frozen=True)
@@ -27,17 +35,23 @@ class Prediction:
     Attributes:
         path: the recording.
         duration_s: its length.
-        levels: its log-mel levels in dB [frames, mel_bands].
+        tasks: what was listened for: some of "scenes" and "events".
+        levels: its log-mel levels in dB [rows, mel_bands]: each frame, or of more than `MOST_ROWS` frames means of
+            neighbours. None where no picture was asked for.
         scene_scores: mean probability of each scene over the seconds of the recording; None where scenes are not heard.
-        probabilities: frame probabilities [embeddings, events]; None where events are not heard.
+        scenes: the scenes one after the other with their mean probability, neighbours being different ones.
+        probabilities: frame probabilities [rows, events]: of each embedding, or of more than `MOST_ROWS` embeddings the
+            largest of neighbours. None where events are not heard, or no picture was asked for.
         grid: the grid of `probabilities`.
-        events: decoded events with their scores.
+        events: decoded events with their scores, by onset.
     """
 
     path: Path
     duration_s: float
-    levels: np.ndarray
+    tasks: tuple[str, ...]
+    levels: np.ndarray | None
     scene_scores: dict[str, float] | None
+    scenes: tuple[tuple[Event, float], ...]
     probabilities: np.ndarray | None
     grid: Grid | None
     events: tuple[tuple[Event, float], ...]
@@ -49,100 +63,113 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
-        events = [
-            {"onset_s": round(e.onset_s, 3), "offset_s": round(e.offset_s, 3), "label": e.label, "score": round(p, 4)}
-            for e, p in self.events
-        ]
         return {
             "file": str(self.path),
             "duration_s": round(self.duration_s, 3),
             "scene": self.scene,
             "scene_scores": self.scene_scores,
-            "events": events if self.probabilities is not None else None,
+            "scenes": _rows(self.scenes) if "scenes" in self.tasks else None,
+            "events": _rows(self.events) if "events" in self.tasks else None,
         }
 
 
-def predict(listener: Listener, path: str | Path) -> Prediction:
-    """Hears one recording.
+def predict(
+    listener: Listener,
+    path: str | Path,
+    *,
+    picture: bool = True,
+    scene_window_s: int = SCENE_WINDOW_S,
+    progress: bool = False,
+) -> Prediction:
+    """Hears one recording, block by block.
 
-    The log-mel is computed over the whole recording. Scenes are heard in windows of one second, events in windows of
-    ten seconds (the last one about as long as it is), see `event_windows`.
+    The log-mel is one for the whole recording. Events are heard in overlapping windows of ten seconds (of an artifact:
+    of its own length), joined as `event_windows` says, and decoded over all of it. Scenes are heard in windows of one
+    second.
 
     Args:
         listener: the network.
-        path: a sound file of any rate and number of channels.
+        path: a sound file of any length, rate and number of channels.
+        picture: whether to keep levels and probabilities.
+        scene_window_s: whole seconds of one step in the course of the scenes.
+        progress: whether to show a bar on stderr for a recording of minutes.
 
     Raises:
         DataError: not a sound file, or shorter than a tenth of a second.
     """
-    settings = listener.settings
-    audio = read_audio(path, settings.sample_rate_hz)
-    duration_s = len(audio) / settings.sample_rate_hz
-    if duration_s < 0.1:
-        raise DataError(f"{path} holds {duration_s * 1000:.0f} ms of audio", hint="at least 100 ms are needed")
-    frames = -(-len(audio) // settings.hop)
-    windows = _windows(listener, frames) if listener.event_probabilities is not None else []
-    heard = max([frames, *(first + length for first, length, _ in windows)])
-    levels = LogMel(settings)(np.pad(audio, (0, heard * settings.hop - len(audio)))[None])[0]
-    probabilities = grid = None
-    events: tuple[tuple[Event, float], ...] = ()
-    if listener.event_probabilities is not None:
-        parts = [
-            listener.event_probabilities(levels[None, first : first + length])[0][0][:kept]
-            for first, length, kept in windows
-        ]
-        probabilities = np.concatenate(parts)
-        step_s = settings.hop_s * listener.frames_per_embedding
-        grid = Grid(step_s, -settings.hop_s / 2, len(probabilities), duration_s)
-        decoding = listener.decoding
-        events = tuple(decode(probabilities, grid, EVENTS, decoding.threshold, decoding.median_s))
-    scene_scores = _scene_scores(listener, audio)
-    return Prediction(Path(path), duration_s, levels[:frames], scene_scores, probabilities, grid, events)
+    path, settings = Path(path), listener.settings
+    announced_s = audio_format(path).seconds
+    scenes = SceneHearing(listener, scene_window_s) if listener.scene_logits is not None else None
+    events = _Events(listener, picture) if listener.event_probabilities is not None else None
+    picture_of_levels = Overview(MOST_ROWS, np.mean) if picture else None
+    log_mel = LogMelStream(settings) if picture or events else None
+    samples = seen = 0
+    quiet = None if progress and announced_s >= _BAR_FROM_S else True
+    with tqdm(total=round(announced_s), desc=path.name, unit="s", file=sys.stderr, disable=quiet) as bar:
+        for block in mono_blocks(path, settings.sample_rate_hz):
+            samples += len(block)
+            if scenes is not None:
+                scenes.push(block)
+            if log_mel is not None:
+                levels = log_mel.push(block)
+                seen += len(levels)
+                if picture_of_levels is not None:
+                    picture_of_levels.push(levels)
+                if events is not None:
+                    events.push(levels)
+            bar.update(samples // settings.sample_rate_hz - bar.n)
+        duration_s, frames = samples / settings.sample_rate_hz, -(-samples // settings.hop)
+        if duration_s < 0.1:
+            raise DataError(f"{path} holds {duration_s * 1000:.0f} ms of audio", hint="at least 100 ms are needed")
+        found = Prediction(path, duration_s, listener.tasks, None, None, (), None, None, ())
+        if log_mel is not None:
+            levels = log_mel.finish(events.hearing.frames_wanted(frames) if events is not None else frames)
+            if picture_of_levels is not None:
+                picture_of_levels.push(levels[: frames - seen])
+                found = replace(found, levels=picture_of_levels.rows())
+            if events is not None:
+                found = events.finish(found, frames, levels)
+    if scenes is not None:
+        scores, course = scenes.finish(duration_s)
+        found = replace(found, scene_scores=scores, scenes=course)
+    return found
 
 
-def event_windows(frames: int, window: int, stride: int) -> list[tuple[int, int, int]]:
-    """How a recording is cut so that the probabilities of the parts, one after the other, keep the time axis.
+class _Events:
+    """Hears and decodes events while levels come."""
 
-    Windows begin at multiples of the stride, and leave the same rest when divided by it as `window` does, the length
-    of the training clips: strided "same" convolutions pad by parity, so that at a length of another rest their
-    embeddings would lie up to a stride earlier or later than in training. Where that rest is not 0, windows overlap
-    by it, and what an earlier one says past the beginning of the next one is dropped.
+    def __init__(self, listener: Listener, picture: bool) -> None:
+        settings, decoding = listener.settings, listener.decoding
+        self.hearing = EventHearing(listener)
+        self._start_s, self._step_s = -settings.hop_s / 2, settings.hop_s * listener.frames_per_embedding
+        self._count = 0
+        self._picture = Overview(MOST_ROWS, np.max) if picture else None
+        median = median_frames(decoding.median_s, Grid(self._step_s, self._start_s, 1, self._step_s))
+        self._decoder = Decoder(EVENTS, decoding.threshold, median)
 
-    Args:
-        frames: log-mel frames of the recording.
-        window: frames of the longest window.
-        stride: frames from one embedding to the next.
+    def push(self, levels: np.ndarray) -> None:
+        self._take(self.hearing.push(levels))
 
-    Returns:
-        (first frame, frames, embeddings to keep at most) of each window. The last one may reach beyond the recording.
-    """
-    rest = window % stride
-    first, windows = 0, []
-    while frames - first > window:
-        windows.append((first, window, window // stride))
-        first += max(window - rest, stride)
-    left = frames - first
-    blocks = max(1, -(-(left - rest) // stride))
-    return [*windows, (first, blocks * stride + rest, -(-left // stride))]
+    def finish(self, found: Prediction, frames: int, levels: np.ndarray) -> Prediction:
+        self._take(self.hearing.finish(frames, levels))
+        grid = Grid(self._step_s, self._start_s, self._count, found.duration_s)
+        found = replace(found, events=tuple(self._decoder.finish(grid)))
+        if self._picture is None:
+            return found
+        rows = self._picture.rows()
+        grid = replace(grid, step_s=self._step_s * self._picture.step, count=len(rows))
+        return replace(found, probabilities=rows, grid=grid)
 
-
-def _windows(listener: Listener, frames: int) -> list[tuple[int, int, int]]:
-    settings, stride, fixed = listener.settings, listener.frames_per_embedding, listener.event_frames
-    if fixed is None:
-        return event_windows(frames, settings.frames(_EVENT_WINDOW_S * settings.sample_rate_hz), stride)
-    return [(first, fixed, kept) for first, _, kept in event_windows(frames, fixed, stride)]
+    def _take(self, probabilities: np.ndarray) -> None:
+        self._count += len(probabilities)
+        if len(probabilities):
+            self._decoder.push(probabilities)
+            if self._picture is not None:
+                self._picture.push(probabilities)
 
 
-def _scene_scores(listener: Listener, audio: np.ndarray) -> dict[str, float] | None:
-    if listener.scene_logits is None:
-        return None
-    second = _SCENE_S * listener.settings.sample_rate_hz
-    if len(audio) < second:
-        audio = np.pad(audio, (0, second - len(audio)))
-    windows = len(audio) // second
-    # As in training: each second is a clip of its own, with silence beyond its ends.
-    levels = LogMel(listener.settings)(audio[: windows * second].reshape(windows, second))
-    logits = listener.scene_logits(levels)
-    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-    mean = (exponents / exponents.sum(axis=1, keepdims=True)).mean(axis=0)
-    return {scene: round(float(p), 6) for scene, p in zip(SCENES, mean, strict=True)}
+def _rows(found: tuple[tuple[Event, float], ...]) -> list[dict[str, Any]]:
+    return [
+        {"onset_s": round(e.onset_s, 3), "offset_s": round(e.offset_s, 3), "label": e.label, "score": round(score, 4)}
+        for e, score in found
+    ]

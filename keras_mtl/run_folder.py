@@ -129,8 +129,8 @@ class Run:
             raise RunError(f"{self.path / name} can't be read: {reason}") from None
 
 
-def describe(recipe: Recipe, settings: LogMelSettings, corpus: str, fingerprint: str) -> dict[str, Any]:
-    """What `run.json` says of any run: the schema, the data, versions and the state of the source."""
+def describe(recipe: Recipe, settings: LogMelSettings, data: dict[str, str]) -> dict[str, Any]:
+    """What `run.json` says of any run: the schema, the data (`Corpus.stamp`), versions and the state of the source."""
     return {
         "schema": SCHEMA,
         "stage": "float",
@@ -138,7 +138,7 @@ def describe(recipe: Recipe, settings: LogMelSettings, corpus: str, fingerprint:
         "recipe": recipe.name,
         "seed": recipe.train.seed,
         "features": settings.to_dict(),
-        "data": {"name": corpus, "fingerprint": fingerprint},
+        "data": data,
         "git_revision": git_revision(),
         "versions": versions(),
     }

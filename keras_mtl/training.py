@@ -105,7 +105,7 @@ def _train(
     seconds = checkpoints.seconds()
     network.save(out / "network.keras")
     save_samples(out, pick_samples(data, corpus, cache))
-    info = describe(recipe, data.settings, corpus.name, corpus.fingerprint)
+    info = describe(recipe, data.settings, corpus.stamp)
     info["tasks"] = sorted(tasks)
     info["training_seconds"] = round(seconds, 1)
     info["metrics"] = evaluate(listen_with(network, data.settings, recipe.decode, sorted(tasks)), corpus, cache)

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Resolves the dependencies of pyproject.toml (all extras but `beam` and `sweep`) into requirements.lock, and the stand-in C compiler
-# into requirements-compiler.lock: versions and hashes, no index addresses. Arguments go to uv (for example --upgrade).
+# Resolves the dependencies of pyproject.toml (all extras but `sweep`, `scaper`, `benchmark` and `beam`) into
+# requirements.lock, what the extra `scaper` adds to them into requirements-scaper.lock, and the stand-in C compiler into
+# requirements-compiler.lock: versions and hashes, no index addresses. Arguments go to uv (for example --upgrade).
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -19,4 +20,7 @@ set -- --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --g
     --prerelease if-necessary-or-explicit --custom-compile-command "make lock" "$@"
 ${UV:-.venv/bin/uv} pip compile pyproject.toml --extra train --extra dev --extra notebooks --overrides "$overrides" "$@" \
     --output-file requirements.lock
+# Within the versions of requirements.lock, so that it can be installed beside them.
+${UV:-.venv/bin/uv} pip compile pyproject.toml --extra scaper --overrides "$overrides" --constraints requirements.lock "$@" \
+    --output-file requirements-scaper.lock
 echo "ziglang>=0.13" | ${UV:-.venv/bin/uv} pip compile - "$@" --output-file requirements-compiler.lock

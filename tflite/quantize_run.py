@@ -114,7 +114,7 @@ def _info(run: Run, quantized: Quantized, epochs: int, seed: int, corpus: Corpus
             "kept": quantized.kept,
             "nearness": quantized.nearness,
             "before": before,
-            "data": {"name": corpus.name, "fingerprint": corpus.fingerprint},
+            "data": corpus.stamp,
         },
         "git_revision": git_revision(),
         "versions": versions(),

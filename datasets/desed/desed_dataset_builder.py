@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,11 +11,14 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 
 from keras_mtl.datasets import audio_files, clips, layout, tables
-from keras_mtl.datasets.local_builder import LocalBuilder, Split, listing, present_files
+from keras_mtl.datasets.census import Census, printable
+from keras_mtl.datasets.local_builder import LocalBuilder, listing, present_files
+from keras_mtl.datasets.split import Split
 from keras_mtl.errors import DataError
 from keras_mtl.labels import EVENTS
 
 _SYNTHETIC = "train/synthetic21_train"
+_SYNTHETIC_VALIDATION = "validation/synthetic21_validation"
 
 #: Split: its table and its folder of recordings.
 _STRONG = {
@@ -22,6 +26,10 @@ _STRONG = {
     "strong_synthetic": (
         f"dcase_synth/metadata/{_SYNTHETIC}/soundscapes.tsv",
         f"dcase_synth/audio/{_SYNTHETIC}/soundscapes",
+    ),
+    "synthetic_validation": (
+        f"dcase_synth/metadata/{_SYNTHETIC_VALIDATION}/soundscapes.tsv",
+        f"dcase_synth/audio/{_SYNTHETIC_VALIDATION}/soundscapes",
     ),
     "validation": ("metadata/validation/validation.tsv", "audio/validation/validation"),
 }
@@ -34,11 +42,15 @@ _UNLABELLED = "audio/train/unlabel_in_domain"
 class Builder(LocalBuilder):
     """10-s clips of homes, ten event classes.
 
-    Splits, as far as they lie there: `strong_real`, `strong_synthetic`, `weak`, `unlabelled`, `validation`.
+    Splits, as far as they lie there: `strong_real`, `strong_synthetic`, `synthetic_validation`, `weak`, `unlabelled`,
+    `validation`.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "1.1.0": "Split `synthetic_validation` is new.",
+        "1.0.0": "First release.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Get DESED by its own tools (https://github.com/turpaultn/DESED) into a folder `desed/` in `manual_dir`, with
     `audio/`, `metadata/` and `dcase_synth/`. Splits whose folder is not there are left out.
@@ -59,17 +71,24 @@ class Builder(LocalBuilder):
         for name, (table, folder) in _STRONG.items():
             found = _recordings(root / folder, rate_hz)
             if found or (root / table).is_file():
-                events = _strong_table(root / table)
+                census = Census()
+                events, rows = _strong_table(root / table, census)
                 if name == "validation":
-                    events |= {name: [] for name in _names(root / _DURATIONS) if name not in events}
-                plan[name] = _split(root / table, found, events, {}, rate_hz)
+                    for named in _names(root / _DURATIONS):
+                        events.setdefault(named, [])
+                        rows.setdefault(named, 0)
+                plan[name] = _split(root / table, found, events, {}, rows, census, rate_hz)
         table, folder = _WEAK
         found = _recordings(root / folder, rate_hz)
         if found or (root / table).is_file():
-            weak = _weak_table(root / table)
-            plan["weak"] = _split(root / table, found, {name: [] for name in weak}, weak, rate_hz)
+            census = Census()
+            weak, rows = _weak_table(root / table, census)
+            plan["weak"] = _split(root / table, found, {}, weak, rows, census, rate_hz)
         if found := _recordings(root / _UNLABELLED, rate_hz):
-            plan["unlabelled"] = _split(root / _UNLABELLED, found, {name: [] for name in sorted(found)}, {}, rate_hz)
+            census = Census()
+            found = _with_plain_names(found, census)
+            rows = Counter(dict.fromkeys(sorted(found), 0))
+            plan["unlabelled"] = _split(root / _UNLABELLED, found, {}, {}, rows, census, rate_hz)
         if not any(split.keys for split in plan.values()):
             raise DataError(f"no recordings in the DESED folders of {root}")
         return plan
@@ -90,44 +109,82 @@ def _recordings(folder: Path, sample_rate_hz: int) -> dict[str, Path]:
     return found
 
 
+def _with_plain_names(found: Mapping[str, Path], census: Census) -> dict[str, Path]:
+    """The recordings whose names are text, as prepared data have them; the others are refused."""
+    plain = {name: path for name, path in found.items() if printable(name) == name}
+    for name in sorted(found.keys() - plain.keys()):
+        shown = found[name].parent / printable(name)
+        why = DataError(f"{shown} is not named in UTF-8", hint="rename it, or unpack the archive with its encoding")
+        census.refuse("unreadable", name, why)
+    return plain
+
+
 def _split(
     table: Path,
     found: Mapping[str, Path],
     events: Mapping[str, Sequence[clips.Event]],
     weak: Mapping[str, Sequence[int]],
+    rows: Mapping[str, int],
+    census: Census,
     sample_rate_hz: int,
 ) -> Split:
-    census = clips.Census()
-    keys = present_files(list(events), set(found), census)
+    keys = present_files(rows, found, census)
+    for name in sorted(found.keys() - rows.keys()):
+        census.count("unnamed", name)
     if found and not keys:
         folder = next(iter(found.values())).parent
-        raise DataError(f"none of the {census.missing} recordings that {table} names is in {folder}")
+        why = DataError(f"none of the {census.missing} recordings that {table} names is in {folder}")
+        census.refusals.append(why)
+
+    def inside(key: str) -> list[clips.Event]:
+        return clips.fit_events(events.get(key, ()), clips.EVENT_CLIP_S, census, key)
 
     def example(key: str) -> dict[str, Any]:
-        audio = clips.read_clip(found[key], clips.EVENT_CLIP_S, census, sample_rate_hz)
-        inside = clips.fit_events(events[key], clips.EVENT_CLIP_S, census)
-        return clips.event_example(audio_files.to_int16(audio), inside, weak.get(key, ()), filename=key)
+        audio = clips.read_clip(found[key], clips.EVENT_CLIP_S, census, sample_rate_hz, key)
+        return clips.event_example(audio_files.to_int16(audio), inside(key), weak.get(key, ()), filename=key)
 
-    return Split(keys, example, census)
+    def count(key: str, recording: audio_files.Recording) -> None:
+        clips.count_changes(recording, clips.EVENT_CLIP_S, census, sample_rate_hz, key)
+        inside(key)
+
+    return Split(keys, example, census, {key: found[key] for key in keys}, count)
 
 
-def _strong_table(path: Path) -> dict[str, list[clips.Event]]:
-    """Events by file name. A row without an event stands for a clip without events."""
+def _strong_table(path: Path, census: Census) -> tuple[dict[str, list[clips.Event]], Counter[str]]:
+    """Events by file name, and the number of rows for each. A row without an event stands for a clip without events."""
     events: dict[str, list[clips.Event]] = defaultdict(list)
+    rows: Counter[str] = Counter()
     for row in tables.read_table(path, ("filename", "onset", "offset", "event_label")):
-        here = events[row["filename"]]
+        name, here = row["filename"], events[row["filename"]]
+        rows[name] += 1
         if tables.is_empty(row["event_label"]):
             continue
-        try:
-            onset_s, offset_s = float(row["onset"]), float(row["offset"])
-        except ValueError as error:
-            raise DataError(f"{path}: onset or offset of {row['filename']} is not a number") from error
-        if not onset_s < offset_s:
-            raise DataError(f"{path}: an event of {row['filename']} ends at {offset_s} s, begins at {onset_s} s")
-        event = clips.Event(_label(path, row["filename"], row["event_label"]), onset_s, offset_s)
-        if event not in here:
+        event = _event(path, row, census)
+        if event is None:
+            continue
+        if event in here:
+            census.count("repeated", name)
+        else:
             here.append(event)
-    return dict(events)
+    return dict(events), rows
+
+
+def _event(path: Path, row: tables.Row, census: Census) -> clips.Event | None:
+    """The event of a row; None, and a refusal in the census, where it is none."""
+    name, label = row["filename"], _label(path, row["filename"], row["event_label"], census)
+    try:
+        onset_s, offset_s = float(row["onset"]), float(row["offset"])
+    except ValueError:
+        onset_s = offset_s = float("nan")
+    if not (math.isfinite(onset_s) and math.isfinite(offset_s)):
+        why = DataError(f"{path}: onset or offset of {name} is not a number: {row['onset']!r}, {row['offset']!r}")
+        census.refuse("bad_times", name, why)
+    elif not onset_s < offset_s:
+        why = DataError(f"{path}: an event of {name} ends at {offset_s} s, begins at {onset_s} s")
+        census.refuse("backward_events", name, why)
+    elif label is not None:
+        return clips.Event(label, onset_s, offset_s)
+    return None
 
 
 def _names(path: Path) -> list[str]:
@@ -135,16 +192,29 @@ def _names(path: Path) -> list[str]:
     return [row["filename"] for row in tables.read_table(path, ("filename",))] if path.is_file() else []
 
 
-def _weak_table(path: Path) -> dict[str, list[int]]:
-    """Class indices by file name."""
+def _weak_table(path: Path, census: Census) -> tuple[dict[str, list[int]], Counter[str]]:
+    """Class indices by file name, and the number of rows for each."""
     weak: dict[str, list[int]] = {}
+    rows: Counter[str] = Counter()
     for row in tables.read_table(path, ("filename", "event_labels")):
+        name = row["filename"]
+        rows[name] += 1
         named = [] if tables.is_empty(row["event_labels"]) else row["event_labels"].split(",")
-        weak[row["filename"]] = [_label(path, row["filename"], label.strip()) for label in named]
-    return weak
+        labels = [_label(path, name, label.strip(), census) for label in named]
+        known = sorted({label for label in labels if label is not None})
+        if name not in weak:
+            weak[name] = known
+        elif known == weak[name]:
+            census.count("repeated", name)
+        else:
+            census.refuse("contradictions", name, DataError(f"{path} has two rows for {name} that differ"))
+    return weak, rows
 
 
-def _label(path: Path, filename: str, label: str) -> int:
-    if label not in EVENTS:
-        raise DataError(f'{path}: "{label}" of {filename} is not an event class', hint=f"classes: {', '.join(EVENTS)}")
-    return EVENTS.index(label)
+def _label(path: Path, filename: str, label: str, census: Census) -> int | None:
+    """The class of a label; None, and a refusal in the census, where there is none."""
+    if label in EVENTS:
+        return EVENTS.index(label)
+    why = DataError(f'{path}: "{label}" of {filename} is not an event class', hint=f"classes: {', '.join(EVENTS)}")
+    census.refuse("unknown_labels", filename, why)
+    return None

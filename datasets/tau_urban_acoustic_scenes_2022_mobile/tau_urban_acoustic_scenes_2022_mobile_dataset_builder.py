@@ -1,29 +1,45 @@
-"""TFDS builder of TAU Urban Acoustic Scenes 2022 Mobile, development set, fold 1."""
+"""TFDS builder of TAU Urban Acoustic Scenes 2022 Mobile, development set: fold 1 and the DCASE 2024 subsets of it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
 from keras_mtl.datasets import audio_files, clips, layout, tables
-from keras_mtl.datasets.local_builder import LocalBuilder, Split, listing, present_files
+from keras_mtl.datasets.census import Census
+from keras_mtl.datasets.local_builder import LocalBuilder, listing, present_files
+from keras_mtl.datasets.split import Split
 from keras_mtl.errors import DataError
 from keras_mtl.labels import SCENES
 
-#: The labels of fold1_test.csv stand in fold1_evaluate.csv.
-_TABLES = {"train": "fold1_train.csv", "test": "fold1_evaluate.csv"}
+#: Split: its table.
+_FOLD = {"train": "fold1_train.csv", "test": "fold1_test.csv", "evaluate": "fold1_evaluate.csv"}
+#: Splits whose tables have labels. Those of the other clips stand in meta.csv.
+_LABELLED = ("train", "evaluate")
+#: The parts of `train` that task 1 of DCASE 2024 allows, in per cent; `split5.csv` and so on, which not everybody has.
+_SUBSETS = tuple(f"split{percent}" for percent in (5, 10, 25, 50))
 
 
 class Builder(LocalBuilder):
-    """1-s clips of ten city scenes, recorded by several devices; splits `train` and `test`."""
+    """1-s clips of ten city scenes, recorded by several devices.
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
+    Splits: `train`, `test` and `evaluate` of fold 1, and `split5`, `split10`, `split25`, `split50` where their tables
+    are. `test` and `evaluate` are the same clips; their tables differ by whether labels stand in them.
+    """
+
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "1.1.0": "Split `test` is fold1_test.csv, split `evaluate` is new, as are the subsets of DCASE 2024.",
+        "1.0.0": "First release.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"""
     Get the development set (https://doi.org/10.5281/zenodo.6337421) and unpack all its parts into one folder,
-    `{layout.TAU_FOLDER}/` with `meta.csv`, `evaluation_setup/` and `audio/`, in `manual_dir`.
+    `{layout.TAU_FOLDER}/` with `meta.csv`, `evaluation_setup/` and `audio/`, in `manual_dir`. For the subsets of
+    DCASE 2024, put `split5.csv`, `split10.csv`, `split25.csv` and `split50.csv`
+    (https://github.com/CPJKU/dcase2024_task1_baseline) into `evaluation_setup/` or `split_setup/`.
     """
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -37,37 +53,100 @@ class Builder(LocalBuilder):
         root = layout.find_tau(manual_dir) if manual_dir else None
         if root is None:
             raise DataError(f"no folder {layout.TAU_FOLDER} in {manual_dir}")
-        columns = ("filename", "scene_label", "identifier", "source_label")
-        meta = {row["filename"]: row for row in tables.read_table(root / "meta.csv", columns)}
         there = {f"audio/{name}" for name in listing(root / "audio")}
-        return {name: _split(root, table, meta, there, self.sample_rate_hz) for name, table in _TABLES.items()}
+        fold = {name: root / "evaluation_setup" / table for name, table in _FOLD.items()}
+        wanted = self.only(fold | _subset_tables(root))
+        found = {name: Census() for name in wanted}
+        first = next(iter(found.values()))  # the splits have one folder and one meta.csv: these count for the first
+        meta = _meta(root / "meta.csv", first)
+        for name in sorted(there - meta.keys()):
+            if Path(name).suffix.lower() in audio_files.AUDIO_SUFFIXES:
+                first.count("unnamed", name)
+        plan = {}
+        for name, path in wanted.items():
+            labels, rows = _labels(path, name in _LABELLED, meta, found[name])
+            plan[name] = _split(root, path, labels, rows, meta, there, found[name], self.sample_rate_hz)
+        if not any(split.census.listed for split in plan.values()):
+            raise DataError(f"the tables in {root / 'evaluation_setup'} have headers but no rows")
+        return plan
 
 
-def _split(root: Path, table: str, meta: dict[str, tables.Row], there: set[str], sample_rate_hz: int) -> Split:
-    path = root / "evaluation_setup" / table
-    rows: dict[str, tables.Row] = {}
-    names = []
-    for row in tables.read_table(path, ("filename", "scene_label")):
-        name, label = row["filename"], row["scene_label"]
-        if label not in SCENES:
-            raise DataError(f'{path}: "{label}" of {name} is not a scene', hint=f"scenes are {', '.join(SCENES)}")
+def _subset_tables(root: Path) -> dict[str, Path]:
+    """Those of the DCASE 2024 subsets that are there, beside fold 1's or in the folder that the baseline uses."""
+    places = [root / folder / f"{name}.csv" for name in _SUBSETS for folder in ("split_setup", "evaluation_setup")]
+    return {path.stem: path for path in places if path.is_file()}
+
+
+def _meta(path: Path, census: Census) -> dict[str, tables.Row]:
+    """Rows of meta.csv by file name."""
+    meta: dict[str, tables.Row] = {}
+    for row in tables.read_table(path, ("filename", "scene_label", "identifier", "source_label")):
+        name = row["filename"]
         if name not in meta:
-            raise DataError(f"{path} names {name}, which meta.csv does not", hint="get the tables again")
-        names.append(name)
-        rows.setdefault(name, row)
-    census = clips.Census()
-    keys = present_files(names, there, census)
-    if not keys:
-        raise DataError(f"none of the {census.missing} recordings that {path} names is in {root / 'audio'}")
+            meta[name] = row
+        elif row == meta[name]:
+            census.count("repeated", name)
+        else:
+            census.refuse("contradictions", name, DataError(f"{path} has two rows for {name} that differ"))
+    return meta
+
+
+def _labels(
+    path: Path, labelled: bool, meta: dict[str, tables.Row], census: Census
+) -> tuple[dict[str, str], Counter[str]]:
+    """Scenes by file name, and the number of rows for each. Where the table has no labels, they stand in meta.csv."""
+    labels: dict[str, str] = {}
+    rows: Counter[str] = Counter()
+    # A table without rows is a fold without this part, as where only test clips are passed on.
+    for row in tables.read_table(path, ("filename", *(["scene_label"] if labelled else [])), may_be_empty=True):
+        name = row["filename"]
+        rows[name] += 1
+        if name not in meta:
+            why = DataError(f"{path} names {name}, which meta.csv does not", hint="get the tables again")
+            census.refuse("contradictions", name, why)
+            continue
+        label = row.get("scene_label", meta[name]["scene_label"])
+        if label not in SCENES:
+            why = DataError(f'{path}: "{label}" of {name} is not a scene', hint=f"scenes are {', '.join(SCENES)}")
+            census.refuse("unknown_labels", name, why)
+        elif label != labels.get(name, label):
+            why = DataError(f'{path} says that {name} is "{labels[name]}", and that it is "{label}"')
+            census.refuse("contradictions", name, why)
+        elif label != meta[name]["scene_label"]:
+            why = DataError(f'{path} says that {name} is "{label}", meta.csv "{meta[name]["scene_label"]}"')
+            census.refuse("contradictions", name, why)
+        elif name in labels:
+            census.count("repeated", name)
+        labels.setdefault(name, label)
+    return labels, rows
+
+
+def _split(
+    root: Path,
+    path: Path,
+    labels: dict[str, str],
+    rows: Counter[str],
+    meta: dict[str, tables.Row],
+    there: set[str],
+    census: Census,
+    sample_rate_hz: int,
+) -> Split:
+    keys = present_files(rows, there, census)
+    if rows and not keys:
+        why = DataError(f"none of the {census.missing} recordings that {path} names is in {root / 'audio'}")
+        census.refusals.append(why)
 
     def example(key: str) -> dict[str, Any]:
-        audio = clips.read_clip(root / key, clips.SCENE_CLIP_S, census, sample_rate_hz)
+        audio = clips.read_clip(root / key, clips.SCENE_CLIP_S, census, sample_rate_hz, key)
         return clips.scene_example(
             audio_files.to_int16(audio),
-            scene=SCENES.index(rows[key]["scene_label"]),
+            scene=SCENES.index(labels[key]),
             device=meta[key]["source_label"],
             recording=meta[key]["identifier"],
             filename=key,
         )
 
-    return Split(keys, example, census)
+    def count(key: str, recording: audio_files.Recording) -> None:
+        clips.count_changes(recording, clips.SCENE_CLIP_S, census, sample_rate_hz, key)
+
+    return Split(keys, example, census, {key: root / key for key in keys}, count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import click
@@ -51,12 +52,21 @@ def main() -> None:
     except KerasMtlError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _DISK_IS_FULL:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        click.echo(f"error: {error.strerror}{where} (make room, or write to another disk)", err=True)
+        sys.exit(2)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA_MODULES:
             raise
         click.echo(f"error: {error.name} is not installed (pip install 'keras_mtl[train]')", err=True)
         sys.exit(2)
 
+
+#: No space left, none left for this user, and a file larger than is allowed.
+_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _EXTRA_MODULES = {
     "keras",

@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     help="Also draw scene accuracy against event F1.",
 )
 @click.option(
+    "--conflict",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also draw the cosine between the tasks' gradients over each training.",
+)
+@click.option(
     "--markdown", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also write a Markdown table."
 )
 @cache_option
@@ -50,6 +56,7 @@ def command(
     against: tuple[Path, ...],
     data: str | None,
     plot: Path | None,
+    conflict: Path | None,
     markdown: Path | None,
     cache: Path,
     as_json: bool,
@@ -60,11 +67,15 @@ def command(
     they must not be compared. A sweep's folder stands for its finished runs. Nothing is trained or scored, but with
     --against and --data.
 
+    Whether two tasks learnt in one network get in each other's way: --against the runs of each task alone says what
+    each task lost or won, and for runs trained with train.conflict_every a column and --conflict say how far the tasks'
+    gradients agreed on the encoder.
+
     \b
     Examples:
       keras_mtl compare runs/soft runs/hard --sort event_f1
       keras_mtl compare runs/sweep --plot sweep.png --markdown sweep.md
-      keras_mtl compare runs/soft --against runs/scenes --against runs/events --data DIR
+      keras_mtl compare runs/soft --against runs/scenes --against runs/events --data DIR --conflict conflict.png
     """
     if data is not None and not against:
         raise click.UsageError("--data is for --against: nothing else is scored again")
@@ -86,6 +97,10 @@ def command(
         from keras_mtl.comparison_plot import plot_comparison
 
         plot_comparison(compared, plot)
+    if conflict is not None:
+        from keras_mtl.conflict_plot import plot_conflict
+
+        plot_conflict({row.name: row.path for row in compared.rows}, conflict)
     answer(compared.to_dict(), as_json, lambda: comparison_lines(compared))
 
 

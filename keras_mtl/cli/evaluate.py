@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from keras_mtl.cli.options import answer, cache_option, data_option, json_option, metric_lines, quiet_tensorflow
+from keras_mtl.cli.options import (
+    answer,
+    cache_option,
+    data_line,
+    data_option,
+    json_option,
+    metric_lines,
+    quiet_tensorflow,
+)
 
 
 @click.command("evaluate")
@@ -50,5 +58,5 @@ def command(model: Path, data: str, engine: str, resamples: int, cache: Path, as
     listener = open_listener(model, engine)
     corpus = open_corpus(data, cache / "tfds", sample_rate_hz=listener.settings.sample_rate_hz)
     metrics = evaluate(listener, corpus, cache, Bootstrap(resamples))
-    document = {"schema": "keras_mtl.evaluation/1", "model": str(model), **metrics}
-    answer(document, as_json, lambda: metric_lines(metrics))
+    document = {"schema": "keras_mtl.evaluation/1", "model": str(model), "data": corpus.stamp, **metrics}
+    answer(document, as_json, lambda: [data_line(corpus.stamp), *metric_lines(metrics)])

@@ -61,6 +61,11 @@ def answer(document: dict[str, Any], as_json: bool, lines: Callable[[], list[str
     sys.stdout.flush()
 
 
+def data_line(data: dict[str, str]) -> str:
+    """What figures belong to, for people: the data's name and the beginning of their fingerprint."""
+    return f"data     {data['name']}   ({data['fingerprint'][:12]})"
+
+
 def metric_lines(metrics: dict[str, Any]) -> list[str]:
     """The figures of `evaluate` as lines for people, with their intervals where there are any."""
     lines = []

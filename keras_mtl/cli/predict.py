@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from keras_mtl.cli.options import answer, json_option, quiet_tensorflow
 from keras_mtl.errors import DataError
+from keras_mtl.prediction_formats import FORMATS, SUFFIXES
+
+if TYPE_CHECKING:
+    from keras_mtl.prediction import Prediction
 
 
 @click.command("predict")
@@ -15,39 +20,108 @@ from keras_mtl.errors import DataError
 @click.option(
     "--model", required=True, type=click.Path(path_type=Path), metavar="RUN_OR_TFLITE", help="A run folder or artifact."
 )
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="Instead of lines for people: a table, JSON, or label tracks. Known by the ending of --out.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE_OR_DIR",
+    help="Where to write that; a folder for the label tracks of several recordings.",
+)
+@click.option(
+    "--scene-window",
+    "scene_window_s",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    help="Whole seconds whose mean is one step in the course of the scenes.",
+)
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="A picture of it (one recording only).")
 @json_option
-def command(audio: tuple[Path, ...], model: Path, plot: Path | None, as_json: bool) -> None:
+def command(
+    audio: tuple[Path, ...],
+    model: Path,
+    form: str | None,
+    out: Path | None,
+    scene_window_s: int,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
     """Hear recordings: the scene, and when which event happens.
 
-    Any sound file that libsndfile reads, of any rate and number of channels.
+    Any sound file that libsndfile reads, of any length, rate and number of channels. Memory does not grow with the
+    length.
 
     \b
     Examples:
       keras_mtl predict kitchen.wav --model runs/real --plot kitchen.png
       keras_mtl predict *.wav --model scenes.int8.tflite --json
+      keras_mtl predict night.flac --model runs/real --out night.txt
+      keras_mtl predict *.mp3 --model runs/real --format tsv --out heard.tsv
     """
-    if plot is not None and len(audio) > 1:
-        raise DataError(f"--plot draws one recording, not {len(audio)}", hint="call it once for each")
+    form = _checked(audio, form, out, plot, as_json)
     quiet_tensorflow()
+    from keras_mtl import prediction_formats
     from keras_mtl.cli.listeners import open_listener
+    from keras_mtl.datasets.audio_stream import audio_format
     from keras_mtl.prediction import predict
 
+    for path in audio:  # before hours are spent on the others
+        audio_format(path)
     listener = open_listener(model)
-    predictions = [predict(listener, path) for path in audio]
+    heard = [
+        predict(listener, path, picture=plot is not None, scene_window_s=scene_window_s, progress=True)
+        for path in audio
+    ]
+    document = prediction_formats.document(heard)
+    written: list[Path] = []
+    if form is not None and out is not None:
+        written = prediction_formats.write(heard, form, out)
+        document["written"] = [str(path) for path in written]
+    elif form is not None:
+        click.echo(prediction_formats.text(heard, form), nl=False)
     if plot is not None:
         from keras_mtl.plots import plot_timeline
 
-        plot_timeline(predictions[0], plot)
+        plot_timeline(heard[0], plot)
+    if form is None or out is not None:
+        answer(document, as_json, lambda: [str(path) for path in written] or _lines(heard))
 
-    def lines() -> list[str]:
-        out = []
-        for heard in predictions:
-            out.append(f"{heard.path}  {heard.duration_s:.1f} s")
-            if heard.scene_scores:
-                out.append(f"  scene  {heard.scene} ({heard.scene_scores[heard.scene or '']:.2f})")
-            out += [f"  {e.onset_s:6.2f} - {e.offset_s:6.2f} s  {e.label} ({p:.2f})" for e, p in heard.events]
-        return out
 
-    document = {"schema": "keras_mtl.prediction/1", "files": [heard.to_dict() for heard in predictions]}
-    answer(document, as_json, lines)
+def _checked(
+    audio: tuple[Path, ...], form: str | None, out: Path | None, plot: Path | None, as_json: bool
+) -> str | None:
+    """The format, if any, of options that go together."""
+    if plot is not None and len(audio) > 1:
+        raise DataError(f"--plot draws one recording, not {len(audio)}", hint="call it once for each")
+    if out is None:
+        if form is not None and as_json:
+            raise click.UsageError("--format and --json both want the output: give --out as well")
+        if form == "audacity" and len(audio) > 1:
+            raise DataError(f"label tracks of {len(audio)} recordings need a folder", hint="--out DIR")
+        return form
+    form = form or SUFFIXES.get(out.suffix.lower())
+    if form is None:
+        raise click.UsageError(f"no format for {out}: give --format tsv, json or audacity")
+    if form == "audacity" and len(audio) > 1 and (out.is_file() or out.suffix):
+        raise DataError(f"label tracks of {len(audio)} recordings need a folder, and {out} names a file")
+    if form != "audacity" and out.is_dir():
+        raise DataError(f"{out} is a folder", hint="name a file")
+    return form
+
+
+def _lines(heard: list[Prediction]) -> list[str]:
+    out = []
+    for found in heard:
+        out.append(f"{found.path}  {found.duration_s:.1f} s")
+        if found.scene_scores:
+            out.append(f"  scene  {found.scene} ({found.scene_scores[found.scene or '']:.2f})")
+        course = [(at._replace(label=f"scene: {at.label}"), score) for at, score in found.scenes]
+        rows = [*found.events, *(course if len(course) > 1 else [])]
+        out += [f"  {at.onset_s:6.2f} - {at.offset_s:6.2f} s  {at.label} ({score:.2f})" for at, score in sorted(rows)]
+    return out

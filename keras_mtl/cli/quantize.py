@@ -57,6 +57,7 @@ def command(
     document = {
         "schema": "keras_mtl.quantize/1",
         "run": str(made.path),
+        "data": quantization["data"],
         "scheme": scheme,
         "engine": engine,
         "epochs": quantization["epochs"],

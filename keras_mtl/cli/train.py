@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from keras_mtl.cli.options import answer, cache_option, data_option, json_option, metric_lines, quiet_tensorflow
+from keras_mtl.cli.options import (
+    answer,
+    cache_option,
+    data_line,
+    data_option,
+    json_option,
+    metric_lines,
+    quiet_tensorflow,
+)
 
 _SHELLS_ADD = 128  # to a signal's number, as the exit code of what it ended
 
@@ -63,5 +71,6 @@ def command(
         raise click.exceptions.Exit(_SHELLS_ADD + number) from None
     finally:
         signal.signal(signal.SIGTERM, before)
-    document = {"schema": "keras_mtl.train/1", "run": str(run.path), "metrics": run.info["metrics"]}
-    answer(document, as_json, lambda: [f"run      {run.path}", *metric_lines(run.info["metrics"])])
+    data_of_run, metrics = run.info["data"], run.info["metrics"]
+    document = {"schema": "keras_mtl.train/1", "run": str(run.path), "data": data_of_run, "metrics": metrics}
+    answer(document, as_json, lambda: [f"run      {run.path}", data_line(data_of_run), *metric_lines(metrics)])

@@ -62,6 +62,7 @@ def run_demo(recipe: Recipe, data: str, out: Path, cache: Path) -> dict[str, Any
 
     corpus = open_corpus(data, cache / "tfds", sample_rate_hz=recipe.features.sample_rate_hz)
     run = train(recipe, corpus, out / "run", cache)
+    document["data"] = corpus.stamp
     document["run"] = {"path": str(run.path), "metrics": run.info["metrics"]}
     done("train")
     runs = {scheme: quantize_run(run, scheme, corpus, out / f"run-{scheme}", cache) for scheme in SCHEMES}

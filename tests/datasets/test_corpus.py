@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from keras_mtl.datasets.corpus import open_corpus
 from keras_mtl.errors import DataError
@@ -70,8 +71,8 @@ def test_a_changed_file_changes_the_fingerprint_and_is_prepared_anew(tau_folder:
 
 def test_a_changed_table_changes_the_fingerprint(tau_folder: Path, cache: Path) -> None:
     first = open_corpus(tau_folder, cache, progress=False)
-    table = tau_folder / "evaluation_setup/fold1_train.csv"
-    table.write_text(table.read_text().replace("\tbus", "\ttram"))
+    for table in (tau_folder / "evaluation_setup/fold1_train.csv", tau_folder / "meta.csv"):
+        table.write_text(table.read_text().replace("\tbus", "\ttram"))
     second = open_corpus(tau_folder, cache, progress=False)
     assert second.fingerprint != first.fingerprint
     assert sorted(clip["scene"] for clip in second.scenes["train"]) == [0, 0, 9, 9]
@@ -117,3 +118,41 @@ def test_a_cache_that_cannot_be_written_is_one_clear_line(tau_folder: Path, tmp_
     with pytest.raises(DataError, match="data can't be prepared in") as caught:
         open_corpus(tau_folder, in_the_way, progress=False)
     assert "KERAS_MTL_CACHE" in caught.value.hint
+
+
+def _as_other_systems_write(path: Path) -> None:
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def test_tables_with_windows_line_ends_and_a_byte_order_mark(tau_folder: Path, desed_folder: Path, cache: Path) -> None:
+    def labels() -> dict[str, list]:
+        corpus = open_corpus(tau_folder.parent, cache, progress=False)
+        return {
+            clips.name: [
+                (c["filename"], c.get("scene"), c.get("events", {}).get("label", ()), c.get("weak")) for c in clips
+            ]
+            for clips in (*corpus.scenes.values(), *corpus.events.values())
+        }
+
+    before = labels()
+    tables = list(tau_folder.parent.rglob("*.?sv"))
+    assert len(tables) == 8
+    for path in tables:
+        _as_other_systems_write(path)
+    np.testing.assert_equal(labels(), before)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_24", "FLOAT"])
+@pytest.mark.parametrize("rate_hz", [16_000, 44_100, 48_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_recording_of_any_depth_rate_and_channels_is_the_same_clip(
+    desed_folder: Path, cache: Path, subtype: str, rate_hz: int, channels: int
+) -> None:
+    sine = 0.5 * np.sin(2 * np.pi * 1000.0 * np.arange(10 * rate_hz) / rate_hz)
+    path = desed_folder / "audio/validation/validation/v1.wav"
+    soundfile.write(path, np.stack([sine] * channels, axis=1), rate_hz, subtype=subtype)
+    split = open_corpus(desed_folder, cache, progress=False).events["validation"]
+    (clip,) = (clip["audio"] / 32768.0 for clip in split if clip["filename"] == "v1.wav")
+    expected = 0.5 * np.sin(2 * np.pi * 1000.0 * np.arange(160_000) / 16_000)
+    np.testing.assert_allclose(clip[500:-500], expected[500:-500], atol=0.01 if subtype == "PCM_U8" else 2e-3)
+    assert (split.census.mixed, split.census.padded, split.census.cut) == (channels - 1, 0, 0)

@@ -7,8 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import tensorflow_datasets as tfds
 
 from keras_mtl.datasets.corpus import open_corpus
+from keras_mtl.datasets.preparation import prepared
+from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
+    tau_urban_acoustic_scenes_2022_mobile_dataset_builder as tau,
+)
 from keras_mtl.errors import DataError
 from keras_mtl.labels import SCENES
 
@@ -70,7 +75,7 @@ def test_missing_recordings_are_counted_and_told_every_time(tau_folder: Path, ca
         caplog.clear()
         corpus = open_corpus(tau_folder, cache, progress=False)
         assert corpus.scenes["train"].census.missing == 1
-        assert corpus.scenes["train"].census.missing_names == ["audio/park-paris-9-7-0-a.wav"]
+        assert corpus.scenes["train"].census.names["missing"] == ["audio/park-paris-9-7-0-a.wav"]
         assert "1 of 5 clips are missing" in caplog.text
         assert "audio/park-paris-9-7-1-s4.wav" in caplog.text
 
@@ -89,6 +94,52 @@ def test_clips_of_another_length_are_padded_or_cut_and_counted(
     assert not audio[4800:].any()
 
 
+def test_labels_of_the_test_table_stand_in_the_metadata(tau_folder: Path, cache: Path) -> None:
+    meta = tau_folder / "meta.csv"
+    meta.write_text(meta.read_text().replace("\ttram\t", "\tmetro\t"))
+    (tau_folder / "evaluation_setup/fold1_evaluate.csv").unlink()
+    test = open_corpus(tau_folder, cache, progress=False).scenes["test"]
+    assert {clip["scene"] for clip in test} == {SCENES.index("metro")}
+
+
+def test_a_folder_of_test_clips_only_is_read(tau_folder: Path, cache: Path, write_table) -> None:
+    write_table(tau_folder / "evaluation_setup/fold1_train.csv", ("filename", "scene_label"))
+    corpus = open_corpus(tau_folder, cache, progress=False)
+    assert {name: clips.count for name, clips in corpus.scenes.items()} == {"test": 2}
+
+
+def test_tables_without_rows_are_an_error(tau_folder: Path, cache: Path, write_table) -> None:
+    write_table(tau_folder / "evaluation_setup/fold1_train.csv", ("filename", "scene_label"))
+    write_table(tau_folder / "evaluation_setup/fold1_test.csv", ("filename",))
+    with pytest.raises(DataError, match="have headers but no rows"):
+        open_corpus(tau_folder, cache, progress=False)
+
+
+@pytest.mark.parametrize("folder", ["evaluation_setup", "split_setup"])
+def test_subsets_of_dcase_2024_are_splits_where_their_tables_are(
+    tau_folder: Path, tmp_path, folder, write_table
+) -> None:
+    name = "audio/airport-lisbon-1-7-0-a.wav"
+    write_table(tau_folder / folder / "split5.csv", ("filename",), (name,))
+    write_table(tau_folder / folder / "split10.csv", ("filename", "scene_label"), (name, "airport"))
+    write_table(tau_folder / folder / "split100.csv", ("filename",), (name,))  # that is `train`
+    builder = prepared(tau.Builder, tmp_path / "built", tau_folder, progress=False)
+    counts = {split: info.num_examples for split, info in builder.info.splits.items()}
+    assert counts == {"train": 4, "test": 2, "evaluate": 2, "split5": 1, "split10": 1}
+    (clip,) = tfds.as_numpy(builder.as_dataset(split="split5"))
+    assert (clip["scene"], clip["device"], clip["filename"]) == (SCENES.index("airport"), b"a", name.encode())
+
+
+def test_a_subset_changes_the_fingerprint_but_is_not_prepared_for_training(
+    tau_folder: Path, cache: Path, write_table
+) -> None:
+    before = open_corpus(tau_folder, cache, progress=False)
+    write_table(tau_folder / "split_setup/split5.csv", ("filename",), ("audio/airport-lisbon-1-7-0-a.wav",))
+    after = open_corpus(tau_folder, cache, progress=False)
+    assert after.fingerprint != before.fingerprint
+    assert set(after.scenes) == {"train", "test"}
+
+
 def test_a_row_that_stands_twice_counts_once(tau_folder: Path, cache: Path) -> None:
     table = tau_folder / "evaluation_setup/fold1_train.csv"
     table.write_text(table.read_text() + "audio/airport-lisbon-1-7-0-a.wav\tairport\n")
@@ -99,13 +150,18 @@ def test_a_row_that_stands_twice_counts_once(tau_folder: Path, cache: Path) -> N
 @pytest.mark.parametrize(
     ("table", "header", "rows", "says"),
     [
-        ("evaluation_setup/fold1_train.csv", ("filename", "scene_label"), [], "has a header but no rows"),
         ("evaluation_setup/fold1_train.csv", ("filename",), [("audio/a.wav",)], "no column scene_label"),
         (
-            "evaluation_setup/fold1_evaluate.csv",
+            "evaluation_setup/fold1_train.csv",
             ("filename", "scene_label"),
             [("audio/tram-paris-3-7-0-b.wav", "beach")],
             '"beach" of audio/tram-paris-3-7-0-b.wav is not a scene',
+        ),
+        (
+            "evaluation_setup/fold1_test.csv",
+            ("filename",),
+            [("audio/elsewhere.wav",)],
+            "names audio/elsewhere.wav, which meta.csv does not",
         ),
         (
             "meta.csv",
@@ -128,12 +184,10 @@ def test_a_bad_table_is_one_clear_line_and_leaves_nothing(
     with pytest.raises(DataError, match=says) as caught:
         open_corpus(tau_folder, cache, progress=False)
     assert "\n" not in str(caught.value)
-    assert list(cache.rglob("*")) == []
+    assert [path.name for path in cache.iterdir()] == ["digests"]
 
 
-@pytest.mark.parametrize(
-    "table", ["meta.csv", "evaluation_setup/fold1_train.csv", "evaluation_setup/fold1_evaluate.csv"]
-)
+@pytest.mark.parametrize("table", ["meta.csv", "evaluation_setup/fold1_train.csv", "evaluation_setup/fold1_test.csv"])
 def test_a_missing_table_is_one_clear_line(tau_folder: Path, cache: Path, table: str) -> None:
     (tau_folder / table).unlink()
     with pytest.raises(DataError, match=f"no table at .*{Path(table).name}"):
@@ -154,4 +208,4 @@ def test_recordings_that_cannot_be_read_are_all_named(tau_folder: Path, cache: P
         open_corpus(tau_folder, cache, progress=False)
     assert "\n" not in str(caught.value)
     assert "bus-lisbon-2-7-0-s1.wav is empty" in caplog.text
-    assert list(cache.rglob("*")) == []
+    assert [path.name for path in cache.iterdir()] == ["digests"]

@@ -48,7 +48,11 @@ def test_train_then_evaluate_then_predict(cache, tmp_path):
     trained = document("train", "--recipe", "mt", "--data", "soundscapes:tiny", "--out", out, "--cache", cache, *sets)
     assert (trained["schema"], trained["run"]) == ("keras_mtl.train/1", str(out))
     assert set(trained["metrics"]) == {"scenes", "events"}
+    data = json.loads((out / "run.json").read_text())["data"]
+    assert trained["data"] == data
+    assert len(data["fingerprint"]) == 64
     scored = document("evaluate", out, "--data", "soundscapes:tiny", "--cache", cache)
+    assert scored["data"] == data
     assert scored["schema"] == "keras_mtl.evaluation/1"
     assert {key: scored[key] for key in ("scenes", "events")} == trained["metrics"]
     by_file = document(

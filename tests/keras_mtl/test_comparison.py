@@ -15,6 +15,7 @@ from keras_mtl.comparison_order import SORTS, in_order
 from keras_mtl.comparison_plot import plot_comparison
 from keras_mtl.comparison_rows import compare
 from keras_mtl.comparison_text import comparison_lines, comparison_markdown
+from keras_mtl.conflict_log import write_conflict
 from keras_mtl.errors import RunError
 from keras_mtl.recipes import load_recipe, to_toml
 from keras_mtl.scene_metrics import scene_metrics
@@ -69,6 +70,23 @@ def test_a_row_says_what_a_run_is_and_costs_and_reached(made):
     assert row.figures["event_f1_macro"].low == pytest.approx(0.15)
     assert row.figures["accuracy"].low is None, "it has none"
     assert row.figures["psds2"].low is None, "no draw defined it"
+
+
+def test_how_far_the_tasks_gradients_agreed(made, tmp_path):
+    hard = made("hard", scenes(0.5) | events(0.25), "algorithm=hard")
+    soft = made("soft", scenes(0.5) | events(0.25), "algorithm=soft")
+    write_conflict(hard / "both.conflict.csv", [(0, 0, 0.5), (2, 0, -0.25), (4, 1, 0.35)])
+    of_hard, of_soft = compare([hard, soft]).rows
+    assert (of_hard.conflict.mean, of_hard.conflict.measurements) == (pytest.approx(0.2), 3)
+    assert of_hard.conflict.share == pytest.approx(1 / 3)
+    assert of_soft.conflict is None
+    done = CliRunner().invoke(cli.group, ["compare", str(hard), str(soft), "--conflict", str(tmp_path / "c.svg")])
+    assert done.exit_code == 0, done.output
+    assert "+0.20, 33% below 0" in done.output
+    assert "hard, phase both: mean +0.20" in (tmp_path / "c.svg").read_text()
+    refused = CliRunner().invoke(cli.group, ["compare", str(soft), "--conflict", str(tmp_path / "d.svg")])
+    assert "conflict_every" in str(refused.exception)
+    assert not (tmp_path / "d.svg").exists()
 
 
 def test_only_what_the_tasks_need_is_counted(made):
@@ -216,6 +234,7 @@ def test_intervals_of_differences_are_paired(made):
 
 def test_a_saved_comparison_reads_back_the_same(made, tmp_path):
     runs = [made(f"s{i}", scenes(0.4) | events(0.1 * i), "algorithm=soft", f"seed={i}") for i in range(2)]
+    write_conflict(runs[0] / "both.conflict.csv", [(0, 0, 0.5)])
     runs.append(made("c", scenes(0.5, clips=19), "algorithm=single", "task=scenes"))
     compared = with_differences(compare(runs, "accuracy", "keras_mtl compare"), compare(runs).rows[:1])
     assert Comparison.load(compared.save(tmp_path / "c.json")) == compared

@@ -26,6 +26,7 @@ def test_every_station_left_its_result(document, out):
     assert document["schema"] == "keras_mtl.demo/1"
     assert json.loads((out / "demo.json").read_text()) == document
     assert Run.load(out / "run").info["metrics"] == document["run"]["metrics"]
+    assert Run.load(out / "run").info["data"] == document["data"]
     for scheme in ("int8", "int16x8"):
         assert Run.load(out / f"run-{scheme}").info["scheme"] == scheme
     for kind, row in document["artifacts"].items():

@@ -13,6 +13,7 @@ import soundfile
 from keras_mtl.batches import EventStream
 from keras_mtl.decoding import decode
 from keras_mtl.errors import RecipeError
+from keras_mtl.event_windows import WindowPlan
 from keras_mtl.feature_sets import EventSet
 from keras_mtl.features import LogMelSettings
 from keras_mtl.labels import EVENTS
@@ -20,7 +21,7 @@ from keras_mtl.listener import Listener
 from keras_mtl.models import build_encoder, build_mt
 from keras_mtl.models.timing import embeddings_of, frames_per_embedding
 from keras_mtl.network_listener import listen_with
-from keras_mtl.prediction import event_windows, predict
+from keras_mtl.prediction import predict
 from keras_mtl.recipes.settings import DecodeSettings
 from keras_mtl.timeline import Event, Grid
 
@@ -94,22 +95,26 @@ def test_networks_without_a_sequence_are_refused():
 
 
 def test_windows_keep_the_time_axis():
-    assert event_windows(1000, 1000, 4) == [(0, 1000, 250)]
-    assert event_windows(2530, 1000, 4) == [(0, 1000, 250), (1000, 1000, 250), (2000, 532, 133)]
-    assert event_windows(625, 626, 4) == [(0, 626, 157)]  # the network says 156
-    assert event_windows(1500, 626, 4) == [(0, 626, 156), (624, 626, 156), (1248, 254, 63)]
-    assert event_windows(1000, 1000, 16) == [(0, 1000, 63)]
-    assert event_windows(1100, 1000, 16) == [(0, 1000, 62), (992, 120, 7)]
-    assert event_windows(10, 1000, 16) == [(0, 24, 1)]
-    for window, stride in ((1000, 4), (626, 4), (1000, 16), (501, 3)):
+    def windows(frames, length, stride):
+        return [tuple(window) for window in WindowPlan(length, stride).windows(frames)]
+
+    assert windows(1000, 1000, 4) == [(0, 1000)]
+    assert windows(1001, 1000, 4) == [(0, 1000), (4, 1000)]
+    assert windows(2530, 1000, 4) == [(0, 1000), (500, 1000), (1000, 1000), (1500, 1000), (1532, 1000)]
+    assert windows(625, 626, 4) == [(0, 626)]
+    assert windows(1000, 1000, 16) == [(0, 1000)]
+    assert windows(1100, 1000, 16) == [(0, 1000), (112, 1000)]
+    assert windows(10, 1000, 16) == [(0, 24)]
+    assert WindowPlan(1000, 16, fixed=True).windows(10) == [(0, 1000)]
+    for length, stride in ((1000, 4), (626, 4), (1000, 16), (501, 3)):
         for frames in range(1, 2600, 7):
-            windows = event_windows(frames, window, stride)
-            assert all((first % stride, (length - window) % stride) == (0, 0) for first, length, _ in windows)
-            for (first, _, kept), (following, _, _) in itertools.pairwise(windows):
-                assert first + kept * stride == following
-            first, length, kept = windows[-1]
-            assert first + min(length, kept * stride + window % stride) >= frames
-            assert length <= window
+            found = windows(frames, length, stride)
+            assert all((first % stride, (size - length) % stride) == (0, 0) for first, size in found)
+            for (first, size), (following, _) in itertools.pairwise(found):
+                assert first < following <= first + size // 2
+            first, size = found[-1]
+            assert size <= length
+            assert frames <= first + size < frames + 2 * stride or len(found) == 1
 
 
 def bursts(settings, shift, seconds, starts_s, length_s):

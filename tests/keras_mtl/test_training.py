@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from keras_mtl.checkpoints import SaveCheckpoints
-from keras_mtl.conflict import COSINE, read_conflict
+from keras_mtl.conflict_log import COSINE, read_conflict
 from keras_mtl.conflict_plot import plot_conflict
 from keras_mtl.distillation_teacher import Teacher
 from keras_mtl.errors import DataError, FeatureMismatch, RecipeError, RunError
@@ -139,7 +139,7 @@ def test_turns_a_teacher_and_the_gradients_cosine_in_one_run(hard_run):
     measured = read_conflict(hard_run.path / "both.conflict.csv")
     assert [step for step, *_ in measured] == list(range(0, 2 * len(measured), 2)), "once a pair of turns"
     assert hard_run.info["tasks"] == ["events", "scenes"]
-    assert plot_conflict(hard_run.path, hard_run.path / "conflict.svg").is_file()
+    assert plot_conflict({"hard": hard_run.path}, hard_run.path / "conflict.svg").is_file()
 
 
 def test_teachers_that_do_not_fit_are_refused_before_any_work(run, recipe, corpus, cache, tmp_path):

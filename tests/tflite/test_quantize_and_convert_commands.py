@@ -41,6 +41,8 @@ def test_quantize_says_what_it_made(quantized_run):
     run = Run.load(out)
     assert (run.info["stage"], run.info["scheme"], run.info["quantization"]["epochs"]) == ("qat", "int16x8", 1)
     assert run.info["metrics"] == document["metrics"]["after"]
+    assert run.info["quantization"]["data"] == document["data"]
+    assert len(document["data"]["fingerprint"]) == 64
     assert (out / "quantize.csv").read_text().startswith("epoch,")
 
 

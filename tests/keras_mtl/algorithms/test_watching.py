@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from keras_mtl.algorithms import CrossHardMTL, HardMTL, PCGradMTL, SoftMTL
 from keras_mtl.batches import as_dataset, take_turns
-from keras_mtl.conflict import COSINE, ConflictLog, encoder_cosine, read_conflict
+from keras_mtl.conflict import ConflictLog, encoder_cosine
+from keras_mtl.conflict_log import COSINE, read_conflict
 from keras_mtl.conflict_plot import plot_conflict
 from keras_mtl.errors import RunError, TrainingError
 from keras_mtl.finite_losses import StopOnNonFinite
@@ -124,7 +125,7 @@ def test_measuring_changes_no_bit_and_lands_in_the_logs(little, random, tmp_path
         mean = np.mean([row[2] for row in rows if row[1] == epoch])
         assert float(logged[COSINE]) == pytest.approx(mean, rel=1e-6)
     assert list((tmp_path / "tensorboard" / "both" / "conflict").glob("events.out.tfevents.*"))
-    picture = plot_conflict(tmp_path, tmp_path / "conflict.png")
+    picture = plot_conflict({"tiny": tmp_path}, tmp_path / "conflict.png")
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -142,4 +143,4 @@ def test_a_resumed_training_goes_on_with_its_log(little, random, tmp_path):
 
 def test_a_run_without_the_log_has_no_picture(tmp_path):
     with pytest.raises(RunError, match="conflict_every"):
-        plot_conflict(tmp_path, tmp_path / "conflict.png")
+        plot_conflict({"tiny": tmp_path}, tmp_path / "conflict.png")

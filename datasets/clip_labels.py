@@ -1,0 +1,89 @@
+"""What is known of one recording: its labels in the tables of the data set that it lies in, or in a table beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keras_mtl.datasets import tables
+from keras_mtl.errors import DataError
+
+#: DESED's folders of recordings, each with its table.
+_DESED_TABLES = {
+    "audio/train/strong_label_real": "metadata/train/audioset_strong.tsv",
+    "audio/train/weak": "metadata/train/weak.tsv",
+    "audio/validation/validation": "metadata/validation/validation.tsv",
+    "dcase_synth/audio/train/synthetic21_train/soundscapes": (
+        "dcase_synth/metadata/train/synthetic21_train/soundscapes.tsv"
+    ),
+    "dcase_synth/audio/validation/synthetic21_validation/soundscapes": (
+        "dcase_synth/metadata/validation/synthetic21_validation/soundscapes.tsv"
+    ),
+}
+
+
+@dataclass
+class ClipLabels:
+    """Labels of one recording.
+
+    Attributes:
+        table: where they stand.
+        scene, device, recording: of a TAU clip; "" where they are not known.
+        events: (onset in seconds, offset in seconds, label), by onset.
+        weak: labels that are somewhere in the clip, without times.
+    """
+
+    table: Path
+    scene: str = ""
+    device: str = ""
+    recording: str = ""
+    events: list[tuple[float, float, str]] = field(default_factory=list)
+    weak: list[str] = field(default_factory=list)
+
+
+def labels_of(clip: Path, table: Path | None = None) -> ClipLabels | None:
+    """The labels of a clip.
+
+    Args:
+        clip: the recording.
+        table: TAB-separated, with `filename` and the columns of TAU's or DESED's tables; without it the table of the
+            TAU or DESED folder that the clip lies in.
+
+    Returns:
+        None where the clip lies in no such folder, or in one without a table (the unlabelled clips).
+
+    Raises:
+        DataError: the table can't be read, or has times that are no numbers; a table that was named lacks the clip.
+    """
+    found = table or _table_of(clip)
+    if found is None:
+        return None
+    rows = [row for row in tables.read_table(found, ("filename",)) if Path(row["filename"]).name == clip.name]
+    if not rows and table is not None:
+        raise DataError(f"{table} has no row for {clip.name}", hint="its column filename names the recordings")
+    labels = ClipLabels(found)
+    for row in rows:
+        labels.scene = row.get("scene_label", "") or labels.scene
+        labels.device = row.get("source_label", "") or labels.device
+        labels.recording = row.get("identifier", "") or labels.recording
+        labels.weak += [name.strip() for name in row.get("event_labels", "").split(",") if not tables.is_empty(name)]
+        if not tables.is_empty(row.get("event_label", "")):
+            try:
+                labels.events.append((float(row["onset"]), float(row["offset"]), row["event_label"]))
+            except (KeyError, ValueError):
+                raise DataError(f"{found}: onset or offset of {clip.name} is not a number") from None
+    labels.events.sort()
+    return labels
+
+
+def _table_of(clip: Path) -> Path | None:
+    folder = clip.resolve().parent
+    if folder.name == "audio" and (folder.parent / "meta.csv").is_file():
+        return folder.parent / "meta.csv"
+    plain = folder.with_name(folder.name.removesuffix("_16k"))
+    for audio, table in _DESED_TABLES.items():
+        depth = len(Path(audio).parts)
+        if plain.parts[-depth:] == Path(audio).parts:
+            found = plain.parents[depth - 1] / table
+            return found if found.is_file() else None
+    return None

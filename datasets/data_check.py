@@ -1,0 +1,193 @@
+"""A census of the data sets in a folder without preparing them: what the preparation would count and refuse."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from keras_mtl.datasets import audio_files, layout
+from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ, Recording
+from keras_mtl.datasets.census import NAMED, Census
+from keras_mtl.datasets.corpus import DIGESTS, config_of
+from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
+from keras_mtl.datasets.local_builder import LocalBuilder
+from keras_mtl.datasets.preparation import quiet
+from keras_mtl.datasets.split import Split
+from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
+    tau_urban_acoustic_scenes_2022_mobile_dataset_builder as tau,
+)
+from keras_mtl.errors import DataError
+
+SCHEMA = "keras_mtl.census/1"
+
+_AT_A_TIME = 1024  # files handed to the threads, so that memory stays flat
+_THREADS = min(8, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class SplitCensus:
+    """A split as it lies on disk.
+
+    Attributes:
+        name: the data set.
+        split: the split.
+        census: counts and names.
+        seconds: audio in the recordings that are there and can be read, as they are.
+        rates: recordings by their sample rate in Hz.
+    """
+
+    name: str
+    split: str
+    census: Census
+    seconds: float
+    rates: dict[int, int]
+
+    def to_dict(self, most_names: int | None = NAMED) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        return {
+            "name": self.name,
+            "split": self.split,
+            "listed": self.census.listed,
+            **self.census.counts(),
+            "seconds": round(self.seconds, 3),
+            "rates": {str(rate): count for rate, count in sorted(self.rates.items())},
+            "names": self.census.first_names(most_names),
+            "refusals": [error.message for error in self.census.refusals[:most_names]],
+        }
+
+
+@dataclass(frozen=True)
+class FolderCensus:
+    """A folder of data sets as it lies on disk.
+
+    Attributes:
+        folder: the folder.
+        fingerprint: that of `Corpus` for this folder; None where it was not asked for.
+        sample_rate_hz: the rate that the clips would be prepared at.
+        splits: the splits of all data sets.
+        problems: why a data set can't be looked at: a table that is missing or no table.
+    """
+
+    folder: Path
+    fingerprint: str | None
+    sample_rate_hz: int
+    splits: tuple[SplitCensus, ...]
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def usable(self) -> bool:
+        """Whether the preparation would take all that is there."""
+        return not self.problems and not any(each.census.refusals for each in self.splits)
+
+    def to_dict(self, most_names: int | None = NAMED) -> dict[str, Any]:
+        """As plain values, for JSON; with the first names of each kind, or all where `most_names` is None."""
+        return {
+            "schema": SCHEMA,
+            "data": {"name": self.folder.resolve().name, "fingerprint": self.fingerprint},
+            "folder": str(self.folder),
+            "sample_rate_hz": self.sample_rate_hz,
+            "datasets": [each.to_dict(most_names) for each in self.splits],
+            "problems": list(self.problems),
+            "verdict": "passed" if self.usable else "failed",
+        }
+
+
+def check_folder(
+    data: str | Path,
+    cache: Path | None = None,
+    progress: bool = True,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
+    hashed: bool = True,
+) -> FolderCensus:
+    """Looks at all tables and recordings of the data sets in a folder. Changes nothing in it.
+
+    It goes by the plans of the builders, and so counts and refuses what they do. A recording's header is read, and its
+    samples where the header does not tell whether they are sound (`audio_files.inspect`).
+
+    Args:
+        data: a folder as of `corpus.open_corpus`; no embedded data.
+        cache: where `open_corpus` keeps its data: the digests of recordings are remembered there.
+        progress: whether to show bars on stderr, if that is a terminal.
+        sample_rate_hz: the rate that clips would be prepared at.
+        hashed: whether to make the fingerprint, for which every byte is read once.
+
+    Raises:
+        DataError: no such folder, or no data set in it.
+    """
+    folder = layout.require_folder(Path(data))
+    sets: list[tuple[type[LocalBuilder], Path | None, Callable[..., str]]] = [
+        (tau.Builder, layout.find_tau(folder), layout.tau_fingerprint),
+        (Desed, layout.find_desed(folder), layout.desed_fingerprint),
+    ]
+    if not any(root for _, root, _ in sets):
+        raise layout.no_data_set(folder)
+    splits: list[SplitCensus] = []
+    fingerprints, problems = [], []
+    for builder_class, root, fingerprint in sets:
+        if root is None:
+            continue
+        if hashed:
+            fingerprints.append(fingerprint(root, cache / DIGESTS if cache else None, progress))
+        try:
+            splits += _look_at(builder_class, root, progress, sample_rate_hz)
+        except DataError as error:
+            problems.append(error.message)
+    joined = layout.joined_fingerprint(fingerprints) if hashed else None
+    return FolderCensus(folder, joined, sample_rate_hz, tuple(splits), tuple(problems))
+
+
+def _look_at(
+    builder_class: type[LocalBuilder], root: Path, progress: bool, sample_rate_hz: int
+) -> Iterable[SplitCensus]:
+    with quiet(), tempfile.TemporaryDirectory() as nowhere:  # TFDS wants a folder, and nothing is written there
+        builder = builder_class(data_dir=nowhere, config=config_of(builder_class, sample_rate_hz))
+        plan = builder.plan(root)
+    paths = list(dict.fromkeys(path for split in plan.values() for path in split.recordings.values()))
+    found = dict(zip(paths, _inspected(paths, f"checking {builder.name}", progress), strict=True))
+    return [_counted(builder.name, name, split, found) for name, split in plan.items()]
+
+
+def _counted(dataset: str, name: str, split: Split, found: dict[Path, Recording | DataError]) -> SplitCensus:
+    seconds, rates = 0.0, Counter[int]()
+    for key, path in split.recordings.items():
+        recording = found[path]
+        if isinstance(recording, DataError):
+            split.census.refuse("unreadable", key, recording)
+            continue
+        split.census.clips += 1
+        split.count(key, recording)
+        seconds += recording.seconds
+        rates[recording.rate_hz] += 1
+    return SplitCensus(dataset, name, split.census, seconds, dict(rates))
+
+
+def _inspected(paths: Sequence[Path], doing: str, progress: bool) -> Iterator[Recording | DataError]:
+    bar = tqdm(
+        desc=doing,
+        unit=" recordings",
+        total=len(paths),
+        file=sys.stderr,
+        mininterval=0.5,
+        disable=not (progress and sys.stderr.isatty()),
+    )
+    with bar, ThreadPoolExecutor(_THREADS) as threads:
+        for first in range(0, len(paths), _AT_A_TIME):
+            for result in threads.map(_inspect, paths[first : first + _AT_A_TIME]):
+                bar.update()
+                yield result
+
+
+def _inspect(path: Path) -> Recording | DataError:
+    try:
+        return audio_files.inspect(path)
+    except DataError as error:
+        return error

@@ -1,0 +1,117 @@
+"""A bank of isolated events and backgrounds in Scaper's layout: `foreground/<label>/*` and `background/<label>/*`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from keras_mtl.datasets.audio_files import AUDIO_SUFFIXES
+from keras_mtl.errors import DataError
+from keras_mtl.labels import EVENTS
+
+#: Shorter sounds have no room for the fades at their ends.
+SHORTEST_S = 0.05
+
+_NO_ONSET, _NO_OFFSET = "_nOn", "_nOff"  # how DESED names folders of recordings that begin or end within the event
+
+
+@dataclass(frozen=True)
+class Source:
+    """One recording of the bank.
+
+    Attributes:
+        path: the file.
+        folder: name of the folder that it lies in.
+        seconds: its length.
+        rate_hz: its samples per second.
+    """
+
+    path: Path
+    folder: str
+    seconds: float
+    rate_hz: int
+
+    @property
+    def has_onset(self) -> bool:
+        """Whether the event begins in this recording."""
+        return _NO_ONSET not in self.folder
+
+    @property
+    def has_offset(self) -> bool:
+        """Whether the event ends in this recording."""
+        return _NO_OFFSET not in self.folder
+
+
+@dataclass(frozen=True)
+class Soundbank:
+    """What soundscapes are made from.
+
+    Attributes:
+        foreground: the folder of the events.
+        background: the folder of the backgrounds.
+        events: recordings by class of `labels.EVENTS`, in the order of that list, each class by folder and name.
+        backgrounds: recordings, by folder and name.
+        fingerprint: sha256 over folders, names and sizes, the same wherever the bank lies.
+    """
+
+    foreground: Path
+    background: Path
+    events: Mapping[str, tuple[Source, ...]]
+    backgrounds: tuple[Source, ...]
+    fingerprint: str
+
+
+def open_soundbank(foreground: Path, background: Path) -> Soundbank:
+    """Lists a bank and reads its recordings' headers.
+
+    Args:
+        foreground: a folder of folders named as the classes of `labels.EVENTS`. Those that end in `_nOn`, `_nOff` or
+            `_nOn_nOff`, as in DESED's bank, hold recordings without the event's begin, end, or both.
+        background: a folder of folders with any names.
+
+    Raises:
+        DataError: a folder is missing or holds nothing, a label is no event class, or a file is no recording or
+            shorter than 0.05 s.
+    """
+    events: dict[str, list[Source]] = defaultdict(list)
+    for source in _sources(foreground):
+        label = source.folder.replace(_NO_ONSET, "").replace(_NO_OFFSET, "")
+        if label not in EVENTS:
+            where = source.path.parent
+            raise DataError(f'{where}: "{label}" is not an event class', hint=f"classes: {', '.join(EVENTS)}")
+        events[label].append(source)
+    backgrounds = tuple(_sources(background))
+    content = hashlib.sha256()
+    for source in [source for group in events.values() for source in group] + list(backgrounds):
+        content.update(f"\n{source.folder}/{source.path.name}\t{source.path.stat().st_size}".encode())
+    ordered = {label: tuple(events[label]) for label in EVENTS if label in events}
+    return Soundbank(foreground, background, ordered, backgrounds, content.hexdigest())
+
+
+def _sources(root: Path) -> Iterator[Source]:
+    if not root.is_dir():
+        raise DataError(f"no folder at {root}", hint="a folder with a folder of recordings for each label")
+    found = False
+    for folder in sorted(entry for entry in root.iterdir() if entry.is_dir()):
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.suffix.lower() in AUDIO_SUFFIXES:
+                found = True
+                yield _source(path)
+    if not found:
+        raise DataError(f"no recordings in the folders of {root}", hint=f"they lie in folders: {root}/LABEL/NAME.wav")
+
+
+def _source(path: Path) -> Source:
+    try:
+        header = soundfile.info(path)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise DataError(f"{path} can't be read as audio", hint="is it really a recording?") from error
+    seconds = header.frames / header.samplerate
+    if seconds < SHORTEST_S:
+        raise DataError(f"{path} is {seconds:.3f} s long, and {SHORTEST_S} s is the least", hint="remove it")
+    return Source(path, path.parent.name, seconds, header.samplerate)

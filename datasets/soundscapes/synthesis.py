@@ -1,0 +1,214 @@
+"""Writes soundscapes of a bank as a folder in DESED's layout, one clip after the other, so that it can go on later."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import io
+import json
+import multiprocessing
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import soundfile
+from tqdm.auto import tqdm
+
+from keras_mtl import files
+from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
+from keras_mtl.datasets.soundscapes import mixtures
+from keras_mtl.datasets.soundscapes.mixtures import Label
+from keras_mtl.datasets.soundscapes.soundbank import Soundbank
+from keras_mtl.errors import DataError
+
+SCHEMA = "keras_mtl.synthesis/1"
+
+#: Changes whenever the same bank and seed give other bytes.
+_VERSION = 1
+
+
+class _Place(NamedTuple):
+    """Where a split lies in DESED's layout, and the number that sets its random stream apart (never change one)."""
+
+    audio: str
+    table: str
+    stream: int
+
+
+_PLACES = {
+    "strong_synthetic": _Place(
+        "dcase_synth/audio/train/synthetic21_train/soundscapes",
+        "dcase_synth/metadata/train/synthetic21_train/soundscapes.tsv",
+        1,
+    ),
+    "weak": _Place("audio/train/weak", "metadata/train/weak.tsv", 2),
+    "unlabelled": _Place("audio/train/unlabel_in_domain", "", 3),
+    "validation": _Place("audio/validation/validation", "metadata/validation/validation.tsv", 4),
+}
+_DURATIONS = "metadata/validation/validation_durations.tsv"
+_RECORD = "synthesis.json"
+_DONE = "done"  # the folder of what is known of finished clips, while the work goes on
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to synthesise.
+
+    Attributes:
+        clips: how many clips, by split: "strong_synthetic", "weak", "unlabelled" and "validation".
+        banks: what they are made from, by split.
+        seed: the same seed, banks and counts give the same bytes.
+    """
+
+    clips: Mapping[str, int]
+    banks: Mapping[str, Soundbank] = field(repr=False)
+    seed: int = 0
+
+    def record(self) -> dict[str, Any]:
+        """All that the clips depend on."""
+        return {
+            "schema": SCHEMA,
+            "version": _VERSION,
+            "scaper": importlib.metadata.version("scaper"),
+            "seed": self.seed,
+            "clips": dict(self.clips),
+            "soundbanks": {split: self.banks[split].fingerprint for split in self.clips},
+        }
+
+
+class _Task(NamedTuple):
+    split: str
+    number: int
+    folder: str
+
+
+def synthesise(order: Order, out: Path, jobs: int = 1, progress: bool = True) -> dict[str, Any]:
+    """Writes the clips and tables. An interrupted call is gone on with by another one for the same order and folder.
+
+    Args:
+        order: what to synthesise.
+        out: the folder to make; it must be new or empty. Until all is done the clips lie in a hidden folder beside it.
+        jobs: processes that work at once. The bytes don't depend on it.
+        progress: whether to show a bar on stderr where that is a terminal.
+
+    Returns:
+        `splits`: [{`split`, `clips`, `seconds`, `events`: {class: count}, `scaled`: clips made softer to fit}].
+
+    Raises:
+        DataError: the folder is in use or can't be written, Scaper is not installed, or a recording is silent.
+    """
+    mixtures.require_scaper()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} is there already", hint="give a new folder")
+    record = order.record()
+    key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    work = out.with_name(f".{out.name}.{key[:12]}.unfinished")
+    try:
+        (work / _DONE).mkdir(parents=True, exist_ok=True)
+        _make_clips(order, work, jobs, progress)
+        splits = [_write_tables(work, split, count) for split, count in order.clips.items() if count]
+        files.write_json(work / _RECORD, {**record, "splits": splits})
+        for path in (work / _DONE).iterdir():
+            path.unlink()
+        (work / _DONE).rmdir()
+        if out.is_dir():
+            out.rmdir()
+        work.rename(out)
+    except OSError as error:
+        raise DataError(f"clips can't be written to {out}: {error.strerror or error}") from error
+    return {"splits": splits}
+
+
+def _make_clips(order: Order, work: Path, jobs: int, progress: bool) -> None:
+    tasks = [_Task(split, index, str(work)) for split, count in order.clips.items() for index in range(count)]
+    left = [task for task in tasks if not _done(work, task).is_file()]
+    with tqdm(
+        desc="synthesising", unit=" clips", total=len(tasks), initial=len(tasks) - len(left), file=sys.stderr,
+        mininterval=0.5, disable=not (progress and sys.stderr.isatty()),
+    ) as bar:  # fmt: skip
+        for _ in _carried_out(order, left, min(jobs, len(left))):
+            bar.update()
+
+
+def _carried_out(order: Order, tasks: Sequence[_Task], jobs: int) -> Iterator[None]:
+    if jobs <= 1:
+        for task in tasks:
+            _make_clip(order, task)
+            yield
+        return
+    # Spawned, not forked: the library that resamples does not like to be forked.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=_keep, initargs=(order,)) as pool:
+        try:
+            yield from pool.map(_make_kept_clip, tasks, chunksize=4)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+_kept: list[Order] = []
+
+
+def _keep(order: Order) -> None:
+    _kept.append(order)
+
+
+def _make_kept_clip(task: _Task) -> None:
+    _make_clip(_kept[0], task)
+
+
+def _make_clip(order: Order, task: _Task) -> None:
+    bank, place = order.banks[task.split], _PLACES[task.split]
+    labels = list(bank.events)
+    rng = np.random.default_rng([order.seed, place.stream, task.number])
+    plan = mixtures.draw_plan(rng, bank, labels[task.number % len(labels)])
+    audio, scaled = mixtures.mix(plan, bank)
+    wav = io.BytesIO()
+    soundfile.write(wav, audio, SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
+    work = Path(task.folder)
+    files.write_bytes(work / place.audio / _name(task.split, task.number), wav.getvalue())
+    files.write_json(_done(work, task), {"labels": plan.labels(), "scaled": scaled})
+
+
+def _name(split: str, index: int) -> str:
+    return f"{split}-{index:05d}.wav"
+
+
+def _done(work: Path, task: _Task) -> Path:
+    """The file that says that a clip is finished: written after the clip."""
+    return work / _DONE / f"{task.split}-{task.number:05d}.json"
+
+
+def _write_tables(work: Path, split: str, count: int) -> dict[str, Any]:
+    known = {
+        _name(split, index): json.loads(_done(work, _Task(split, index, "")).read_text()) for index in range(count)
+    }
+    labels = {name: [Label(*row) for row in clip["labels"]] for name, clip in known.items()}
+    table = work / _PLACES[split].table
+    if split == "weak":
+        rows = [(name, ",".join(sorted({row.label for row in here}))) for name, here in labels.items()]
+        _write_table(table, ("filename", "event_labels"), rows)
+    elif split != "unlabelled":
+        times = [
+            (name, f"{row.onset_s:.3f}", f"{row.offset_s:.3f}", row.label) for name in labels for row in labels[name]
+        ]
+        _write_table(table, ("filename", "onset", "offset", "event_label"), times)
+    if split == "validation":
+        _write_table(work / _DURATIONS, ("filename", "duration"), [(name, f"{mixtures.SECONDS}") for name in labels])
+    heard = Counter(row.label for here in labels.values() for row in here)
+    return {
+        "split": split,
+        "clips": count,
+        "seconds": count * mixtures.SECONDS,
+        "events": dict(sorted(heard.items())),
+        "scaled": sum(clip["scaled"] for clip in known.values()),
+    }
+
+
+def _write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    files.write_text(path, "".join("\t".join(row) + "\n" for row in (header, *rows)))

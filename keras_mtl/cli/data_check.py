@@ -1,0 +1,114 @@
+"""`keras_mtl data check`: a census of the TAU and DESED folders as they lie on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keras_mtl.cli.options import answer, cache_option, json_option, quiet_tensorflow
+from keras_mtl.errors import VerdictFailed
+
+if TYPE_CHECKING:
+    from keras_mtl.datasets.data_check import FolderCensus, SplitCensus
+
+#: What to call each kind that is told by name, those that are refused last.
+_KINDS = {
+    "missing": "clips are missing, and passed over",
+    "unnamed": "recordings are named by no table, and passed over",
+    "repeated": "rows are repeated; the first one counts",
+    "padded": "recordings are too short, and filled up with zeros",
+    "cut": "recordings are too long, and cut",
+    "mixed": "recordings have several channels, and are mixed down",
+    "upsampled": "recordings have a lower rate than {rate_hz} Hz, and no treble",
+    "clipped_events": "events reach beyond the clip, and end with it",
+    "lost_events": "events lie beyond the clip, and are left out",
+    "unreadable": "recordings can't be read",
+    "unknown_labels": "labels are not in the list",
+    "backward_events": "events do not end after they begin",
+    "bad_times": "onsets or offsets are not numbers",
+    "contradictions": "rows contradict others",
+}
+
+
+@click.command("check")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--names",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="How many names of each kind to tell; 0 tells all.",
+)
+@click.option(
+    "--quick", is_flag=True, help="Tables and headers only: no fingerprint, for which every byte is read once."
+)
+@cache_option
+@json_option
+def command(folder: Path, names: int, quick: bool, cache: Path, as_json: bool) -> None:
+    """Census of the TAU and DESED folders in DIR: what is there, what is missing, what is wrong, by name.
+
+    What is missing or had to be changed (mixed down, padded, cut ...) is counted. What can't be read or contradicts
+    itself is refused, here as by the preparation: exit status 1. Nothing in DIR is changed.
+
+    The fingerprint stands for the content of all tables and recordings; runs and scores carry it. Every file is read
+    once for it, and its digest is remembered in the cache.
+
+    \b
+    Examples:
+      keras_mtl data check DIR
+      keras_mtl data check DIR --quick
+      keras_mtl data check DIR --names 0 --json
+    """
+    quiet_tensorflow()
+    from keras_mtl.datasets.data_check import check_folder
+
+    most = names or None
+    census = check_folder(folder, cache.expanduser() / "tfds", hashed=not quick)
+    answer(census.to_dict(most), as_json, lambda: _lines(census, most))
+    if not census.usable:
+        wrong = len(census.problems) + sum(len(each.census.refusals) for each in census.splits)
+        raise VerdictFailed(
+            f"{folder} can't be prepared as it is: {wrong} {'thing is' if wrong == 1 else 'things are'} wrong in it",
+            hint="mend or remove what is named; missing files are passed over",
+        )
+
+
+def _lines(census: FolderCensus, most: int | None) -> list[str]:
+    rows: list[tuple[str, ...]] = [
+        ("data set", "split", "listed", "clips", "missing", "unreadable", "hours", "rates in Hz")
+    ]
+    for each in census.splits:
+        counts = (each.census.listed, each.census.clips, each.census.missing, each.census.unreadable)
+        rates = ", ".join(f"{rate}: {count:,}" for rate, count in sorted(each.rates.items())) or "-"
+        rows.append((each.name, each.split, *(f"{count:,}" for count in counts), f"{each.seconds / 3600:.2f}", rates))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    left = {0, 1, len(widths) - 1}
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    found = [line for each in census.splits for line in _findings(each, census.sample_rate_hz, most)]
+    print_of = census.fingerprint or "not made (--quick)"
+    space = [""] if found or census.problems else []
+    return [*lines, *space, *found, *census.problems, "", f"fingerprint  {print_of}"]
+
+
+def _findings(each: SplitCensus, rate_hz: int, most: int | None) -> list[str]:
+    """What was found in a split, a line a kind, and then the reasons of what is refused."""
+    where, lines = f"{each.name}/{each.split}", []
+    named = each.census.first_names(most)
+    for kind, words in _KINDS.items():
+        count = getattr(each.census, kind)
+        if count:
+            more = " ..." if len(each.census.names[kind]) > len(named[kind]) else ""
+            lines.append(f"{where}: {count:,} {words.format(rate_hz=rate_hz)}: {', '.join(named[kind])}{more}")
+    reasons = each.census.refusals[:most]
+    more_reasons = len(each.census.refusals) - len(reasons)
+    lines += [f"  {error.message}" for error in reasons]
+    return [*lines, *([f"  ... and {more_reasons:,} more"] if more_reasons else [])]

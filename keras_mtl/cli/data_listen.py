@@ -1,0 +1,98 @@
+"""`keras_mtl data listen`: one recording, what is known of it, and a picture."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_mtl.cli.options import answer, json_option, quiet_tensorflow
+
+
+@click.command("listen")
+@click.argument("clip", type=click.Path(path_type=Path))
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="A picture of it: .png, .svg or .pdf.")
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A table with its labels, instead of the folder's.",
+)
+@click.option(
+    "--model", type=click.Path(path_type=Path), metavar="RUN_OR_TFLITE", help="Also what this run or artifact hears."
+)
+@json_option
+def command(clip: Path, plot: Path | None, labels: Path | None, model: Path | None, as_json: bool) -> None:
+    """Look at one recording: format, level, labels, and waveform, log-mel and labels in one picture.
+
+    Labels are those of the TAU or DESED folder that the clip lies in.
+
+    \b
+    Examples:
+      keras_mtl data listen desed/audio/validation/validation/Y1.wav --plot clip.png
+      keras_mtl data listen kitchen.wav --labels mine.tsv --model runs/real --plot clip.png
+    """
+    quiet_tensorflow()
+    from keras_mtl.cli.listeners import open_listener
+    from keras_mtl.clip_view import look_at, plot_clip
+    from keras_mtl.datasets.clip_labels import labels_of
+    from keras_mtl.features import LogMelSettings
+    from keras_mtl.prediction import predict
+    from keras_mtl.timeline import Event
+
+    known = labels_of(clip, labels)
+    listener = open_listener(model) if model is not None else None
+    view = look_at(clip, listener.settings if listener is not None else LogMelSettings())
+    heard = predict(listener, clip, picture=False, progress=True) if listener is not None else None
+    truth = [Event(*event) for event in known.events] if known is not None else []
+    if plot is not None:
+        rows = [("labels", truth)] if truth else []
+        rows += [("heard", [event for event, _ in heard.events])] if heard is not None and heard.events else []
+        words = [f"scene {known.scene}"] if known is not None and known.scene else []
+        words += [f"in it {', '.join(known.weak)}"] if known is not None and known.weak else []
+        words += [f"heard as {heard.scene}"] if heard is not None and heard.scene else []
+        plot_clip(view, plot, rows, "".join(f", {word}" for word in words))
+    document: dict[str, Any] = {
+        "schema": "keras_mtl.clip/1",
+        "file": str(clip),
+        "container": view.format.container,
+        "subtype": view.format.subtype,
+        "sample_rate_hz": view.format.rate_hz,
+        "channels": view.format.channels,
+        "duration_s": round(view.format.seconds, 6),
+        "peak_dbfs": round(view.peak_dbfs, 2) if math.isfinite(view.peak_dbfs) else None,
+        "rms_dbfs": round(view.rms_dbfs, 2) if math.isfinite(view.rms_dbfs) else None,
+        "labels": None,
+        "heard": heard.to_dict() if heard is not None else None,
+        "plot": str(plot) if plot is not None else None,
+    }
+    if known is not None:
+        events = [{"onset_s": e.onset_s, "offset_s": e.offset_s, "label": e.label} for e in truth]
+        document["labels"] = {"table": str(known.table), "scene": known.scene or None, "device": known.device or None,
+                              "recording": known.recording or None, "events": events, "weak": known.weak}  # fmt: skip
+    answer(document, as_json, lambda: _lines(document))
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    level = "silence" if found["peak_dbfs"] is None else f"peak {found['peak_dbfs']} dBFS, rms {found['rms_dbfs']} dBFS"
+    lines = [
+        f"{found['file']}",
+        f"  format  {found['container']} {found['subtype']}, {found['sample_rate_hz']} Hz, {found['channels']} ch",
+        f"  length  {found['duration_s']:.3f} s",
+        f"  level   {level}",
+    ]
+    labels = found["labels"]
+    if labels is None:
+        lines.append("  labels  none known: no TAU or DESED folder with a table for it, and no --labels")
+    else:
+        lines.append(f"  labels  {labels['table']}")
+        lines += [f"    {key}  {labels[key]}" for key in ("scene", "device", "recording") if labels[key]]
+        lines += [f"    {e['onset_s']:6.2f} - {e['offset_s']:6.2f} s  {e['label']}" for e in labels["events"]]
+        lines += [f"    in it  {label}" for label in labels["weak"]]
+    heard = found["heard"]
+    if heard is not None:
+        lines.append("  heard" + (f"   scene {heard['scene']}" if heard["scene"] else ""))
+        lines += [f"    {e['onset_s']:6.2f} - {e['offset_s']:6.2f} s  {e['label']}" for e in heard["events"] or []]
+    return lines + ([f"  picture {found['plot']}"] if found["plot"] else [])
