@@ -88,9 +88,11 @@ class KeptExamples:
         bar = tqdm(total=len(split.keys), desc=title, unit=" clips", file=sys.stderr, disable=not self._progress)
         with bar:
             bar.update(len(split.keys) - sum(part.last - part.first for part in missing))
-            for count in self._workers(_make, missing):
-                bar.update(count)
-        _plan.cache_clear()
+            try:
+                for count in self._workers(_make, missing):
+                    bar.update(count)
+            finally:
+                _plan.cache_clear()
         return replace(split, example=_Reader(parts, split.census))
 
 
