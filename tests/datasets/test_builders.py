@@ -75,6 +75,7 @@ def _build(command: list[str], folder: Path, out: Path) -> tfds.core.DatasetBuil
     return tfds.builder_from_directory(info.parent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _BUILDERS)
 def test_tfds_builds_in_the_builder_s_folder(repository, tmp_path: Path, name: str) -> None:
     built = _build([sys.executable, "-c", _BUILD], repository.root / "datasets" / name, tmp_path)

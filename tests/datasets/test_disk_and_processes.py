@@ -100,6 +100,7 @@ def test_a_command_that_cannot_write_says_so_in_one_line(tmp_path: Path) -> None
     assert list((tmp_path / "sweep").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_two_processes_that_prepare_one_folder_at_once_agree(large_folder: Path, cache: Path) -> None:
     both = [_start(large_folder, cache) for _ in range(2)]
     first, second = (_ended(process) for process in both)

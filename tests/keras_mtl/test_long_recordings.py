@@ -58,6 +58,7 @@ print(json.dumps(most))
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_recording(run_python):
     _, short, long = run_python(_MEMORY)
     assert long - short < 30  # 35 minutes more are 134 MB of samples, and 50 MB of levels
