@@ -66,7 +66,7 @@ class Builder(LocalBuilder):
         for name, path in wanted.items():
             labels, rows = _labels(path, name in _LABELLED, meta, found[name])
             plan[name] = _split(root, path, labels, rows, meta, there, found[name], self.sample_rate_hz)
-        if not any(split.census.listed for split in plan.values()):
+        if not any(split.keys or split.census.missing for split in plan.values()):
             raise DataError(f"the tables in {root / 'evaluation_setup'} have headers but no rows")
         return plan
 
