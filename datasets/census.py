@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from keras_mtl.errors import DataError
@@ -97,14 +97,32 @@ class Census:
         return {kind: names[:most] for kind, names in self.names.items()}
 
     def saved(self) -> dict[str, Any]:
-        """What is kept with prepared data, as plain values."""
-        return {**self.counts(), "names": self.first_names()}
+        """What is kept with prepared data, and told from one process to another, as plain values."""
+        saved = {**self.counts(), "names": self.first_names()}
+        if self.refusals:  # prepared data have none, but a part of a preparation may
+            saved["refusals"] = [[error.message, error.hint] for error in self.refusals]
+        return saved
 
     @classmethod
     def load(cls, saved: dict[str, Any]) -> Census:
         """Reads what `saved` gave, in this version or another one."""
         known = {each.name for each in fields(cls)} - {"refusals"}
-        return cls(**{key: value for key, value in saved.items() if key in known})
+        refusals = [DataError(message, hint) for message, hint in saved.get("refusals", ())]
+        return cls(**{key: value for key, value in saved.items() if key in known}, refusals=refusals)
+
+    def add(self, more: Census) -> None:
+        """Adds what was found in other clips of the split, after what was found so far."""
+        for kind, count in more.counts().items():
+            setattr(self, kind, getattr(self, kind) + count)
+        for kind, names in more.names.items():
+            self.names.setdefault(kind, []).extend(names)
+        self.refusals.extend(more.refusals)
+
+    def take(self) -> Census:
+        """What was found so far, as a census of its own; this one begins anew."""
+        taken = replace(self)
+        vars(self).update(vars(Census()))
+        return taken
 
 
 def printable(name: str) -> str:

@@ -22,6 +22,7 @@ from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import fingerpri
 from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
     tau_urban_acoustic_scenes_2022_mobile_dataset_builder as tau,
 )
+from keras_mtl.datasets.workers import Workers, in_turn
 from keras_mtl.errors import DataError
 
 #: The word that stands for the embedded data wherever a data folder is expected.
@@ -58,15 +59,25 @@ class Clips:
         return self.count
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Gives dictionaries of NumPy arrays, `int` and `str`.
+        """Gives all clips as dictionaries of NumPy arrays, `int` and `str`.
 
         A scene clip: `audio` int16 [one second], `scene` (index in `labels.SCENES`), `device`, `recording`, `filename`.
         An event clip: `audio` int16 [ten seconds], `events` {`onset_s`, `offset_s` float32 [n], `label` int64 [n]},
         `weak` int64 [10], `filename`. Audio is at `sample_rate_hz`, full scale 32768.
         """
+        return self.between(0, self.count)
+
+    @property
+    def clip_s(self) -> float:
+        """Seconds of a clip."""
+        return float(self.builder.info.features["audio"].shape[0] / self.builder.sample_rate_hz)
+
+    def between(self, first: int, last: int) -> Iterator[dict[str, Any]]:
+        """Gives the clips of these numbers, as iterating does; what lies before them is passed over unread."""
+        split = self.name.partition("/")[2]
         with quiet():
             dataset = self.builder.as_dataset(
-                split=self.name.partition("/")[2],
+                split=f"{split}[{first}:{last}]",
                 shuffle_files=False,
                 read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
             )
@@ -102,7 +113,12 @@ class Corpus:
 
 
 def open_corpus(
-    data: str | Path, cache: Path | None = None, progress: bool = True, sample_rate_hz: int = SAMPLE_RATE_HZ
+    data: str | Path,
+    cache: Path | None = None,
+    progress: bool = True,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
+    workers: Workers = in_turn,
+    beam: Any = None,
 ) -> Corpus:
     """Opens a data folder, and prepares it on the first time at this rate.
 
@@ -115,20 +131,23 @@ def open_corpus(
         sample_rate_hz: samples per second of the clips: that of the features they are for. Recordings of a folder are
             resampled from the files to this rate. The embedded data are synthesised at 16 kHz and resampled from
             that: at a higher rate there is nothing above 8 kHz in them.
+        workers: who reads and resamples recordings.
+        beam: options of an Apache Beam pipeline that does it instead of them (see `workers.beam_options`), or None.
 
     Raises:
         DataError: no such folder, nothing usable in it, a bad table, or a recording that can't be read.
     """
     cache = Path(cache or os.environ.get("KERAS_MTL_CACHE") or Path.home() / ".cache" / "keras_mtl" / "tfds")
+    how = {"progress": progress, "workers": workers, "beam": beam}
     word, _, size = str(data).partition(":")
     if sample_rate_hz < 1:
         raise DataError(f"clips at {sample_rate_hz} Hz can't be made")
     if word == EMBEDDED:
-        return _open_embedded(size or "full", cache, progress, sample_rate_hz)
-    return _open_folder(layout.require_folder(Path(data)), cache, progress, sample_rate_hz)
+        return _open_embedded(size or "full", cache, sample_rate_hz, how)
+    return _open_folder(layout.require_folder(Path(data)), cache, sample_rate_hz, how)
 
 
-def _open_embedded(size: str, cache: Path, progress: bool, sample_rate_hz: int) -> Corpus:
+def _open_embedded(size: str, cache: Path, sample_rate_hz: int, how: dict[str, Any]) -> Corpus:
     configs = {config.name: config for config in Soundscapes.BUILDER_CONFIGS}
     sizes = sorted({name.partition("_")[2] for name in configs})
     if size not in sizes:
@@ -136,28 +155,26 @@ def _open_embedded(size: str, cache: Path, progress: bool, sample_rate_hz: int) 
     chosen = [configs[f"scenes_{size}"], configs[f"events_{size}"]]
     total = fingerprint(chosen)
     scenes, events = (
-        _splits(
-            prepared(Soundscapes, _home(cache, fingerprint([config])), config=config, progress=progress), sample_rate_hz
-        )
+        _splits(prepared(Soundscapes, _home(cache, fingerprint([config])), config=config, **how), sample_rate_hz)
         for config in chosen
     )
     return Corpus(EMBEDDED, total, scenes, events, sample_rate_hz)
 
 
-def _open_folder(folder: Path, cache: Path, progress: bool, sample_rate_hz: int) -> Corpus:
+def _open_folder(folder: Path, cache: Path, sample_rate_hz: int, how: dict[str, Any]) -> Corpus:
     tau_root, desed_root = layout.find_tau(folder), layout.find_desed(folder)
     fingerprints = []
     scenes: dict[str, Clips] = {}
     events: dict[str, Clips] = {}
     if tau_root is not None:
-        fingerprints.append(layout.tau_fingerprint(tau_root, cache / DIGESTS, progress))
+        fingerprints.append(layout.tau_fingerprint(tau_root, cache / DIGESTS, how["progress"]))
         config = config_of(tau.Builder, sample_rate_hz)
-        tau_builder = prepared(tau.Builder, _home(cache, fingerprints[-1]), tau_root, config, progress)
+        tau_builder = prepared(tau.Builder, _home(cache, fingerprints[-1]), tau_root, config, **how)
         scenes = _splits(tau_builder, sample_rate_hz)
     if desed_root is not None:
-        fingerprints.append(layout.desed_fingerprint(desed_root, cache / DIGESTS, progress))
+        fingerprints.append(layout.desed_fingerprint(desed_root, cache / DIGESTS, how["progress"]))
         config = config_of(Desed, sample_rate_hz)
-        desed_builder = prepared(Desed, _home(cache, fingerprints[-1]), desed_root, config, progress)
+        desed_builder = prepared(Desed, _home(cache, fingerprints[-1]), desed_root, config, **how)
         events = _splits(desed_builder, sample_rate_hz)
     if not fingerprints:
         raise layout.no_data_set(folder)

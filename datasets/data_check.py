@@ -19,8 +19,9 @@ from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ, Recording
 from keras_mtl.datasets.census import NAMED, Census
 from keras_mtl.datasets.corpus import DIGESTS, config_of
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
-from keras_mtl.datasets.local_builder import LocalBuilder, Split
+from keras_mtl.datasets.local_builder import LocalBuilder
 from keras_mtl.datasets.preparation import quiet
+from keras_mtl.datasets.split import Split
 from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
     tau_urban_acoustic_scenes_2022_mobile_dataset_builder as tau,
 )

@@ -4,41 +4,23 @@ from __future__ import annotations
 
 import abc
 import inspect
+import json
 import logging
 import os
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
 
-from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ, Recording
+from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
+from keras_mtl.datasets.beam_examples import beam_examples
 from keras_mtl.datasets.census import Census
+from keras_mtl.datasets.split import Split, made
 from keras_mtl.errors import DataError
 
 _log = logging.getLogger("keras_mtl.datasets")
-
-_UNREADABLE = "remove such a file or get it again; missing files are skipped"
-
-
-@dataclass(frozen=True)
-class Split:
-    """One split before it is written.
-
-    Attributes:
-        keys: unique names of the clips that are there. A split without any is left out; its census is kept.
-        example: gives the example of one key; counts into `census` what it had to change.
-        census: what the tables and folders showed so far.
-        recordings: the file of each key; empty for sounds that are made.
-        count: counts into `census` what `example` would have to change, given what the recording of a key is.
-    """
-
-    keys: Sequence[str]
-    example: Callable[[str], dict[str, Any]]
-    census: Census
-    recordings: Mapping[str, Path] = field(default_factory=dict)
-    count: Callable[[str, Recording], Any] = lambda key, recording: None
 
 
 @dataclass(eq=False)
@@ -74,6 +56,12 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
 
     #: Called with 0 and the number of clips before anything is written, then with 1 and 0 after each clip.
     on_progress: Callable[[int, int], None] | None = None
+
+    #: Given a split's name, the split, the samples of a clip and their rate; gives the split to write in its place.
+    keep: Callable[[str, Split, int, int], Split] | None = None
+
+    #: Whether the examples are made by an Apache Beam pipeline.
+    _with_beam = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -111,22 +99,44 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
         census = self.info.metadata.setdefault("census", {})
         for name in [name for name, split in plan.items() if not split.keys]:
             census[name] = plan.pop(name).census.saved()
+        if self._with_beam:
+            return {name: beam_examples(split, self._counts_of(name)) for name, split in plan.items()}
+        if self.keep is not None:
+            samples = self.info.features["audio"].shape[0]
+            plan = {name: self.keep(name, split, samples, self.sample_rate_hz) for name, split in plan.items()}
         self._progress(0, sum(len(split.keys) for split in plan.values()))
         return {name: self._generate_examples(name, split) for name, split in plan.items()}
 
     def _generate_examples(self, name: str, split: Split) -> Iterator[tuple[str, dict[str, Any]]]:
         for key in split.keys:
-            try:
-                example = split.example(key)
-            except DataError as error:
-                split.census.refuse("unreadable", key, DataError(error.message, hint=_UNREADABLE))
-                continue
-            finally:
-                self._progress(1, 0)
-            split.census.clips += 1
-            yield key, example
+            example = made(key, split.example, split.census)
+            self._progress(1, 0)
+            if example is not None:
+                yield key, example
         self._require_usable({name: split.census})
         self.info.metadata["census"][name] = split.census.saved()
+
+    def _generate_splits(self, dl_manager: Any, download_config: tfds.download.DownloadConfig) -> Any:
+        # TFDS knows whether a pipeline is wanted only here, and makes one only if the examples come as a transform.
+        self._with_beam = bool(download_config.beam_options or download_config.beam_runner)
+        return super()._generate_splits(dl_manager, download_config)
+
+    def _process_pipeline_result(self, pipeline_result: Any) -> None:
+        """The census of each split, which the workers of a pipeline have left in a file."""
+        found = {}
+        for path in sorted(Path(self.data_path).glob(self._counts_of("*").name)):
+            found[path.name.split(".")[2]] = Census.load(json.loads(path.read_text(encoding="utf-8")))
+            path.unlink()
+        self._require_usable(found)
+        for name, census in found.items():
+            self.info.metadata["census"][name] = census.saved()
+
+    def _counts_of(self, split: str) -> Path:
+        return Path(self.data_path) / f".census.{split}.json"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # TFDS refuses the copy of a listed configuration that arrives in another process: it is sent by its name.
+        return {"_original_state": self._original_state | {"config": listed_by_name(type(self), self.builder_config)}}
 
     def _require_usable(self, found: Mapping[str, Census]) -> None:
         """Raises the first refusal and logs the others: all are named, so that a large folder is mended in one go."""
@@ -141,6 +151,11 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
     def _progress(self, done: int, more: int) -> None:
         if self.on_progress is not None:
             self.on_progress(done, more)
+
+
+def listed_by_name(builder: type[LocalBuilder], config: Any) -> Any:
+    """A configuration as it can be sent to another process: its name where the builder lists it."""
+    return config.name if config is not None and config.name in builder.builder_configs else config
 
 
 def present_files(rows: Mapping[str, int], there: Container[str], census: Census) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,8 +15,11 @@ from typing import Any
 import tensorflow_datasets as tfds
 from tqdm.auto import tqdm
 
+from keras_mtl import files
 from keras_mtl.datasets.census import Census
-from keras_mtl.datasets.local_builder import LocalBuilder
+from keras_mtl.datasets.kept_examples import KeptExamples, Source
+from keras_mtl.datasets.local_builder import LocalBuilder, listed_by_name
+from keras_mtl.datasets.workers import Workers, in_turn
 from keras_mtl.errors import DataError
 
 _log = logging.getLogger("keras_mtl.datasets")
@@ -27,11 +31,14 @@ def prepared(
     manual_dir: Path | None = None,
     config: Any = None,
     progress: bool = True,
+    workers: Workers = in_turn,
+    beam: Any = None,
 ) -> LocalBuilder:
     """A builder whose data are ready to be read: those that are there already, or prepared now.
 
-    TFDS writes to a temporary folder and renames it at the end, so an interrupt leaves nothing half-written. What was
-    missing or had to be changed is told on the log each time.
+    TFDS writes to a temporary folder and renames it at the end, so an interrupt leaves no half-written data set. It
+    leaves the recordings read so far, in parts that the next attempt goes on from. Of two processes one prepares, and
+    the other waits for it. What was missing or had to be changed is told on the log each time.
 
     Args:
         builder_class: the data set.
@@ -39,6 +46,8 @@ def prepared(
         manual_dir: the user's data, only read.
         config: the builder's configuration.
         progress: whether to say so on stderr: as a bar on a terminal, else in one line at the end.
+        workers: who reads the recordings.
+        beam: options of an Apache Beam pipeline that makes the data set instead of them, or None.
 
     Raises:
         DataError: the sources can't be used, or the prepared data can't be written.
@@ -47,16 +56,27 @@ def prepared(
         builder = builder_class(data_dir=home, config=config)
         if not builder.data_path.exists():
             try:
-                home.mkdir(parents=True, exist_ok=True)
-                _prepare(builder, manual_dir, progress)
+                with files.one_at_a_time(home, lambda: _tell_waiting(home)) as alone:
+                    builder = builder_class(data_dir=home, config=config)
+                    if not builder.data_path.exists():
+                        if alone:
+                            _remove_left_over(builder)
+                        source = Source(
+                            builder_class,
+                            home,
+                            builder.info.config_name or "",
+                            manual_dir,
+                            listed_by_name(builder_class, config),
+                        )
+                        _prepare(builder, source, progress, workers, beam)
             except BaseException as error:
-                builder = builder_class(data_dir=home, config=config)
                 if not builder.data_path.exists():  # or else another process was faster, which is as good
                     _remove_empty_folders(home)
                     about_files = _about_files(error)
                     if about_files is not None:
                         raise _unwritable(home, about_files) from error
                     raise
+            builder = builder_class(data_dir=home, config=config)
     for split, census in censuses(builder).items():
         _report(f"{builder.name}/{split}", census)
     return builder
@@ -81,9 +101,10 @@ def quiet() -> Iterator[None]:
         chatty.setLevel(before)
 
 
-def _prepare(builder: LocalBuilder, manual_dir: Path | None, progress: bool) -> None:
+def _prepare(builder: LocalBuilder, source: Source, progress: bool, workers: Workers, beam: Any) -> None:
     name = builder.info.full_name
     with_bar = progress and sys.stderr.isatty()
+    kept = source.home / f".kept-{name.replace('/', '-')}"
     with (
         tqdm(
             desc=f"preparing {name}", unit=" clips", total=0, file=sys.stderr, mininterval=0.5, disable=not with_bar
@@ -95,13 +116,31 @@ def _prepare(builder: LocalBuilder, manual_dir: Path | None, progress: bool) -> 
             bar.total += more
             bar.update(done)
 
-        builder.on_progress = on_progress
-        builder.download_and_prepare(
-            download_dir=downloads,
-            download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False),
-        )
+        builder.on_progress, builder.keep = on_progress, KeptExamples(source, kept, workers, with_bar)
+        try:
+            builder.download_and_prepare(
+                download_dir=downloads,
+                download_config=tfds.download.DownloadConfig(
+                    manual_dir=source.manual_dir, try_download_gcs=False, beam_options=beam
+                ),
+            )
+        except DataError:
+            shutil.rmtree(kept, ignore_errors=True)  # the sources have to change, and then these are of no use
+            raise
+    shutil.rmtree(kept, ignore_errors=True)
     if progress and not with_bar:
         print(f"prepared {name}", file=sys.stderr)
+
+
+def _remove_left_over(builder: LocalBuilder) -> None:
+    """Removes what a killed process left where TFDS writes: nobody else is at work here now."""
+    parent = Path(builder.data_path).parent
+    for folder in parent.glob(f"incomplete.*_{builder.data_path.name}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tell_waiting(home: Path) -> None:
+    print(f"another process prepares data in {home}: waiting for it", file=sys.stderr)
 
 
 def _report(name: str, census: Census) -> None:

@@ -1,30 +1,24 @@
-"""Splits of a corpus as arrays of log-mel levels with their labels, computed once and kept in the cache.
+"""Splits of a corpus as log-mel levels with their labels, computed once and kept in the cache.
 
-Levels lie in a `.npy` file that is mapped into memory, as float16 dB before the scalar normalisation, so that the same
-file serves every normalisation and a set larger than memory can be trained on.
+Levels are float16 dB before the scalar normalisation, so that the same files serve every normalisation, and stay on the
+disk until a clip is asked for, so that a set larger than memory can be trained on.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from keras_mtl import files
 from keras_mtl.datasets.corpus import Clips, Corpus
 from keras_mtl.errors import DataError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.labels import EVENTS
+from keras_mtl.level_shards import open_levels
+from keras_mtl.levels import AnyLevels, Levels, join, take
 from keras_mtl.timeline import Event
-
-_BATCH_SECONDS = 160
 
 
 @dataclass(frozen=True)
@@ -37,7 +31,7 @@ class SceneSet:
         devices, recordings, filenames: a string a clip; clips of one recording share its name.
     """
 
-    levels: np.ndarray
+    levels: AnyLevels
     scenes: np.ndarray
     devices: np.ndarray
     recordings: np.ndarray
@@ -49,7 +43,11 @@ class SceneSet:
     def take(self, index: np.ndarray) -> SceneSet:
         """The clips at these places."""
         return SceneSet(
-            self.levels[index], self.scenes[index], self.devices[index], self.recordings[index], self.filenames[index]
+            take(self.levels, index),
+            self.scenes[index],
+            self.devices[index],
+            self.recordings[index],
+            self.filenames[index],
         )
 
 
@@ -64,7 +62,7 @@ class EventSet:
         filenames: a string a clip.
     """
 
-    levels: np.ndarray
+    levels: AnyLevels
     events: Sequence[Sequence[Event]]
     weak: np.ndarray
     filenames: np.ndarray
@@ -74,12 +72,14 @@ class EventSet:
 
     def take(self, index: np.ndarray) -> EventSet:
         """The clips at these places."""
-        return EventSet(self.levels[index], [self.events[i] for i in index], self.weak[index], self.filenames[index])
+        return EventSet(
+            take(self.levels, index), [self.events[i] for i in index], self.weak[index], self.filenames[index]
+        )
 
     def join(self, other: EventSet) -> EventSet:
         """Both sets as one."""
         return EventSet(
-            np.concatenate([self.levels, other.levels]),
+            join(self.levels, other.levels),
             [*self.events, *other.events],
             np.concatenate([self.weak, other.weak]),
             np.concatenate([self.filenames, other.filenames]),
@@ -93,7 +93,8 @@ def scene_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path)
         DataError: the corpus does not have it, or is opened at another rate than the features'.
     """
     clips = _split(corpus.scenes, split, corpus, "scene (TAU)", settings)
-    levels, labels = _computed(clips, corpus.fingerprint, settings, cache)
+    opened = open_levels(clips, corpus.fingerprint, settings, cache)
+    levels, labels = opened.levels, opened.labels
     columns = [np.asarray([row[key] for row in labels]) for key in ("device", "recording", "filename")]
     return SceneSet(levels, np.asarray([row["scene"] for row in labels], np.int32), *columns)
 
@@ -105,13 +106,14 @@ def event_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path)
         DataError: the corpus does not have it, or is opened at another rate than the features'.
     """
     clips = _split(corpus.events, split, corpus, "event (DESED)", settings)
-    levels, labels = _computed(clips, corpus.fingerprint, settings, cache)
+    opened = open_levels(clips, corpus.fingerprint, settings, cache)
+    levels, labels = opened.levels, opened.labels
     events = [[Event(on, off, EVENTS[label]) for on, off, label in row["events"]] for row in labels]
     weak = np.asarray([row["weak"] for row in labels], np.float32)
     return EventSet(levels, events, weak, np.asarray([row["filename"] for row in labels]))
 
 
-def prepared_levels(clips: Clips, fingerprint: str, settings: LogMelSettings, cache: Path) -> np.ndarray:
+def prepared_levels(clips: Clips, fingerprint: str, settings: LogMelSettings, cache: Path) -> Levels:
     """Levels of clips that no split of a corpus holds, kept in the cache under the clips' name like those of splits.
 
     Args:
@@ -121,12 +123,12 @@ def prepared_levels(clips: Clips, fingerprint: str, settings: LogMelSettings, ca
         cache: where features are kept.
 
     Returns:
-        float16 [clips, frames, mel_bands], dB, mapped into memory.
+        float16 [clips, frames, mel_bands], dB.
     """
-    return _computed(clips, fingerprint, settings, cache)[0]
+    return open_levels(clips, fingerprint, settings, cache).levels
 
 
-def level_statistics(sets: Iterable[np.ndarray], most_clips: int = 2000) -> tuple[float, float]:
+def level_statistics(sets: Iterable[AnyLevels], most_clips: int = 2000) -> tuple[float, float]:
     """Mean and standard deviation in dB over all levels of the given arrays (evenly spaced clips of each)."""
     total = count = square = 0.0
     for levels in sets:
@@ -147,68 +149,3 @@ def _split(splits: dict[str, Clips], name: str, corpus: Corpus, task: str, setti
         have = ", ".join(sorted(splits)) or "none"
         raise DataError(f"{corpus.name}: no {task} data of split {name} (there: {have})", hint="see docs/data.md")
     return splits[name]
-
-
-def _computed(
-    clips: Clips, fingerprint: str, settings: LogMelSettings, cache: Path
-) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    folder = cache / "log_mel" / fingerprint[:16] / _digest(settings) / clips.name.replace("/", "_").replace(":", "_")
-    if not folder.is_dir():
-        with files.new_folder(folder) as new:
-            _compute(clips, settings, new)
-    levels = np.load(folder / "levels.npy", mmap_mode="r")
-    return levels, json.loads((folder / "labels.json").read_text())
-
-
-def _digest(settings: LogMelSettings) -> str:
-    """Stands for the features before their normalisation."""
-    definition = settings.normalised(0.0, 1.0).to_dict()
-    # What was computed before there were these settings is still right.
-    for key, usual in (("fft", settings.window), ("keep_last_frame", False)):
-        if definition[key] == usual:
-            del definition[key]
-    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _compute(clips: Clips, settings: LogMelSettings, folder: Path) -> None:
-    from keras_mtl.log_mel import LogMel
-
-    log_mel, labels, levels, at = LogMel(settings), [], None, 0
-    bar = tqdm(total=clips.count, desc=f"log-mel {clips.name}", unit="clip", file=sys.stderr, disable=None)
-    with bar:
-        for batch in _batches(clips, settings.sample_rate_hz):
-            values = log_mel(np.stack([example["audio"] for example in batch]))
-            if levels is None:
-                shape = (clips.count, *values.shape[1:])
-                levels = np.lib.format.open_memmap(folder / "levels.npy", "w+", np.float16, shape)
-            levels[at : at + len(batch)] = values
-            labels += [_labels(example) for example in batch]
-            at += len(batch)
-            bar.update(len(batch))
-    if levels is None or at != clips.count:
-        raise DataError(f"{clips.name}: {at} clips came where {clips.count} were announced")
-    levels.flush()
-    files.write_json(folder / "labels.json", labels)
-
-
-def _batches(clips: Clips, sample_rate_hz: int) -> Iterator[list[dict[str, Any]]]:
-    batch: list[dict[str, Any]] = []
-    for example in clips:
-        batch.append(example)
-        if sum(len(e["audio"]) for e in batch) >= _BATCH_SECONDS * sample_rate_hz:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _labels(example: dict[str, Any]) -> dict[str, Any]:
-    if "scene" in example:
-        return {"scene": int(example["scene"])} | {k: str(example[k]) for k in ("device", "recording", "filename")}
-    events = example["events"]
-    rows = zip(events["onset_s"], events["offset_s"], events["label"], strict=True)
-    return {
-        "filename": str(example["filename"]),
-        "events": [[float(on), float(off), int(label)] for on, off, label in rows],
-        "weak": [int(v) for v in example["weak"]],
-    }

@@ -21,6 +21,7 @@ from keras_mtl.datasets.corpus import Clips, Corpus
 from keras_mtl.errors import DataError, RecipeError
 from keras_mtl.feature_sets import SceneSet, prepared_levels
 from keras_mtl.features import LogMelSettings
+from keras_mtl.levels import AnyLevels
 from keras_mtl.recipes import AugmentSettings
 
 
@@ -35,7 +36,7 @@ class ImpulseCopies:
         seed: of the draws.
     """
 
-    levels: tuple[np.ndarray, ...]
+    levels: tuple[AnyLevels, ...]
     rows: np.ndarray
     probability: float
     seed: int
@@ -128,9 +129,12 @@ class _ConvolvedClips(Clips):
     chosen: np.ndarray = field(repr=False)
     seed: tuple[int, ...]
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for number, example in enumerate(self.source):
-            if self.chosen[number]:
+    def between(self, first: int, last: int) -> Iterator[dict[str, Any]]:
+        """See `Clips.between`."""
+        places = np.flatnonzero(self.chosen)[first:last]
+        wanted = set(places.tolist())
+        for number, example in enumerate(self.source.between(int(places[0]), int(places[-1]) + 1), int(places[0])):
+            if number in wanted:
                 which = np.random.default_rng((*self.seed, number)).integers(len(self.responses))
                 audio = np.asarray(example["audio"], np.float32) / 32768.0
                 yield {**example, "audio": convolved(audio, self.responses[which])}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from keras_mtl.features import LogMelSettings
+from keras_mtl.levels import AnyLevels
 from keras_mtl.recipes.settings import DecodeSettings
 
 
@@ -31,8 +32,8 @@ class Listener:
     """
 
     settings: LogMelSettings
-    scene_logits: Callable[[np.ndarray], np.ndarray] | None = None
-    event_probabilities: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
+    scene_logits: Callable[[AnyLevels], np.ndarray] | None = None
+    event_probabilities: Callable[[AnyLevels], tuple[np.ndarray, np.ndarray]] | None = None
     frames_per_embedding: int = 4
     decoding: DecodeSettings = field(default_factory=DecodeSettings)
     event_frames: int | None = None

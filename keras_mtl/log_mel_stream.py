@@ -11,7 +11,7 @@ from keras_mtl.log_mel import LogMel
 
 _FRAMES_AT_A_TIME = 1024
 
-#: A `LogMel` of these settings, made once: each one traces its graph anew, and recordings may be many.
+#: A `LogMel` of these settings, made once: its filters take time to make, and recordings may be many.
 shared_log_mel = functools.lru_cache(maxsize=4)(LogMel)
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_mtl.features import LogMelSettings
+from keras_mtl.levels import AnyLevels
 from keras_mtl.listener import Listener
 from keras_mtl.log_mel import normalise
 from keras_mtl.models import build_scene_part
@@ -34,10 +35,10 @@ def listen_with(
     scene_part = functools.lru_cache(_PARTS)(functools.partial(build_scene_part, network))
     event_part = functools.lru_cache(_PARTS)(functools.partial(build_event_part, network))
 
-    def scene_logits(levels: np.ndarray) -> np.ndarray:
+    def scene_logits(levels: AnyLevels) -> np.ndarray:
         return predict_in_batches(scene_part(levels.shape[1]), levels, settings, SCENE_BATCH)
 
-    def event_probabilities(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def event_probabilities(levels: AnyLevels) -> tuple[np.ndarray, np.ndarray]:
         out = predict_in_batches(event_part(levels.shape[1]), levels, settings, _EVENT_BATCH)
         return out["strong"], out["weak"]
 
@@ -53,7 +54,7 @@ def listen_with_run(run: Run) -> Listener:
     return listen_with(run.network(), run.settings, run.recipe.decode, run.info["tasks"])
 
 
-def predict_in_batches(model: keras.Model, levels: np.ndarray, settings: LogMelSettings, batch: int) -> Any:
+def predict_in_batches(model: keras.Model, levels: AnyLevels, settings: LogMelSettings, batch: int) -> Any:
     """Outputs of a model over clips of levels in dB, normalised batch by batch (the clips may not fit in memory)."""
     parts = []
     for first in range(0, len(levels), batch):

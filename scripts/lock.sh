@@ -1,7 +1,7 @@
 #!/bin/sh
-# Resolves the dependencies of pyproject.toml (all extras but `sweep` and `scaper`) into requirements.lock, what the extra
-# `scaper` adds to them into requirements-scaper.lock, and the stand-in C compiler into requirements-compiler.lock:
-# versions and hashes, no index addresses. Arguments go to uv (for example --upgrade).
+# Resolves the dependencies of pyproject.toml (all extras but `sweep`, `scaper`, `benchmark` and `beam`) into
+# requirements.lock, what the extra `scaper` adds to them into requirements-scaper.lock, and the stand-in C compiler into
+# requirements-compiler.lock: versions and hashes, no index addresses. Arguments go to uv (for example --upgrade).
 set -eu
 
 cd "$(dirname "$0")/.."

@@ -7,6 +7,7 @@ import numpy as np
 
 import keras_mtl.tflite.qat  # noqa: F401  registers the layers of the file
 from keras_mtl.errors import RunError
+from keras_mtl.levels import AnyLevels
 from keras_mtl.listener import Listener
 from keras_mtl.network_listener import SCENE_BATCH, predict_in_batches
 from keras_mtl.run_folder import Run
@@ -27,7 +28,7 @@ def listen_with_qat_run(run: Run) -> Listener:
     """A listener of a quantized run. It hears scenes only: that is the part that is quantized."""
     network, settings = qat_network(run), run.settings
 
-    def scene_logits(levels: np.ndarray) -> np.ndarray:
+    def scene_logits(levels: AnyLevels) -> np.ndarray:
         return predict_in_batches(network, levels, settings, SCENE_BATCH)
 
     return Listener(settings, scene_logits, decoding=run.recipe.decode)

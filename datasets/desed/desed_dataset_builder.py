@@ -12,7 +12,8 @@ import tensorflow_datasets as tfds
 
 from keras_mtl.datasets import audio_files, clips, layout, tables
 from keras_mtl.datasets.census import Census, printable
-from keras_mtl.datasets.local_builder import LocalBuilder, Split, listing, present_files
+from keras_mtl.datasets.local_builder import LocalBuilder, listing, present_files
+from keras_mtl.datasets.split import Split
 from keras_mtl.errors import DataError
 from keras_mtl.labels import EVENTS
 

@@ -13,8 +13,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from keras_mtl.datasets import audio_files, clips
-from keras_mtl.datasets.local_builder import LocalBuilder, Split
+from keras_mtl.datasets.census import Census
+from keras_mtl.datasets.local_builder import LocalBuilder
 from keras_mtl.datasets.soundscapes import devices, events, scenes
+from keras_mtl.datasets.split import Split
 from keras_mtl.labels import SCENES
 
 #: Numbers that set the splits' random streams apart; never change one.
@@ -91,7 +93,7 @@ def _split(
 ) -> Split:
     keys = [f"{name}-{index:05d}.wav" for index in range(size)]
     place = {key: index for index, key in enumerate(keys)}
-    return Split(keys, lambda key: {**synthesise(config, name, place[key]), "filename": key}, clips.Census())
+    return Split(keys, lambda key: {**synthesise(config, name, place[key]), "filename": key}, Census())
 
 
 def _scene(config: SoundscapesConfig, split: str, index: int) -> dict[str, Any]:

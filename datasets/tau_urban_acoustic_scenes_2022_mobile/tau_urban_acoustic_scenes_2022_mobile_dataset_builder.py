@@ -10,7 +10,8 @@ import tensorflow_datasets as tfds
 
 from keras_mtl.datasets import audio_files, clips, layout, tables
 from keras_mtl.datasets.census import Census
-from keras_mtl.datasets.local_builder import LocalBuilder, Split, listing, present_files
+from keras_mtl.datasets.local_builder import LocalBuilder, listing, present_files
+from keras_mtl.datasets.split import Split
 from keras_mtl.errors import DataError
 from keras_mtl.labels import SCENES
 
@@ -65,7 +66,7 @@ class Builder(LocalBuilder):
         for name, path in wanted.items():
             labels, rows = _labels(path, name in _LABELLED, meta, found[name])
             plan[name] = _split(root, path, labels, rows, meta, there, found[name], self.sample_rate_hz)
-        if not any(split.census.listed for split in plan.values()):
+        if not any(split.keys or split.census.missing for split in plan.values()):
             raise DataError(f"the tables in {root / 'evaluation_setup'} have headers but no rows")
         return plan
 

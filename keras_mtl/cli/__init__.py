@@ -75,6 +75,7 @@ _EXTRA_MODULES = {
     "librosa",
     "matplotlib",
     "pandas",
+    "scipy",
     "sed_scores_eval",
     "soundfile",
     "soxr",

@@ -8,6 +8,7 @@ from keras_mtl.cli.lazy_group import LazyGroup
 
 COMMANDS: dict[str, str] = {
     "check": "What is there, what is missing, what is wrong.",
+    "prepare": "Resample recordings and compute log-mel, once, ahead of trainings.",
     "synthesize": "Labelled soundscapes from isolated events and backgrounds.",
     "listen": "One recording: format, level, labels, and a picture.",
 }

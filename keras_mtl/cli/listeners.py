@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_mtl.errors import ArtifactError, RunError
 from keras_mtl.features import LogMelSettings
+from keras_mtl.levels import AnyLevels
 from keras_mtl.listener import Listener
 from keras_mtl.recipes.settings import DecodeSettings
 
@@ -70,7 +71,7 @@ def _event_listener(artifact: Artifact, engine: str, settings: LogMelSettings) -
     manifest = artifact.manifest
     frames, stride = manifest["inputs"][0]["shape"][1], manifest["frames_per_embedding"]
 
-    def event_probabilities(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def event_probabilities(levels: AnyLevels) -> tuple[np.ndarray, np.ndarray]:
         if levels.shape[1] != frames:
             raise ArtifactError(
                 f"the event artifact hears {frames} frames ({manifest['audio_seconds']:g} s) at a time, "
@@ -83,7 +84,7 @@ def _event_listener(artifact: Artifact, engine: str, settings: LogMelSettings) -
     return Listener(settings, None, event_probabilities, stride, DecodeSettings(**manifest["decoding"]), frames)
 
 
-def _heard(artifact: Artifact, engine: str, levels: np.ndarray, settings: LogMelSettings) -> list[np.ndarray]:
+def _heard(artifact: Artifact, engine: str, levels: AnyLevels, settings: LogMelSettings) -> list[np.ndarray]:
     """The real outputs of an artifact for clips of levels in dB [clips, frames, mel_bands], in the file's order.
 
     Clips go to the engine in parts, each in a process and with a time limit of its own: a split may be large.

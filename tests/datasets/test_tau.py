@@ -108,6 +108,16 @@ def test_a_folder_of_test_clips_only_is_read(tau_folder: Path, cache: Path, writ
     assert {name: clips.count for name, clips in corpus.scenes.items()} == {"test": 2}
 
 
+def test_a_folder_where_nothing_is_missing_is_read(tau_folder: Path, cache: Path) -> None:
+    for path in (tau_folder / "evaluation_setup").iterdir():
+        path.write_text("".join(line for line in path.read_text().splitlines(True) if "park" not in line))
+    scenes = open_corpus(tau_folder, cache, progress=False).scenes
+    assert {name: (clips.count, clips.census.missing) for name, clips in scenes.items()} == {
+        "train": (4, 0),
+        "test": (2, 0),
+    }
+
+
 def test_tables_without_rows_are_an_error(tau_folder: Path, cache: Path, write_table) -> None:
     write_table(tau_folder / "evaluation_setup/fold1_train.csv", ("filename", "scene_label"))
     write_table(tau_folder / "evaluation_setup/fold1_test.csv", ("filename",))

@@ -107,20 +107,24 @@ def scenes_alone(folder, out, cache):
     return [*arguments, *(word for item in sets for word in ("--set", item))]
 
 
-@pytest.mark.parametrize("damage", ["empty table", "header alone", "text as recording"])
+@pytest.mark.parametrize("damage", ["empty table", "headers alone", "text as recording"])
 def test_damaged_data_are_named_and_nothing_is_written(refusal, tmp_path, damage):
     base = tau_folder(tmp_path / "data")
-    table = base / "evaluation_setup" / "fold1_train.csv"
+    setup = base / "evaluation_setup"
     if damage == "text as recording":
         culprit = next((base / "audio").glob("airport*.wav"))
         culprit.write_text("I am a text, not a recording\n")
+    elif damage == "empty table":
+        culprit = setup / "fold1_train.csv"
+        culprit.write_text("")
     else:
-        culprit = table
-        table.write_text("" if damage == "empty table" else "filename\tscene_label\n")
+        culprit = setup  # a header alone is a fold without this part, as long as another one is there
+        (setup / "fold1_train.csv").write_text("filename\tscene_label\n")
+        (setup / "fold1_test.csv").write_text("filename\n")
     line = refusal(*scenes_alone(tmp_path / "data", tmp_path / "run", tmp_path / "cache"))
     assert culprit.name in line
     assert not (tmp_path / "run").exists()
-    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.parent.name != "digests"]
 
 
 def test_stereo_at_48_khz_is_used_and_told(tmp_path, caplog):

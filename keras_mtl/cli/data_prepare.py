@@ -1,0 +1,67 @@
+"""`keras_mtl data prepare`: reads and resamples recordings and computes log-mel, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keras_mtl.cli.options import answer, cache_option, json_option, quiet_tensorflow
+
+
+@click.command("prepare")
+@click.argument("data", metavar="DIR")
+@click.option(
+    "--recipe",
+    "recipes",
+    multiple=True,
+    default=("mt",),
+    show_default=True,
+    metavar="NAME_OR_FILE",
+    help="Prepare the features of this recipe (a system's id is one, too); repeatable.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that do the work.")
+@click.option(
+    "--beam_pipeline_options",
+    metavar="OPTIONS",
+    help="Let an Apache Beam pipeline do it: its flags without dashes, comma-separated, as TFDS takes them.",
+)
+@cache_option
+@json_option
+def command(
+    data: str, recipes: tuple[str, ...], jobs: int, beam_pipeline_options: str | None, cache: Path, as_json: bool
+) -> None:
+    """Prepare a data folder: what the first training on it would do, ahead of time and on as many cores as you like.
+
+    Recordings are resampled to the rate of the features, and log-mel is computed from them. Both are kept in the cache,
+    where trainings and evaluations find them. An interrupt costs seconds of work: the same command goes on.
+
+    \b
+    Examples:
+      keras_mtl data prepare DIR --jobs 4
+      keras_mtl data prepare DIR --recipe mt --recipe cp_mobile
+      keras_mtl data prepare DIR --beam_pipeline_options runner=DirectRunner,direct_num_workers=2
+    """
+    from keras_mtl.recipes import load_recipe
+
+    loaded = [load_recipe(name) for name in recipes]
+    quiet_tensorflow()
+    from keras_mtl.preparation import prepare
+
+    try:
+        document = prepare(data, loaded, cache.expanduser(), jobs, beam_pipeline_options)
+    except KeyboardInterrupt:
+        click.echo("\ninterrupted; the same command goes on from here", err=True)
+        raise click.exceptions.Exit(130) from None
+    answer(
+        document,
+        as_json,
+        lambda: [
+            *(
+                f"{row['name']:<50} {row['clips']:>8} clips {row['seconds']:>10.0f} s   "
+                f"{row['shards']} shards, {row['computed']} of them computed now"
+                for row in document["splits"]
+            ),
+            f"{document['wall_s']:.1f} s; in {document['cache']}",
+        ],
+    )
