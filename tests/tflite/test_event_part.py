@@ -241,7 +241,7 @@ def test_evaluate_and_predict_take_an_event_artifact(make_run, tmp_path: Path):
     for model in (path, run.path):
         done = CliRunner().invoke(group, ["evaluate", str(model), *data, "--json"], catch_exceptions=False)
         figures.append(json.loads(done.stdout))
-    assert set(figures[0]) == {"schema", "model", "events"}
+    assert set(figures[0]) == {"schema", "model", "data", "events"}
     assert figures[0]["events"]["weak_f1_macro"] > 0
     for name in ("event_f1_macro", "psds1", "psds2", "weak_f1_macro"):
         assert figures[0]["events"][name] == pytest.approx(figures[1]["events"][name], abs=0.05)
