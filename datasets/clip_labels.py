@@ -5,21 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keras_mtl.datasets import tables
+from keras_mtl.datasets import layout, tables
 from keras_mtl.errors import DataError
-
-#: DESED's folders of recordings, each with its table.
-_DESED_TABLES = {
-    "audio/train/strong_label_real": "metadata/train/audioset_strong.tsv",
-    "audio/train/weak": "metadata/train/weak.tsv",
-    "audio/validation/validation": "metadata/validation/validation.tsv",
-    "dcase_synth/audio/train/synthetic21_train/soundscapes": (
-        "dcase_synth/metadata/train/synthetic21_train/soundscapes.tsv"
-    ),
-    "dcase_synth/audio/validation/synthetic21_validation/soundscapes": (
-        "dcase_synth/metadata/validation/synthetic21_validation/soundscapes.tsv"
-    ),
-}
 
 
 @dataclass
@@ -81,7 +68,7 @@ def _table_of(clip: Path) -> Path | None:
     if folder.name == "audio" and (folder.parent / "meta.csv").is_file():
         return folder.parent / "meta.csv"
     plain = folder.with_name(folder.name.removesuffix("_16k"))
-    for audio, table in _DESED_TABLES.items():
+    for table, audio in (*layout.DESED_STRONG.values(), layout.DESED_WEAK):
         depth = len(Path(audio).parts)
         if plain.parts[-depth:] == Path(audio).parts:
             found = plain.parents[depth - 1] / table

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,12 +23,10 @@ from keras_mtl.datasets.split import Split
 from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
     tau_urban_acoustic_scenes_2022_mobile_dataset_builder as tau,
 )
+from keras_mtl.datasets.threads import in_threads
 from keras_mtl.errors import DataError
 
 SCHEMA = "keras_mtl.census/1"
-
-_AT_A_TIME = 1024  # files handed to the threads, so that memory stays flat
-_THREADS = min(8, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -179,11 +175,10 @@ def _inspected(paths: Sequence[Path], doing: str, progress: bool) -> Iterator[Re
         mininterval=0.5,
         disable=not (progress and sys.stderr.isatty()),
     )
-    with bar, ThreadPoolExecutor(_THREADS) as threads:
-        for first in range(0, len(paths), _AT_A_TIME):
-            for result in threads.map(_inspect, paths[first : first + _AT_A_TIME]):
-                bar.update()
-                yield result
+    with bar:
+        for result in in_threads(_inspect, paths):
+            bar.update()
+            yield result
 
 
 def _inspect(path: Path) -> Recording | DataError:

@@ -7,18 +7,15 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
 from keras_mtl import files
+from keras_mtl.datasets.threads import in_threads
 
 #: What stands for a file that can't be read.
 UNREADABLE = "unreadable"
-
-_AT_A_TIME = 1024  # files handed to the threads, so that memory stays flat
-_THREADS = min(8, os.cpu_count() or 1)
 
 
 def digests(root: Path, names: Sequence[str], memory: Path | None = None, progress: bool = True) -> dict[str, str]:
@@ -52,12 +49,10 @@ def digests(root: Path, names: Sequence[str], memory: Path | None = None, progre
         disable=not (progress and unread and sys.stderr.isatty()),
     )
     try:
-        with bar, ThreadPoolExecutor(_THREADS) as threads:
-            for first in range(0, len(unread), _AT_A_TIME):
-                some = unread[first : first + _AT_A_TIME]
-                for name, digest in zip(some, threads.map(_digest, [root / name for name in some]), strict=True):
-                    found[name] = digest
-                    bar.update(states[name][0])
+        with bar:
+            for name, digest in zip(unread, in_threads(lambda name: _digest(root / name), unread), strict=True):
+                found[name] = digest
+                bar.update(states[name][0])
     finally:
         if kept and unread and found:
             _remember(kept, {name: (states[name], digest) for name, digest in found.items() if digest != UNREADABLE})

@@ -150,7 +150,7 @@ def _make(part: _Part) -> int:
 
 @functools.lru_cache(maxsize=1)
 def _plan(source: Source) -> dict[str, Split]:
-    return source.builder(data_dir=source.home, config=source.config)._plan(source.manual_dir)
+    return source.builder(data_dir=source.home, config=source.config).plan(source.manual_dir)
 
 
 def _is_whole(path: Path) -> bool:

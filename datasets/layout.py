@@ -14,6 +14,21 @@ from keras_mtl.errors import DataError
 TAU_FOLDER = "TAU-urban-acoustic-scenes-2022-mobile-development"
 DESED_FOLDERS = ("desed", "DESED")
 
+#: DESED's labelled splits: the table of each, and the folder of its recordings, beside which a `*_16k` twin may lie.
+DESED_STRONG = {
+    "strong_real": ("metadata/train/audioset_strong.tsv", "audio/train/strong_label_real"),
+    "strong_synthetic": (
+        "dcase_synth/metadata/train/synthetic21_train/soundscapes.tsv",
+        "dcase_synth/audio/train/synthetic21_train/soundscapes",
+    ),
+    "synthetic_validation": (
+        "dcase_synth/metadata/validation/synthetic21_validation/soundscapes.tsv",
+        "dcase_synth/audio/validation/synthetic21_validation/soundscapes",
+    ),
+    "validation": ("metadata/validation/validation.tsv", "audio/validation/validation"),
+}
+DESED_WEAK = ("metadata/train/weak.tsv", "audio/train/weak")
+
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 _TAU_PARTS = ("meta.csv", "evaluation_setup", "split_setup", "audio")
 _DESED_PARTS = ("metadata", "audio", "dcase_synth")

@@ -17,25 +17,8 @@ from keras_mtl.datasets.split import Split
 from keras_mtl.errors import DataError
 from keras_mtl.labels import EVENTS
 
-_SYNTHETIC = "train/synthetic21_train"
-_SYNTHETIC_VALIDATION = "validation/synthetic21_validation"
-
-#: Split: its table and its folder of recordings.
-_STRONG = {
-    "strong_real": ("metadata/train/audioset_strong.tsv", "audio/train/strong_label_real"),
-    "strong_synthetic": (
-        f"dcase_synth/metadata/{_SYNTHETIC}/soundscapes.tsv",
-        f"dcase_synth/audio/{_SYNTHETIC}/soundscapes",
-    ),
-    "synthetic_validation": (
-        f"dcase_synth/metadata/{_SYNTHETIC_VALIDATION}/soundscapes.tsv",
-        f"dcase_synth/audio/{_SYNTHETIC_VALIDATION}/soundscapes",
-    ),
-    "validation": ("metadata/validation/validation.tsv", "audio/validation/validation"),
-}
 #: A clip without events may stand in this table only.
 _DURATIONS = "metadata/validation/validation_durations.tsv"
-_WEAK = ("metadata/train/weak.tsv", "audio/train/weak")
 _UNLABELLED = "audio/train/unlabel_in_domain"
 
 
@@ -68,7 +51,7 @@ class Builder(LocalBuilder):
         if root is None:
             raise DataError(f"no DESED folder in {manual_dir}", hint="it holds metadata/ and audio/, or dcase_synth/")
         plan, rate_hz = {}, self.sample_rate_hz
-        for name, (table, folder) in _STRONG.items():
+        for name, (table, folder) in layout.DESED_STRONG.items():
             found = _recordings(root / folder, rate_hz)
             if found or (root / table).is_file():
                 census = Census()
@@ -78,7 +61,7 @@ class Builder(LocalBuilder):
                         events.setdefault(named, [])
                         rows.setdefault(named, 0)
                 plan[name] = _split(root / table, found, events, {}, rows, census, rate_hz)
-        table, folder = _WEAK
+        table, folder = layout.DESED_WEAK
         found = _recordings(root / folder, rate_hz)
         if found or (root / table).is_file():
             census = Census()

@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 _fused = tf.compat.v1.nn.fused_batch_norm
 
@@ -29,10 +28,10 @@ class FusedBatchNorm(keras.layers.BatchNormalization):
         if self.synchronized or self.renorm or mask is not None or len(inputs.shape) != 4 or self.axis not in (-1, 3):
             return super().call(inputs, training=training, mask=mask)
         channels = inputs.shape[-1]
-        scale = ops.cast(self.gamma, "float32") if self.scale else tf.ones(channels)
-        offset = ops.cast(self.beta, "float32") if self.center else tf.zeros(channels)
+        scale = tf.convert_to_tensor(self.gamma) if self.scale else tf.ones(channels)
+        offset = tf.convert_to_tensor(self.beta) if self.center else tf.zeros(channels)
         if not (training and self.trainable):
-            mean, variance = ops.cast(self.moving_mean, "float32"), ops.cast(self.moving_variance, "float32")
+            mean, variance = map(tf.convert_to_tensor, (self.moving_mean, self.moving_variance))
             return _fused(inputs, scale, offset, mean, variance, epsilon=self.epsilon, is_training=False)[0]
         outputs, mean, variance = _fused(inputs, scale, offset, epsilon=self.epsilon)
         values = tf.cast(tf.size(inputs) // channels, tf.float32)
