@@ -133,6 +133,8 @@ class FakeQuant(keras.layers.Layer):
         self.bits, self.symmetric, self.positive, self.fixed, self.most = bits, symmetric, positive, fixed, most
         self.headroom, self.divisor = headroom, divisor
         self.imitates_kernels = True
+        #: While this is a list, values pass as they are and are kept in it: how a range inside a loop is calibrated.
+        self.observed: list[Any] | None = None
         self._start = (low, high)
         # 16 bits clip nothing, so their ranges have nothing to learn from.
         learns = not (fixed or symmetric)
@@ -155,6 +157,9 @@ class FakeQuant(keras.layers.Layer):
         high = tf.maximum(self.high, SMALLEST_LIMIT)
         low = -high if self.symmetric else tf.minimum(self.low, 0.0)
         step = (high - low) / (2**self.bits - 1 - int(self.symmetric))
+        if self.observed is not None:
+            self.observed.append(inputs)
+            return inputs, step
         if accumulator_step is not None and self.imitates_kernels:
             moved = as_kernels_round(inputs / step, accumulator_step / step, self.bits, self.divisor) * step
             inputs += tf.stop_gradient(moved - inputs)

@@ -59,12 +59,22 @@ def build_qat(network: keras.Model, scheme: str, frames: int = 100) -> keras.Mod
     inputs = keras.Input((frames, *encoder.input_shape[2:]), name="log_mel")
     values, step = FakeQuant.for_scheme(SCHEMES[scheme], name="log_mel_range")(inputs)
     twins = Twins(graph, SCHEMES[scheme], Signal(values, step))
+    return keras.Model(inputs, twin_graph(twins).values, name="qat_scenes")
+
+
+def twin_graph(twins: Twins) -> Signal:
+    """Builds the twins of all calls of a graph. Gives the signal that stands for the graph's output.
+
+    Raises:
+        ConversionError: a layer that has no quantization-aware twin.
+    """
+    graph = twins.graph
     for node in graph.nodes:
         if node.output not in twins.done:
             _twin_of(node)(twins, node)
-        if node.output == graph.ends[0]:
+        if node.output == graph.ends[0] and graph.ends[0] != graph.output:
             twins.mark_embeddings(node.output)
-    return keras.Model(inputs, twins.signal(graph.output).values, name="qat_scenes")
+    return twins.signal(graph.output)
 
 
 def _twin_of(node: Node) -> Callable[[Twins, Node], None]:

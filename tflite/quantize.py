@@ -79,14 +79,34 @@ def quantize(
     nearness = {"calibrated": _nearness(trainer, calibration)}
     if not epochs:
         return Quantized(student, scheme, "calibrated", nearness)
-    total = epochs * (steps_per_epoch or 0)
+    before = student.get_weights()
+    fit(trainer, training, epochs, steps_per_epoch or 0, learning_rate, callbacks, verbose)
+    nearness["fine_tuned"] = _nearness(trainer, calibration)
+    losses = {stage: near["divergence"] + near["embedding_error"] for stage, near in nearness.items()}
+    kept = min(losses, key=lambda stage: losses[stage])
+    if kept == "calibrated" and not label_weight:
+        student.set_weights(before)
+        return Quantized(student, scheme, kept, nearness)
+    return Quantized(student, scheme, "fine_tuned", nearness)
+
+
+def fit(
+    trainer: keras.Model,
+    training: Any,
+    epochs: int,
+    steps_per_epoch: int,
+    learning_rate: float,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int = 0,
+) -> None:
+    """Fine-tunes: Adam, the rate rising over the first tenth of the steps and falling to 0 by a cosine."""
+    total = epochs * steps_per_epoch
     warmup = max(1, total // 10)
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(total - warmup, 1), warmup_target=learning_rate, warmup_steps=warmup
     )
     # XLA compiles for longer than such a fine-tuning takes on a CPU.
     trainer.compile(optimizer=keras.optimizers.Adam(rate, clipnorm=1.0), jit_compile=False)
-    before = student.get_weights()
     with same_bits(), contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the commands' answers
         trainer.fit(
             training,
@@ -96,13 +116,6 @@ def quantize(
             shuffle=False,
             verbose=verbose,
         )
-    nearness["fine_tuned"] = _nearness(trainer, calibration)
-    losses = {stage: near["divergence"] + near["embedding_error"] for stage, near in nearness.items()}
-    kept = min(losses, key=lambda stage: losses[stage])
-    if kept == "calibrated" and not label_weight:
-        student.set_weights(before)
-        return Quantized(student, scheme, kept, nearness)
-    return Quantized(student, scheme, "fine_tuned", nearness)
 
 
 def _nearness(trainer: SelfDistillation, clips: np.ndarray) -> dict[str, float]:
