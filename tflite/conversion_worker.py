@@ -56,28 +56,30 @@ def _by_name(outputs: Any) -> dict[str, np.ndarray]:
     return {name: np.asarray(values) for name, values in named.items()}
 
 
-def to_tflite(model: keras.Model, kind: str, calibration: np.ndarray) -> bytes:
+def to_tflite(model: keras.Model, kind: str, calibration: np.ndarray | dict[str, np.ndarray]) -> bytes:
     """The converter's bytes for a functional model, with a fixed batch of 1.
 
     Args:
         model: float model, or the quantization-aware one for the integer formats.
         kind: "float32", "float16", "int8" or "int16x8".
-        calibration: normalised log-mel [n, frames, mel_bands]; read for "int8" only.
+        calibration: read for "int8" only: normalised log-mel [n, frames, mel_bands], or for a model of several inputs
+            [n, ...] of each by its name.
 
     Raises:
         ConversionError: the converter refused.
     """
+    several = len(model.inputs) > 1
 
     @tf.function
-    def forward(log_mel: Any) -> Any:
-        return model(log_mel, training=False)
+    def forward(*given: Any) -> Any:
+        return model(list(given) if several else given[0], training=False)
 
     # The plain variables: with the Keras model as the holder, READ_VARIABLE stays in the graph and int8 fails.
     holder = tf.Module()
     holder.variables_ = [weight.value for weight in model.weights]
-    signature = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="log_mel")
+    signature = [tf.TensorSpec((1, *port.shape[1:]), tf.float32, name=port.name) for port in model.inputs]
     _imitate_kernels(model, False)  # the file's own kernels round as they do
-    concrete = forward.get_concrete_function(signature)
+    concrete = forward.get_concrete_function(*signature)
     _imitate_kernels(model, True)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder)
     _configure(converter, kind, calibration)
@@ -89,12 +91,12 @@ def to_tflite(model: keras.Model, kind: str, calibration: np.ndarray) -> bytes:
 
 
 def _imitate_kernels(model: keras.Model, imitate: bool) -> None:
-    for layer in model.layers:
+    for layer in model._flatten_layers():
         if hasattr(layer, "imitates_kernels"):
             layer.imitates_kernels = imitate
 
 
-def _configure(converter: Any, kind: str, calibration: np.ndarray) -> None:
+def _configure(converter: Any, kind: str, calibration: np.ndarray | dict[str, np.ndarray]) -> None:
     if kind == "float32":
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -108,7 +110,11 @@ def _configure(converter: Any, kind: str, calibration: np.ndarray) -> None:
         converter.inference_input_type = converter.inference_output_type = tf.int8
 
         # Strict int8 asks for data although the fake-quantized ranges win over what it measures.
-        def representative() -> Iterator[list[np.ndarray]]:
+        def representative() -> Iterator[Any]:
+            if isinstance(calibration, dict):
+                for row in zip(*calibration.values(), strict=True):
+                    yield {name: value[None] for name, value in zip(calibration, row, strict=True)}
+                return
             for clip in calibration[:_REPRESENTATIVE_CLIPS]:
                 yield [clip[None, ..., None].astype(np.float32)]
 

@@ -22,6 +22,7 @@ from keras_mtl.tflite.artifact import Artifact, Golden, describe, quantize
 from keras_mtl.tflite.audit import require_integer_only
 from keras_mtl.tflite.loop_starts import fill_loop_starts
 from keras_mtl.tflite.patch import patch_int16x8
+from keras_mtl.tflite.ports import name_ports
 from keras_mtl.tflite.scheme import FORMATS, SCHEMES
 
 PARTS = ("scenes", "events", "joint")
@@ -77,7 +78,7 @@ def _finish(content: bytes, inputs: np.ndarray, outputs: dict[str, np.ndarray], 
     model = flatbuffer.read_model(content)
     if kind in SCHEMES:
         require_integer_only(model)
-    _name_ports(model, _OUTPUTS[part])
+    name_ports(model, ("log_mel",), _OUTPUTS[part])
     content = flatbuffer.write_model(model)
     ports = describe(content, facts["audio_seconds"])["outputs"]
     given = [outputs[port["name"]] for port in ports] if len(ports) > 1 else list(outputs.values())
@@ -86,17 +87,6 @@ def _finish(content: bytes, inputs: np.ndarray, outputs: dict[str, np.ndarray], 
         facts["frames_per_embedding"] = round(inputs.shape[1] / ports[0]["shape"][1])
     golden = tuple(quantize(values, port) for values, port in zip(given, ports, strict=True))
     return Artifact.build(content, facts, Golden((inputs,), golden))
-
-
-def _name_ports(model: Any, names: tuple[str, ...]) -> None:
-    """Gives input and outputs names of ours (the converter's are paths of operators), and the outputs our order."""
-    if len(names) > 1:
-        listed = {flatbuffer.text(entry.name): entry.tensorIndex for entry in model.signatureDefs[0].outputs}
-        model.subgraphs[0].outputs = [listed[name] for name in names]
-    (source,), results = flatbuffer.graph_inputs(model), flatbuffer.graph_outputs(model)
-    source.name = "log_mel"
-    for result, name in zip(results, names, strict=True):
-        result.name = name
 
 
 def _require_taught(run: Run, part: str) -> None:

@@ -9,7 +9,7 @@ import keras_mtl.tflite.qat  # noqa: F401  registers the layers of the file
 from keras_mtl.errors import RunError
 from keras_mtl.levels import AnyLevels
 from keras_mtl.listener import Listener
-from keras_mtl.network_listener import SCENE_BATCH, predict_in_batches
+from keras_mtl.network_listener import SCENE_BATCH, listen_with, predict_in_batches
 from keras_mtl.run_folder import Run
 
 
@@ -25,8 +25,10 @@ def qat_network(run: Run) -> keras.Model:
 
 
 def listen_with_qat_run(run: Run) -> Listener:
-    """A listener of a quantized run. It hears scenes only: that is the part that is quantized."""
+    """A listener of a quantized run, for the tasks that are quantized."""
     network, settings = qat_network(run), run.settings
+    if "event_head" in {layer.name for layer in network.layers}:
+        return listen_with(network, settings, run.recipe.decode, run.info["tasks"])
 
     def scene_logits(levels: AnyLevels) -> np.ndarray:
         return predict_in_batches(network, levels, settings, SCENE_BATCH)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,20 @@ import numpy as np
 
 from keras_mtl.errors import EngineRefused
 
+#: The file in the exchange folder that takes what native code says.
+WORDS = "words.txt"
+
 
 @contextmanager
 def native_words(folder: Path) -> Iterator[Callable[[], str]]:
     """Sends file descriptor 2, where native code speaks past Python, to a file for the length of the block.
 
-    The file is `words.txt` in the exchange folder: the parent can read it even when this process dies.
+    It lies in the exchange folder: the parent can read it even when this process dies.
 
     Yields:
         a function that gives what was said so far.
     """
-    path = folder / "words.txt"
+    path = folder / WORDS
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     kept = os.dup(2)
     os.dup2(handle, 2)
@@ -47,8 +51,39 @@ def package_version(package: str) -> str:
 Arrays = list[np.ndarray]
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A model that an engine has taken.
+
+    Attributes:
+        invoke: one inference: an array for each input, with the batch dimension, to one for each output.
+        arena: bytes of tensor arena that it used, to be asked after the first inference; None for engines without one.
+    """
+
+    invoke: Callable[[Arrays], Arrays]
+    arena: Callable[[], int | None] = lambda: None
+
+
+@contextmanager
+def clear_refusals(request: dict[str, Any], package: str) -> Iterator[None]:
+    """Hears native code for the length of the block, and turns what an engine raises into one refusal.
+
+    Raises:
+        EngineRefused: with the interpreter's own words, or because it isn't installed.
+    """
+    with native_words(Path(request["folder"])) as words:
+        try:
+            yield
+        except ImportError as error:
+            raise EngineRefused(f"{package} can't be imported: {error}", hint=f"install {package}") from None
+        except (RuntimeError, ValueError, TypeError) as error:
+            lines = [line.strip() for line in (*words().splitlines(), *str(error).splitlines())]
+            said = " | ".join(dict.fromkeys(filter(None, lines)))
+            raise EngineRefused(said or type(error).__name__) from None
+
+
 def run_all(
-    request: dict[str, Any], package: str, run: Callable[[bytes, list[Arrays]], tuple[list[Arrays], int | None]]
+    request: dict[str, Any], package: str, open_model: Callable[[bytes, dict[str, Any]], Opened]
 ) -> dict[str, Any]:
     """Runs a model on all inputs of a request and writes the outputs.
 
@@ -56,7 +91,7 @@ def run_all(
         request: has `engine`, `inputs` (how many the model has) and `folder`, with `model.tflite` and, for each input,
             `input_0.npy`, ... [n, ...], each row in the shape of the model's input.
         package: the engine's package, for its version.
-        run: (model, the inputs of each invocation) -> (the outputs of each, arena bytes or None).
+        open_model: (model, request) -> the model, opened.
 
     Returns:
         The answer: `version`, `arena_bytes` and `outputs`, how many files `output_0.npy`, ... lie in the folder.
@@ -65,17 +100,11 @@ def run_all(
         EngineRefused: with the interpreter's own words, or because it isn't installed.
     """
     folder = Path(request["folder"])
-    with native_words(folder) as words:
-        try:
-            given = [np.load(folder / f"input_{i}.npy") for i in range(request["inputs"])]
-            invocations = [list(one) for one in zip(*given, strict=True)]
-            found, arena_bytes = run((folder / "model.tflite").read_bytes(), invocations)
-        except ImportError as error:
-            raise EngineRefused(f"{package} can't be imported: {error}", hint=f"install {package}") from None
-        except (RuntimeError, ValueError, TypeError) as error:
-            lines = [line.strip() for line in (*words().splitlines(), *str(error).splitlines())]
-            said = " | ".join(dict.fromkeys(filter(None, lines)))
-            raise EngineRefused(said or type(error).__name__) from None
+    with clear_refusals(request, package):
+        given = [np.load(folder / f"input_{i}.npy") for i in range(request["inputs"])]
+        model = open_model((folder / "model.tflite").read_bytes(), request)
+        found = [model.invoke(list(one)) for one in zip(*given, strict=True)]
+        arena_bytes = model.arena()
     outputs = [np.stack(values) for values in zip(*found, strict=True)]
     for i, values in enumerate(outputs):
         np.save(folder / f"output_{i}.npy", values)

@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.errors import EngineCrash, EngineError, EngineRefused, EngineTimeout
+from keras_mtl.firmware_host.engines.exchange import WORDS
 from keras_mtl.firmware_host.engines.refusals import explain, require_runnable
 from keras_mtl.isolation import run_isolated
 from keras_mtl.tflite import flatbuffer
 
-_WORKERS = {
+#: The worker module of each engine.
+WORKERS = {
     "tflm": "keras_mtl.firmware_host.engines.tflm_worker",
     "litert": "keras_mtl.firmware_host.engines.litert_worker",
     "litert-reference": "keras_mtl.firmware_host.engines.litert_worker",
     "tflite-runtime": "keras_mtl.firmware_host.engines.tflite_runtime_worker",
 }
 #: Names of the engines.
-ENGINES = tuple(_WORKERS)
+ENGINES = tuple(WORKERS)
 #: What TensorFlow Lite Micro is given: far more than any microcontroller has, so that the need is measured.
 ARENA_OFFERED_BYTES = 64 << 20
 
@@ -60,7 +62,7 @@ def run_engine(engine: str, content: bytes, inputs: Sequence[np.ndarray], timeou
         EngineTimeout: it did not come back in time.
         ArtifactError: not a TFLite file.
     """
-    if engine not in _WORKERS:
+    if engine not in WORKERS:
         raise EngineError(f"unknown engine {engine}", hint=f"engines are {', '.join(ENGINES)}")
     model = flatbuffer.read_model(content)
     batches = _batches(model, inputs)
@@ -73,13 +75,13 @@ def run_engine(engine: str, content: bytes, inputs: Sequence[np.ndarray], timeou
         ends = {"inputs": len(batches), "outputs": len(flatbuffer.graph_outputs(model))}
         request = {"folder": name, "engine": engine, "arena_bytes": ARENA_OFFERED_BYTES, **ends}
         try:
-            answer = run_isolated(_WORKERS[engine], request, timeout_s)
+            answer = run_isolated(WORKERS[engine], request, timeout_s)
         except EngineTimeout as error:
             late = f"{engine} did not come back within {timeout_s:g} s and was stopped"
             raise EngineTimeout(late, error.hint) from None
         except EngineCrash as error:
             words = last_words(folder)
-            death = error.message.replace(_WORKERS[engine], engine)
+            death = error.message.replace(WORKERS[engine], engine)
             raise EngineCrash(death + (f"; before that it said: {words}" if words else "")) from None
         except EngineRefused as error:
             raise explain(engine, model, error) from None
@@ -107,6 +109,6 @@ def _batches(model: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def last_words(folder: Path) -> str:
     """The last line that an engine's native code wrote before it died."""
-    path = folder / "words.txt"
+    path = folder / WORDS
     lines = path.read_text("utf-8", "replace").split("\n") if path.exists() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_mtl.firmware_host.engines.exchange import Arrays, run_all
-from keras_mtl.firmware_host.engines.litert_worker import invoke_each
+from keras_mtl.firmware_host.engines.exchange import Opened, run_all
+from keras_mtl.firmware_host.engines.litert_worker import opened
+
+PACKAGE = "tflite-runtime"
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:
     """Runs the request's model on its inputs."""
+    return run_all(request, PACKAGE, open_model)
 
-    def run(content: bytes, inputs: list[Arrays]) -> tuple[list[Arrays], None]:
-        from tflite_runtime.interpreter import Interpreter, OpResolverType
 
-        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=kernels)
-        return invoke_each(interpreter, inputs), None
+def open_model(content: bytes, request: dict[str, Any]) -> Opened:
+    """Opens a model by the optimised kernels."""
+    from tflite_runtime.interpreter import Interpreter, OpResolverType
 
-    return run_all(request, "tflite-runtime", run)
+    kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return opened(Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=kernels))

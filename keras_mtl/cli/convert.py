@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from keras_mtl.cli.options import answer, json_option
 from keras_mtl.tflite.scheme import FORMATS
+
+if TYPE_CHECKING:
+    from keras_mtl.run_folder import Run
 
 _FIGURES = ("sha256", "file_bytes", "parameter_bytes", "macs_per_second")
 
@@ -29,19 +33,27 @@ def command(run: Path, part: str, kind: str, out: Path, timeout_s: float, as_jso
     """Convert a part of RUN to a .tflite file with embedded metadata, a manifest and golden data beside it.
 
     float32 and float16 come from any run that was trained on the part, int8 and int16x8 from one that was quantized to
-    that scheme. The event part hears ten seconds at a time and has loops, which LiteRT runs and microcontrollers don't:
-    it comes in float, for phones and single-board computers, and to be counted by `emulate`. FILE_OR_DIR is a name that
-    ends in .tflite, or a folder, where the file is called PART.FORMAT.tflite.
+    that scheme. FILE_OR_DIR is a name that ends in .tflite, or a folder, where the file is called PART.FORMAT.tflite.
+
+    The event part in float is one file of ten seconds with loops, which LiteRT runs and microcontrollers don't. In
+    integers it is a set, as is the joint part: a folder with the encoder, the recurrent cells one step at a time, the
+    classifiers, and set.json, which says how a device runs them. It is FILE_OR_DIR itself or, where that holds
+    something already, the folder PART.FORMAT in it.
 
     \b
     Examples:
       keras_mtl convert runs/real --format float16 --out artifacts/
       keras_mtl convert runs/real --part events --format float32 --out artifacts/
       keras_mtl convert runs/real-int8 --part scenes --format int8 --out scenes.int8.tflite
+      keras_mtl convert runs/real-joint --part joint --format int8 --out artifacts/
     """
     from keras_mtl.run_folder import Run
     from keras_mtl.tflite.convert import convert
+    from keras_mtl.tflite.scheme import SCHEMES
 
+    if part != "scenes" and kind in SCHEMES:
+        _convert_set(Run.load(run), part, kind, out, timeout_s, as_json)
+        return
     artifact = convert(Run.load(run), part, kind, timeout_s)
     path = artifact.save(out if out.suffix == ".tflite" else out / f"{part}.{kind}.tflite")
     figures = {key: artifact.manifest[key] for key in _FIGURES}
@@ -52,5 +64,29 @@ def command(run: Path, part: str, kind: str, out: Path, timeout_s: float, as_jso
         lambda: [
             f"{path}   {figures['file_bytes']:,} bytes, {figures['parameter_bytes']:,} of parameters, "
             f"{figures['macs_per_second'] / 1e6:.3f} M MACs per second"
+        ],
+    )
+
+
+def _convert_set(run: Run, part: str, kind: str, out: Path, timeout_s: float, as_json: bool) -> None:
+    from keras_mtl.tflite.artifact_set import MANIFEST
+    from keras_mtl.tflite.convert_set import convert_set
+
+    made = convert_set(run, part, kind, timeout_s)
+    folder = made.save(out / f"{part}.{kind}" if out.is_dir() and any(out.iterdir()) else out)
+    listed = [
+        {"path": str(folder / made.manifest["members"][name]["file"])}
+        | {key: artifact.manifest[key] for key in _FIGURES}
+        for name, artifact in made.members.items()
+    ]
+    totals = {key: made.manifest[key] for key in ("parameter_bytes", "macs_per_second", "buffer_bytes")}
+    document = {"schema": "keras_mtl.convert/1", "set": str(folder / MANIFEST), "artifacts": listed, **totals}
+    answer(
+        document,
+        as_json,
+        lambda: [
+            *(f"{each['path']}   {each['file_bytes']:,} bytes" for each in listed),
+            f"{folder / MANIFEST}   {totals['parameter_bytes']:,} bytes of parameters, "
+            f"{totals['buffer_bytes']:,} of buffers, {totals['macs_per_second'] / 1e6:.3f} M MACs per second",
         ],
     )

@@ -20,7 +20,7 @@ _FRAMES_AT_A_TIME = 30_000
 
 
 def open_listener(path: Path, engine: str = "litert") -> Listener:
-    """Opens a run folder, the `.keras` file of one, or an artifact of the scene or the event part.
+    """Opens a run folder, the `.keras` file of one, an artifact of the scene or the event part, or a set of artifacts.
 
     Args:
         path: what the user named.
@@ -29,8 +29,14 @@ def open_listener(path: Path, engine: str = "litert") -> Listener:
     Raises:
         RunError, ArtifactError: it is neither, or can't be read.
     """
+    from keras_mtl.tflite.artifact_set import is_set
+
     if path.suffix == ".tflite":
         return _artifact(path, engine)
+    if is_set(path):
+        from keras_mtl.cli.set_listener import listen_with_set
+
+        return listen_with_set(path, engine)
     from keras_mtl.network_listener import listen_with_run
     from keras_mtl.run_folder import Run
 
@@ -58,7 +64,7 @@ def _artifact(path: Path, engine: str) -> Listener:
     if part not in ("scenes", "events"):
         raise ArtifactError(
             f"{path} is not a scene or event artifact of this project (part: {part})",
-            hint="keras_mtl convert RUN --part scenes makes one",
+            hint="of a set, name the folder or its set.json" if "/" in str(part) else "keras_mtl convert RUN makes one",
         )
     settings = LogMelSettings.from_dict(artifact.manifest["features"])
     if part == "scenes":

@@ -10,6 +10,11 @@ import click
 from keras_mtl.cli.options import answer, cache_option, data_option, json_option, metric_lines, quiet_tensorflow
 from keras_mtl.tflite.scheme import SCHEMES
 
+_AGREEMENT = {
+    "scenes": "decides as the float network on {:.1%} of the calibration clips",
+    "events": "decides as the float network for {:.2%} of the calibration clips' frames and classes",
+}
+
 
 @click.command("quantize")
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
@@ -17,7 +22,21 @@ from keras_mtl.tflite.scheme import SCHEMES
 @data_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="The run folder to write.")
 @click.option("--engine", type=click.Choice(["native"]), default="native", show_default=True, help="Kind of QAT.")
-@click.option("--epochs", type=click.IntRange(min=0), help="Passes over the scene clips; 0 calibrates only. [recipe's]")
+@click.option(
+    "--part",
+    type=click.Choice(["scenes", "events", "joint"]),
+    default="scenes",
+    show_default=True,
+    help="What is quantized: the encoder with one decoder, or with both.",
+)
+@click.option(
+    "--cells",
+    type=click.Choice(list(SCHEMES)),
+    default="int16x8",
+    show_default=True,
+    help="Scheme of the event decoder: states of 8 bits cost accuracy.",
+)
+@click.option("--epochs", type=click.IntRange(min=0), help="Passes over the clips; 0 calibrates only. [recipe's]")
 @click.option("--seed", type=int, help="Seed of the fine-tuning. [the run's]")
 @cache_option
 @json_option
@@ -27,31 +46,39 @@ def command(
     data: str,
     out: Path,
     engine: str,
+    part: str,
+    cells: str,
     epochs: int | None,
     seed: int | None,
     cache: Path,
     as_json: bool,
 ) -> None:
-    """Fine-tune the scene part (encoder and scene head) of RUN under fake quantization; write a new run folder.
+    """Fine-tune the encoder and one decoder of RUN, or both, under fake quantization; write a new run folder.
 
-    Batch normalisation is folded into the convolutions, the ranges are calibrated on training clips of RUN, and then
-    the float network teaches its quantized twin. `keras_mtl convert` makes the file.
+    Batch normalisation is folded into the convolutions, the ranges are calibrated on training clips, and then the float
+    network teaches its quantized twin. `keras_mtl convert` makes the file of the scene part, or the set of files of the
+    event and the joint part. Recurrent cells have 8-bit weights and by default 16-bit states with either scheme.
 
     \b
     Examples:
       keras_mtl quantize runs/real --scheme int8 --data DIR --out runs/real-int8
       keras_mtl quantize runs/real --scheme int16x8 --data DIR --out runs/real-int16x8 --epochs 0
+      keras_mtl quantize runs/real --part joint --scheme int8 --data DIR --out runs/real-joint
     """
     from keras_mtl.run_folder import Run
 
     source = Run.load(run)
     quiet_tensorflow()
     from keras_mtl.datasets.corpus import open_corpus
+    from keras_mtl.tflite.quantize_network_run import quantize_network_run
     from keras_mtl.tflite.quantize_run import quantize_run
 
     cache = cache.expanduser()
     corpus = open_corpus(data, cache / "tfds", sample_rate_hz=source.settings.sample_rate_hz)
-    made = quantize_run(source, scheme, corpus, out, cache, epochs, seed)
+    if part == "scenes":
+        made = quantize_run(source, scheme, corpus, out, cache, epochs, seed)
+    else:
+        made = quantize_network_run(source, scheme, corpus, out, cache, part, epochs, seed, cells)
     quantization = made.info["quantization"]
     metrics = {"before": quantization["before"], "after": made.info["metrics"]}
     document = {
@@ -60,6 +87,7 @@ def command(
         "data": quantization["data"],
         "scheme": scheme,
         "engine": engine,
+        "part": part,
         "epochs": quantization["epochs"],
         "kept": quantization["kept"],
         "nearness": quantization["nearness"],
@@ -70,11 +98,13 @@ def command(
 
 def _lines(document: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
     near = document["nearness"][document["kept"]]
+    agree = {task: near[key] for task in ("scenes", "events") for key in near if key == f"{task}_agreement"}
+    agree = agree or {"scenes": near["agreement"]}
     return [
         f"run      {document['run']}   ({document['scheme']}, {document['kept'].replace('_', '-')})",
         "before:",
         *metric_lines(metrics["before"]),
         "after:",
         *metric_lines(metrics["after"]),
-        f"decides as the float network on {near['agreement']:.1%} of the calibration clips",
+        *(_AGREEMENT[task].format(share) for task, share in agree.items()),
     ]

@@ -1,0 +1,112 @@
+"""Runs a set of artifacts on one engine, in a process of its own; arrays travel as files in a temporary folder."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_mtl.errors import EngineCrash, EngineError, EngineRefused, EngineTimeout
+from keras_mtl.firmware_host.engines.refusals import require_runnable
+from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENGINES, WORKERS, last_words
+from keras_mtl.isolation import run_isolated
+from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.artifact import dequantize
+from keras_mtl.tflite.artifact_set import ArtifactSet
+
+_WORKER = "keras_mtl.firmware_host.engines.set_worker"
+
+
+@dataclass(frozen=True, eq=False)
+class SetRun:
+    """What one engine heard by a set.
+
+    Attributes:
+        engine: its name, one of `ENGINES`.
+        version: version of its package.
+        arena_bytes: tensor arena of each member; None for engines without one.
+        scenes: logits [seconds, scenes], real values; None where no seconds were given.
+        strong: probabilities of the steps [clips, steps, events]; None where no clips were given.
+        weak: probabilities of the clips [clips, events].
+    """
+
+    engine: str
+    version: str
+    arena_bytes: dict[str, int | None]
+    scenes: np.ndarray | None = None
+    strong: np.ndarray | None = None
+    weak: np.ndarray | None = None
+
+
+def run_set(
+    engine: str,
+    artifacts: ArtifactSet,
+    seconds: np.ndarray | None = None,
+    clips: np.ndarray | None = None,
+    timeout_s: float = 600.0,
+) -> SetRun:
+    """Hears clips by a set, as a device would.
+
+    Args:
+        engine: one of `ENGINES`.
+        artifacts: the set.
+        seconds: log-mel for the scene decoder [n, frames, mel_bands, 1], in the encoder's input type.
+        clips: the same for the event decoder, as long as its clips are.
+        timeout_s: seconds after which the engine's process is stopped.
+
+    Raises:
+        EngineRefused: the engine said why it can't run a member, or isn't installed.
+        EngineCrash: its process died.
+        EngineTimeout: it did not come back in time.
+    """
+    if engine not in WORKERS:
+        raise EngineError(f"unknown engine {engine}", hint=f"engines are {', '.join(ENGINES)}")
+    for artifact in artifacts.members.values():
+        require_runnable(engine, flatbuffer.read_model(artifact.content))
+    ports = {
+        name: {end: artifact.manifest[end] for end in ("inputs", "outputs")}
+        for name, artifact in artifacts.members.items()
+    }
+    with tempfile.TemporaryDirectory(prefix="keras_mtl_set_") as name:
+        folder = Path(name)
+        for member, artifact in artifacts.members.items():
+            (folder / member).write_bytes(artifact.content)
+        for key, values in (("seconds", seconds), ("clips", clips)):
+            if values is not None:
+                np.save(folder / f"{key}.npy", values)
+        request = {"folder": name, "engine": engine, "worker": WORKERS[engine], "members": ports}
+        request |= {"wiring": artifacts.manifest["wiring"], "arena_bytes": ARENA_OFFERED_BYTES // len(ports)}
+        try:
+            answer = run_isolated(_WORKER, request, timeout_s)
+        except EngineTimeout as error:
+            raise EngineTimeout(
+                f"{engine} did not come back within {timeout_s:g} s and was stopped", error.hint
+            ) from None
+        except EngineCrash as error:
+            words = last_words(folder)
+            death = error.message.replace(_WORKER, engine)
+            raise EngineCrash(death + (f"; before that it said: {words}" if words else "")) from None
+        except EngineRefused as error:
+            raise EngineRefused(f"{engine} refused the set: {error.message}", error.hint) from None
+        found = {key: np.load(folder / f"{key}.npy") for key in _heard(seconds, clips)}
+    return SetRun(engine, answer["version"], answer["arena_bytes"], **_real(artifacts, found))
+
+
+def _heard(seconds: np.ndarray | None, clips: np.ndarray | None) -> list[str]:
+    return ([] if seconds is None else ["scenes"]) + ([] if clips is None else ["strong", "attention"])
+
+
+def _real(artifacts: ArtifactSet, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Integers as real values; the clip's probability is the mean of the steps' by their weights."""
+    wiring, real = artifacts.wiring, {}
+    if "scenes" in found:
+        port = artifacts.members[wiring.scene_head].manifest["outputs"][0]
+        real["scenes"] = dequantize(found["scenes"], port)
+    if "strong" in found:
+        ports = artifacts.members[wiring.classifiers].manifest["outputs"]
+        strong, attention = (dequantize(found[n], port) for n, port in zip(("strong", "attention"), ports, strict=True))
+        real["strong"] = strong
+        real["weak"] = (strong * attention).sum(axis=1) / np.maximum(attention.sum(axis=1), 1e-6)
+    return real

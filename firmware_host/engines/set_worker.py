@@ -1,0 +1,53 @@
+"""Runs a whole set of artifacts on one engine, as a device would. A worker: imported in a process of its own."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_mtl.firmware_host.device_loop import DeviceLoop, Member
+from keras_mtl.firmware_host.engines.exchange import clear_refusals, package_version
+from keras_mtl.tflite.wiring import Wiring
+
+
+def work(request: dict[str, Any]) -> dict[str, Any]:
+    """Hears the request's clips.
+
+    Args:
+        request: `engine`, `worker` (module of the engine), `wiring`, `arena_bytes`, `members` ({name: {"inputs",
+            "outputs"}}, ports as in the manifests), and `folder`, with a file of each member by its name and, where
+            there are any, `seconds.npy` and `clips.npy` in the encoder's input type.
+
+    Returns:
+        `version`, and `arena_bytes` of each member by its name. Beside the clips lie `scenes.npy`, `strong.npy` and
+        `attention.npy`, integers.
+
+    Raises:
+        EngineRefused: with the interpreter's own words, or because it isn't installed.
+    """
+    folder, engine = Path(request["folder"]), importlib.import_module(request["worker"])
+    wiring = Wiring.from_dict(request["wiring"])
+    found: dict[str, list[np.ndarray]] = {"scenes": [], "strong": [], "attention": []}
+    with clear_refusals(request, engine.PACKAGE):
+        opened = {name: engine.open_model((folder / name).read_bytes(), request) for name in request["members"]}
+        loop = DeviceLoop(
+            wiring, {name: Member(opened[name].invoke, **ports) for name, ports in request["members"].items()}
+        )
+        for second in _rows(folder / "seconds.npy"):
+            found["scenes"].append(loop.scenes(second))
+        for clip in _rows(folder / "clips.npy"):
+            strong, attention = loop.events(clip)
+            found["strong"].append(strong)
+            found["attention"].append(attention)
+        arenas = {name: model.arena() for name, model in opened.items()}
+    for name, rows in found.items():
+        if rows:
+            np.save(folder / f"{name}.npy", np.stack(rows))
+    return {"version": package_version(engine.PACKAGE), "arena_bytes": arenas}
+
+
+def _rows(path: Path) -> Any:
+    return np.load(path, mmap_mode="r") if path.exists() else ()
