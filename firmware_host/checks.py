@@ -30,7 +30,7 @@ def parameter_bytes(value: int, target: Target) -> Check | None:
     if target.parameter_bytes is None:
         return None
     why = "bytes of all constants that operators read, from the file"
-    return _at_most("parameter_bytes", value, target.parameter_bytes, "bytes", why)
+    return at_most("parameter_bytes", value, target.parameter_bytes, "bytes", why)
 
 
 def macs_per_second(value: float | None, uncounted: str, seconds_note: str, target: Target) -> Check | None:
@@ -40,7 +40,7 @@ def macs_per_second(value: float | None, uncounted: str, seconds_note: str, targ
         return None
     if value is None:
         return Check("macs_per_second", None, limit, "MAC/s", False, uncounted)
-    return _at_most("macs_per_second", value, limit, "MAC/s", f"weights x positions, from the file; {seconds_note}")
+    return at_most("macs_per_second", value, limit, "MAC/s", f"weights x positions, from the file; {seconds_note}")
 
 
 def flash_bytes(file_bytes: int, integer: bool, target: Target) -> Check | None:
@@ -51,7 +51,7 @@ def flash_bytes(file_bytes: int, integer: bool, target: Target) -> Check | None:
     code += 0 if integer else UNTYPED_CODE_BYTES
     kept = target.application_flash_bytes or 0
     why = f"model {file_bytes:,} + interpreter and {target.kernels} kernels about {code:,} (estimate); {kept:,} kept"
-    return _at_most("flash_bytes", file_bytes + code, target.flash_bytes - kept, "bytes", why)
+    return at_most("flash_bytes", file_bytes + code, target.flash_bytes - kept, "bytes", why)
 
 
 def arena_bytes(tflm: EngineResult | None, target: Target) -> Check | None:
@@ -64,15 +64,17 @@ def arena_bytes(tflm: EngineResult | None, target: Target) -> Check | None:
         return Check("arena_bytes", None, limit, "bytes", False, "not measured: TFLM did not run the file")
     why = f"measured by TFLM on the host; of {target.arena_ram_bytes:,} the application keeps {kept:,}"
     why += f" and {ARENA_RESERVE_BYTES:,} are a reserve for the device's own scratch buffers"
-    return _at_most("arena_bytes", tflm.arena_bytes, limit, "bytes", why)
+    return at_most("arena_bytes", tflm.arena_bytes, limit, "bytes", why)
 
 
-def ops_supported(tflm: EngineResult | None, rows: Sequence[OpRow], model: Any, target: Target) -> Check | None:
+def ops_supported(
+    tflm: EngineResult | None, rows: Sequence[OpRow], models: Sequence[Any], target: Target
+) -> Check | None:
     """Whether TensorFlow Lite Micro and the target's kernel family take every operator; None for a budget."""
     if not target.is_board:
         return None
     refused = [] if tflm is not None and tflm.ran else [tflm.reason if tflm else "tflm was not run"]
-    dense = per_channel_dense(model) if target.kernels == "cmsis-nn" else ()
+    dense = [name for model in models for name in per_channel_dense(model)] if target.kernels == "cmsis-nn" else []
     if dense:
         refused.append(
             f"CMSIS-NN's int16x8 FULLY_CONNECTED refuses per-channel weights: {', '.join(dense)}; "
@@ -105,7 +107,7 @@ def parity_lsb(parity: Parity | None, engines: Sequence[EngineResult], basis: st
     why = f"{parity.pair[0]} against {parity.pair[1]}, {parity.inputs} {basis}; ran: {', '.join(ran)}"
     if not math.isfinite(parity.largest_lsb):
         return Check("parity_lsb", None, target.parity_lsb, "LSB", False, f"not a number: {why}")
-    return _at_most("parity_lsb", round(parity.largest_lsb, 3), target.parity_lsb, "LSB", why)
+    return at_most("parity_lsb", round(parity.largest_lsb, 3), target.parity_lsb, "LSB", why)
 
 
 def features_match(manifest: dict[str, Any], features: LogMelSettings | None) -> Check | None:
@@ -123,6 +125,7 @@ def features_match(manifest: dict[str, Any], features: LogMelSettings | None) ->
     return Check("features_match", len(differing), 0, "settings", not differing, why)
 
 
-def _at_most(name: str, value: float, limit: float, unit: str, why: str) -> Check:
+def at_most(name: str, value: float, limit: float, unit: str, why: str) -> Check:
+    """A check of a value that may be the limit at most."""
     ok = value <= limit
     return Check(name, value, limit, unit, ok, why if ok else f"{value:,} {unit} is over {limit:,}: {why}")

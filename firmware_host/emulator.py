@@ -77,7 +77,7 @@ def emulate(
         checks.macs_per_second(per_second, reason, seconds_note, target),
         checks.flash_bytes(len(artifact.content), integer, target),
         checks.arena_bytes(tflm, target),
-        checks.ops_supported(tflm, rows, model, target),
+        checks.ops_supported(tflm, rows, (model,), target),
         checks.integer_only(model, integer),
         checks.parity_lsb(parity, results, "golden inputs" if artifact.golden else "random inputs", target),
         checks.features_match(artifact.manifest, features),

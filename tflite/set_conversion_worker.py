@@ -18,6 +18,8 @@ from keras_mtl.tflite.members import build_members, wire
 
 _EVENT_BATCH = 8
 _ROWS = 16
+#: Golden clips of the scene part: it shares its encoder with the events' clips, of ten seconds each.
+_SECONDS = 24
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     """
     folder = Path(request["folder"])
     with np.load(request["samples"]) as arrays:
-        seconds, clips = arrays["golden"], arrays["golden_events"]
+        seconds, clips = arrays["golden"][:_SECONDS], arrays["golden_events"]
     network = keras.saving.load_model(request["model"], compile=False)
     wiring = wire(network, request["window_frames"], clips.shape[1])
     answer: dict[str, Any] = {"wiring": wiring.to_dict(), "members": {}}

@@ -39,6 +39,12 @@ class SetRun:
     strong: np.ndarray | None = None
     weak: np.ndarray | None = None
 
+    @property
+    def arenas_in_all(self) -> int | None:
+        """Tensor arena of all members; None for engines without one."""
+        sizes = [size for size in self.arena_bytes.values() if size is not None]
+        return sum(sizes) if len(sizes) == len(self.arena_bytes) else None
+
 
 def run_set(
     engine: str,

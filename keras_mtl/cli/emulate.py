@@ -45,24 +45,29 @@ def command(
     timeout_s: float,
     as_json: bool,
 ) -> None:
-    """Run each ARTIFACT (.tflite) on real interpreters and hold it against the limits of a target.
+    """Run each ARTIFACT (.tflite, or the folder of a set) on real interpreters and hold it against a target's limits.
 
     Every interpreter runs in a process of its own. Parameters and multiply-accumulates are counted from the file, the
     arena is what TensorFlow Lite Micro used, and parity is the largest difference between any two interpreters and the
-    reference outputs that came with the artifact, in steps of its output. Exit status 1: a check failed.
+    reference outputs that came with the artifact, in steps of its output. A set is run as a device would run it, its
+    arena is that of all members and of what is kept between them, and probabilities and decoded events are compared.
+    Exit status 1: a check failed.
 
     \b
     Examples:
       keras_mtl emulate scenes.int8.tflite --target dcase-asc
       keras_mtl emulate scenes.int8.tflite --target stm32h743 --html report.html
       keras_mtl emulate scenes.int16x8.tflite --target my_board.toml --engine tflm --engine litert --json
+      keras_mtl emulate joint.int8/ --target stm32h743
     """
     from keras_mtl.firmware_host.emulator import emulate
     from keras_mtl.firmware_host.engines import ENGINES
     from keras_mtl.firmware_host.html import report_html
     from keras_mtl.firmware_host.target import load_target
     from keras_mtl.firmware_host.text import report_text
+    from keras_mtl.firmware_host.set_emulator import emulate_set
     from keras_mtl.tflite.artifact import Artifact
+    from keras_mtl.tflite.artifact_set import ArtifactSet, is_set
 
     held_against = load_target(target)
     features = None
@@ -71,12 +76,13 @@ def command(
 
         features = Run.load(run_folder).settings
     # All are read before any is run, so that wrong use is found at once.
-    loaded = [(path, Artifact.load(path)) for path in artifacts]
+    loaded = [(path, ArtifactSet.load(path) if is_set(path) else Artifact.load(path)) for path in artifacts]
     names = ENGINES if "all" in engines else engines
     reports = []
     for path, artifact in loaded:
         click.echo(f"running {path} on {', '.join(names)}", err=True)
-        reports.append(emulate(artifact, held_against, names, features, path, timeout_s))
+        run = emulate_set if isinstance(artifact, ArtifactSet) else emulate
+        reports.append(run(artifact, held_against, names, features, path, timeout_s))
     verdict = "passed" if all(report.passed for report in reports) else "failed"
     if html is not None:
         write_text(html, report_html(reports))

@@ -1,0 +1,134 @@
+"""Runs a set of artifacts on real interpreters, as a device would, and holds it against a target's limits."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+
+from keras_mtl.errors import ArtifactError, EngineError
+from keras_mtl.features import LogMelSettings
+from keras_mtl.firmware_host import checks, set_checks
+from keras_mtl.firmware_host.cost import op_rows
+from keras_mtl.firmware_host.engines import ENGINES
+from keras_mtl.firmware_host.engines.set_runner import SetRun, run_set
+from keras_mtl.firmware_host.parity import REFERENCE, Parity, compare
+from keras_mtl.firmware_host.report import EngineResult, Report
+from keras_mtl.firmware_host.target import Target
+from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.artifact_set import ArtifactSet
+
+
+def emulate_set(
+    artifacts: ArtifactSet,
+    target: Target,
+    engines: Sequence[str] = ENGINES,
+    features: LogMelSettings | None = None,
+    path: str = "",
+    timeout_s: float = 600.0,
+) -> Report:
+    """Checks one set for one target.
+
+    The engines hear the set's golden clips, each member in its turn, and are compared with the network that was
+    converted: logits of scenes in steps, as of any file, probabilities of events as they are, and decoded events.
+
+    Args:
+        artifacts: what to check.
+        target: what to hold it against. A board always runs `tflm`, which measures the arenas.
+        engines: names of the engines to run.
+        features: settings of a run's features, to be compared with the set's.
+        path: where the set lies, for the report.
+        timeout_s: for each engine.
+
+    Returns:
+        The report: of the whole set, its operators by member. The arena is the sum of all members' and of what is kept
+        between calls.
+
+    Raises:
+        ArtifactError: a set without golden data.
+    """
+    golden = artifacts.golden
+    if not golden:
+        raise ArtifactError(f"{path or 'the set'} has no golden data", hint="convert the run again")
+    models = {name: flatbuffer.read_model(artifact.content) for name, artifact in artifacts.members.items()}
+    rows = tuple(
+        replace(row, name=f"{name}/{row.name}")
+        for name, artifact in artifacts.members.items()
+        for row in op_rows(artifact.content)
+    )
+    rows = tuple(replace(row, index=index) for index, row in enumerate(rows))
+    wanted = tuple(name for name in ENGINES if name in engines or (target.is_board and name == "tflm"))
+    runs, results = _run(wanted, artifacts, timeout_s)
+    scenes = _scenes_parity(artifacts, runs)
+    if scenes is not None:
+        results = [_with_difference(result, scenes) for result in results]
+    tflm = next((run for run in runs if run.engine == "tflm"), None)
+    result = next((result for result in results if result.engine == "tflm"), None)
+    manifest, settings = artifacts.manifest, LogMelSettings.from_dict(artifacts.manifest["features"])
+    file_bytes = sum(len(artifact.content) for artifact in artifacts.members.values())
+    hop_s = artifacts.wiring.windows.hop * settings.hop_s
+    note = f"heard continuously: the encoder every {hop_s:g} s, both directions over every clip once"
+    made = (
+        checks.parameter_bytes(manifest["parameter_bytes"], target),
+        checks.macs_per_second(manifest["macs_per_second"], "", note, target),
+        checks.flash_bytes(file_bytes, True, target),
+        set_checks.arena_bytes(tflm, manifest["buffers"], target),
+        checks.ops_supported(result, rows, tuple(models.values()), target),
+        set_checks.integer_only(models),
+        checks.parity_lsb(scenes, results, "golden seconds", target) if "scenes" in golden else None,
+        set_checks.parity_probability(golden, runs),
+        set_checks.events_differ(golden, runs, manifest, artifacts.wiring),
+        checks.features_match(manifest, features),
+    )
+    about = {
+        "path": path,
+        "sha256": hashlib.sha256(
+            "".join(m.manifest["sha256"] for m in artifacts.members.values()).encode()
+        ).hexdigest(),
+        "file_bytes": file_bytes,
+        **{key: manifest.get(key) for key in ("part", "format", "cells", "system", "features", "audio_seconds")},
+        "parameter_bytes": manifest["parameter_bytes"],
+        "macs": round(manifest["macs_per_second"] * manifest["audio_seconds"]),
+        "macs_per_second": manifest["macs_per_second"],
+        "buffers": manifest["buffers"],
+        "members": manifest["members"],
+    }
+    notes = [f"{r.engine} did not run the set: {r.reason}" for r in results if not r.ran]
+    return Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
+
+
+def _run(names: Sequence[str], artifacts: ArtifactSet, timeout_s: float) -> tuple[list[SetRun], list[EngineResult]]:
+    def attempt(name: str) -> SetRun | EngineError:
+        try:
+            return run_set(name, artifacts, artifacts.golden.get("seconds"), artifacts.golden.get("clips"), timeout_s)
+        except EngineError as error:
+            return error
+
+    # Threads only wait here: each engine is a process of its own.
+    with ThreadPoolExecutor(max_workers=min(len(names), os.cpu_count() or 1) or 1) as pool:
+        outcomes = dict(zip(names, pool.map(attempt, names), strict=True))
+    results = [
+        EngineResult(name, outcome.version, True, arena_bytes=outcome.arenas_in_all)
+        if isinstance(outcome, SetRun)
+        else EngineResult(name, "", False, str(outcome))
+        for name, outcome in outcomes.items()
+    ]
+    return [outcome for outcome in outcomes.values() if isinstance(outcome, SetRun)], results
+
+
+def _scenes_parity(artifacts: ArtifactSet, runs: Sequence[SetRun]) -> Parity | None:
+    """Logits in steps of the scene head's output."""
+    goal = artifacts.golden.get("scenes")
+    if goal is None or not runs:
+        return None
+    scale = artifacts.members[artifacts.wiring.scene_head].manifest["outputs"][0]["scale"]
+    found = {REFERENCE: goal, **{run.engine: run.scenes for run in runs if run.scenes is not None}}
+    return compare({name: (np.rint(np.asarray(values) / scale).astype(np.int32),) for name, values in found.items()})
+
+
+def _with_difference(result: EngineResult, parity: Parity) -> EngineResult:
+    return replace(result, from_base_lsb=round(parity.from_base_lsb[result.engine], 3)) if result.ran else result
