@@ -83,7 +83,8 @@ def events_differ(
     worst = max(differing, key=lambda name: differing[name])
     clips = len(golden["strong"])
     total = sum(len(events) for events in heard[REFERENCE])
-    why = f"{worst} against the reference, {clips} golden clips with {total} events"
+    who = worst if differing[worst] else "every engine"
+    why = f"{who} against the reference, {clips} golden clips with {total} events"
     return at_most("events_differ", differing[worst], int(CLIPS_LIMIT * clips), "clips", why)
 
 

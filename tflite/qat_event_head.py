@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from keras_mtl.errors import ConversionError
 from keras_mtl.models.event_head import WeakPooling
@@ -22,6 +23,10 @@ from keras_mtl.tflite.scheme import SCHEMES, Scheme
 _layers = keras.layers
 #: Name of the layer that quantizes what the encoder gives, in a decoder's twin.
 INTERFACE = "embeddings_range"
+#: Levels of a probability of 16 bits; one of 8 bits is on them already.
+_LEVELS = 2.0**15
+#: Less than any weight but 0.
+LEAST_WEIGHT = 1e-6
 #: The two directions of a recurrent layer, in the order of their states among a step's features.
 DIRECTIONS = ("forward", "backward")
 
@@ -53,13 +58,30 @@ def event_head_twin(head: keras.Model, scheme: str, interface: FakeQuant) -> ker
         x = _layers.Concatenate(name=f"{layer.name}_states")([twin(x, input_step=step) for twin in pair])
         step = state_step(SCHEMES[scheme])
     strong, attention = _classified(SCHEMES[scheme], _classifiers(head), x, step)
-    weak = WeakPooling(name="weak")([strong, attention])
+    weak = QuantizedWeakPooling(name="weak")(strong, weights=attention)
     model = keras.Model(inputs, {"strong": strong, "weak": weak}, name="event_head")
     for twin, layer in twins:
         twin.cell.load(layer.cell)
     for layer in _classifiers(head):
         model.get_layer(layer.name).set_weights(layer.get_weights())
     return model
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class QuantizedWeakPooling(keras.layers.Layer):
+    """Clip probabilities as a device makes them, from the steps' integers: sum_t(p w) / sum_t(w), per class.
+
+    Weights below half a level are 0 there. A class that no step gives a weight to is in no clip.
+    """
+
+    def call(self, inputs: Any, weights: Any) -> Any:
+        """Probabilities and weights [batch, time, events], in -1..1, to [batch, events]."""
+        weights += tf.stop_gradient(tf.round(weights * _LEVELS) / _LEVELS - weights)
+        return tf.reduce_sum(inputs * weights, 1) / tf.maximum(tf.reduce_sum(weights, 1), LEAST_WEIGHT)
+
+    def compute_output_shape(self, inputs_shape: Any, weights_shape: Any) -> Any:
+        """Drops the time axis."""
+        return (inputs_shape[0], inputs_shape[2])
 
 
 def cell_step(head: keras.Model, name: str, interface: FakeQuant | None) -> keras.Model:

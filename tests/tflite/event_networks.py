@@ -1,0 +1,64 @@
+"""A small network of both tasks for the tests of sets, and run folders of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_mtl.features import LogMelSettings
+from keras_mtl.models import build_mt
+from keras_mtl.recipes import Recipe, to_toml
+from keras_mtl.run_folder import SCHEMA, Run, Samples, save_samples
+from keras_mtl.tflite.qat import Quantized
+
+#: 100 frames are 25 embeddings, of which the first and the last see beyond a window's border.
+SMALL = {"channels": (4, 6), "pools": ((2, 8), (2, 4)), "recurrent_units": 6, "attention_units": 3, "mel_bands": 64}
+SECOND, CLIP = 100, 300
+SETTINGS = LogMelSettings(mel_bands=64, mean_db=-30.0, std_db=15.0)
+
+
+def small_network(seed: int = 3, **sizes) -> keras.Model:
+    """A network with no weight or bias at the zero that it begins with, and recurrent states that saturate here and
+    there."""
+    keras.utils.set_random_seed(seed)
+    network, generator = build_mt(**{**SMALL, **sizes}), np.random.default_rng(seed)
+    for weight in network.weights:
+        if len(weight.shape) == 1 or "bias" in weight.path:
+            weight.assign(weight.numpy() + generator.uniform(0.05, 0.5, weight.shape))
+        elif "gru" in weight.path:
+            weight.assign(2.0 * weight.numpy())
+    return network
+
+
+def clips(count: int, frames: int, seed: int = 0) -> np.ndarray:
+    """Log-mel that drifts in time and over the bands, normalised, float32 [count, frames, 64]."""
+    generator = np.random.default_rng((seed, frames))
+    drift = generator.normal(size=(count, frames, 1)).cumsum(1) * 0.1
+    colour = generator.normal(size=(count, 1, 64)).cumsum(2) * 0.15
+    return (drift + colour + generator.normal(size=(count, frames, 64)) * 0.4).astype(np.float32)
+
+
+def run_of(folder: Path, network: keras.Model, quantized: Quantized | None = None, cells: str = "int16x8") -> Run:
+    """A run folder as training leaves it or, with a quantized network, as quantization does."""
+    network.save(folder / "network.keras")
+    save_samples(folder, Samples(clips(8, SECOND), clips(6, SECOND, 1), clips(3, CLIP, 2)))
+    (folder / "recipe.toml").write_text(to_toml(Recipe(name="test")))
+    info = {
+        "schema": SCHEMA,
+        "stage": "qat" if quantized else "float",
+        "system": "mt",
+        "tasks": ["scenes", "events"],
+        "seed": 3,
+        "features": SETTINGS.to_dict(),
+        "data": {"name": "noise", "fingerprint": "0"},
+        "git_revision": None,
+        "metrics": {},
+    }
+    if quantized:
+        quantized.model.save(folder / "qat.keras")
+        info |= {"scheme": quantized.scheme, "engine": "native", "quantization": {"cells": cells}}
+    (folder / "run.json").write_text(json.dumps(info))
+    return Run.load(folder)
