@@ -49,7 +49,7 @@ class DeviceLoop:
         """Log-mel of a clip [frames, mel_bands, 1], in the encoder's type, to what is heard in each step.
 
         Returns:
-            Probabilities "strong" and weights "attention", integers [steps, events].
+            Probabilities "strong" and logits "attention", integers [steps, events].
         """
         steps = self._bridged(self.embeddings(clip))
         for layer in self._wiring.recurrent:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_mtl.errors import ConversionError
 from keras_mtl.models.event_head import WeakPooling
@@ -23,10 +22,7 @@ from keras_mtl.tflite.scheme import SCHEMES, Scheme
 _layers = keras.layers
 #: Name of the layer that quantizes what the encoder gives, in a decoder's twin.
 INTERFACE = "embeddings_range"
-#: Levels of a probability of 16 bits; one of 8 bits is on them already.
-_LEVELS = 2.0**15
-#: Less than any weight but 0.
-LEAST_WEIGHT = 1e-6
+_PROBABILITY = "strong_probability"
 #: The two directions of a recurrent layer, in the order of their states among a step's features.
 DIRECTIONS = ("forward", "backward")
 
@@ -58,30 +54,13 @@ def event_head_twin(head: keras.Model, scheme: str, interface: FakeQuant) -> ker
         x = _layers.Concatenate(name=f"{layer.name}_states")([twin(x, input_step=step) for twin in pair])
         step = state_step(SCHEMES[scheme])
     strong, attention = _classified(SCHEMES[scheme], _classifiers(head), x, step)
-    weak = QuantizedWeakPooling(name="weak")(strong, weights=attention)
+    weak = WeakPooling(name="weak")([strong, _layers.Softmax(name="attention")(attention)])
     model = keras.Model(inputs, {"strong": strong, "weak": weak}, name="event_head")
     for twin, layer in twins:
         twin.cell.load(layer.cell)
     for layer in _classifiers(head):
         model.get_layer(layer.name).set_weights(layer.get_weights())
     return model
-
-
-@keras.saving.register_keras_serializable(package="keras_mtl")
-class QuantizedWeakPooling(keras.layers.Layer):
-    """Clip probabilities as a device makes them, from the steps' integers: sum_t(p w) / sum_t(w), per class.
-
-    Weights below half a level are 0 there. A class that no step gives a weight to is in no clip.
-    """
-
-    def call(self, inputs: Any, weights: Any) -> Any:
-        """Probabilities and weights [batch, time, events], in -1..1, to [batch, events]."""
-        weights += tf.stop_gradient(tf.round(weights * _LEVELS) / _LEVELS - weights)
-        return tf.reduce_sum(inputs * weights, 1) / tf.maximum(tf.reduce_sum(weights, 1), LEAST_WEIGHT)
-
-    def compute_output_shape(self, inputs_shape: Any, weights_shape: Any) -> Any:
-        """Drops the time axis."""
-        return (inputs_shape[0], inputs_shape[2])
 
 
 def cell_step(head: keras.Model, name: str, interface: FakeQuant | None) -> keras.Model:
@@ -107,20 +86,24 @@ def cell_step(head: keras.Model, name: str, interface: FakeQuant | None) -> kera
 def classifier_step(head: keras.Model) -> keras.Model:
     """The classifiers of a twin for one step, as they are converted. Their layers are the twin's own.
 
+    Attention leaves as logits. Its softmax is small for most classes, down to a few levels of 16 bits, and the mean
+    over a clip that it weighs would be wrong by percents; whoever needs that mean computes the softmax of the logits.
+
     Returns:
-        A functional model from "states" [batch, features] to {"strong", "attention"}, each [batch, events].
+        A functional model from "states" [batch, features] to {"strong" probabilities, "attention" logits}, each
+        [batch, events].
     """
-    classifiers = [head.get_layer(name) for name in ("strong", "event_attention")]
     scheme = SCHEMES["int16x8" if head.get_layer("strong_range").symmetric else "int8"]
-    inputs = keras.Input((classifiers[0].kernel.shape[0],), name="states")
+    inputs = keras.Input((head.get_layer("strong").kernel.shape[0],), name="states")
     x, _ = state_range(scheme, "states_range")(inputs)
-    ranges = [head.get_layer(f"{layer.name}_range") for layer in classifiers]
-    outputs = []
-    for layer, range_of, act in zip(classifiers, ranges, ("strong_probability", "attention_weight"), strict=True):
-        values, accumulated = layer(x, input_step=state_step(scheme))
-        values, _ = range_of(values, accumulator_step=accumulated)
-        outputs.append(_squash(head, act, values))
-    return keras.Model(inputs, dict(zip(("strong", "attention"), outputs, strict=True)), name="event_classifiers")
+    found = {}
+    for key, name in (("strong", "strong"), ("attention", "event_attention")):
+        values, accumulated = head.get_layer(name)(x, input_step=state_step(scheme))
+        found[key], _ = head.get_layer(f"{name}_range")(values, accumulator_step=accumulated)
+    found["strong"] = head.get_layer(_PROBABILITY)(found["strong"])
+    if not scheme.symmetric:
+        found["strong"], _ = head.get_layer(f"{_PROBABILITY}_range")(found["strong"])
+    return keras.Model(inputs, found, name="event_classifiers")
 
 
 def recurrent_names(head: keras.Model) -> list[str]:
@@ -131,24 +114,16 @@ def recurrent_names(head: keras.Model) -> list[str]:
 
 
 def _classified(scheme: Scheme, classifiers: list[Any], x: Any, step: Any) -> tuple[Any, Any]:
-    """Probabilities of the events and their weights among each other, [..., events] each."""
-    outputs = []
-    for layer, name in zip(classifiers, ("strong_probability", "attention_weight"), strict=True):
+    """Probabilities of the events, and logits of their weights among each other, [..., events] each."""
+    logits = []
+    for layer in classifiers:
         values, accumulated = FakeQuantDense(layer.units, name=layer.name)(x, input_step=step)
         range_of = FakeQuant.for_scheme(scheme, name=f"{layer.name}_range", headroom=scheme.output_headroom)
-        values, _ = range_of(values, accumulator_step=accumulated)
-        squashed = _layers.Activation("sigmoid" if name.startswith("strong") else "softmax", name=name)(values)
-        if not scheme.symmetric:
-            squashed, _ = FakeQuant(8, fixed=True, low=0.0, high=255 / 256, name=f"{name}_range")(squashed)
-        outputs.append(squashed)
-    return outputs[0], outputs[1]
-
-
-def _squash(head: keras.Model, name: str, values: Any) -> Any:
-    squashed = head.get_layer(name)(values)
-    if any(layer.name == f"{name}_range" for layer in head.layers):
-        squashed, _ = head.get_layer(f"{name}_range")(squashed)
-    return squashed
+        logits.append(range_of(values, accumulator_step=accumulated)[0])
+    strong = _layers.Activation("sigmoid", name=_PROBABILITY)(logits[0])
+    if not scheme.symmetric:
+        strong, _ = FakeQuant(8, fixed=True, low=0.0, high=255 / 256, name=f"{_PROBABILITY}_range")(strong)
+    return strong, logits[1]
 
 
 def _recurrent_layers(head: keras.Model) -> list[Any]:

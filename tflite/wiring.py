@@ -82,8 +82,9 @@ class Wiring:
         shift: bits by which an embedding's integer, less its zero point, is shifted to the left to be the first
             cells' input; None where it is taken as it is.
         encoder: name of the encoder among the members.
-        classifiers: takes the states of the last layer, and gives probabilities "strong" and weights "attention" of
-            the classes for each step; a clip's probability is sum(strong x attention) / sum(attention). Empty without.
+        classifiers: takes the states of the last layer, and gives probabilities "strong" and logits "attention" of the
+            classes for each step. With w their softmax over the classes, a clip's probability is sum(strong w) / sum(w)
+            over the steps. Empty without.
         scene_head: takes the embeddings of a window and gives the logits of the scenes. Empty without.
     """
 

@@ -105,7 +105,7 @@ def _heard(seconds: np.ndarray | None, clips: np.ndarray | None) -> list[str]:
 
 
 def _real(artifacts: ArtifactSet, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Integers as real values; the clip's probability is the mean of the steps' by their weights."""
+    """Integers as real values; a clip's probability is the mean of its steps', by the softmax of the attention."""
     wiring, real = artifacts.wiring, {}
     if "scenes" in found:
         port = artifacts.members[wiring.scene_head].manifest["outputs"][0]
@@ -113,6 +113,8 @@ def _real(artifacts: ArtifactSet, found: dict[str, np.ndarray]) -> dict[str, np.
     if "strong" in found:
         ports = artifacts.members[wiring.classifiers].manifest["outputs"]
         strong, attention = (dequantize(found[n], port) for n, port in zip(("strong", "attention"), ports, strict=True))
+        weights = np.exp(attention - attention.max(axis=-1, keepdims=True))
+        weights /= weights.sum(axis=-1, keepdims=True)
         real["strong"] = strong
-        real["weak"] = (strong * attention).sum(axis=1) / np.maximum(attention.sum(axis=1), 1e-6)
+        real["weak"] = (strong * weights).sum(axis=1) / weights.sum(axis=1)
     return real
