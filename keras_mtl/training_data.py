@@ -75,12 +75,13 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
     than 1 keeps its own.
 
     Raises:
-        DataError: the corpus lacks what a task needs.
+        DataError: the corpus lacks what a task needs, or holds another part of the scenes than the recipe wants.
     """
     train, settings = recipe.train, recipe.features
     scenes = held_scenes = held_events = copies = None
     kinds: dict[str, EventSet] = {}
     if "scenes" in tasks:
+        require_same_part(recipe, corpus)
         everything = scene_set(corpus, "train", settings, cache)
         kept, held = _hold_out_recordings(everything, train.validation_fraction, train.seed)
         scenes, held_scenes = (everything.take(kept), everything.take(held)) if len(held) else (everything, None)
@@ -101,6 +102,20 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         arrays = [kinds[k].levels for k in kinds] + ([scenes.levels] if scenes is not None else [])
         settings = settings.normalised(*(round(v, 3) for v in level_statistics(arrays)))
     return TrainingData(settings, scenes, held_scenes, kinds, held_events, copies)
+
+
+def require_same_part(recipe: Recipe, corpus: Corpus) -> None:
+    """Raises where a corpus is opened for another part of the scene training clips than a recipe wants.
+
+    Raises:
+        DataError: it is.
+    """
+    wanted = recipe.data.scene_subset
+    if corpus.scene_subset != wanted:
+        raise DataError(
+            f"{corpus.name} is opened for {corpus.scene_subset} % of the scene clips, data.scene_subset is {wanted}",
+            hint=f"open_corpus(..., scene_subset={wanted})",
+        )
 
 
 def pick_samples(data: TrainingData, corpus: Corpus, cache: Path) -> Samples:

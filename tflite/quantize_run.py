@@ -17,6 +17,7 @@ from keras_mtl.feature_sets import scene_set
 from keras_mtl.run_folder import Run, git_revision, versions
 from keras_mtl.tflite.qat_run import listen_with_qat_run
 from keras_mtl.tflite.quantize import Quantized, quantize
+from keras_mtl.training_data import require_same_part
 
 if TYPE_CHECKING:
     from keras_mtl.datasets.corpus import Corpus
@@ -51,10 +52,11 @@ def quantize_run(
     Raises:
         RunError: `out` is in use, or `run` is a quantized one already.
         ConversionError: the run was not trained on scenes, or its network has a layer that can't be quantized.
-        DataError: the corpus has no scene clips.
+        DataError: the corpus has no scene clips, or is opened for another part of them than the run's recipe wants.
     """
     out = Path(out)
     _require(run, out)
+    require_same_part(run.recipe, corpus)
     settings = run.recipe.quantize
     epochs = settings.epochs if epochs is None else epochs
     seed = run.info["seed"] if seed is None else seed

@@ -49,6 +49,7 @@ def command(
     Examples:
       keras_mtl train --recipe mt --data soundscapes --out runs/first
       keras_mtl train --recipe real --data DIR --out runs/real --set train.epochs=20
+      keras_mtl train --recipe cp_mobile --data DIR --out runs/small --set data.scene_subset=5
       keras_mtl train --recipe real --data DIR --out runs/real --resume
     """
     from keras_mtl.recipes import load_recipe
@@ -63,7 +64,8 @@ def command(
     cache = cache.expanduser()
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        corpus = open_corpus(data, cache / "tfds", sample_rate_hz=recipe.features.sample_rate_hz)
+        rate_hz, subset = recipe.features.sample_rate_hz, recipe.data.scene_subset
+        corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, scene_subset=subset)
         run = train(recipe, corpus, out, cache, resume)
     except KeyboardInterrupt as interrupt:
         click.echo(f"\ninterrupted; the same command with --resume goes on in {out}", err=True)
