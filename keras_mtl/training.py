@@ -24,6 +24,7 @@ from keras_mtl.models import build
 from keras_mtl.network_listener import listen_with
 from keras_mtl.phase_training import train_phase
 from keras_mtl.recipes import Recipe, to_toml
+from keras_mtl.run_data import require_same_data, stamp_data
 from keras_mtl.run_folder import Run, describe, save_samples
 from keras_mtl.systems import system_of
 from keras_mtl.training_data import load_training_data, pick_samples
@@ -51,11 +52,13 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
         RunError: `out` is in use, the teacher's run is not there, or workers are at different steps.
         FeatureMismatch: the teacher's features are of another kind.
         TrainingError: a loss is no number.
-        DataError: the corpus lacks what the algorithm needs.
+        DataError: the corpus lacks what the algorithm needs, or is not the one that the run was begun on.
     """
     out = Path(out)
     phases = _phases(recipe)
     require_possible(recipe)
+    if resume:
+        require_same_data(out, corpus)
     strategy = open_strategy(recipe.train.strategy)
     if is_chief(strategy):
         _require_free(out, resume)
@@ -89,7 +92,7 @@ def _train(
     teacher = Teacher(recipe, tasks) if recipe.train.teacher else None
     data = load_training_data(recipe, corpus, tasks, cache)
     recipe = replace(recipe, features=data.settings)
-    _claim(out, to_toml(recipe), resume)
+    _claim(out, to_toml(recipe), corpus, resume)
     with strategy.scope() if strategy else contextlib.nullcontext():
         distiller = teacher.distiller(data.settings) if teacher else None
     checkpoints = Checkpoints(out / "checkpoints")
@@ -141,9 +144,10 @@ def _require_free(out: Path, resume: bool) -> None:
         raise RunError(f"{out} holds something already", hint="name another folder, or go on with --resume")
 
 
-def _claim(out: Path, recipe: str, resume: bool) -> None:
+def _claim(out: Path, recipe: str, corpus: Corpus, resume: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     before = out / "recipe.toml"
     if resume and before.exists() and before.read_text(encoding="utf-8") != recipe:
-        raise RecipeError(f"{out} was begun with another recipe or other data", hint=f"compare with {before}")
+        raise RecipeError(f"{out} was begun with another recipe", hint=f"compare with {before}")
+    stamp_data(out, corpus)
     files.write_text(before, recipe)

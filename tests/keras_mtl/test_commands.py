@@ -201,6 +201,37 @@ def test_subsets_that_are_not_there(refusal, cache, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
+def test_resuming_on_other_data_is_refused(tmp_path):
+    base, out = tau_folder(tmp_path / "data"), tmp_path / "run"
+    train = scenes_alone(tmp_path / "data", out, tmp_path / "cache")
+
+    def refused():
+        with pytest.raises(DataError) as caught:
+            document(*train, "--resume")
+        return str(caught.value)
+
+    document(*train)
+    stamp = json.loads((out / "data.json").read_text())
+    assert stamp["schema"] == "keras_mtl.run_data/1"
+    assert sorted(stamp["clips"].values()) == [20, 20]
+    assert {key: stamp[key] for key in ("name", "fingerprint")} == json.loads((out / "run.json").read_text())["data"]
+    again = document(*train, "--resume")  # the same data, wherever they lie
+    assert again["data"]["fingerprint"] == stamp["fingerprint"]
+    (out / "run.json").unlink()
+    first, second = sorted((base / "audio").glob("*-a.wav"))[:2]
+    shutil.copyfile(first, second)
+    line = refused()
+    assert "\n" not in line
+    assert f"{out} was begun on the data data ({stamp['fingerprint'][:12]}), now it is data (" in line
+    assert "as many clips, but other tables or recordings" in line
+    assert "--data as it was then" in line
+    first.unlink()
+    assert "/train has 19 clips, then 20" in refused()
+    (out / "data.json").unlink()  # a finished run of before there was this file has its data in run.json
+    (out / "run.json").write_text(json.dumps({"data": {"name": "old", "fingerprint": "0" * 64}}))
+    assert "begun on the data old (000000000000)" in refused()
+
+
 def test_wrong_recipes(refusal, tmp_path):
     train = ("train", "--data", "soundscapes:tiny", "--out", tmp_path / "run", "--recipe")
     assert "did you mean epochs?" in refusal(*train, "real", "--set", "train.epoch=3")
