@@ -19,7 +19,7 @@ from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.distillation_teacher import Teacher
 from keras_mtl.distribution import is_chief, open_strategy, require_possible, require_same, synchronise
 from keras_mtl.errors import RecipeError, RunError
-from keras_mtl.evaluation import evaluate
+from keras_mtl.evaluation import evaluate, scored_tasks
 from keras_mtl.models import build
 from keras_mtl.network_listener import listen_with
 from keras_mtl.phase_training import train_phase
@@ -44,7 +44,7 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
         resume: go on where an interrupted training of the same recipe and data stopped.
 
     Returns:
-        The finished run; `info["metrics"]` holds the figures on the evaluation split.
+        The finished run; `info["metrics"]` holds the figures on the evaluation splits that there are.
 
     Raises:
         RecipeError: an unknown algorithm or system, a system without a decoder for a task of the algorithm, a
@@ -111,7 +111,8 @@ def _train(
     info = describe(recipe, data.settings, corpus.stamp)
     info["tasks"] = sorted(tasks)
     info["training_seconds"] = round(seconds, 1)
-    info["metrics"] = evaluate(listen_with(network, data.settings, recipe.decode, sorted(tasks)), corpus, cache)
+    listener = listen_with(network, data.settings, recipe.decode, sorted(tasks))
+    info["metrics"] = evaluate(listener, corpus, cache) if scored_tasks(tasks, corpus) else {}
     files.write_json(out / "run.json", info)
 
 

@@ -12,7 +12,7 @@ import keras
 from keras_mtl import files
 from keras_mtl.batches import SceneStream, as_dataset
 from keras_mtl.errors import ConversionError, RunError
-from keras_mtl.evaluation import evaluate
+from keras_mtl.evaluation import evaluate, scored_tasks
 from keras_mtl.feature_sets import scene_set
 from keras_mtl.run_folder import Run, git_revision, versions
 from keras_mtl.tflite.qat_run import listen_with_qat_run
@@ -85,7 +85,8 @@ def quantize_run(
         quantized.model.save(folder / "qat.keras")
         info = _info(run, quantized, epochs, seed, corpus)
         # Scored as saved and read back: what is in the folder is what the figures belong to.
-        info["metrics"] = evaluate(listen_with_qat_run(Run(folder, info)), corpus, cache)
+        scored = scored_tasks(info["tasks"], corpus)
+        info["metrics"] = evaluate(listen_with_qat_run(Run(folder, info)), corpus, cache) if scored else {}
         files.write_json(folder / "run.json", info)
     return Run.load(out)
 
