@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from keras_mtl.errors import DataError
 #: The word that stands for the embedded data wherever a data folder is expected.
 EMBEDDED = "soundscapes"
 
+#: Looks at a fingerprint, and those of the parts, before anything is prepared.
+Accept = Callable[[str, dict[str, str]], None]
 #: Folder of the cache that remembers the recordings' digests.
 DIGESTS = "digests"
 
@@ -99,6 +101,7 @@ class Corpus:
             "unlabelled", "validation".
         sample_rate_hz: samples per second of all clips. The fingerprint is the same at every rate.
         scene_subset: how much of TAU's training split "train" is, in per cent. The fingerprint is the same for each.
+        parts: the fingerprint of each data set in a folder.
     """
 
     name: str
@@ -107,6 +110,7 @@ class Corpus:
     events: dict[str, Clips]
     sample_rate_hz: int = SAMPLE_RATE_HZ
     scene_subset: int = WHOLE
+    parts: dict[str, str] = field(default_factory=dict)
 
     @property
     def stamp(self) -> dict[str, str]:
@@ -122,6 +126,7 @@ def open_corpus(
     workers: Workers = in_turn,
     beam: Any = None,
     scene_subset: int | None = WHOLE,
+    accept: Accept = lambda fingerprint, parts: None,
 ) -> Corpus:
     """Opens a data folder, and prepares it on the first time at this rate.
 
@@ -138,6 +143,7 @@ def open_corpus(
         beam: options of an Apache Beam pipeline that does it instead of them (see `workers.beam_options`), or None.
         scene_subset: how much of TAU's training split is "train", in per cent: one of `scene_subsets.PERCENTS`. None is
             for scoring: the scenes are "test" alone, of whatever part was prepared before, or else of all.
+        accept: called with the corpus's `fingerprint` and `parts` before anything is prepared; may raise.
 
     Raises:
         DataError: no such folder, nothing usable in it, a bad table, a recording that can't be read, or no table of
@@ -150,17 +156,18 @@ def open_corpus(
         raise DataError(f"clips at {sample_rate_hz} Hz can't be made")
     if word == EMBEDDED:
         require_subset(WHOLE if scene_subset is None else scene_subset, None, EMBEDDED)
-        return _open_embedded(size or "full", cache, sample_rate_hz, how)
-    return _open_folder(layout.require_folder(Path(data)), cache, sample_rate_hz, scene_subset, how)
+        return _open_embedded(size or "full", cache, sample_rate_hz, accept, how)
+    return _open_folder(layout.require_folder(Path(data)), cache, sample_rate_hz, scene_subset, accept, how)
 
 
-def _open_embedded(size: str, cache: Path, sample_rate_hz: int, how: dict[str, Any]) -> Corpus:
+def _open_embedded(size: str, cache: Path, sample_rate_hz: int, accept: Accept, how: dict[str, Any]) -> Corpus:
     configs = {config.name: config for config in Soundscapes.BUILDER_CONFIGS}
     sizes = sorted({name.partition("_")[2] for name in configs})
     if size not in sizes:
         raise DataError(f'no embedded data "{EMBEDDED}:{size}"', hint=f"sizes are {', '.join(sizes)}")
     chosen = [configs[f"scenes_{size}"], configs[f"events_{size}"]]
     total = fingerprint(chosen)
+    accept(total, {})
     scenes, events = (
         _splits(prepared(Soundscapes, _home(cache, fingerprint([config])), config=config, **how), sample_rate_hz)
         for config in chosen
@@ -169,17 +176,25 @@ def _open_embedded(size: str, cache: Path, sample_rate_hz: int, how: dict[str, A
 
 
 def _open_folder(
-    folder: Path, cache: Path, sample_rate_hz: int, scene_subset: int | None, how: dict[str, Any]
+    folder: Path, cache: Path, sample_rate_hz: int, scene_subset: int | None, accept: Accept, how: dict[str, Any]
 ) -> Corpus:
     tau_root, desed_root = layout.find_tau(folder), layout.find_desed(folder)
     if scene_subset is not None:
         require_subset(scene_subset, tau_root, str(folder))
-    fingerprints = []
+    sets = {"tau": (tau_root, layout.tau_fingerprint), "desed": (desed_root, layout.desed_fingerprint)}
+    parts = {
+        name: hashed(root, cache / DIGESTS, how["progress"])
+        for name, (root, hashed) in sets.items()
+        if root is not None
+    }
+    if not parts:
+        raise layout.no_data_set(folder)
+    total = layout.joined_fingerprint(list(parts.values()))
+    accept(total, parts)
     scenes: dict[str, Clips] = {}
     events: dict[str, Clips] = {}
     if tau_root is not None:
-        fingerprints.append(layout.tau_fingerprint(tau_root, cache / DIGESTS, how["progress"]))
-        home = _home(cache, fingerprints[-1])
+        home = _home(cache, parts["tau"])
         part = scene_subset or _prepared_part(home, sample_rate_hz)
         config = config_of(tau.Builder, sample_rate_hz, part)
         found = _splits(prepared(tau.Builder, home, tau_root, config, **how), sample_rate_hz)
@@ -187,15 +202,10 @@ def _open_folder(
         names = {test: "test"} if scene_subset is None else {training: "train", test: "test"}
         scenes = {names[split]: clips for split, clips in found.items() if split in names}
     if desed_root is not None:
-        fingerprints.append(layout.desed_fingerprint(desed_root, cache / DIGESTS, how["progress"]))
         config = config_of(Desed, sample_rate_hz)
-        desed_builder = prepared(Desed, _home(cache, fingerprints[-1]), desed_root, config, **how)
+        desed_builder = prepared(Desed, _home(cache, parts["desed"]), desed_root, config, **how)
         events = _splits(desed_builder, sample_rate_hz)
-    if not fingerprints:
-        raise layout.no_data_set(folder)
-    fingerprint_of_all = layout.joined_fingerprint(fingerprints)
-    name, subset = folder.resolve().name, scene_subset or WHOLE
-    return Corpus(name, fingerprint_of_all, scenes, events, sample_rate_hz, subset)
+    return Corpus(folder.resolve().name, total, scenes, events, sample_rate_hz, scene_subset or WHOLE, parts)
 
 
 def config_of(builder_class: type[LocalBuilder], sample_rate_hz: int, scene_subset: int = WHOLE) -> RateConfig | None:

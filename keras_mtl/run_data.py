@@ -12,36 +12,33 @@ from keras_mtl.errors import DataError
 
 SCHEMA = "keras_mtl.run_data/1"
 _NAME = "data.json"
-_TOLD = 4  # splits that a message names
 
 
 def stamp_data(out: Path, corpus: Corpus) -> None:
-    """Writes into a run folder what data its training is on: name, fingerprint and the clips of each split."""
-    files.write_json(out / _NAME, {"schema": SCHEMA, **corpus.stamp, "clips": _counts(corpus)})
+    """Writes into a run folder what data its training is on: name, fingerprints and the clips of each split."""
+    clips = {each.name: each.count for splits in (corpus.scenes, corpus.events) for each in splits.values()}
+    files.write_json(out / _NAME, {"schema": SCHEMA, **corpus.stamp, "parts": corpus.parts, "clips": clips})
 
 
-def require_same_data(out: Path, corpus: Corpus) -> None:
+def require_same_data(out: Path, fingerprint: str, parts: dict[str, str]) -> None:
     """Raises where a run was begun on other data. One that says nothing of its data is taken as it is.
 
     Args:
         out: the run folder, finished or not; it need not be there.
-        corpus: the data now.
+        fingerprint: of the data now.
+        parts: that of each data set in them.
 
     Raises:
         DataError: the data are other ones; it says what differs.
     """
     then = _stamped(out)
-    if not then or then.get("fingerprint") == corpus.fingerprint:
+    if not then or then.get("fingerprint") == fingerprint:
         return
     raise DataError(
-        f"{out} was begun on the data {then.get('name')} ({str(then.get('fingerprint'))[:12]}), now it is "
-        f"{corpus.name} ({corpus.fingerprint[:12]}): {_difference(then.get('clips'), _counts(corpus))}",
+        f"{out} was begun on other data ({then.get('name')}, {str(then.get('fingerprint'))[:12]}) than these "
+        f"({fingerprint[:12]}){_difference(then.get('parts') or {}, parts)}",
         hint="give --data as it was then, or train anew in another folder",
     )
-
-
-def _counts(corpus: Corpus) -> dict[str, int]:
-    return {clips.name: clips.count for splits in (corpus.scenes, corpus.events) for clips in splits.values()}
 
 
 def _stamped(out: Path) -> dict[str, Any]:
@@ -56,15 +53,14 @@ def _stamped(out: Path) -> dict[str, Any]:
     return {}
 
 
-def _difference(then: dict[str, int] | None, now: dict[str, int]) -> str:
-    if then is None:
-        return "other tables or recordings"
+def _difference(then: dict[str, str], now: dict[str, str]) -> str:
+    """What of two data sets differs, as far as both are known."""
+    if not then or not now:
+        return ""
     differ = [
-        f"{name} has {now.get(name, 'no')} clips, then {then.get(name, 'none')}"
+        f"{name} is {'not there now' if name not in now else 'new' if name not in then else 'not as it was'}"
         for name in sorted(then.keys() | now.keys())
         if then.get(name) != now.get(name)
     ]
-    if not differ:
-        return "as many clips, but other tables or recordings"
-    more = f", and {len(differ) - _TOLD} more splits differ" if len(differ) > _TOLD else ""
-    return ", ".join(differ[:_TOLD]) + more
+    same = [f"{name} is the same" for name in sorted(then.keys() & now.keys()) if then[name] == now[name]]
+    return ": " + ", ".join(differ + same)

@@ -58,7 +58,7 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
     phases = _phases(recipe)
     require_possible(recipe)
     if resume:
-        require_same_data(out, corpus)
+        require_same_data(out, corpus.fingerprint, corpus.parts)
     strategy = open_strategy(recipe.train.strategy)
     if is_chief(strategy):
         _require_free(out, resume)

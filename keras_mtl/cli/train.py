@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def command(
     quiet_tensorflow()
     from keras_mtl.datasets.corpus import open_corpus
     from keras_mtl.distribution import open_strategy
+    from keras_mtl.run_data import require_same_data
     from keras_mtl.training import train
 
     open_strategy(recipe.train.strategy)  # of several workers has to be opened before TensorFlow does anything
@@ -65,7 +67,13 @@ def command(
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         rate_hz, subset = recipe.features.sample_rate_hz, recipe.data.scene_subset
-        corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, scene_subset=subset)
+        corpus = open_corpus(
+            data,
+            cache / "tfds",
+            sample_rate_hz=rate_hz,
+            scene_subset=subset,
+            accept=partial(require_same_data, out) if resume else lambda fingerprint, parts: None,
+        )
         run = train(recipe, corpus, out, cache, resume)
     except KeyboardInterrupt as interrupt:
         click.echo(f"\ninterrupted; the same command with --resume goes on in {out}", err=True)

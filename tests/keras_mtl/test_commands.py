@@ -16,6 +16,7 @@ from keras_mtl.datasets.corpus import open_corpus
 from keras_mtl.errors import DataError
 from keras_mtl.recipes import load_recipe
 from keras_mtl.run_folder import Run
+from keras_mtl.training import train as fit
 from keras_mtl.training_data import load_training_data
 
 TINY = ("train.epochs=1", "train.second_epochs=1", "strong_batch=4", "weak_batch=2", "unlabelled_batch=2")
@@ -201,9 +202,9 @@ def test_subsets_that_are_not_there(refusal, cache, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-def test_resuming_on_other_data_is_refused(tmp_path):
-    base, out = tau_folder(tmp_path / "data"), tmp_path / "run"
-    train = scenes_alone(tmp_path / "data", out, tmp_path / "cache")
+def test_resuming_on_other_data_is_refused_before_they_are_prepared(tmp_path):
+    base, out, cache = tau_folder(tmp_path / "data"), tmp_path / "run", tmp_path / "cache"
+    train = scenes_alone(tmp_path / "data", out, cache)
 
     def refused():
         with pytest.raises(DataError) as caught:
@@ -215,21 +216,28 @@ def test_resuming_on_other_data_is_refused(tmp_path):
     assert stamp["schema"] == "keras_mtl.run_data/1"
     assert sorted(stamp["clips"].values()) == [20, 20]
     assert {key: stamp[key] for key in ("name", "fingerprint")} == json.loads((out / "run.json").read_text())["data"]
-    again = document(*train, "--resume")  # the same data, wherever they lie
+    again = document(*train, "--resume")
     assert again["data"]["fingerprint"] == stamp["fingerprint"]
     (out / "run.json").unlink()
+    kept = sorted((cache / "tfds").iterdir())
     first, second = sorted((base / "audio").glob("*-a.wav"))[:2]
+    original = second.read_bytes()
     shutil.copyfile(first, second)
     line = refused()
     assert "\n" not in line
-    assert f"{out} was begun on the data data ({stamp['fingerprint'][:12]}), now it is data (" in line
-    assert "as many clips, but other tables or recordings" in line
-    assert "--data as it was then" in line
-    first.unlink()
-    assert "/train has 19 clips, then 20" in refused()
+    assert f"{out} was begun on other data (data, {stamp['fingerprint'][:12]}) than these (" in line
+    assert line.endswith("): tau is not as it was (give --data as it was then, or train anew in another folder)")
+    assert sorted((cache / "tfds").iterdir()) == kept
+    with pytest.raises(DataError, match="tau is not as it was"):  # without the command, too
+        corpus = open_corpus(tmp_path / "data", cache / "tfds", progress=False)
+        fit(load_recipe("real"), corpus, out, cache, resume=True)
+    second.write_bytes(original)
+    (tmp_path / "data/desed/metadata").mkdir(parents=True)
+    (tmp_path / "data/desed/metadata/mine.tsv").write_text("something")
+    assert "desed is new, tau is the same" in refused()
     (out / "data.json").unlink()  # a finished run of before there was this file has its data in run.json
     (out / "run.json").write_text(json.dumps({"data": {"name": "old", "fingerprint": "0" * 64}}))
-    assert "begun on the data old (000000000000)" in refused()
+    assert "begun on other data (old, 000000000000) than these (" in refused()
 
 
 def test_wrong_recipes(refusal, tmp_path):
