@@ -1,11 +1,13 @@
-"""What is known of one recording: its labels in the tables of the data set that it lies in, or in a table beside it."""
+"""What is known of one recording: its labels in the tables of the data set that it lies in, or in a file beside it."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_mtl.datasets import layout, tables
+from keras_mtl.datasets.label_tracks import read_track
 from keras_mtl.errors import DataError
 
 
@@ -15,7 +17,7 @@ class ClipLabels:
 
     Attributes:
         table: where they stand.
-        scene, device, recording: of a TAU clip; "" where they are not known.
+        scene, device, recording: of a TAU clip; "" where they are not known. Of several scenes, the longest.
         events: (onset in seconds, offset in seconds, label), by onset.
         weak: labels that are somewhere in the clip, without times.
     """
@@ -33,18 +35,20 @@ def labels_of(clip: Path, table: Path | None = None) -> ClipLabels | None:
 
     Args:
         clip: the recording.
-        table: TAB-separated, with `filename` and the columns of TAU's or DESED's tables; without it the table of the
-            TAU or DESED folder that the clip lies in.
+        table: TAB-separated, with `filename` and the columns of TAU's or DESED's tables, or a label track of this clip;
+            without it the table of the TAU or DESED folder that the clip lies in.
 
     Returns:
         None where the clip lies in no such folder, or in one without a table (the unlabelled clips).
 
     Raises:
-        DataError: the table can't be read, or has times that are no numbers; a table that was named lacks the clip.
+        DataError: the file can't be read, or has times that are no numbers; a table that was named lacks the clip.
     """
     found = table or _table_of(clip)
     if found is None:
         return None
+    if table is not None and (track := read_track(table)) is not None:
+        return ClipLabels(table, scene=_longest(track.scenes), events=sorted(track.events))
     rows = [row for row in tables.read_table(found, ("filename",)) if Path(row["filename"]).name == clip.name]
     if not rows and table is not None:
         raise DataError(f"{table} has no row for {clip.name}", hint="its column filename names the recordings")
@@ -61,6 +65,13 @@ def labels_of(clip: Path, table: Path | None = None) -> ClipLabels | None:
                 raise DataError(f"{found}: onset or offset of {clip.name} is not a number") from None
     labels.events.sort()
     return labels
+
+
+def _longest(scenes: list[tuple[float, float, str]]) -> str:
+    seconds: dict[str, float] = defaultdict(float)
+    for onset_s, offset_s, scene in scenes:
+        seconds[scene] += offset_s - onset_s
+    return max(seconds, key=seconds.__getitem__, default="")
 
 
 def _table_of(clip: Path) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from keras_mtl.datasets.census import Census
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
 from keras_mtl.datasets.local_builder import LocalBuilder, RateConfig, rate_config
 from keras_mtl.datasets.preparation import censuses, prepared, quiet
+from keras_mtl.datasets.scene_subsets import PERCENTS, WHOLE, require_subset, used_splits
 from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import Builder as Soundscapes
 from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import fingerprint
 from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
@@ -28,10 +29,10 @@ from keras_mtl.errors import DataError
 #: The word that stands for the embedded data wherever a data folder is expected.
 EMBEDDED = "soundscapes"
 
+#: Looks at a fingerprint, and those of the parts, before anything is prepared.
+Accept = Callable[[str, dict[str, str]], None]
 #: Folder of the cache that remembers the recordings' digests.
 DIGESTS = "digests"
-#: Of TAU's splits those that are trained and scored on: the others hold the same clips once more.
-_SCENE_SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,13 @@ class Corpus:
         name: "soundscapes", or the folder's name.
         fingerprint: sha256 over names and content of tables and recordings, or over the generator's version, seed and
             sizes.
-        scenes: clips of "train" and "test"; empty when the folder holds no scene data.
+        scenes: clips of "train" (or of the part of it that was asked for) and "test"; empty when the folder holds no
+            scene data.
         events: clips of those that are there of "strong_real", "strong_synthetic", "synthetic_validation", "weak",
             "unlabelled", "validation".
         sample_rate_hz: samples per second of all clips. The fingerprint is the same at every rate.
+        scene_subset: how much of TAU's training split "train" is, in per cent. The fingerprint is the same for each.
+        parts: the fingerprint of each data set in a folder.
     """
 
     name: str
@@ -105,6 +109,8 @@ class Corpus:
     scenes: dict[str, Clips]
     events: dict[str, Clips]
     sample_rate_hz: int = SAMPLE_RATE_HZ
+    scene_subset: int = WHOLE
+    parts: dict[str, str] = field(default_factory=dict)
 
     @property
     def stamp(self) -> dict[str, str]:
@@ -119,6 +125,8 @@ def open_corpus(
     sample_rate_hz: int = SAMPLE_RATE_HZ,
     workers: Workers = in_turn,
     beam: Any = None,
+    scene_subset: int | None = WHOLE,
+    accept: Accept = lambda fingerprint, parts: None,
 ) -> Corpus:
     """Opens a data folder, and prepares it on the first time at this rate.
 
@@ -133,9 +141,13 @@ def open_corpus(
             that: at a higher rate there is nothing above 8 kHz in them.
         workers: who reads and resamples recordings.
         beam: options of an Apache Beam pipeline that does it instead of them (see `workers.beam_options`), or None.
+        scene_subset: how much of TAU's training split is "train", in per cent: one of `scene_subsets.PERCENTS`. None is
+            for scoring: the scenes are "test" alone, of whatever part was prepared before, or else of all.
+        accept: called with the corpus's `fingerprint` and `parts` before anything is prepared; may raise.
 
     Raises:
-        DataError: no such folder, nothing usable in it, a bad table, or a recording that can't be read.
+        DataError: no such folder, nothing usable in it, a bad table, a recording that can't be read, or no table of
+            the part.
     """
     cache = Path(cache or os.environ.get("KERAS_MTL_CACHE") or Path.home() / ".cache" / "keras_mtl" / "tfds")
     how = {"progress": progress, "workers": workers, "beam": beam}
@@ -143,17 +155,19 @@ def open_corpus(
     if sample_rate_hz < 1:
         raise DataError(f"clips at {sample_rate_hz} Hz can't be made")
     if word == EMBEDDED:
-        return _open_embedded(size or "full", cache, sample_rate_hz, how)
-    return _open_folder(layout.require_folder(Path(data)), cache, sample_rate_hz, how)
+        require_subset(WHOLE if scene_subset is None else scene_subset, None, EMBEDDED)
+        return _open_embedded(size or "full", cache, sample_rate_hz, accept, how)
+    return _open_folder(layout.require_folder(Path(data)), cache, sample_rate_hz, scene_subset, accept, how)
 
 
-def _open_embedded(size: str, cache: Path, sample_rate_hz: int, how: dict[str, Any]) -> Corpus:
+def _open_embedded(size: str, cache: Path, sample_rate_hz: int, accept: Accept, how: dict[str, Any]) -> Corpus:
     configs = {config.name: config for config in Soundscapes.BUILDER_CONFIGS}
     sizes = sorted({name.partition("_")[2] for name in configs})
     if size not in sizes:
         raise DataError(f'no embedded data "{EMBEDDED}:{size}"', hint=f"sizes are {', '.join(sizes)}")
     chosen = [configs[f"scenes_{size}"], configs[f"events_{size}"]]
     total = fingerprint(chosen)
+    accept(total, {})
     scenes, events = (
         _splits(prepared(Soundscapes, _home(cache, fingerprint([config])), config=config, **how), sample_rate_hz)
         for config in chosen
@@ -161,29 +175,52 @@ def _open_embedded(size: str, cache: Path, sample_rate_hz: int, how: dict[str, A
     return Corpus(EMBEDDED, total, scenes, events, sample_rate_hz)
 
 
-def _open_folder(folder: Path, cache: Path, sample_rate_hz: int, how: dict[str, Any]) -> Corpus:
+def _open_folder(
+    folder: Path, cache: Path, sample_rate_hz: int, scene_subset: int | None, accept: Accept, how: dict[str, Any]
+) -> Corpus:
     tau_root, desed_root = layout.find_tau(folder), layout.find_desed(folder)
-    fingerprints = []
+    if scene_subset is not None:
+        require_subset(scene_subset, tau_root, str(folder))
+    sets = {"tau": (tau_root, layout.tau_fingerprint), "desed": (desed_root, layout.desed_fingerprint)}
+    parts = {
+        name: hashed(root, cache / DIGESTS, how["progress"])
+        for name, (root, hashed) in sets.items()
+        if root is not None
+    }
+    if not parts:
+        raise layout.no_data_set(folder)
+    total = layout.joined_fingerprint(list(parts.values()))
+    accept(total, parts)
     scenes: dict[str, Clips] = {}
     events: dict[str, Clips] = {}
     if tau_root is not None:
-        fingerprints.append(layout.tau_fingerprint(tau_root, cache / DIGESTS, how["progress"]))
-        config = config_of(tau.Builder, sample_rate_hz)
-        tau_builder = prepared(tau.Builder, _home(cache, fingerprints[-1]), tau_root, config, **how)
-        scenes = _splits(tau_builder, sample_rate_hz)
+        home = _home(cache, parts["tau"])
+        part = scene_subset or _prepared_part(home, sample_rate_hz)
+        config = config_of(tau.Builder, sample_rate_hz, part)
+        found = _splits(prepared(tau.Builder, home, tau_root, config, **how), sample_rate_hz)
+        training, test = used_splits(part)
+        names = {test: "test"} if scene_subset is None else {training: "train", test: "test"}
+        scenes = {names[split]: clips for split, clips in found.items() if split in names}
     if desed_root is not None:
-        fingerprints.append(layout.desed_fingerprint(desed_root, cache / DIGESTS, how["progress"]))
         config = config_of(Desed, sample_rate_hz)
-        desed_builder = prepared(Desed, _home(cache, fingerprints[-1]), desed_root, config, **how)
+        desed_builder = prepared(Desed, _home(cache, parts["desed"]), desed_root, config, **how)
         events = _splits(desed_builder, sample_rate_hz)
-    if not fingerprints:
-        raise layout.no_data_set(folder)
-    return Corpus(folder.resolve().name, layout.joined_fingerprint(fingerprints), scenes, events, sample_rate_hz)
+    return Corpus(folder.resolve().name, total, scenes, events, sample_rate_hz, scene_subset or WHOLE, parts)
 
 
-def config_of(builder_class: type[LocalBuilder], sample_rate_hz: int) -> RateConfig | None:
+def config_of(builder_class: type[LocalBuilder], sample_rate_hz: int, scene_subset: int = WHOLE) -> RateConfig | None:
     """The configuration that a folder's data set is prepared in: its rate, and the splits that are used."""
-    return rate_config(sample_rate_hz, _SCENE_SPLITS if builder_class is tau.Builder else ())
+    return rate_config(sample_rate_hz, used_splits(scene_subset) if builder_class is tau.Builder else ())
+
+
+def _prepared_part(home: Path, sample_rate_hz: int) -> int:
+    """A part of TAU that is prepared already, all of it first; where none is, all."""
+    for percent in reversed(PERCENTS):
+        with quiet():
+            builder = tau.Builder(data_dir=home, config=config_of(tau.Builder, sample_rate_hz, percent))
+        if builder.data_path.exists():
+            return percent
+    return WHOLE
 
 
 def _splits(builder: LocalBuilder, sample_rate_hz: int) -> dict[str, Clips]:

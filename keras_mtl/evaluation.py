@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,12 @@ def evaluate(listener: Listener, corpus: Corpus, cache: Path, bootstrap: Bootstr
         DataError: the corpus has no evaluation split for any of the tasks.
     """
     figures: dict[str, Any] = {}
-    if listener.scene_logits is not None and "test" in corpus.scenes:
+    can = scored_tasks(listener.tasks, corpus)
+    if listener.scene_logits is not None and "scenes" in can:
         clips = scene_set(corpus, "test", listener.settings, cache)
         logits = listener.scene_logits(clips.levels)
         figures["scenes"] = scene_metrics(logits, clips.scenes, clips.devices, clips.recordings, bootstrap=bootstrap)
-    if listener.event_probabilities is not None and "validation" in corpus.events:
+    if listener.event_probabilities is not None and "events" in can:
         events = event_set(corpus, "validation", listener.settings, cache)
         strong, weak = listener.event_probabilities(events.levels)
         grid = Grid.over(listener.settings, events.levels.shape[1], listener.frames_per_embedding, strong.shape[1])
@@ -46,3 +48,9 @@ def evaluate(listener: Listener, corpus: Corpus, cache: Path, bootstrap: Bootstr
         tasks = " or ".join(listener.tasks)
         raise DataError(f"{corpus.name}: no evaluation split for {tasks}", hint="see docs/data.md")
     return figures
+
+
+def scored_tasks(tasks: Iterable[str], corpus: Corpus) -> tuple[str, ...]:
+    """Those of the tasks that a corpus has the evaluation split of."""
+    there = {"scenes": "test" in corpus.scenes, "events": "validation" in corpus.events}
+    return tuple(task for task in tasks if there[task])

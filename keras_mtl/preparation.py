@@ -39,13 +39,22 @@ def prepare(
     options = beam_options(beam) if beam is not None else None
     workers = in_processes(jobs) if options is None else with_beam(options)
     began, rows, fingerprint = time.monotonic(), [], ""
-    for settings, tasks in _wanted(recipes).items():
+    told: set[tuple[str, LogMelSettings]] = set()
+    for (settings, subset), tasks in _wanted(recipes).items():
         corpus = open_corpus(
-            data, cache / "tfds", sample_rate_hz=settings.sample_rate_hz, workers=workers, beam=options
+            data,
+            cache / "tfds",
+            sample_rate_hz=settings.sample_rate_hz,
+            workers=workers,
+            beam=options,
+            scene_subset=subset,
         )
         fingerprint = corpus.fingerprint
         for task, splits in (("scenes", corpus.scenes), ("events", corpus.events)):
             for clips in splits.values() if task in tasks else ():
+                if (clips.name, settings) in told:  # the parts of the scenes have all other splits in common
+                    continue
+                told.add((clips.name, settings))
                 opened = open_levels(clips, corpus.fingerprint, settings, cache, workers)
                 seconds = round(clips.count * clips.clip_s, 3)
                 row: dict[str, Any] = {"name": clips.name, "clips": clips.count, "seconds": seconds}
@@ -65,10 +74,10 @@ def prepare(
     }
 
 
-def _wanted(recipes: Sequence[Recipe]) -> dict[LogMelSettings, set[str]]:
-    """The tasks for which each kind of features is wanted."""
-    wanted: dict[LogMelSettings, set[str]] = {}
+def _wanted(recipes: Sequence[Recipe]) -> dict[tuple[LogMelSettings, int], set[str]]:
+    """The tasks for which each kind of features is wanted, of each part of the scene training clips."""
+    wanted: dict[tuple[LogMelSettings, int], set[str]] = {}
     for recipe in recipes:
-        tasks = wanted.setdefault(recipe.features.normalised(0.0, 1.0), set())
+        tasks = wanted.setdefault((recipe.features.normalised(0.0, 1.0), recipe.data.scene_subset), set())
         tasks.update(system_of(recipe.model.system).tasks)
     return wanted

@@ -1,6 +1,7 @@
 """A run folder: what a training leaves behind, saved so that every later stage can read it back.
 
 recipe.toml        the resolved recipe, every key
+data.json          the data that the training was begun on (`run_data`)
 run.json           what was trained, on what, with which versions, and the figures it reached
 network.keras      the network with its final weights
 samples.npz        log-mel of scene clips: for calibration (training clips) and as golden inputs (evaluation clips); of

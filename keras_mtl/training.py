@@ -19,11 +19,12 @@ from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.distillation_teacher import Teacher
 from keras_mtl.distribution import is_chief, open_strategy, require_possible, require_same, synchronise
 from keras_mtl.errors import RecipeError, RunError
-from keras_mtl.evaluation import evaluate
+from keras_mtl.evaluation import evaluate, scored_tasks
 from keras_mtl.models import build
 from keras_mtl.network_listener import listen_with
 from keras_mtl.phase_training import train_phase
 from keras_mtl.recipes import Recipe, to_toml
+from keras_mtl.run_data import require_same_data, stamp_data
 from keras_mtl.run_folder import Run, describe, save_samples
 from keras_mtl.systems import system_of
 from keras_mtl.training_data import load_training_data, pick_samples
@@ -43,7 +44,7 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
         resume: go on where an interrupted training of the same recipe and data stopped.
 
     Returns:
-        The finished run; `info["metrics"]` holds the figures on the evaluation split.
+        The finished run; `info["metrics"]` holds the figures on the evaluation splits that there are.
 
     Raises:
         RecipeError: an unknown algorithm or system, a system without a decoder for a task of the algorithm, a
@@ -51,11 +52,13 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
         RunError: `out` is in use, the teacher's run is not there, or workers are at different steps.
         FeatureMismatch: the teacher's features are of another kind.
         TrainingError: a loss is no number.
-        DataError: the corpus lacks what the algorithm needs.
+        DataError: the corpus lacks what the algorithm needs, or is not the one that the run was begun on.
     """
     out = Path(out)
     phases = _phases(recipe)
     require_possible(recipe)
+    if resume:
+        require_same_data(out, corpus.fingerprint, corpus.parts)
     strategy = open_strategy(recipe.train.strategy)
     if is_chief(strategy):
         _require_free(out, resume)
@@ -89,7 +92,7 @@ def _train(
     teacher = Teacher(recipe, tasks) if recipe.train.teacher else None
     data = load_training_data(recipe, corpus, tasks, cache)
     recipe = replace(recipe, features=data.settings)
-    _claim(out, to_toml(recipe), resume)
+    _claim(out, to_toml(recipe), corpus, resume)
     with strategy.scope() if strategy else contextlib.nullcontext():
         distiller = teacher.distiller(data.settings) if teacher else None
     checkpoints = Checkpoints(out / "checkpoints")
@@ -108,7 +111,8 @@ def _train(
     info = describe(recipe, data.settings, corpus.stamp)
     info["tasks"] = sorted(tasks)
     info["training_seconds"] = round(seconds, 1)
-    info["metrics"] = evaluate(listen_with(network, data.settings, recipe.decode, sorted(tasks)), corpus, cache)
+    listener = listen_with(network, data.settings, recipe.decode, sorted(tasks))
+    info["metrics"] = evaluate(listener, corpus, cache) if scored_tasks(tasks, corpus) else {}
     files.write_json(out / "run.json", info)
 
 
@@ -141,9 +145,10 @@ def _require_free(out: Path, resume: bool) -> None:
         raise RunError(f"{out} holds something already", hint="name another folder, or go on with --resume")
 
 
-def _claim(out: Path, recipe: str, resume: bool) -> None:
+def _claim(out: Path, recipe: str, corpus: Corpus, resume: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     before = out / "recipe.toml"
     if resume and before.exists() and before.read_text(encoding="utf-8") != recipe:
-        raise RecipeError(f"{out} was begun with another recipe or other data", hint=f"compare with {before}")
+        raise RecipeError(f"{out} was begun with another recipe", hint=f"compare with {before}")
+    stamp_data(out, corpus)
     files.write_text(before, recipe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from keras_mtl.batches import EventStream, SceneStream, Stream
 from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.errors import DataError
+from keras_mtl.evaluation import scored_tasks
 from keras_mtl.feature_sets import EventSet, SceneSet, event_set, level_statistics, scene_set
 from keras_mtl.features import LogMelSettings
 from keras_mtl.impulse_copies import ImpulseCopies, impulse_copies
@@ -23,6 +25,7 @@ _CALIBRATION_CLIPS = 200
 _GOLDEN_CLIPS = 100
 _GOLDEN_EVENT_CLIPS = 4
 _EVENT_CLIP_S = 10
+_log = logging.getLogger("keras_mtl")
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,17 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
     """Reads the sets that these tasks need, holds clips out and measures the normalisation.
 
     The scalar normalisation is that of the training clips of all the tasks' sets; a recipe that sets `std_db` to other
-    than 1 keeps its own.
+    than 1 keeps its own. Where the data have no weak clips, the strong ones are heard a second time in their place.
 
     Raises:
-        DataError: the corpus lacks what a task needs.
+        DataError: the corpus lacks what a task needs, or holds another part of the scenes than the recipe wants.
     """
     train, settings = recipe.train, recipe.features
     scenes = held_scenes = held_events = copies = None
     kinds: dict[str, EventSet] = {}
+    _require_tasks(corpus, tasks)
     if "scenes" in tasks:
+        require_same_part(recipe, corpus)
         everything = scene_set(corpus, "train", settings, cache)
         kept, held = _hold_out_recordings(everything, train.validation_fraction, train.seed)
         scenes, held_scenes = (everything.take(kept), everything.take(held)) if len(held) else (everything, None)
@@ -90,8 +95,6 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         strong = [
             event_set(corpus, s, settings, cache) for s in ("strong_real", "strong_synthetic") if s in corpus.events
         ]
-        if not strong:
-            raise DataError(f"{corpus.name}: no strongly labelled event clips", hint="see docs/data.md for the folders")
         joined = strong[0] if len(strong) == 1 else strong[0].join(strong[1])
         kinds["strong"], held_events = _hold_out_clips(joined, train.validation_fraction, train.seed)
         for kind in ("weak", "unlabelled"):
@@ -100,7 +103,25 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
     if settings.std_db == 1.0:
         arrays = [kinds[k].levels for k in kinds] + ([scenes.levels] if scenes is not None else [])
         settings = settings.normalised(*(round(v, 3) for v in level_statistics(arrays)))
+    if kinds:
+        _fill_in(kinds, recipe, corpus)
+    for task in sorted(tasks - set(scored_tasks(tasks, corpus))):
+        _log.warning("%s: no evaluation clips, so the run gets no figures of %s", corpus.name, task)
     return TrainingData(settings, scenes, held_scenes, kinds, held_events, copies)
+
+
+def require_same_part(recipe: Recipe, corpus: Corpus) -> None:
+    """Raises where a corpus is opened for another part of the scene training clips than a recipe wants.
+
+    Raises:
+        DataError: it is.
+    """
+    wanted = recipe.data.scene_subset
+    if corpus.scene_subset != wanted:
+        raise DataError(
+            f"{corpus.name} is opened for {corpus.scene_subset} % of the scene clips, data.scene_subset is {wanted}",
+            hint=f"open_corpus(..., scene_subset={wanted})",
+        )
 
 
 def pick_samples(data: TrainingData, corpus: Corpus, cache: Path) -> Samples:
@@ -121,6 +142,29 @@ def pick_samples(data: TrainingData, corpus: Corpus, cache: Path) -> Samples:
         clips = event_set(corpus, "validation", definition, cache) if evaluation else data.events["strong"]
         golden_events = _some(clips, _GOLDEN_EVENT_CLIPS, data.settings)
     return Samples(calibration, golden, golden_events)
+
+
+def _require_tasks(corpus: Corpus, tasks: set[str]) -> None:
+    there = {
+        "scenes": "train" in corpus.scenes,
+        "events": not {"strong_real", "strong_synthetic"}.isdisjoint(corpus.events),
+    }
+    what = {"scenes": "no scene (TAU) clips to train on", "events": "no strongly labelled event (DESED) clips"}
+    for task in sorted(tasks):
+        if not there[task]:
+            others = [other for other in there if there[other]]
+            alone = f"--set algorithm=single --set task={others[0]} trains on {others[0]} alone" if others else ""
+            raise DataError(f"{corpus.name}: {what[task]}", hint=alone or "see docs/data.md for the folders")
+
+
+def _fill_in(kinds: dict[str, EventSet], recipe: Recipe, corpus: Corpus) -> None:
+    """What stands in for kinds of clips that the data lack, as synthesised ones may; told each time."""
+    if "weak" not in kinds and recipe.train.weak_batch:
+        # Nothing else would teach the clip-level output: the loss of strong clips is that of the frames.
+        kinds["weak"] = kinds["strong"]
+        _log.warning("%s: no weak clips; names of the strong ones' classes are taught in their place", corpus.name)
+    if "unlabelled" not in kinds and recipe.train.unlabelled_batch:
+        _log.warning("%s: no unlabelled clips; the mean teacher hears the labelled ones only", corpus.name)
 
 
 def _no_clips(settings: LogMelSettings, seconds: int) -> np.ndarray:

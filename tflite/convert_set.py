@@ -52,7 +52,11 @@ def convert_set(run: Run, part: str, kind: str, timeout_s: float = _TIMEOUT_S) -
         with tempfile.TemporaryDirectory(prefix="keras_mtl_convert_") as folder:
             arrays = Path(folder, "samples.npz")
             np.savez(arrays, golden=samples.golden, golden_events=samples.golden_events)
-            request = {"model": str((run.path / "qat.keras").resolve()), "samples": str(arrays), "folder": folder}
+            request: dict[str, Any] = {
+                "model": str((run.path / "qat.keras").resolve()),
+                "samples": str(arrays),
+                "folder": folder,
+            }
             request |= {"part": part, "format": kind, "cells": cells, "window_frames": _window_frames(run)}
             answer = run_isolated(_WORKER, request, timeout_s, {"TF_CPP_MIN_LOG_LEVEL": "2"})
             members = {name: (Path(each["content"]).read_bytes(), each) for name, each in answer["members"].items()}

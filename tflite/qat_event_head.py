@@ -46,7 +46,7 @@ def event_head_twin(head: keras.Model, scheme: str, interface: FakeQuant) -> ker
     recurrent = _recurrent_layers(head)
     inputs = keras.Input(head.input_shape[1:], name="embeddings")
     x, step = interface(inputs)
-    twins = []
+    twins: list[Any] = []
     for layer in recurrent:
         pair = [FakeQuantGRU(layer.forward_layer.units, scheme, name=f"{layer.name}_{DIRECTIONS[0]}")]
         pair.append(FakeQuantGRU(layer.forward_layer.units, scheme, True, name=f"{layer.name}_{DIRECTIONS[1]}"))

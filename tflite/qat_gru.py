@@ -63,7 +63,7 @@ class FakeQuantGRUCell(keras.layers.Layer):
             FakeQuant.for_scheme(kind, name=f"{gate}_range", most=_saturation(kind, gate)) for gate in GATES
         ]
         self.product_range = FakeQuant.for_scheme(kind, name="product_range")
-        wide = {"fixed": True, "low": -_DIFFERENCE, "high": _DIFFERENCE}
+        wide: dict[str, Any] = {"fixed": True, "low": -_DIFFERENCE, "high": _DIFFERENCE}
         self.difference_range = FakeQuant(kind.bits, kind.symmetric, name="difference_range", **wide)
         self.move_range = FakeQuant(kind.bits, kind.symmetric, name="move_range", **wide)
         self.state_range = state_range(kind, "state_range")
@@ -166,7 +166,7 @@ class FakeQuantGRU(keras.layers.Layer):
 
         def advance(read: list[Any], carried: Any) -> Any:
             state = cell.advance(read, carried[0])
-            return state, [one.observed.pop() for one in inside]
+            return state, [(one.observed or []).pop() for one in inside]
 
         @tf.function
         def both(inputs: Any) -> Any:

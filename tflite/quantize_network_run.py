@@ -15,14 +15,14 @@ import numpy as np
 from keras_mtl import files
 from keras_mtl.batches import EventStream, SceneStream, Stream, as_dataset
 from keras_mtl.errors import ConversionError, RunError
-from keras_mtl.evaluation import evaluate
+from keras_mtl.evaluation import evaluate, scored_tasks
 from keras_mtl.log_mel import normalise
 from keras_mtl.models.timing import embeddings_of, frames_per_embedding
 from keras_mtl.run_folder import Run, git_revision, versions
 from keras_mtl.tflite.qat_run import listen_with_qat_run
 from keras_mtl.tflite.quantize import Quantized
 from keras_mtl.tflite.quantize_network import quantize_network
-from keras_mtl.training_data import TrainingData, load_training_data
+from keras_mtl.training_data import TrainingData, load_training_data, require_same_part
 
 if TYPE_CHECKING:
     from keras_mtl.datasets.corpus import Corpus
@@ -67,10 +67,11 @@ def quantize_network_run(
     Raises:
         RunError: `out` is in use, or `run` is a quantized one already.
         ConversionError: the run was not trained on a task, or its network has a layer that can't be quantized.
-        DataError: the corpus lacks the clips.
+        DataError: the corpus lacks the clips, or is opened for another part of them than the run's recipe wants.
     """
     out, tasks, settings = Path(out), TASKS[part], run.recipe.quantize
     _require(run, out, tasks)
+    require_same_part(run.recipe, corpus)
     epochs = settings.epochs if epochs is None else epochs
     seed = run.info["seed"] if seed is None else seed
     network = run.network()
@@ -99,7 +100,8 @@ def quantize_network_run(
         quantized.model.save(folder / "qat.keras")
         info = _info(run, quantized, tasks, cells, epochs, seed, corpus)
         # Scored as saved and read back: what is in the folder is what the figures belong to.
-        info["metrics"] = evaluate(listen_with_qat_run(Run(folder, info)), corpus, cache)
+        scored = scored_tasks(info["tasks"], corpus)
+        info["metrics"] = evaluate(listen_with_qat_run(Run(folder, info)), corpus, cache) if scored else {}
         files.write_json(folder / "run.json", info)
     return Run.load(out)
 

@@ -12,11 +12,12 @@ import keras
 from keras_mtl import files
 from keras_mtl.batches import SceneStream, as_dataset
 from keras_mtl.errors import ConversionError, RunError
-from keras_mtl.evaluation import evaluate
+from keras_mtl.evaluation import evaluate, scored_tasks
 from keras_mtl.feature_sets import scene_set
 from keras_mtl.run_folder import Run, git_revision, versions
 from keras_mtl.tflite.qat_run import listen_with_qat_run
 from keras_mtl.tflite.quantize import Quantized, quantize
+from keras_mtl.training_data import require_same_part
 
 if TYPE_CHECKING:
     from keras_mtl.datasets.corpus import Corpus
@@ -51,10 +52,11 @@ def quantize_run(
     Raises:
         RunError: `out` is in use, or `run` is a quantized one already.
         ConversionError: the run was not trained on scenes, or its network has a layer that can't be quantized.
-        DataError: the corpus has no scene clips.
+        DataError: the corpus has no scene clips, or is opened for another part of them than the run's recipe wants.
     """
     out = Path(out)
     _require(run, out)
+    require_same_part(run.recipe, corpus)
     settings = run.recipe.quantize
     epochs = settings.epochs if epochs is None else epochs
     seed = run.info["seed"] if seed is None else seed
@@ -83,7 +85,8 @@ def quantize_run(
         quantized.model.save(folder / "qat.keras")
         info = _info(run, quantized, epochs, seed, corpus)
         # Scored as saved and read back: what is in the folder is what the figures belong to.
-        info["metrics"] = evaluate(listen_with_qat_run(Run(folder, info)), corpus, cache)
+        scored = scored_tasks(info["tasks"], corpus)
+        info["metrics"] = evaluate(listen_with_qat_run(Run(folder, info)), corpus, cache) if scored else {}
         files.write_json(folder / "run.json", info)
     return Run.load(out)
 

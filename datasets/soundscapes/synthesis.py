@@ -7,6 +7,7 @@ import importlib.metadata
 import io
 import json
 import multiprocessing
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
 from keras_mtl.datasets.soundscapes import mixtures
 from keras_mtl.datasets.soundscapes.mixtures import Label
 from keras_mtl.datasets.soundscapes.soundbank import Soundbank
+from keras_mtl.datasets.soundscapes.workplace import workplace
 from keras_mtl.errors import DataError
 
 SCHEMA = "keras_mtl.synthesis/1"
@@ -92,7 +94,8 @@ def synthesise(order: Order, out: Path, jobs: int = 1, progress: bool = True) ->
 
     Args:
         order: what to synthesise.
-        out: the folder to make; it must be new or empty. Until all is done the clips lie in a hidden folder beside it.
+        out: the folder to make; it must be new or empty. Until all is done the clips lie in a hidden folder beside it,
+            which one process holds; what an interrupted call for another order left there is removed.
         jobs: processes that work at once. The bytes don't depend on it.
         progress: whether to show a bar on stderr where that is a terminal.
 
@@ -100,25 +103,18 @@ def synthesise(order: Order, out: Path, jobs: int = 1, progress: bool = True) ->
         `splits`: [{`split`, `clips`, `seconds`, `events`: {class: count}, `scaled`: clips made softer to fit}].
 
     Raises:
-        DataError: the folder is in use or can't be written, Scaper is not installed, or a recording is silent.
+        DataError: the folder is in use or can't be written, another process makes it, Scaper is not installed, or a
+            recording is silent.
     """
     mixtures.require_scaper()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} is there already", hint="give a new folder")
     record = order.record()
     key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-    work = out.with_name(f".{out.name}.{key[:12]}.unfinished")
     try:
-        (work / _DONE).mkdir(parents=True, exist_ok=True)
-        _make_clips(order, work, jobs, progress)
-        splits = [_write_tables(work, split, count) for split, count in order.clips.items() if count]
-        files.write_json(work / _RECORD, {**record, "splits": splits})
-        for path in (work / _DONE).iterdir():
-            path.unlink()
-        (work / _DONE).rmdir()
-        if out.is_dir():
-            out.rmdir()
-        work.rename(out)
+        with workplace(out, key[:12]) as work:
+            _make_clips(order, work, jobs, progress)
+            splits = [_write_tables(work, split, count) for split, count in order.clips.items() if count]
+            files.write_json(work / _RECORD, {**record, "splits": splits})
+            shutil.rmtree(work / _DONE)
     except OSError as error:
         raise DataError(f"clips can't be written to {out}: {error.strerror or error}") from error
     return {"splits": splits}

@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 from keras_mtl.datasets import audio_files, clips, layout, tables
 from keras_mtl.datasets.census import Census
 from keras_mtl.datasets.local_builder import LocalBuilder, listing, present_files
+from keras_mtl.datasets.scene_subsets import subset_tables
 from keras_mtl.datasets.split import Split
 from keras_mtl.errors import DataError
 from keras_mtl.labels import SCENES
@@ -19,8 +20,6 @@ from keras_mtl.labels import SCENES
 _FOLD = {"train": "fold1_train.csv", "test": "fold1_test.csv", "evaluate": "fold1_evaluate.csv"}
 #: Splits whose tables have labels. Those of the other clips stand in meta.csv.
 _LABELLED = ("train", "evaluate")
-#: The parts of `train` that task 1 of DCASE 2024 allows, in per cent; `split5.csv` and so on, which not everybody has.
-_SUBSETS = tuple(f"split{percent}" for percent in (5, 10, 25, 50))
 
 
 class Builder(LocalBuilder):
@@ -55,7 +54,7 @@ class Builder(LocalBuilder):
             raise DataError(f"no folder {layout.TAU_FOLDER} in {manual_dir}")
         there = {f"audio/{name}" for name in listing(root / "audio")}
         fold = {name: root / "evaluation_setup" / table for name, table in _FOLD.items()}
-        wanted = self.only(fold | _subset_tables(root))
+        wanted = self.only(fold | subset_tables(root))
         found = {name: Census() for name in wanted}
         first = next(iter(found.values()))  # the splits have one folder and one meta.csv: these count for the first
         meta = _meta(root / "meta.csv", first)
@@ -69,12 +68,6 @@ class Builder(LocalBuilder):
         if not any(split.keys or split.census.missing for split in plan.values()):
             raise DataError(f"the tables in {root / 'evaluation_setup'} have headers but no rows")
         return plan
-
-
-def _subset_tables(root: Path) -> dict[str, Path]:
-    """Those of the DCASE 2024 subsets that are there, beside fold 1's or in the folder that the baseline uses."""
-    places = [root / folder / f"{name}.csv" for name in _SUBSETS for folder in ("split_setup", "evaluation_setup")]
-    return {path.stem: path for path in places if path.is_file()}
 
 
 def _meta(path: Path, census: Census) -> dict[str, tables.Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def run_set(
         for key, values in (("seconds", seconds), ("clips", clips)):
             if values is not None:
                 np.save(folder / f"{key}.npy", values)
-        request = {"folder": name, "engine": engine, "worker": WORKERS[engine], "members": ports}
+        request: dict[str, Any] = {"folder": name, "engine": engine, "worker": WORKERS[engine], "members": ports}
         request |= {"wiring": artifacts.manifest["wiring"], "arena_bytes": ARENA_OFFERED_BYTES // len(ports)}
         try:
             answer = run_isolated(_WORKER, request, timeout_s)

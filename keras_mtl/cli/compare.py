@@ -124,7 +124,8 @@ def _with_differences(compared: Comparison, against: Sequence[RunRow], data: str
     def draws(row: RunRow) -> Draws:
         click.echo(f"scoring {row.name}", err=True)
         listener = open_listener(Path(row.path))
-        corpus = open_corpus(data, cache / "tfds", sample_rate_hz=listener.settings.sample_rate_hz)
+        rate_hz = listener.settings.sample_rate_hz
+        corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, scene_subset=None)
         if corpus.fingerprint != row.fingerprint:
             raise DataError(f"{row.path} was scored on other data than {data}", hint=f"on those named {row.data!r}")
         return draws_of(evaluate(listener, corpus, cache, EveryDraw()), row)

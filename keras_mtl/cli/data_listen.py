@@ -18,7 +18,7 @@ from keras_mtl.cli.options import answer, json_option, quiet_tensorflow
     "--labels",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A table with its labels, instead of the folder's.",
+    help="A table or a label track (Audacity) with its labels, instead of the folder's.",
 )
 @click.option(
     "--model", type=click.Path(path_type=Path), metavar="RUN_OR_TFLITE", help="Also what this run or artifact hears."
@@ -27,11 +27,12 @@ from keras_mtl.cli.options import answer, json_option, quiet_tensorflow
 def command(clip: Path, plot: Path | None, labels: Path | None, model: Path | None, as_json: bool) -> None:
     """Look at one recording: format, level, labels, and waveform, log-mel and labels in one picture.
 
-    Labels are those of the TAU or DESED folder that the clip lies in.
+    Labels are those of the TAU or DESED folder that the clip lies in, or those of a file.
 
     \b
     Examples:
       keras_mtl data listen desed/audio/validation/validation/Y1.wav --plot clip.png
+      keras_mtl data listen kitchen.wav --labels heard.txt
       keras_mtl data listen kitchen.wav --labels mine.tsv --model runs/real --plot clip.png
     """
     quiet_tensorflow()

@@ -20,6 +20,7 @@ from keras_mtl.cli.options import answer, cache_option, json_option, quiet_tenso
     metavar="NAME_OR_FILE",
     help="Prepare the features of this recipe (a system's id is one, too); repeatable.",
 )
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of them all; repeatable.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that do the work.")
 @click.option(
     "--beam_pipeline_options",
@@ -29,7 +30,13 @@ from keras_mtl.cli.options import answer, cache_option, json_option, quiet_tenso
 @cache_option
 @json_option
 def command(
-    data: str, recipes: tuple[str, ...], jobs: int, beam_pipeline_options: str | None, cache: Path, as_json: bool
+    data: str,
+    recipes: tuple[str, ...],
+    overrides: tuple[str, ...],
+    jobs: int,
+    beam_pipeline_options: str | None,
+    cache: Path,
+    as_json: bool,
 ) -> None:
     """Prepare a data folder: what the first training on it would do, ahead of time and on as many cores as you like.
 
@@ -40,11 +47,12 @@ def command(
     Examples:
       keras_mtl data prepare DIR --jobs 4
       keras_mtl data prepare DIR --recipe mt --recipe cp_mobile
+      keras_mtl data prepare DIR --recipe cp_mobile --set data.scene_subset=5
       keras_mtl data prepare DIR --beam_pipeline_options runner=DirectRunner,direct_num_workers=2
     """
     from keras_mtl.recipes import load_recipe
 
-    loaded = [load_recipe(name) for name in recipes]
+    loaded = [load_recipe(name, overrides) for name in recipes]
     quiet_tensorflow()
     from keras_mtl.preparation import prepare
 

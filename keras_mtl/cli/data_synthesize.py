@@ -71,7 +71,11 @@ def command(
     banks = dict.fromkeys(wanted, open_soundbank(foreground, background))
     if validation_foreground is not None:
         banks["validation"] = open_soundbank(validation_foreground, validation_background or background)
-    done = synthesise(Order(wanted, banks, seed), out, jobs)
+    try:
+        done = synthesise(Order(wanted, banks, seed), out, jobs)
+    except KeyboardInterrupt:
+        click.echo("\ninterrupted; the same command goes on from here", err=True)
+        raise click.exceptions.Exit(130) from None
     document = {"schema": SCHEMA, "out": str(out), "seed": seed, **done}
     answer(document, as_json, lambda: _lines(document))
 

@@ -63,9 +63,9 @@ def command(
     from keras_mtl.firmware_host.emulator import emulate
     from keras_mtl.firmware_host.engines import ENGINES
     from keras_mtl.firmware_host.html import report_html
+    from keras_mtl.firmware_host.set_emulator import emulate_set
     from keras_mtl.firmware_host.target import load_target
     from keras_mtl.firmware_host.text import report_text
-    from keras_mtl.firmware_host.set_emulator import emulate_set
     from keras_mtl.tflite.artifact import Artifact
     from keras_mtl.tflite.artifact_set import ArtifactSet, is_set
 
@@ -81,8 +81,10 @@ def command(
     reports = []
     for path, artifact in loaded:
         click.echo(f"running {path} on {', '.join(names)}", err=True)
-        run = emulate_set if isinstance(artifact, ArtifactSet) else emulate
-        reports.append(run(artifact, held_against, names, features, path, timeout_s))
+        if isinstance(artifact, ArtifactSet):
+            reports.append(emulate_set(artifact, held_against, names, features, path, timeout_s))
+        else:
+            reports.append(emulate(artifact, held_against, names, features, path, timeout_s))
     verdict = "passed" if all(report.passed for report in reports) else "failed"
     if html is not None:
         write_text(html, report_html(reports))

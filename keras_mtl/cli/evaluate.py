@@ -56,7 +56,7 @@ def command(model: Path, data: str, engine: str, resamples: int, cache: Path, as
 
     cache = cache.expanduser()
     listener = open_listener(model, engine)
-    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=listener.settings.sample_rate_hz)
+    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=listener.settings.sample_rate_hz, scene_subset=None)
     metrics = evaluate(listener, corpus, cache, Bootstrap(resamples))
     document = {"schema": "keras_mtl.evaluation/1", "model": str(model), "data": corpus.stamp, **metrics}
     answer(document, as_json, lambda: [data_line(corpus.stamp), *metric_lines(metrics)])

@@ -68,7 +68,7 @@ def data_line(data: dict[str, str]) -> str:
 
 def metric_lines(metrics: dict[str, Any]) -> list[str]:
     """The figures of `evaluate` as lines for people, with their intervals where there are any."""
-    lines = []
+    lines = [] if metrics else ["no figures: the data have no evaluation split"]
     if "scenes" in metrics:
         scenes = metrics["scenes"]
         names = (("accuracy", "accuracy"), ("macro", "macro_accuracy"), ("log loss", "log_loss"))

@@ -74,7 +74,8 @@ def command(
     from keras_mtl.tflite.quantize_run import quantize_run
 
     cache = cache.expanduser()
-    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=source.settings.sample_rate_hz)
+    rate_hz, subset = source.settings.sample_rate_hz, source.recipe.data.scene_subset
+    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, scene_subset=subset)
     if part == "scenes":
         made = quantize_run(source, scheme, corpus, out, cache, epochs, seed)
     else:

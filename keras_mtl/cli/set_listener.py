@@ -47,7 +47,8 @@ def listen_with_set(path: Path, engine: str = "litert") -> Listener:
 
         def part(first: int) -> SetRun:
             values = normalise(levels[first : first + _AT_A_TIME[kind]], settings)[..., None]
-            return run_set(engine, artifacts, **{kind: quantize(values, port)})
+            given = quantize(values, port)
+            return run_set(engine, artifacts, *((given, None) if kind == "seconds" else (None, given)))
 
         # Threads only wait here: each part is heard in a process of its own.
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def command(
     Examples:
       keras_mtl train --recipe mt --data soundscapes --out runs/first
       keras_mtl train --recipe real --data DIR --out runs/real --set train.epochs=20
+      keras_mtl train --recipe cp_mobile --data DIR --out runs/small --set data.scene_subset=5
       keras_mtl train --recipe real --data DIR --out runs/real --resume
     """
     from keras_mtl.recipes import load_recipe
@@ -57,13 +59,21 @@ def command(
     quiet_tensorflow()
     from keras_mtl.datasets.corpus import open_corpus
     from keras_mtl.distribution import open_strategy
+    from keras_mtl.run_data import require_same_data
     from keras_mtl.training import train
 
     open_strategy(recipe.train.strategy)  # of several workers has to be opened before TensorFlow does anything
     cache = cache.expanduser()
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        corpus = open_corpus(data, cache / "tfds", sample_rate_hz=recipe.features.sample_rate_hz)
+        rate_hz, subset = recipe.features.sample_rate_hz, recipe.data.scene_subset
+        corpus = open_corpus(
+            data,
+            cache / "tfds",
+            sample_rate_hz=rate_hz,
+            scene_subset=subset,
+            accept=partial(require_same_data, out) if resume else lambda fingerprint, parts: None,
+        )
         run = train(recipe, corpus, out, cache, resume)
     except KeyboardInterrupt as interrupt:
         click.echo(f"\ninterrupted; the same command with --resume goes on in {out}", err=True)

@@ -60,7 +60,8 @@ def run_demo(recipe: Recipe, data: str, out: Path, cache: Path) -> dict[str, Any
         document["seconds"][stage] = round(time.monotonic() - started - sum(document["seconds"].values()), 1)
         print(f"{stage}: {document['seconds'][stage]:.0f} s", file=sys.stderr)
 
-    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=recipe.features.sample_rate_hz)
+    rate_hz, subset = recipe.features.sample_rate_hz, recipe.data.scene_subset
+    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, scene_subset=subset)
     run = train(recipe, corpus, out / "run", cache)
     document["data"] = corpus.stamp
     document["run"] = {"path": str(run.path), "metrics": run.info["metrics"]}

@@ -3,6 +3,7 @@
 from keras_mtl.recipes.loading import load_recipe, names, to_toml
 from keras_mtl.recipes.settings import (
     AugmentSettings,
+    DataSettings,
     DecodeSettings,
     ModelSettings,
     QuantizeSettings,
@@ -12,6 +13,7 @@ from keras_mtl.recipes.settings import (
 
 __all__ = [
     "AugmentSettings",
+    "DataSettings",
     "DecodeSettings",
     "ModelSettings",
     "QuantizeSettings",

@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from keras_mtl.datasets.scene_subsets import PERCENTS
 from keras_mtl.errors import RecipeError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.recipes.settings import Recipe
@@ -19,6 +20,7 @@ Given = dict[str, dict[str, Any]]
 
 _DEFAULTS = Recipe()
 _CHOICES = {
+    "data.scene_subset": PERCENTS,
     "train.task": ("scenes", "events"),
     "train.keep": ("last", "best"),
     "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),

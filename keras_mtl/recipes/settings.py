@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_mtl.datasets.scene_subsets import WHOLE
 from keras_mtl.errors import RecipeError
 from keras_mtl.features import LogMelSettings
 
@@ -21,6 +22,18 @@ class ModelSettings:
 
     system: str = "mt"
     options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """The data.
+
+    Attributes:
+        scene_subset: how much of TAU's training split is trained on, in per cent: one of the subsets of DCASE 2024
+            (5, 10, 25, 50), whose tables must be there, or all of it (100).
+    """
+
+    scene_subset: int = WHOLE
 
 
 @dataclass(frozen=True)
@@ -164,6 +177,7 @@ class Recipe:
     name: str = "default"
     model: ModelSettings = field(default_factory=ModelSettings)
     features: LogMelSettings = field(default_factory=LogMelSettings)
+    data: DataSettings = field(default_factory=DataSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     decode: DecodeSettings = field(default_factory=DecodeSettings)

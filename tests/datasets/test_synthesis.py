@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import click.testing
@@ -125,6 +128,50 @@ def test_an_interrupted_synthesis_goes_on(bank: Soundbank, tmp_path: Path, monke
     assert len(calls) == 3 + 2  # the two finished ones were kept
     assert _files(out) == _files(tmp_path / "whole")
     assert not list(tmp_path.glob(".out*"))
+
+
+_MAKE = """
+import sys
+sys.argv = ["keras_mtl", "data", "synthesize", *sys.argv[1:]]
+from keras_mtl.cli import main
+main()
+"""
+
+
+def _start(bank: Soundbank, out: Path, *more: str) -> subprocess.Popen[str]:
+    given = ["--foreground", str(bank.foreground), "--background", str(bank.background), "--out", str(out), *more]
+    return subprocess.Popen([sys.executable, "-c", _MAKE, *given], stdout=-1, stderr=-1, text=True)
+
+
+@_needs_scaper
+def test_of_two_processes_one_works_and_what_a_killed_one_left_is_removed(bank: Soundbank, tmp_path: Path) -> None:
+    out, hidden = tmp_path / "out", tmp_path / ".out.unfinished"
+    killed = _start(bank, out, "--clips", "2000")
+    while not list(hidden.glob("*/done/*.json")):
+        assert killed.poll() is None, killed.communicate()
+        time.sleep(0.05)
+    refused = _start(bank, out, "--clips", "3")
+    said, why = refused.communicate(timeout=120)
+    assert (refused.returncode, said) == (2, "")
+    assert why == f"error: another process makes {out} now (wait for it, or give another folder)\n"
+    assert killed.poll() is None
+    killed.kill()
+    killed.communicate()
+    assert len(list(hidden.iterdir())) == 1
+    synthesise(_order(bank, strong_synthetic=2), out, progress=False)
+    assert not list(tmp_path.glob(".out*"))
+    assert len(list(out.rglob("*.wav"))) == 2
+
+
+@_needs_scaper
+def test_an_interrupt_is_one_clear_line(bank: Soundbank, tmp_path: Path, monkeypatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(synthesis.mixtures, "mix", interrupted)
+    done = _call(bank, tmp_path / "out", "--clips", "2")
+    assert done.exit_code == 130
+    assert done.stderr.strip() == "interrupted; the same command goes on from here"
 
 
 @_needs_scaper

@@ -12,6 +12,12 @@ import soundfile
 from click.testing import CliRunner
 
 from keras_mtl import cli
+from keras_mtl.datasets.corpus import open_corpus
+from keras_mtl.errors import DataError
+from keras_mtl.recipes import load_recipe
+from keras_mtl.run_folder import Run
+from keras_mtl.training import train as fit
+from keras_mtl.training_data import load_training_data
 
 TINY = ("train.epochs=1", "train.second_epochs=1", "strong_batch=4", "weak_batch=2", "unlabelled_batch=2")
 TAU = "TAU-urban-acoustic-scenes-2022-mobile-development"
@@ -133,6 +139,105 @@ def test_stereo_at_48_khz_is_used_and_told(tmp_path, caplog):
     soundfile.write(odd, np.random.default_rng(2).normal(0, 0.1, (48_000, 2)), 48_000)
     document(*scenes_alone(tmp_path / "data", tmp_path / "run", tmp_path / "cache"))
     assert re.search(r"(train|test): 20 clips, of them or in them: 1 clips mixed down to one channel", caplog.text)
+
+
+def with_half(base):
+    """Writes the table of the half of the training split, each second clip of it; gives the names of these clips."""
+    rows = (base / "evaluation_setup/fold1_train.csv").read_text().splitlines()[1::2]
+    names = [row.split("\t")[0] for row in rows]
+    (base / "split_setup").mkdir()
+    write_table(base / "split_setup/split50.csv", ("filename",), [(name,) for name in names])
+    return names
+
+
+def test_a_subset_is_prepared_trained_on_scored_and_quantized(tmp_path):
+    names, cache, out = with_half(tau_folder(tmp_path / "data")), tmp_path / "cache", tmp_path / "run"
+    half, data = ("--set", "data.scene_subset=50"), ("--data", tmp_path / "data", "--cache", cache)
+    prepared = document("data", "prepare", tmp_path / "data", "--cache", cache, "--recipe", "real", *half)
+    counts = {row["name"].partition("/")[2]: row["clips"] for row in prepared["splits"]}
+    assert counts == {"split50": len(names), "test": 20}
+    before = sorted(cache.rglob("*.npy"))
+    trained = document(*scenes_alone(tmp_path / "data", out, cache), *half)
+    assert sorted(cache.rglob("*.npy")) == before, "what was prepared is what the training reads"
+    assert trained["data"]["fingerprint"] == prepared["fingerprint"]
+    assert trained["metrics"]["scenes"]["clips"] == 20
+    run = Run.load(out)
+    assert run.recipe.data.scene_subset == 50
+    assert "scene_subset = 50" in (out / "recipe.toml").read_text()
+    samples = run.samples()
+    assert len(samples.calibration) == len(names) - round(0.05 * len(names)), "calibration is by clips of the subset"
+    scored = document("evaluate", out, *data, "--resamples", 0)
+    assert scored["scenes"]["accuracy"] == trained["metrics"]["scenes"]["accuracy"]
+    document("quantize", out, "--scheme", "int8", "--out", tmp_path / "int8", "--epochs", 1, *data)
+    assert Run.load(tmp_path / "int8").recipe.data.scene_subset == 50
+    assert not [path for path in cache.rglob("*") if "train" in path.name], "no more than the subset was prepared"
+
+
+def test_several_subsets_at_once_are_told_once(tmp_path):
+    with_half(tau_folder(tmp_path / "data"))
+    (tmp_path / "half.toml").write_text("[data]\nscene_subset = 50\n")
+    both = ("--recipe", "real", "--recipe", tmp_path / "half.toml")
+    rows = document("data", "prepare", tmp_path / "data", "--cache", tmp_path / "cache", *both)["splits"]
+    assert sorted(row["name"].partition("/")[2] for row in rows) == ["split50", "test", "train"]
+    corpus = open_corpus(tmp_path / "data", tmp_path / "cache" / "tfds", scene_subset=50)
+    with pytest.raises(DataError, match=r"opened for 50 % .* data\.scene_subset is 100"):
+        load_training_data(load_recipe("real"), corpus, {"scenes"}, tmp_path / "cache")
+
+
+def test_subsets_that_are_not_there(refusal, cache, tmp_path):
+    base, out = tau_folder(tmp_path / "data"), tmp_path / "run"
+    with_half(base)
+    train = scenes_alone(tmp_path / "data", out, tmp_path / "cache")
+    line = refusal(*train, "--set", "data.scene_subset=5")
+    assert f"no split5.csv in {base}/split_setup or evaluation_setup; there: split50.csv" in line
+    assert "dcase2024_task1_baseline; data.scene_subset=100 takes all" in line
+    assert "one of (5, 10, 25, 50, 100)" in refusal(*train, "--set", "data.scene_subset=7")
+    assert "soundscapes holds no TAU" in refusal(
+        *scenes_alone("soundscapes:tiny", out, cache), "--set", "scene_subset=5"
+    )
+    (tmp_path / "other/desed/metadata").mkdir(parents=True)
+    line = refusal(*scenes_alone(tmp_path / "other", out, cache), "--set", "scene_subset=5")
+    assert f"{tmp_path / 'other'} holds no TAU data" in line
+    assert not out.exists()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_resuming_on_other_data_is_refused_before_they_are_prepared(tmp_path):
+    base, out, cache = tau_folder(tmp_path / "data"), tmp_path / "run", tmp_path / "cache"
+    train = scenes_alone(tmp_path / "data", out, cache)
+
+    def refused():
+        with pytest.raises(DataError) as caught:
+            document(*train, "--resume")
+        return str(caught.value)
+
+    document(*train)
+    stamp = json.loads((out / "data.json").read_text())
+    assert stamp["schema"] == "keras_mtl.run_data/1"
+    assert sorted(stamp["clips"].values()) == [20, 20]
+    assert {key: stamp[key] for key in ("name", "fingerprint")} == json.loads((out / "run.json").read_text())["data"]
+    again = document(*train, "--resume")
+    assert again["data"]["fingerprint"] == stamp["fingerprint"]
+    (out / "run.json").unlink()
+    kept = sorted((cache / "tfds").iterdir())
+    first, second = sorted((base / "audio").glob("*-a.wav"))[:2]
+    original = second.read_bytes()
+    shutil.copyfile(first, second)
+    line = refused()
+    assert "\n" not in line
+    assert f"{out} was begun on other data (data, {stamp['fingerprint'][:12]}) than these (" in line
+    assert line.endswith("): tau is not as it was (give --data as it was then, or train anew in another folder)")
+    assert sorted((cache / "tfds").iterdir()) == kept
+    with pytest.raises(DataError, match="tau is not as it was"):  # without the command, too
+        corpus = open_corpus(tmp_path / "data", cache / "tfds", progress=False)
+        fit(load_recipe("real"), corpus, out, cache, resume=True)
+    second.write_bytes(original)
+    (tmp_path / "data/desed/metadata").mkdir(parents=True)
+    (tmp_path / "data/desed/metadata/mine.tsv").write_text("something")
+    assert "desed is new, tau is the same" in refused()
+    (out / "data.json").unlink()  # a finished run of before there was this file has its data in run.json
+    (out / "run.json").write_text(json.dumps({"data": {"name": "old", "fingerprint": "0" * 64}}))
+    assert "begun on other data (old, 000000000000) than these (" in refused()
 
 
 def test_wrong_recipes(refusal, tmp_path):

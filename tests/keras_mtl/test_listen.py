@@ -1,15 +1,18 @@
 """`keras_mtl data listen`: what is known of a clip, where its labels come from, and the picture."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
 
-from keras_mtl import cli
+from keras_mtl import cli, prediction_formats
 from keras_mtl.datasets.clip_labels import labels_of
 from keras_mtl.errors import DataError
+from keras_mtl.prediction import Prediction
+from keras_mtl.timeline import Event
 
 
 def tone(path, seconds=2.0, rate=16_000, channels=1):
@@ -75,3 +78,60 @@ def test_a_model_s_answer(desed_clip, run, tmp_path):
     found = json.loads(listen(desed_clip, "--model", run.path, "--plot", tmp_path / "a.svg", "--json"))
     assert found["heard"]["scene"] in found["heard"]["scene_scores"]
     assert (tmp_path / "a.svg").stat().st_size > 5000
+
+
+def test_a_label_track_as_audacity_writes_it(tmp_path):
+    clip, track = tone(tmp_path / "x.wav"), tmp_path / "labels.txt"
+    track.write_bytes(
+        b"\xef\xbb\xbf1.000000\t1.500000\tDog\r\n0.250000\t0.250000\tTaps, two of them (2)\r\n"
+        b"\\\t200.000000\t4000.000000\r\n1.6\t1.7\r\n"
+    )
+    found = json.loads(listen(clip, "--labels", track, "--plot", tmp_path / "a.png", "--json"))["labels"]
+    assert [(e["onset_s"], e["offset_s"], e["label"]) for e in found["events"]] == [
+        (0.25, 0.25, "Taps, two of them (2)"),
+        (1.0, 1.5, "Dog"),
+        (1.6, 1.7, ""),
+    ]
+    assert (found["table"], found["scene"], found["weak"]) == (str(track), None, [])
+    assert "1.00 -   1.50 s  Dog" in listen(clip, "--labels", track)
+    track.write_text("")  # nothing was heard
+    assert labels_of(clip, track).events == []
+
+
+def test_what_predict_writes_is_read_back(tmp_path):
+    clip, event, scene = tone(tmp_path / "x.wav"), Event(0.5, 1.25, "Dog"), Event(0.0, 0.4, "park")
+    scenes = ((scene, 0.91), (Event(0.4, 2.0, "tram"), 1.0))
+    heard = Prediction(clip, 2.0, ("scenes", "events"), "tram", {"tram": 1.0}, scenes, None, None, ((event, 0.75),))
+    (track,) = prediction_formats.write([heard], "audacity", tmp_path / "x.txt")
+    (table,) = prediction_formats.write([heard], "tsv", tmp_path / "x.tsv")
+    assert labels_of(clip, track).scene == "tram"
+    assert labels_of(clip, track).events == labels_of(clip, table).events == [(0.5, 1.25, "Dog")]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("0.5\t1.0\tDog\n1.5\tDog\n", r"line 2: '1.5\tDog' does not begin with two times"),
+        ("2.0\t1.0\tDog\n", "line 1"),
+        ("0.5\tnan\tDog\n", "line 1"),
+        ("-1\t1.0\tDog\n", "line 1"),
+        ("0,5\t1,0\tDog\n", "no column filename"),
+        ("Dog\t0.5\t1.0\n", "no column filename"),
+    ],
+)
+def test_what_is_no_track_and_no_table_is_named(tmp_path, text, says):
+    clip, track = tone(tmp_path / "x.wav"), tmp_path / "labels.txt"
+    track.write_text(text)
+    with pytest.raises(DataError, match=re.escape(says)) as caught:
+        labels_of(clip, track)
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_that_are_not_there_or_no_text(tmp_path):
+    clip = tone(tmp_path / "x.wav")
+    with pytest.raises(DataError, match="no labels at"):
+        labels_of(clip, tmp_path / "none.txt")
+    with pytest.raises(DataError, match="not a text file"):
+        labels_of(clip, clip)
+    with pytest.raises(DataError, match="can't be read"):
+        labels_of(clip, tmp_path)
