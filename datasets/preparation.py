@@ -7,7 +7,6 @@ import io
 import logging
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +76,7 @@ def prepared(
                         raise _unwritable(home, about_files) from error
                     raise
             builder = builder_class(data_dir=home, config=config)
+        shutil.rmtree(_kept(home, builder), ignore_errors=True)  # of a process that was killed within this, too
     for split, census in censuses(builder).items():
         _report(f"{builder.name}/{split}", census)
     return builder
@@ -104,13 +104,10 @@ def quiet() -> Iterator[None]:
 def _prepare(builder: LocalBuilder, source: Source, progress: bool, workers: Workers, beam: Any) -> None:
     name = builder.info.full_name
     with_bar = progress and sys.stderr.isatty()
-    kept = source.home / f".kept-{name.replace('/', '-')}"
-    with (
-        tqdm(
-            desc=f"preparing {name}", unit=" clips", total=0, file=sys.stderr, mininterval=0.5, disable=not with_bar
-        ) as bar,
-        tempfile.TemporaryDirectory() as downloads,  # stays empty; TFDS wants one
-    ):
+    kept = _kept(source.home, builder)
+    with tqdm(
+        desc=f"preparing {name}", unit=" clips", total=0, file=sys.stderr, mininterval=0.5, disable=not with_bar
+    ) as bar:
 
         def on_progress(done: int, more: int) -> None:
             bar.total += more
@@ -119,7 +116,7 @@ def _prepare(builder: LocalBuilder, source: Source, progress: bool, workers: Wor
         builder.on_progress, builder.keep = on_progress, KeptExamples(source, kept, workers, with_bar)
         try:
             builder.download_and_prepare(
-                download_dir=downloads,
+                download_dir=kept,  # nothing is downloaded, but TFDS wants a folder
                 download_config=tfds.download.DownloadConfig(
                     manual_dir=source.manual_dir, try_download_gcs=False, beam_options=beam
                 ),
@@ -127,9 +124,13 @@ def _prepare(builder: LocalBuilder, source: Source, progress: bool, workers: Wor
         except DataError:
             shutil.rmtree(kept, ignore_errors=True)  # the sources have to change, and then these are of no use
             raise
-    shutil.rmtree(kept, ignore_errors=True)
     if progress and not with_bar:
         print(f"prepared {name}", file=sys.stderr)
+
+
+def _kept(home: Path, builder: LocalBuilder) -> Path:
+    """The folder of what is kept until the data set is whole."""
+    return home / f".kept-{builder.info.full_name.replace('/', '-')}"
 
 
 def _remove_left_over(builder: LocalBuilder) -> None:

@@ -120,7 +120,9 @@ def open_levels(
     computed = 0
     if None in found:
         try:
-            with files.one_at_a_time(folder, lambda: _tell_waiting(folder)):
+            with files.one_at_a_time(folder, lambda: _tell_waiting(folder)) as alone:
+                if alone:
+                    _remove_left_over(folder)
                 # Another process may have been at work until now.
                 found = [opened or shard.open() for opened, shard in zip(found, shards, strict=True)]
                 missing = [shard for shard, opened in zip(shards, found, strict=True) if opened is None]
@@ -218,6 +220,12 @@ def _labels(example: dict[str, Any]) -> dict[str, Any]:
         "events": [[float(on), float(off), int(label)] for on, off, label in rows],
         "weak": [int(v) for v in example["weak"]],
     }
+
+
+def _remove_left_over(folder: Path) -> None:
+    """Removes what a killed process left half-written: nobody else is at work here now."""
+    for path in folder.glob(".levels-*"):
+        path.unlink(missing_ok=True)
 
 
 def _tell_waiting(folder: Path) -> None:
