@@ -32,6 +32,8 @@ EMBEDDED = "soundscapes"
 DIGESTS = "digests"
 #: Of TAU's splits those that are trained and scored on: the others hold the same clips once more.
 _SCENE_SPLITS = ("train", "test")
+#: Clips. By itself TensorFlow reads ahead as far as it has time for: hundreds of clips.
+_READ_AHEAD = 8
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,9 @@ class Clips:
             dataset = self.builder.as_dataset(
                 split=f"{split}[{first}:{last}]",
                 shuffle_files=False,
-                read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+                read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, skip_prefetch=True),
             )
-        for example in tfds.as_numpy(dataset):
+        for example in tfds.as_numpy(dataset.prefetch(_READ_AHEAD)):
             clip = {key: _plain(value) for key, value in example.items()}
             yield clip | {"audio": _resampled(clip["audio"], self.builder.sample_rate_hz, self.sample_rate_hz)}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import shuffle
 from tqdm.auto import tqdm
 
 from keras_mtl import files
@@ -20,6 +21,10 @@ from keras_mtl.datasets.kept_examples import KeptExamples, Source
 from keras_mtl.datasets.local_builder import LocalBuilder, listed_by_name
 from keras_mtl.datasets.workers import Workers, in_turn
 from keras_mtl.errors import DataError
+
+#: Bytes of a split from which on TFDS sorts its records on the disk, and in how many files.
+_SORTED_IN_MEMORY = 64 << 20
+_SORTED_FILES = 100
 
 _log = logging.getLogger("keras_mtl.datasets")
 
@@ -115,17 +120,33 @@ def _prepare(builder: LocalBuilder, source: Source, progress: bool, workers: Wor
 
         builder.on_progress, builder.keep = on_progress, KeptExamples(source, kept, workers, with_bar)
         try:
-            builder.download_and_prepare(
-                download_dir=kept,  # nothing is downloaded, but TFDS wants a folder
-                download_config=tfds.download.DownloadConfig(
-                    manual_dir=source.manual_dir, try_download_gcs=False, beam_options=beam
-                ),
-            )
+            with _little_memory():
+                builder.download_and_prepare(
+                    download_dir=kept,  # nothing is downloaded, but TFDS wants a folder
+                    download_config=tfds.download.DownloadConfig(
+                        manual_dir=source.manual_dir, try_download_gcs=False, beam_options=beam
+                    ),
+                )
         except DataError:
             shutil.rmtree(kept, ignore_errors=True)  # the sources have to change, and then these are of no use
             raise
     if progress and not with_bar:
         print(f"prepared {name}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _little_memory() -> Iterator[None]:
+    """Lets TFDS sort a split's records on the disk where it would keep up to a gigabyte of them in memory.
+
+    It has no setting for that. The records come in the same order either way. It sorts them into a thousand files, all
+    open at once, which is near to what a process may open; a tenth is enough for what one machine prepares.
+    """
+    before = shuffle.MAX_MEM_BUFFER_SIZE, shuffle.BUCKETS_NUMBER
+    shuffle.MAX_MEM_BUFFER_SIZE, shuffle.BUCKETS_NUMBER = _SORTED_IN_MEMORY, _SORTED_FILES
+    try:
+        yield
+    finally:
+        shuffle.MAX_MEM_BUFFER_SIZE, shuffle.BUCKETS_NUMBER = before
 
 
 def _kept(home: Path, builder: LocalBuilder) -> Path:

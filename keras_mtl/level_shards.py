@@ -72,12 +72,13 @@ class Shard:
             return None
         try:
             facts = json.loads(self.facts.read_bytes())
-            levels = np.asarray(np.load(self.levels, mmap_mode="r"))
-            whole = len(levels) == len(self) and _checksum(levels, facts["labels"]) == facts["sha256"]
-        except (OSError, ValueError, KeyError, TypeError, EOFError):
+            levels = np.load(self.levels, mmap_mode="r")
+            checksum = _checksum(self.levels, levels.offset, facts["labels"])
+            whole = len(levels) == len(self) and checksum == facts["sha256"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
             whole = False
         if whole:
-            return levels, facts["labels"]
+            return np.asarray(levels), facts["labels"]
         _log.warning("%s is damaged: it is computed anew", self.levels)
         return None
 
@@ -194,8 +195,11 @@ def compute_shard(shard: Shard) -> int:
     return len(shard)
 
 
-def _checksum(levels: np.ndarray, labels: list[dict[str, Any]]) -> str:
-    checksum = hashlib.sha256(np.ascontiguousarray(levels).data)
+def _checksum(path: Path, offset: int, labels: list[dict[str, Any]]) -> str:
+    """Over what lies behind the header, read and not mapped: pages of a map count as the process's memory."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        checksum = hashlib.file_digest(file, "sha256")
     checksum.update(_as_bytes(labels))
     return checksum.hexdigest()
 
@@ -223,8 +227,8 @@ def _labels(example: dict[str, Any]) -> dict[str, Any]:
 
 
 def _remove_left_over(folder: Path) -> None:
-    """Removes what a killed process left half-written: nobody else is at work here now."""
-    for path in folder.glob(".levels-*"):
+    """Removes what a killed process left half-written, or an earlier version whole: nobody else is at work here now."""
+    for path in (*folder.glob(".levels-*"), folder / "levels.npy", folder / "labels.json"):
         path.unlink(missing_ok=True)
 
 
