@@ -1,18 +1,23 @@
 """Measures log-mel against plain librosa, and a whole preparation of 16 kHz recordings, in one process.
 
     python benchmarks/preparation.py [--json]
+    python benchmarks/preparation.py --memory 300 3000
 
 Both log-mels are computed in turn, round by round, on the same clips of ten seconds; times are of the process's CPU
 (all its threads), so that other work on the machine disturbs them little, and the best round counts. They are taken
 twice: with one thread for BLAS, and with as many as it takes by itself, which librosa's large product spreads over.
 Such threads go on spinning for a while, so a pause follows. The whole preparation reads WAV files, writes the TFDS
-data set and the shards of log-mel.
+data set and the shards of log-mel. With `--memory` only the most memory that a preparation takes is measured, in a
+process of its own for each number of clips: resident pages at their peak, TensorFlow's own and mapped files included.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,6 +36,16 @@ from keras_mtl.log_mel import LogMel
 _CLIP_S = 10
 #: Longer than BLAS threads spin after their work (about a tenth of a second).
 _PAUSE_S = 0.3
+_PREPARE = """
+import sys
+from pathlib import Path
+from keras_mtl.cli.options import quiet_tensorflow
+quiet_tensorflow()
+from keras_mtl.preparation import prepare
+from keras_mtl.recipes import load_recipe
+prepare(sys.argv[1], [load_recipe("mt")], Path(sys.argv[2]))
+print(Path("/proc/self/status").read_text())
+"""
 
 
 def main() -> int:
@@ -39,11 +54,15 @@ def main() -> int:
     parser.add_argument("--clips", type=int, default=300, help="clips of the whole preparation (default 300)")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of the two log-mels (default 7)")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser.add_argument("--memory", type=int, nargs="+", metavar="CLIPS", help="peak memory of so many clips instead")
     options = parser.parse_args()
-    with threadpool_limits(1):
-        figures = _log_mels(options.rounds)
-    threaded = _log_mels(options.rounds)
-    figures |= {f"{name}_blas_threaded": value for name, value in threaded.items()} | _whole(options.clips)
+    if options.memory:
+        figures = {f"peak_megabytes_of_{clips}_clips": _peak_megabytes(clips) for clips in options.memory}
+    else:
+        with threadpool_limits(1):
+            figures = _log_mels(options.rounds)
+        threaded = _log_mels(options.rounds)
+        figures |= {f"{name}_blas_threaded": value for name, value in threaded.items()} | _whole(options.clips)
     if options.json:
         print(json.dumps({"schema": "keras_mtl.preparation_benchmark/1"} | figures, indent=2))
     else:
@@ -94,6 +113,17 @@ def _whole(clips: int) -> dict[str, float]:
         "whole_preparation_times_real_time_per_core": clips * _CLIP_S / cpu_s,
         "whole_preparation_times_real_time_wall": clips * _CLIP_S / wall_s,
     }
+
+
+def _peak_megabytes(clips: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        _write(Path(folder) / "desed", clips, np.random.default_rng(1))
+        command = [sys.executable, "-P", "-c", _PREPARE, folder, str(Path(folder) / "cache")]
+        status = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (kibibytes,) = re.findall(
+        r"VmHWM:\s+(\d+) kB", status
+    )  # as of this program only; getrusage knows its parent's, too
+    return float(kibibytes) * 1024 / 1e6
 
 
 def _write(root: Path, clips: int, random: Any) -> None:

@@ -7,12 +7,12 @@ import io
 import logging
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import shuffle
 from tqdm.auto import tqdm
 
 from keras_mtl import files
@@ -21,6 +21,10 @@ from keras_mtl.datasets.kept_examples import KeptExamples, Source
 from keras_mtl.datasets.local_builder import LocalBuilder, listed_by_name
 from keras_mtl.datasets.workers import Workers, in_turn
 from keras_mtl.errors import DataError
+
+#: Bytes of a split from which on TFDS sorts its records on the disk, and in how many files.
+_SORTED_IN_MEMORY = 64 << 20
+_SORTED_FILES = 100
 
 _log = logging.getLogger("keras_mtl.datasets")
 
@@ -77,6 +81,7 @@ def prepared(
                         raise _unwritable(home, about_files) from error
                     raise
             builder = builder_class(data_dir=home, config=config)
+        shutil.rmtree(_kept(home, builder), ignore_errors=True)  # of a process that was killed within this, too
     for split, census in censuses(builder).items():
         _report(f"{builder.name}/{split}", census)
     return builder
@@ -104,13 +109,10 @@ def quiet() -> Iterator[None]:
 def _prepare(builder: LocalBuilder, source: Source, progress: bool, workers: Workers, beam: Any) -> None:
     name = builder.info.full_name
     with_bar = progress and sys.stderr.isatty()
-    kept = source.home / f".kept-{name.replace('/', '-')}"
-    with (
-        tqdm(
-            desc=f"preparing {name}", unit=" clips", total=0, file=sys.stderr, mininterval=0.5, disable=not with_bar
-        ) as bar,
-        tempfile.TemporaryDirectory() as downloads,  # stays empty; TFDS wants one
-    ):
+    kept = _kept(source.home, builder)
+    with tqdm(
+        desc=f"preparing {name}", unit=" clips", total=0, file=sys.stderr, mininterval=0.5, disable=not with_bar
+    ) as bar:
 
         def on_progress(done: int, more: int) -> None:
             bar.total += more
@@ -118,18 +120,38 @@ def _prepare(builder: LocalBuilder, source: Source, progress: bool, workers: Wor
 
         builder.on_progress, builder.keep = on_progress, KeptExamples(source, kept, workers, with_bar)
         try:
-            builder.download_and_prepare(
-                download_dir=downloads,
-                download_config=tfds.download.DownloadConfig(
-                    manual_dir=source.manual_dir, try_download_gcs=False, beam_options=beam
-                ),
-            )
+            with _little_memory():
+                builder.download_and_prepare(
+                    download_dir=kept,  # nothing is downloaded, but TFDS wants a folder
+                    download_config=tfds.download.DownloadConfig(
+                        manual_dir=source.manual_dir, try_download_gcs=False, beam_options=beam
+                    ),
+                )
         except DataError:
             shutil.rmtree(kept, ignore_errors=True)  # the sources have to change, and then these are of no use
             raise
-    shutil.rmtree(kept, ignore_errors=True)
     if progress and not with_bar:
         print(f"prepared {name}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _little_memory() -> Iterator[None]:
+    """Lets TFDS sort a split's records on the disk where it would keep up to a gigabyte of them in memory.
+
+    It has no setting for that. The records come in the same order either way. It sorts them into a thousand files, all
+    open at once, which is near to what a process may open; a tenth is enough for what one machine prepares.
+    """
+    before = shuffle.MAX_MEM_BUFFER_SIZE, shuffle.BUCKETS_NUMBER
+    shuffle.MAX_MEM_BUFFER_SIZE, shuffle.BUCKETS_NUMBER = _SORTED_IN_MEMORY, _SORTED_FILES
+    try:
+        yield
+    finally:
+        shuffle.MAX_MEM_BUFFER_SIZE, shuffle.BUCKETS_NUMBER = before
+
+
+def _kept(home: Path, builder: LocalBuilder) -> Path:
+    """The folder of what is kept until the data set is whole."""
+    return home / f".kept-{builder.info.full_name.replace('/', '-')}"
 
 
 def _remove_left_over(builder: LocalBuilder) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, Protocol, TypeVar
@@ -46,7 +47,7 @@ def in_processes(jobs: int) -> Workers:
             return
         # Forked processes would inherit TensorFlow's threads in any state: they are started anew.
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=_quiet)
+        pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=_begin)
         try:
             for future in as_completed([pool.submit(function, task) for task in tasks]):
                 yield future.result()
@@ -88,13 +89,22 @@ def with_beam(options: Any) -> Workers:
     return do
 
 
-def _quiet() -> None:
-    """In a worker: TensorFlow's start-up chatter goes nowhere, and an interrupt is the first process's affair."""
+def _begin() -> None:
+    """In a worker: no chatter of TensorFlow's start, an interrupt is the first process's affair, its death the end."""
     import signal
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     null = os.open(os.devnull, os.O_WRONLY)
     with contextlib.suppress(OSError):
         os.dup2(null, 2)
     os.close(null)
+
+
+def _end_with_parent() -> None:
+    """Ends this process with the one that started it: workers of a killed process would wait for tasks for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -16,6 +16,7 @@ from keras_mtl.feature_sets import EventSet, SceneSet
 from keras_mtl.features import LogMelSettings
 from keras_mtl.impulse_copies import ImpulseCopies
 from keras_mtl.labels import EVENTS
+from keras_mtl.levels import AnyLevels
 from keras_mtl.log_mel import normalise
 from keras_mtl.timeline import Grid
 
@@ -47,6 +48,7 @@ class Sampler:
         self.clips = clips
         self.batch = batch
         self.seed = tuple(seed)
+        self._orders: dict[int, np.ndarray] = {}
 
     @property
     def steps(self) -> int:
@@ -58,8 +60,13 @@ class Sampler:
         first = step * self.batch
         places = np.arange(first, first + self.batch)
         passes, within = np.divmod(places, self.clips)
-        order = {p: np.random.default_rng((*self.seed, int(p))).permutation(self.clips) for p in np.unique(passes)}
-        return np.asarray([order[p][i] for p, i in zip(passes, within, strict=True)])
+        needed = range(int(passes[0]), int(passes[-1]) + 1)
+        # The next step is of the same pass as a rule, and shuffling costs as much as there are clips.
+        orders = self._orders = {p: self._orders[p] if p in self._orders else self._order(p) for p in needed}
+        return np.asarray([orders[p][i] for p, i in zip(passes.tolist(), within, strict=True)])
+
+    def _order(self, number: int) -> np.ndarray:
+        return np.random.default_rng((*self.seed, number)).permutation(self.clips)
 
 
 class SceneStream:
@@ -75,11 +82,12 @@ class SceneStream:
     def __call__(self, step: int) -> Batch:
         """Batch number `step`."""
         index = self._sampler(step)
-        levels = self._set.levels[index]
         if self._copies is not None:
-            levels = self._copies.into(levels, index, step)
+            log_mel = normalise(self._copies.into(self._set.levels[index], index, step), self._settings)
+        else:
+            log_mel = _log_mel([(self._set.levels, index)], self._settings)
         return {
-            "log_mel": normalise(levels, self._settings)[..., None],
+            "log_mel": log_mel[..., None],
             "scene": self._set.scenes[index].astype(np.int32),
         }
 
@@ -123,10 +131,10 @@ class EventStream:
 
     def __call__(self, step: int) -> Batch:
         """Batch number `step`."""
-        levels, strong, weak, has_strong, has_weak = [], [], [], [], []
+        rows, strong, weak, has_strong, has_weak = [], [], [], [], []
         for kind, clips, sampler in self._parts:
             index = sampler(step)
-            levels.append(normalise(clips.levels[index], self._settings))
+            rows.append((clips.levels, index))
             for i in index:
                 events = clips.events[i] if kind == "strong" else ()
                 strong.append(self._grid.targets(events, EVENTS))
@@ -134,7 +142,7 @@ class EventStream:
                 has_strong.append(kind == "strong")
                 has_weak.append(kind == "weak")
         return {
-            "log_mel": np.concatenate(levels)[..., None],
+            "log_mel": _log_mel(rows, self._settings)[..., None],
             "strong": np.stack(strong),
             "weak": np.stack(weak),
             "has_strong": np.asarray(has_strong, np.float32),
@@ -144,6 +152,18 @@ class EventStream:
     def filenames(self, step: int) -> list[str]:
         """The clips of batch number `step`, in its order."""
         return [str(name) for _, clips, sampler in self._parts for name in clips.filenames[sampler(step)]]
+
+
+def _log_mel(rows: Sequence[tuple[AnyLevels, np.ndarray]], settings: LogMelSettings) -> np.ndarray:
+    """Clips of several sets, normalised: float32 [clips, frames, mel_bands].
+
+    Clip by clip, from the mapped file to its place in the batch: a clip stays in a core's cache on its way.
+    """
+    out = np.empty((sum(len(index) for _, index in rows), *rows[0][0].shape[1:]), np.float32)
+    clips = (levels[i] for levels, index in rows for i in index)
+    for place, clip in zip(out, clips, strict=True):
+        normalise(clip, settings, out=place)
+    return out
 
 
 class Turns:

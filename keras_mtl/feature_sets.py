@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_mtl.datasets.corpus import Clips, Corpus
+from keras_mtl.datasets.corpus import Corpus
+from keras_mtl.datasets.prepared_clips import Clips
 from keras_mtl.errors import DataError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.labels import EVENTS

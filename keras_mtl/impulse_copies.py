@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.augmentation.impulse_responses import convolved, fingerprint, read_impulse_responses
-from keras_mtl.datasets.corpus import Clips, Corpus
+from keras_mtl.datasets.corpus import Corpus
+from keras_mtl.datasets.prepared_clips import Clips
 from keras_mtl.errors import DataError, RecipeError
 from keras_mtl.feature_sets import SceneSet, prepared_levels
 from keras_mtl.features import LogMelSettings

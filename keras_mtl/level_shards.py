@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_mtl import files
-from keras_mtl.datasets.corpus import Clips
+from keras_mtl.datasets.prepared_clips import Clips
 from keras_mtl.datasets.workers import Workers, in_turn
 from keras_mtl.errors import DataError
 from keras_mtl.features import LogMelSettings
@@ -72,12 +72,13 @@ class Shard:
             return None
         try:
             facts = json.loads(self.facts.read_bytes())
-            levels = np.asarray(np.load(self.levels, mmap_mode="r"))
-            whole = len(levels) == len(self) and _checksum(levels, facts["labels"]) == facts["sha256"]
-        except (OSError, ValueError, KeyError, TypeError, EOFError):
+            levels = np.load(self.levels, mmap_mode="r")
+            checksum = _checksum(self.levels, levels.offset, facts["labels"])
+            whole = len(levels) == len(self) and checksum == facts["sha256"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
             whole = False
         if whole:
-            return levels, facts["labels"]
+            return np.asarray(levels), facts["labels"]
         _log.warning("%s is damaged: it is computed anew", self.levels)
         return None
 
@@ -120,7 +121,9 @@ def open_levels(
     computed = 0
     if None in found:
         try:
-            with files.one_at_a_time(folder, lambda: _tell_waiting(folder)):
+            with files.one_at_a_time(folder, lambda: _tell_waiting(folder)) as alone:
+                if alone:
+                    _remove_left_over(folder)
                 # Another process may have been at work until now.
                 found = [opened or shard.open() for opened, shard in zip(found, shards, strict=True)]
                 missing = [shard for shard, opened in zip(shards, found, strict=True) if opened is None]
@@ -192,8 +195,11 @@ def compute_shard(shard: Shard) -> int:
     return len(shard)
 
 
-def _checksum(levels: np.ndarray, labels: list[dict[str, Any]]) -> str:
-    checksum = hashlib.sha256(np.ascontiguousarray(levels).data)
+def _checksum(path: Path, offset: int, labels: list[dict[str, Any]]) -> str:
+    """Over what lies behind the header, read and not mapped: pages of a map count as the process's memory."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        checksum = hashlib.file_digest(file, "sha256")
     checksum.update(_as_bytes(labels))
     return checksum.hexdigest()
 
@@ -218,6 +224,12 @@ def _labels(example: dict[str, Any]) -> dict[str, Any]:
         "events": [[float(on), float(off), int(label)] for on, off, label in rows],
         "weak": [int(v) for v in example["weak"]],
     }
+
+
+def _remove_left_over(folder: Path) -> None:
+    """Removes what a killed process left half-written, or an earlier version whole: nobody else is at work here now."""
+    for path in (*folder.glob(".levels-*"), folder / "levels.npy", folder / "labels.json"):
+        path.unlink(missing_ok=True)
 
 
 def _tell_waiting(folder: Path) -> None:

@@ -75,9 +75,10 @@ class LogMel:
         levels[:] = mel.reshape(levels.shape)
 
 
-def normalise(levels_db: np.ndarray, settings: LogMelSettings) -> np.ndarray:
-    """(levels - mean_db) / std_db as float32, any shape."""
-    out = np.array(levels_db, np.float32)
+def normalise(levels_db: np.ndarray, settings: LogMelSettings, out: np.ndarray | None = None) -> np.ndarray:
+    """(levels - mean_db) / std_db as float32, any shape; into `out`, float32 of that shape, where it is given."""
+    out = np.empty(np.shape(levels_db), np.float32) if out is None else out
+    out[...] = levels_db
     out -= settings.mean_db
     out /= settings.std_db
     return out

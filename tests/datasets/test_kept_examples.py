@@ -105,6 +105,26 @@ def test_an_interrupt_leaves_parts_that_count_for_the_next_attempt(odd_folder: P
     assert not list(cache.rglob(".kept*"))
 
 
+def test_parts_that_outlived_their_data_set_are_removed(odd_folder: Path, cache: Path) -> None:
+    open_corpus(odd_folder, cache, progress=False)
+    (info,) = cache.rglob("dataset_info.json")
+    left = info.parents[2] / ".kept-desed-1.1.0"
+    left.mkdir()
+    (left / "unlabelled-0-2.npz").write_bytes(b"of a process that was killed while it removed them")
+    open_corpus(odd_folder, cache, progress=False)
+    assert not left.exists()
+
+
+def test_sorting_on_the_disk_gives_the_same_in_the_same_order(odd_folder: Path, tmp_path: Path, monkeypatch) -> None:
+    clips = []
+    for name, most in (("memory", 1 << 30), ("disk", 1)):
+        monkeypatch.setattr("keras_mtl.datasets.preparation._SORTED_IN_MEMORY", most)
+        corpus = open_corpus(odd_folder, tmp_path / name, progress=False)
+        clips.append([(each["filename"], each["audio"].tobytes()) for each in corpus.events["unlabelled"]])
+    assert len(clips[0]) == 8
+    assert clips[0] == clips[1]
+
+
 def test_a_census_travels_whole() -> None:
     first = Census(clips=3)
     first.count("padded", "a.wav")

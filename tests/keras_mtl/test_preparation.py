@@ -86,10 +86,14 @@ def test_what_is_missing_or_damaged_is_computed_anew(corpus, tmp_path, small_sha
     facts = paths[3].with_suffix(".json")
     facts.write_text(facts.read_text().replace('"scene": ', '"scene": 1', 1))
     kept = paths[4].stat().st_mtime_ns
+    earlier = [facts.with_name(name) for name in ("levels.npy", "labels.json")]
+    for path in earlier:
+        path.write_bytes(b"of an earlier version")
     again = open_levels(clips, corpus.fingerprint, SETTINGS, tmp_path)
     assert (again.shards, again.computed) == (5, 4)
     np.testing.assert_array_equal(again.levels[:], expected)
     assert again.labels == first.labels
+    assert not any(path.exists() for path in earlier)
     assert paths[4].stat().st_mtime_ns == kept
     assert "levels-00001.npy is damaged" in caplog.text
 
