@@ -18,6 +18,7 @@ from keras_mtl.feature_sets import SceneSet, scene_set
 from keras_mtl.run_folder import Run, git_revision, versions
 from keras_mtl.tflite.qat_run import listen_with_qat_run
 from keras_mtl.tflite.quantize import quantize
+from keras_mtl.tflite.tfmot_description import describe_scene_part
 from keras_mtl.tflite.tfmot_quantize import quantize_with_tfmot
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ def _require(run: Run, out: Path, scheme: str, engine: str) -> None:
         raise ConversionError(f"{run.path} was not trained on scenes, so its scene part can't be quantized")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} holds something already", hint="name another folder")
+    if engine == "tfmot":
+        describe_scene_part(run.network())  # refuses layers here, before data are prepared for hours
 
 
 def _info(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from keras_mtl.cli import group
 from keras_mtl.errors import ConversionError, RunError
 from keras_mtl.firmware_host.engines import ENGINES, run_engine
 from keras_mtl.isolation import run_isolated
+from keras_mtl.models.cp_mobile import build_cp_mobile
 from keras_mtl.run_folder import Run
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, dequantize, describe, quantize
 from keras_mtl.tflite.audit import require_integer_only
 from keras_mtl.tflite.qat_run import qat_network
+from keras_mtl.tflite.quantize_run import quantize_run
 from keras_mtl.tflite.tfmot_quantize import quantize_with_tfmot
 from keras_mtl.tflite.tfmot_run import TfmotNetwork
 
@@ -116,8 +119,9 @@ def test_residual_blocks_convert(tmp_path):
     assert np.abs(found - outputs).max() <= 4
 
 
-def test_int16x8_is_refused_in_one_line(runs, tmp_path):
-    arguments = ["quantize", str(runs["float"].path), "--scheme", "int16x8", "--engine", "tfmot"]
+def test_int16x8_is_refused_in_one_line(runs, made, tmp_path):
+    *_, cache = made
+    arguments = ["quantize", str(runs["float"].path), "--scheme", "int16x8", "--engine", "tfmot", "--cache", str(cache)]
     with pytest.raises(ConversionError, match="tfmot has no scheme with 16-bit activations") as caught:
         CliRunner().invoke(
             group,
@@ -126,6 +130,16 @@ def test_int16x8_is_refused_in_one_line(runs, tmp_path):
         )
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_system_with_grn_is_refused_before_data_are_read(runs, tmp_path):
+    source = tmp_path / "float"
+    shutil.copytree(runs["float"].path, source)
+    build_cp_mobile(100, 128, base_channels=8, depths=(1, 1, 1), grn=True).save(source / "network.keras")
+    nothing: Any = None
+    with pytest.raises(ConversionError, match=r"layer b1_grn \(GRN\) can't be quantized by tfmot: a layer of our own"):
+        quantize_run(Run.load(source), "int8", nothing, tmp_path / "out", tmp_path, engine="tfmot")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_process_that_hangs_or_dies_is_one_clear_line(network, clips, tmp_path, monkeypatch):
