@@ -20,6 +20,7 @@ from keras_mtl.tflite.qat_run import listen_with_qat_run
 from keras_mtl.tflite.quantize import quantize
 from keras_mtl.tflite.tfmot_description import describe_scene_part
 from keras_mtl.tflite.tfmot_quantize import quantize_with_tfmot
+from keras_mtl.tflite.tfmot_refusals import require_scenes_in_8_bits
 
 if TYPE_CHECKING:
     from keras_mtl.datasets.corpus import Corpus
@@ -122,10 +123,8 @@ def _clips_and_labels(batch: dict[str, Any]) -> tuple[Any, Any]:
 def _require(run: Run, out: Path, scheme: str, engine: str) -> None:
     if engine not in ENGINES:
         raise ConversionError(f"unknown engine {engine!r}", hint=f"one of {', '.join(ENGINES)}")
-    if engine == "tfmot" and scheme != "int8":
-        raise ConversionError(
-            f"tfmot has no scheme with 16-bit activations, so it can't make {scheme}", hint="--engine native"
-        )
+    if engine == "tfmot":
+        require_scenes_in_8_bits(scheme)
     if run.info["stage"] != "float":
         raise RunError(f"{run.path} is quantized already", hint="name the float run that it was made of")
     if "scenes" not in run.info.get("tasks", ["scenes"]):

@@ -30,3 +30,17 @@ def refusal(layer: Any, reason: str = "") -> ConversionError:
         f"layer {layer.name} ({kind}) can't be quantized by tfmot: {reason or REASONS.get(kind, _NOT_LISTED)}",
         hint="--engine native may take it; docs/algorithms.md has the list",
     )
+
+
+def require_scenes_in_8_bits(scheme: str, part: str = "scenes") -> None:
+    """Refuses what tfmot has no scheme for.
+
+    Raises:
+        ConversionError: any scheme but "int8", any part but "scenes".
+    """
+    if scheme != "int8":
+        raise ConversionError(
+            f"tfmot has no scheme with 16-bit activations, so it can't make {scheme}", hint="--engine native"
+        )
+    if part != "scenes":
+        raise ConversionError(f"part {part!r} can't be quantized by tfmot: {_RECURRENT}", hint="--engine native")

@@ -75,8 +75,11 @@ def command(
       keras_mtl quantize runs/real --scheme int8 --engine tfmot --data DIR --out runs/real-tfmot
     """
     from keras_mtl.run_folder import Run
+    from keras_mtl.tflite.tfmot_refusals import require_scenes_in_8_bits
 
     source = Run.load(run)
+    if engine == "tfmot":
+        require_scenes_in_8_bits(scheme, part)
     quiet_tensorflow()
     from keras_mtl.datasets.corpus import open_corpus
     from keras_mtl.tflite.quantize_network_run import quantize_network_run

@@ -119,15 +119,17 @@ def test_residual_blocks_convert(tmp_path):
     assert np.abs(found - outputs).max() <= 4
 
 
-def test_int16x8_is_refused_in_one_line(runs, made, tmp_path):
-    *_, cache = made
-    arguments = ["quantize", str(runs["float"].path), "--scheme", "int16x8", "--engine", "tfmot", "--cache", str(cache)]
-    with pytest.raises(ConversionError, match="tfmot has no scheme with 16-bit activations") as caught:
-        CliRunner().invoke(
-            group,
-            [*arguments, "--data", "soundscapes:tiny", "--out", str(tmp_path / "run")],
-            catch_exceptions=False,
-        )
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--scheme", "int16x8"), "tfmot has no scheme with 16-bit activations, so it can't make int16x8"),
+        (("--scheme", "int8", "--part", "joint"), "part 'joint' can't be quantized by tfmot"),
+    ],
+)
+def test_what_tfmot_has_no_scheme_for_is_refused_in_one_line(options, reason, runs, tmp_path):
+    arguments = ["quantize", str(runs["float"].path), *options, "--engine", "tfmot", "--data", "soundscapes:tiny"]
+    with pytest.raises(ConversionError, match=reason) as caught:
+        CliRunner().invoke(group, [*arguments, "--out", str(tmp_path / "run")], catch_exceptions=False)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
