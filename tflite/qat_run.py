@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -34,8 +36,9 @@ def is_of_tfmot(run: Run) -> bool:
 
 def listen_with_qat_run(run: Run) -> Listener:
     """A listener of a quantized run, for the tasks that are quantized."""
-    network, settings = TfmotNetwork(run) if is_of_tfmot(run) else qat_network(run), run.settings
-    if not is_of_tfmot(run) and "event_head" in {layer.name for layer in network.layers}:
+    settings, of_tfmot = run.settings, is_of_tfmot(run)
+    network: Any = TfmotNetwork(run) if of_tfmot else qat_network(run)
+    if not of_tfmot and "event_head" in {layer.name for layer in network.layers}:
         return listen_with(network, settings, run.recipe.decode, run.info["tasks"])
 
     def scene_logits(levels: AnyLevels) -> np.ndarray:
