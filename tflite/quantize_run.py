@@ -39,6 +39,7 @@ def quantize_run(
     epochs: int | None = None,
     seed: int | None = None,
     engine: str = "native",
+    learning: str = "gradient",
 ) -> Run:
     """Quantizes the scene part of a run's network and writes a run folder of its own.
 
@@ -51,6 +52,7 @@ def quantize_run(
         epochs: passes over the scene training clips; 0 calibrates only; None is the recipe's number.
         seed: of the fine-tuning; None is the run's.
         engine: "native" or, for int8, "tfmot".
+        learning: how the native engine's ranges change in fine-tuning: "gradient" or "moving_average".
 
     Returns:
         The quantized run. `info["metrics"]` holds the figures of the quantized scene part, `info["quantization"]` those
@@ -69,8 +71,10 @@ def quantize_run(
     seed = run.info["seed"] if seed is None else seed
     with files.new_folder(out) as folder:
         clips = scene_set(corpus, "train", run.settings.normalised(0.0, 1.0), cache) if epochs else None
-        by_engine = _with_tfmot if engine == "tfmot" else _natively
-        made = by_engine(run, scheme, clips, epochs, seed, folder)
+        if engine == "tfmot":
+            made = _with_tfmot(run, clips, epochs, seed, folder)
+        else:
+            made = _natively(run, scheme, clips, epochs, seed, folder, learning)
         for name in _COPIED:
             shutil.copyfile(run.path / name, folder / name)
         info = _info(run, scheme, engine, made, epochs, seed, corpus)
@@ -81,7 +85,9 @@ def quantize_run(
     return Run.load(out)
 
 
-def _natively(run: Run, scheme: str, clips: SceneSet | None, epochs: int, seed: int, folder: Path) -> dict[str, Any]:
+def _natively(
+    run: Run, scheme: str, clips: SceneSet | None, epochs: int, seed: int, folder: Path, learning: str
+) -> dict[str, Any]:
     settings, training, steps = run.recipe.quantize, None, None
     if clips is not None:
         stream = SceneStream(clips, settings.batch, run.settings, seed)
@@ -95,15 +101,16 @@ def _natively(run: Run, scheme: str, clips: SceneSet | None, epochs: int, seed: 
         epochs=epochs,
         steps_per_epoch=steps,
         learning_rate=settings.learning_rate,
+        learning=learning,
         seed=seed,
         callbacks=[keras.callbacks.CSVLogger(folder / "quantize.csv")],
         verbose=1 if sys.stderr.isatty() else 2,
     )
     quantized.model.save(folder / "qat.keras")
-    return {"kept": quantized.kept, "nearness": quantized.nearness}
+    return {"kept": quantized.kept, "nearness": quantized.nearness, "learning": learning}
 
 
-def _with_tfmot(run: Run, scheme: str, clips: SceneSet | None, epochs: int, seed: int, folder: Path) -> dict[str, Any]:
+def _with_tfmot(run: Run, clips: SceneSet | None, epochs: int, seed: int, folder: Path) -> dict[str, Any]:
     settings = run.recipe.quantize
     quantized = quantize_with_tfmot(
         run.network(),

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from keras_mtl.cli.options import answer, cache_option, data_option, json_option, metric_lines, quiet_tensorflow
-from keras_mtl.tflite.scheme import SCHEMES
+from keras_mtl.tflite.scheme import LEARNING, SCHEMES
 
 _AGREEMENT = {
     "scenes": "decides as the float network on {:.1%} of the calibration clips",
@@ -42,6 +42,13 @@ _AGREEMENT = {
     show_default=True,
     help="Scheme of the event decoder: states of 8 bits cost accuracy.",
 )
+@click.option(
+    "--ranges",
+    type=click.Choice(LEARNING),
+    default="gradient",
+    show_default=True,
+    help="How 8-bit ranges learn: by gradient where they clip, or as a moving average of the extremes.",
+)
 @click.option("--epochs", type=click.IntRange(min=0), help="Passes over the clips; 0 calibrates only. [recipe's]")
 @click.option("--seed", type=int, help="Seed of the fine-tuning. [the run's]")
 @cache_option
@@ -54,6 +61,7 @@ def command(
     engine: str,
     part: str,
     cells: str,
+    ranges: str,
     epochs: int | None,
     seed: int | None,
     cache: Path,
@@ -89,9 +97,9 @@ def command(
     rate_hz, subset = source.settings.sample_rate_hz, source.recipe.data.scene_subset
     corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, scene_subset=subset)
     if part == "scenes":
-        made = quantize_run(source, scheme, corpus, out, cache, epochs, seed, engine)
+        made = quantize_run(source, scheme, corpus, out, cache, epochs, seed, engine, ranges)
     else:
-        made = quantize_network_run(source, scheme, corpus, out, cache, part, epochs, seed, cells)
+        made = quantize_network_run(source, scheme, corpus, out, cache, part, epochs, seed, cells, ranges)
     quantization = made.info["quantization"]
     metrics = {"before": quantization["before"], "after": made.info["metrics"]}
     document = {

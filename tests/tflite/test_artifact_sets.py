@@ -215,6 +215,11 @@ def test_what_can_not_be_converted_is_refused(runs):
         convert_set(scenes, "events", "int8")
 
 
+def test_a_converter_that_does_not_come_back_is_one_error(runs):
+    with pytest.raises(ConversionError, match=r"conversion of joint to int8 failed: .* did not come back within 1 s"):
+        convert_set(runs["int8"], "joint", "int8", timeout_s=1.0)
+
+
 def test_encoders_that_can_not_go_window_by_window_are_refused():
     network = build_mt(channels=(2,), pools=((4, 8),), mel_bands=8)
     with pytest.raises(ConversionError, match="no whole number of embeddings"):
