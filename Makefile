@@ -27,7 +27,7 @@ demo: $(STAMP) ## train, quantize, convert, emulate and bundle on the embedded d
 	@$(BIN)/keras_mtl demo --out $(DEMO)
 
 test: $(STAMP) ## the whole test suite, lint and types included, but for what takes long
-	@$(BIN)/pytest -m "not slow"
+	@$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(STAMP) ## the tests that take minutes each
 	@$(BIN)/pytest -m slow

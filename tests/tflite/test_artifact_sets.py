@@ -14,12 +14,14 @@ from event_networks import CLIP, SECOND, SETTINGS, clips, run_of, small_network
 
 from keras_mtl.cli import group
 from keras_mtl.cli.listeners import open_listener
+from keras_mtl.decoding import decode
 from keras_mtl.errors import ArtifactError, ConversionError
 from keras_mtl.firmware_host.device_loop import DeviceLoop, Member
 from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.firmware_host.engines.set_runner import run_set
 from keras_mtl.firmware_host.set_emulator import emulate_set
 from keras_mtl.firmware_host.target import load_target
+from keras_mtl.labels import EVENTS
 from keras_mtl.models import build_mt
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import dequantize, quantize
@@ -27,6 +29,7 @@ from keras_mtl.tflite.artifact_set import ArtifactSet
 from keras_mtl.tflite.convert_set import convert_set
 from keras_mtl.tflite.members import build_members, find_windows, wire
 from keras_mtl.tflite.qat import FakeQuant, quantize_network
+from keras_mtl.timeline import Grid
 
 PAIRS = {"int8": "int16x8", "int16x8": "int16x8", "cells8": "int8"}
 
@@ -79,6 +82,27 @@ def test_engines_hear_what_the_network_hears(sets, name, engine):
     arenas = heard.arena_bytes
     assert list(arenas) == list(sets[name].wiring.members)
     assert all((size or 0) > 500 if engine == "tflm" else size is None for size in arenas.values())
+
+
+@pytest.mark.parametrize("engine", ["tflm", "litert"])
+@pytest.mark.parametrize("name", ["int8", "int16x8"])
+def test_ten_seconds_end_with_the_same_events(runs, sets, name, engine):
+    """250 steps: what is off must not add up. Clips are many, so that decisions near the threshold are among them."""
+    wiring = {**sets[name].manifest["wiring"], "clip_frames": 1000}
+    artifacts = replace(sets[name], manifest={**sets[name].manifest, "wiring": wiring})
+    port = artifacts.members["encoder"].manifest["inputs"][0]
+    given = quantize(clips(32, 1000, 11)[..., None], port)
+    goal = runs[name].load_keras("qat.keras").predict_on_batch(dequantize(given, port))
+    heard = run_set(engine, artifacts, clips=given)
+    assert np.abs(heard.strong - goal["strong"]).max() < 0.01
+    grid = Grid.over(SETTINGS, 1000, 4)
+    events = [
+        [[event for event, _ in decode(clip, grid, EVENTS)] for clip in found]
+        for found in (heard.strong, goal["strong"])
+    ]
+    assert sum(map(len, events[1])) > 100
+    # Of 32 clips 99 % is all but the one that a probability at the threshold may decide.
+    assert sum(a != b for a, b in zip(*events, strict=True)) <= 1
 
 
 def test_a_clip_heard_by_windows_has_the_embeddings_of_the_clip(runs, sets):
