@@ -14,14 +14,13 @@ from event_networks import CLIP, SECOND, SETTINGS, clips, run_of, small_network
 
 from keras_mtl.cli import group
 from keras_mtl.cli.listeners import open_listener
-from keras_mtl.decoding import decode
+from keras_mtl.decoding import median_filter
 from keras_mtl.errors import ArtifactError, ConversionError
 from keras_mtl.firmware_host.device_loop import DeviceLoop, Member
 from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.firmware_host.engines.set_runner import run_set
 from keras_mtl.firmware_host.set_emulator import emulate_set
 from keras_mtl.firmware_host.target import load_target
-from keras_mtl.labels import EVENTS
 from keras_mtl.models import build_mt
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import dequantize, quantize
@@ -29,7 +28,6 @@ from keras_mtl.tflite.artifact_set import ArtifactSet
 from keras_mtl.tflite.convert_set import convert_set
 from keras_mtl.tflite.members import build_members, find_windows, wire
 from keras_mtl.tflite.qat import FakeQuant, quantize_network
-from keras_mtl.timeline import Grid
 
 PAIRS = {"int8": "int16x8", "int16x8": "int16x8", "cells8": "int8"}
 
@@ -86,8 +84,8 @@ def test_engines_hear_what_the_network_hears(sets, name, engine):
 
 @pytest.mark.parametrize("engine", ["tflm", "litert"])
 @pytest.mark.parametrize("name", ["int8", "int16x8"])
-def test_ten_seconds_end_with_the_same_events(runs, sets, name, engine):
-    """250 steps: what is off must not add up. Clips are many, so that decisions near the threshold are among them."""
+def test_ten_seconds_end_with_the_same_decisions(runs, sets, name, engine):
+    """250 steps: what is off must not add up."""
     wiring = {**sets[name].manifest["wiring"], "clip_frames": 1000}
     artifacts = replace(sets[name], manifest={**sets[name].manifest, "wiring": wiring})
     port = artifacts.members["encoder"].manifest["inputs"][0]
@@ -95,14 +93,12 @@ def test_ten_seconds_end_with_the_same_events(runs, sets, name, engine):
     goal = runs[name].load_keras("qat.keras").predict_on_batch(dequantize(given, port))
     heard = run_set(engine, artifacts, clips=given)
     assert np.abs(heard.strong - goal["strong"]).max() < 0.01
-    grid = Grid.over(SETTINGS, 1000, 4)
-    events = [
-        [[event for event, _ in decode(clip, grid, EVENTS)] for clip in found]
-        for found in (heard.strong, goal["strong"])
-    ]
-    assert sum(map(len, events[1])) > 100
-    # Of 32 clips 99 % is all but the one that a probability at the threshold may decide.
-    assert sum(a != b for a, b in zip(*events, strict=True)) <= 1
+    # An untrained network is undecided all the time. Where it is not, within 0.01, all decisions are the same.
+    filtered = [np.stack([median_filter(clip, 11) for clip in found]) for found in (heard.strong, goal["strong"])]
+    differs = (filtered[0] > 0.5) != (filtered[1] > 0.5)
+    assert differs.mean() < 0.01
+    assert np.abs(filtered[1][differs] - 0.5).max(initial=0.0) < 0.01
+    assert 0.2 < (filtered[1] > 0.5).mean() < 0.8
 
 
 def test_a_clip_heard_by_windows_has_the_embeddings_of_the_clip(runs, sets):
@@ -225,8 +221,8 @@ def test_commands(runs, tmp_path):
     assert "parity_probability" in done.stdout
     one = next(tmp_path.glob("bigru_1_forward*.tflite"))
     done = CliRunner().invoke(group, ["evaluate", str(one), "--data", "soundscapes:tiny"])
-    assert done.exit_code == 2
-    assert "of a set, name the folder" in done.stderr
+    assert isinstance(done.exception, ArtifactError)
+    assert "of a set, name the folder" in done.exception.hint
 
 
 def test_what_can_not_be_converted_is_refused(runs):
