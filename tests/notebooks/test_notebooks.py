@@ -24,6 +24,7 @@ SHORT = {
 #: What each notebook prints when all went well, as an expression.
 SAYS = {
     "01_listen": r"frame made by hand: 0\.00",
+    "02_two_tasks_one_model": r"encoder +0 of .*\nscene_head +[1-9].* of .*\nevent_head +0 of ",
     "03_qat_tuning": "cells int16x8  fine_tuned",
 }
 MOST_BYTES_OF_A_PICTURE = 100_000
