@@ -26,6 +26,7 @@ SAYS = {
     "01_listen": r"frame made by hand: 0\.00",
     "02_two_tasks_one_model": r"encoder +0 of .*\nscene_head +[1-9].* of .*\nevent_head +0 of ",
     "03_qat_tuning": "cells int16x8  fine_tuned",
+    "04_from_keras_to_flash": r"verdict   passed[\s\S]*MicroMutableOpResolver<7>",
 }
 MOST_BYTES_OF_A_PICTURE = 100_000
 #: A path of several folders, or of a drive.
