@@ -8,12 +8,12 @@ output in 500 of a first layer differs by a step, one in 6 after six layers, and
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from keras_mtl.tflite.kernel_rounding import as_kernels_round, levels_of_8_bit_kernels
 from keras_mtl.tflite.scheme import Scheme, scale_and_zero_point
 
 _WEIGHT_BITS = 8
@@ -57,31 +57,6 @@ def fake_quant_bias(bias: Any, step: Any) -> Any:
         step: input step x weight step, scalar or [channels].
     """
     return bias + tf.stop_gradient(tf.round(bias / step) * step - bias)
-
-
-def as_kernels_round(values: Any, multiplier: Any, bits: int, divisor: int = 1) -> Any:
-    """Moves accumulators, in output steps, so that rounding them to the nearest gives what integer kernels give.
-
-    A kernel multiplies an accumulator by a fixed-point number m 2^-n, 0.5 <= m < 1. With 8-bit outputs it rounds twice,
-    to 2^-n and then to 1, so what lies less than 2^-(n+1) below a half goes up. With 16-bit outputs it rounds once, but
-    m has 15 bits only. (`MultiplyByQuantizedMultiplier` of TensorFlow Lite, and CMSIS-NN after it.) Means round twice
-    with both, and theirs is the m of the sum, divided without being normalised again.
-
-    Args:
-        values: accumulators in steps of the output, [..., channels].
-        multiplier: input step x weight step / output step, scalar or [channels].
-        bits: bits of the output.
-        divisor: how many values a mean is of; 1 for what is no mean. The multiplier is that of the sum.
-    """
-    if divisor > 1:
-        exponent = tf.math.floor(tf.math.log(multiplier) / math.log(2.0)) + 1.0
-        shift = math.floor(math.log2(divisor)) - exponent
-        return values + tf.where(shift > 0, tf.sign(values) * tf.pow(2.0, -shift - 1.0), 0.0)
-    shift = tf.math.ceil(-tf.math.log(multiplier) / math.log(2.0)) - 1.0
-    if bits == 8:
-        return values + tf.where(shift > 0, tf.sign(values) * tf.pow(2.0, -shift - 1.0), 0.0)
-    mantissa = multiplier * tf.pow(2.0, shift) * 2.0**15
-    return values * (tf.minimum(tf.round(mantissa), 2.0**15 - 1) / mantissa)
 
 
 def _on_levels(values: Any, top: float) -> Any:
@@ -168,7 +143,7 @@ class FakeQuant(keras.layers.Layer):
             self.observed.append(inputs)
             return inputs, step
         if accumulator_step is not None and self.imitates_kernels:
-            moved = as_kernels_round(inputs / step, accumulator_step / step, self.bits, self.divisor) * step
+            moved = self._as_kernels_round(inputs, accumulator_step, step)
             inputs += tf.stop_gradient(moved - inputs)
         if self.symmetric and self.imitates_kernels:
             return _on_levels(inputs / step, 2.0 ** (self.bits - 1) - 1) * step, step
@@ -176,6 +151,15 @@ class FakeQuant(keras.layers.Layer):
             inputs, low, high, num_bits=self.bits, narrow_range=self.symmetric
         )
         return quantized, step
+
+    def _as_kernels_round(self, inputs: Any, accumulator_step: Any, step: Any) -> Any:
+        accumulator_step = tf.convert_to_tensor(accumulator_step)
+        pair = accumulator_step.shape.rank > 0  # what comes from weights has two steps
+        if pair and self.bits == 8 and self.divisor == 1:
+            return levels_of_8_bit_kernels(inputs, accumulator_step, step) * step
+        if pair:
+            accumulator_step = accumulator_step[0] * accumulator_step[1]
+        return as_kernels_round(inputs / step, accumulator_step / step, self.bits, self.divisor) * step
 
     def _follow(self, inputs: Any) -> None:
         """Moves the range a little towards the extremes of a batch, as `set_range` would have it."""

@@ -1,6 +1,7 @@
 """Layers whose weights are fake-quantized as the file will hold them.
 
-Each takes values and the step of their levels, and gives values and the step of the integers they are accumulated in.
+Each takes values and the step of their levels, and gives values and the steps of the integers they are accumulated in:
+that of the input and that of the weights. Their product in float32 would be off by more than a kernel's multiplier is.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ from keras_mtl.tflite.fake_quant import (
 )
 
 
+def both_steps(one: Any, other: Any) -> Any:
+    """Two steps, scalars or [channels], as [2] or [2, channels]."""
+    other = tf.convert_to_tensor(other)
+    return tf.stack([tf.broadcast_to(tf.cast(one, other.dtype), tf.shape(other)), other])
+
+
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class FakeQuantConv2D(keras.layers.Conv2D):
     """2-D convolution with 8-bit weights, one scale for each output channel: act(x * q(w) + q(b)).
@@ -26,7 +33,7 @@ class FakeQuantConv2D(keras.layers.Conv2D):
     """
 
     def call(self, inputs: Any, input_step: Any) -> Any:
-        """[batch, height, width, channels] and their step to [batch, height', width', filters] and its step."""
+        """[batch, height, width, channels] and their step to [batch, height', width', filters] and both steps."""
         kernel, steps = fake_quant_per_channel(tf.convert_to_tensor(self.kernel))
         outputs = tf.nn.convolution(
             inputs,
@@ -36,9 +43,8 @@ class FakeQuantConv2D(keras.layers.Conv2D):
             dilations=list(self.dilation_rate),
         )
         # bias_add, and not the reshape and add of Keras: the converter fuses it with the convolution.
-        steps = input_step * steps
-        bias = fake_quant_bias(tf.convert_to_tensor(self.bias), steps)
-        return self.activation(tf.nn.bias_add(outputs, bias)), steps
+        bias = fake_quant_bias(tf.convert_to_tensor(self.bias), input_step * steps)
+        return self.activation(tf.nn.bias_add(outputs, bias)), both_steps(input_step, steps)
 
     def build(self, inputs_shape: Any, input_step_shape: Any = None) -> None:
         """Makes the weights."""
@@ -46,7 +52,7 @@ class FakeQuantConv2D(keras.layers.Conv2D):
 
     def compute_output_shape(self, inputs_shape: Any, input_step_shape: Any = None) -> Any:
         """[batch, height', width', filters] and [filters]."""
-        return super().compute_output_shape(inputs_shape), (self.filters,)
+        return super().compute_output_shape(inputs_shape), (2, self.filters)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -65,7 +71,7 @@ class FakeQuantDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         self.smallest_limit = smallest_limit
 
     def call(self, inputs: Any, input_step: Any) -> Any:
-        """[batch, height, width, channels] and their step to [batch, height', width', channels'] and its step."""
+        """[batch, height, width, channels] and their step to [batch, height', width', channels'] and both steps."""
         kernel = tf.convert_to_tensor(self.kernel)
         # The file has one scale for each output channel: input channel x multiplier.
         flat = tf.reshape(kernel, (*kernel.shape[:2], kernel.shape[2] * kernel.shape[3]))
@@ -77,9 +83,8 @@ class FakeQuantDepthwiseConv2D(keras.layers.DepthwiseConv2D):
             padding=self.padding.upper(),
             dilations=list(self.dilation_rate),
         )
-        steps = input_step * steps
-        bias = fake_quant_bias(tf.convert_to_tensor(self.bias), steps)
-        return self.activation(tf.nn.bias_add(outputs, bias)), steps
+        bias = fake_quant_bias(tf.convert_to_tensor(self.bias), input_step * steps)
+        return self.activation(tf.nn.bias_add(outputs, bias)), both_steps(input_step, steps)
 
     def build(self, inputs_shape: Any, input_step_shape: Any = None) -> None:
         """Makes the weights."""
@@ -88,7 +93,7 @@ class FakeQuantDepthwiseConv2D(keras.layers.DepthwiseConv2D):
     def compute_output_shape(self, inputs_shape: Any, input_step_shape: Any = None) -> Any:
         """[batch, height', width', channels'] and [channels']."""
         shape = super().compute_output_shape(inputs_shape)
-        return shape, (shape[-1],)
+        return shape, (2, shape[-1])
 
     def get_config(self) -> dict[str, Any]:
         """All constructor arguments."""
@@ -104,11 +109,10 @@ class FakeQuantDense(keras.layers.Dense):
     """
 
     def call(self, inputs: Any, input_step: Any, training: Any = None) -> Any:
-        """[..., features] and their step to [..., units] and its step."""
+        """[..., features] and their step to [..., units] and both steps."""
         kernel, step = fake_quant_per_tensor(tf.convert_to_tensor(self.kernel))
-        step = input_step * step
-        bias = fake_quant_bias(tf.convert_to_tensor(self.bias), step)
-        return self.activation(tf.nn.bias_add(tf.matmul(inputs, kernel), bias)), step
+        bias = fake_quant_bias(tf.convert_to_tensor(self.bias), input_step * step)
+        return self.activation(tf.nn.bias_add(tf.matmul(inputs, kernel), bias)), both_steps(input_step, step)
 
     def build(self, inputs_shape: Any, input_step_shape: Any = None) -> None:
         """Makes the weights."""
@@ -116,7 +120,7 @@ class FakeQuantDense(keras.layers.Dense):
 
     def compute_output_shape(self, inputs_shape: Any, input_step_shape: Any = None) -> Any:
         """[..., units] and that of a scalar."""
-        return (*inputs_shape[:-1], self.units), ()
+        return (*inputs_shape[:-1], self.units), (2,)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

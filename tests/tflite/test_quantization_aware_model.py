@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mtl.errors import ConversionError
-from keras_mtl.tflite.fake_quant import as_kernels_round
+from keras_mtl.tflite.kernel_rounding import as_kernels_round, levels_of_8_bit_kernels
 from keras_mtl.tflite.qat import FakeQuant, Quantized, SelfDistillation, build_qat, calibrate, ranges, teacher_of
 from keras_mtl.tflite.scheme import scale_and_zero_point
 
@@ -139,6 +139,18 @@ def test_rounding_imitates_the_integer_kernels(bits, multiplier):
     imitated = np.mean(np.floor(moved.astype(np.float64) + 0.5) != goal)
     assert plain > 1e-3  # what there is to imitate
     assert imitated < 0.2 * plain
+
+
+@pytest.mark.parametrize("multiplier", [0.0003, 0.0027, 0.013, 0.49, 0.97])
+def test_8_bit_levels_are_the_kernels_own(multiplier):
+    """From accumulators that float32 does not hold exactly, as a convolution of real values gives them."""
+    output = np.float32(0.0021)
+    steps = np.asarray([0.037, multiplier * float(output) / 0.037], np.float32)
+    exact = float(steps[0]) * float(steps[1])
+    accumulators = np.random.default_rng(0).integers(-400_000, 400_000, 20_000)
+    real = tf.constant(accumulators * exact * (1.0 + np.random.default_rng(1).normal(0, 1e-7, 20_000)), tf.float32)
+    found = np.asarray(levels_of_8_bit_kernels(real, tf.constant(steps), tf.constant(output)))
+    np.testing.assert_array_equal(found, _requantized_as_in_the_kernel(accumulators, exact / float(output), 8))
 
 
 def test_range_keeps_zero_and_its_kind():
