@@ -1,0 +1,189 @@
+"""The stage from a float run folder to what each of its layers costs when it is quantized."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from keras_mtl.errors import ConversionError, DataError, RunError
+from keras_mtl.feature_sets import scene_set
+from keras_mtl.log_mel import normalise
+from keras_mtl.run_folder import Run
+from keras_mtl.tflite.calibration import calibrate
+from keras_mtl.tflite.live_bytes import live_tensors
+from keras_mtl.tflite.mixed_precision import Proposal, propose
+from keras_mtl.tflite.partial_quantization import parts_of
+from keras_mtl.tflite.qat_model import build_qat
+from keras_mtl.tflite.sensitivity import Cost, Sensitivity, costs, decibels, sensitivity
+
+if TYPE_CHECKING:
+    from keras_mtl.datasets.corpus import Corpus
+
+SCHEMA = "keras_mtl.sensitivity/1"
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on a run, and what is proposed.
+
+    Attributes:
+        run: the folder.
+        data: the data's name and fingerprint.
+        of_split: how many clips the evaluation split has.
+        costs: of each part.
+        target: name of the target; None without one.
+        proposal: None without a target.
+        checked: noise at the output measured on the int8 twin: as it is, with the proposal's 16-bit activations
+            unrounded, and with those of its split. None where there is no such thing.
+    """
+
+    run: str
+    data: dict[str, str]
+    of_split: int
+    costs: Sensitivity
+    target: str | None = None
+    proposal: Proposal | None = None
+    checked: tuple[float | None, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `keras_mtl.sensitivity/1`."""
+        found = self.costs
+        return {
+            "schema": SCHEMA,
+            "run": self.run,
+            "data": self.data,
+            "part": "scenes",
+            "scheme": found.scheme,
+            "clips": found.clips,
+            "evaluation_clips": self.of_split,
+            "float_accuracy": found.accuracy,
+            "all_layers": _of_cost(found.everything, found.accuracy),
+            "layers": [
+                {
+                    "name": row.part.name,
+                    "kind": row.part.kind,
+                    "activations_output_snr_db": decibels(row.activations_noise),
+                    **_of_cost(row.cost, found.accuracy),
+                }
+                for row in found.parts
+            ],
+            "proposal": self.proposal and _of_proposal(self.target, self.proposal, self.checked),
+        }
+
+
+def measure_run(
+    run: Run,
+    scheme: str,
+    corpus: Corpus,
+    cache: Path,
+    most_clips: int,
+    target: tuple[str, int] | None = None,
+    report: Report = lambda scheme, done, of: None,
+) -> Measured:
+    """Measures what each layer of a run's scene part costs when it alone is quantized.
+
+    Args:
+        run: the float run. Ranges are calibrated on its samples.
+        scheme: "int8" or "int16x8".
+        corpus: has the evaluation clips.
+        cache: where log-mel features are kept.
+        most_clips: of the evaluation split, evenly spaced; 0 for all.
+        target: a target's name and the bytes it has for the arena, to propose a mix of int8 and int16 for. Its parts'
+            noise is that of int8, which is measured too where the scheme is another.
+        report: is told the scheme, how many clips are done, and of how many.
+
+    Raises:
+        RunError: the run is a quantized one.
+        ConversionError: it was not trained on scenes, or has a layer that can't be quantized.
+        DataError: the corpus has no evaluation clips of scenes.
+    """
+    _require(run, corpus)
+    network, calibration = run.network(), run.samples().calibration
+    split = scene_set(corpus, "test", run.settings, cache)
+    count = min(most_clips or len(split), len(split))
+    chosen = split.take(np.unique(np.linspace(0, len(split) - 1, count).astype(int)))
+    clips = normalise(chosen.levels[: len(chosen)], run.settings)
+
+    def measured(scheme: str) -> tuple[keras.Model, Sensitivity]:
+        twin = build_qat(network, scheme, calibration.shape[1])
+        calibrate(twin, calibration)
+        return twin, sensitivity(twin, scheme, clips, chosen.scenes, lambda done, of: report(scheme, done, of))
+
+    twin, found = measured(scheme)
+    if target is None:
+        return Measured(str(run.path), corpus.stamp, len(split), found)
+    eight, basis = (twin, found) if scheme == "int8" else measured("int8")
+    name, limit_bytes = target
+    proposal = propose(basis, live_tensors(eight), limit_bytes)
+    split_wide = None if proposal.split is None else proposal.split.wide
+    mixes = [proposal.wide if proposal.fits else None, split_wide]
+    heard = costs(eight, [_rounding(eight, wide) for wide in mixes if wide is not None], clips, chosen.scenes)[1:]
+    rest = iter(heard)
+    checked = [None if wide is None else next(rest).output_noise for wide in mixes]
+    noises = (basis.everything.output_noise, *checked)
+    return Measured(str(run.path), corpus.stamp, len(split), found, name, proposal, noises)
+
+
+def _rounding(twin: keras.Model, wide: Collection[str]) -> list[str]:
+    """The layers that round if the activations of some parts do not."""
+    every = [(part, layer) for part in parts_of(twin) for layer in part.layers]
+    return [layer for part, layer in every if part.name not in wide or layer not in part.ranges]
+
+
+def _require(run: Run, corpus: Corpus) -> None:
+    if run.info["stage"] != "float":
+        raise RunError(f"{run.path} is quantized already", hint="name the float run that it was made of")
+    if "scenes" not in run.info.get("tasks", ["scenes"]):
+        raise ConversionError(f"{run.path} was not trained on scenes, and only the scene part can be measured")
+    if "test" not in corpus.scenes:
+        raise DataError(f"{corpus.name}: no evaluation split for scenes", hint="see docs/data.md")
+
+
+def _of_cost(cost: Cost, float_accuracy: float) -> dict[str, Any]:
+    return {
+        "output_snr_db": decibels(cost.output_noise),
+        "embeddings_snr_db": decibels(cost.embeddings_noise),
+        "accuracy": cost.accuracy,
+        "accuracy_change": cost.accuracy - float_accuracy,
+        "agreement": cost.agreement,
+    }
+
+
+def _of_proposal(target: str | None, proposal: Proposal, checked: Sequence[float | None]) -> dict[str, Any]:
+    split = proposal.split
+    int8, mixed, as_split = (None if noise is None else decibels(noise) for noise in checked)
+
+    def estimated(noise: float, unrounded_snr_db: float | None) -> dict[str, float | None]:
+        now, before = decibels(noise), decibels(proposal.before_noise)
+        gain = now - before if now is not None and before is not None else None
+        return {"estimated_snr_db": now, "estimated_snr_gain_db": gain, "unrounded_snr_db": unrounded_snr_db}
+
+    return {
+        "target": target,
+        "is_estimate": True,
+        "fits": proposal.fits,
+        "limit_bytes": proposal.limit_bytes,
+        "interpreter_reserve_bytes": proposal.reserve_bytes,
+        "int8_peak_bytes": proposal.int8_peak_bytes,
+        "int16_peak_bytes": proposal.int16_peak_bytes,
+        "peak_bytes": proposal.peak_bytes,
+        "int16_layers": list(proposal.wide),
+        "int8_layers": list(proposal.left),
+        "int8_snr_db": int8,
+        **estimated(proposal.noise, mixed),
+        "split": split
+        and {
+            "after": split.after,
+            "first": split.first,
+            "second": split.second,
+            "peak_bytes": split.peak_bytes,
+            "int16_layers": list(split.wide),
+            **estimated(split.noise, as_split),
+        },
+    }
