@@ -7,7 +7,7 @@ runs eagerly, without a trace for each choice of layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,9 @@ import keras
 import tensorflow as tf
 
 from keras_mtl.tflite.fake_quant import FakeQuant, fake_quant_per_channel, fake_quant_per_tensor
+from keras_mtl.tflite.partial_gru import gru_in_float
 from keras_mtl.tflite.qat_arithmetic import AveragePool
+from keras_mtl.tflite.qat_gru import FakeQuantGRU
 from keras_mtl.tflite.qat_layers import FakeQuantConv2D, FakeQuantDense, FakeQuantDepthwiseConv2D
 from keras_mtl.tflite.qat_root import ReciprocalRoot
 
@@ -41,21 +43,27 @@ class Part:
     ranges: tuple[str, ...]
 
 
-def run_partly(model: keras.Model, inputs: Any, rounding: Container[str]) -> Any:
+def run_partly(
+    model: keras.Model, inputs: Any, rounding: Container[str], compiled: Mapping[str, Callable[..., Any]] | None = None
+) -> Any:
     """What a twin gives if only some of its layers round.
 
     Args:
         model: a functional model of quantization-aware layers.
         inputs: [batch, ...].
         rounding: names of the layers that round, of `parts_of`. With all of them this is the twin, to the bit.
+        compiled: what is called in place of a layer that rounds, by its name: a `tf.function` of it.
 
     Returns:
         The model's outputs.
     """
+    stand_ins = compiled or {}
 
     def chosen(layer: Any) -> Any:
         counterpart = _IN_FLOAT.get(type(layer))
-        return layer if counterpart is None or layer.name in rounding else partial(counterpart, layer)
+        if counterpart is None or layer.name in rounding:
+            return stand_ins.get(layer.name, layer)
+        return partial(counterpart, layer)
 
     return model._run_through_graph(tf.convert_to_tensor(inputs), chosen)
 
@@ -117,6 +125,7 @@ _IN_FLOAT: dict[type, Callable[..., Any]] = {
     FakeQuantConv2D: _convolution,
     FakeQuantDepthwiseConv2D: _depthwise,
     FakeQuantDense: _dense,
+    FakeQuantGRU: gru_in_float,
     AveragePool: _average,
     ReciprocalRoot: _reciprocal_root,
 }

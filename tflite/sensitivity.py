@@ -9,17 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import keras
 import numpy as np
 
-from keras_mtl.tflite.partial_quantization import Part, parts_of, run_partly
-from keras_mtl.tflite.qat_signals import EMBEDDINGS
-
-_BATCH = 50
-_EMBEDDINGS = "embeddings"
-_OUTPUT = "output"
+from keras_mtl.tflite.partial_quantization import Part
+from keras_mtl.tflite.probes import Probe
 
 
 @dataclass(frozen=True)
@@ -29,13 +23,13 @@ class Cost:
     Attributes:
         output_noise: noise power at the network's output, as a part of the signal's.
         embeddings_noise: the same for what the encoder gives.
-        accuracy: share of clips that are decided rightly.
-        agreement: share of clips that are decided as without rounding.
+        accuracy: share of clips that are decided rightly; None where their truth is not known.
+        agreement: share of decisions that are those without rounding.
     """
 
     output_noise: float
     embeddings_noise: float
-    accuracy: float
+    accuracy: float | None
     agreement: float
 
 
@@ -56,19 +50,19 @@ class PartCost:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Costs of all parts of a scene twin.
+    """Costs of all parts of a twin.
 
     Attributes:
         scheme: "int8" or "int16x8".
         clips: how many were heard.
-        accuracy: share of them that is decided rightly when nothing rounds.
+        accuracy: share of them that is decided rightly when nothing rounds; None where their truth is not known.
         everything: what all parts cost together.
         parts: in the order of computation.
     """
 
     scheme: str
     clips: int
-    accuracy: float
+    accuracy: float | None
     everything: Cost
     parts: tuple[PartCost, ...]
 
@@ -79,79 +73,73 @@ def decibels(noise: float) -> float | None:
 
 
 def sensitivity(
-    twin: keras.Model,
+    probe: Probe,
     scheme: str,
     clips: np.ndarray,
-    scenes: np.ndarray,
+    scenes: np.ndarray | None = None,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Sensitivity:
-    """Lets each part of a calibrated twin round alone, and all of them.
+    """Lets each part of a twin round alone, and all of them.
 
     Args:
-        twin: model of `build_qat`.
+        probe: of the twin.
         scheme: that of the twin.
         clips: normalised log-mel, float32 [n, frames, mel_bands].
-        scenes: their scenes, int [n].
+        scenes: their scenes, int [n], for accuracies.
         report: is told how many clips are done, and of how many.
     """
-    parts = parts_of(twin)
-    runs = {part.name: part.layers for part in parts}
+    parts = probe.parts
     # Beside weights, or an operator that rounds by itself.
     mixed = [part for part in parts if part.ranges and part.ranges != part.layers]
-    found = costs(
-        twin,
-        [*runs.values(), *(part.ranges for part in mixed), [layer for part in parts for layer in part.layers]],
-        clips,
-        scenes,
-        report,
-    )
-    nothing, *rest, everything = found
-    alone = dict(zip(runs, rest[: len(parts)], strict=True))
-    activations = {part.name: cost.output_noise for part, cost in zip(mixed, rest[len(parts) :], strict=True)}
-    activations |= {part.name: alone[part.name].output_noise for part in parts if part.ranges == part.layers}
+    choices = [part.layers for part in parts] + [part.ranges for part in mixed]
+    every = [layer for part in parts for layer in part.layers]
+    nothing, *rest, everything = costs(probe, [*choices, every], clips, scenes, report)
+    alone = dict(zip([part.name for part in parts], rest[: len(parts)], strict=True))
+    activations = {part.name: alone[part.name].output_noise for part in parts if part.ranges == part.layers}
+    activations |= {part.name: cost.output_noise for part, cost in zip(mixed, rest[len(parts) :], strict=True)}
     rows = tuple(PartCost(part, alone[part.name], activations.get(part.name, 0.0)) for part in parts)
     return Sensitivity(scheme, len(clips), nothing.accuracy, everything, rows)
 
 
 def costs(
-    twin: keras.Model,
+    probe: Probe,
     choices: Sequence[Sequence[str]],
     clips: np.ndarray,
-    scenes: np.ndarray,
+    scenes: np.ndarray | None = None,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[Cost]:
     """What each choice of layers costs when they alone round: first what none costs, then each choice as given."""
-    model = keras.Model(twin.input, {_EMBEDDINGS: twin.get_layer(EMBEDDINGS).output, _OUTPUT: twin.output})
-    sums = [_Sums() for _ in (None, *choices)]
-    for start in range(0, len(clips), _BATCH):
-        part, truth = clips[start : start + _BATCH, ..., None], scenes[start : start + _BATCH]
-        signal = _arrays(run_partly(model, part, ()))
+    sums = [_Sums(probe) for _ in (None, *choices)]
+    for start in range(0, len(clips), probe.batch):
+        part = clips[start : start + probe.batch, ..., None]
+        truth = None if scenes is None else scenes[start : start + probe.batch]
+        signal = probe(part, ())
         for of, rounding in zip(sums, ((), *choices), strict=True):
-            of.add(signal, _arrays(run_partly(model, part, frozenset(rounding))) if rounding else signal, truth)
-        report(min(start + _BATCH, len(clips)), len(clips))
-    return [of.cost(len(clips)) for of in sums]
+            of.add(signal, probe(part, frozenset(rounding)) if rounding else signal, truth)
+        report(start + len(part), len(clips))
+    return [of.cost() for of in sums]
 
 
 class _Sums:
-    """Powers and counts over batches."""
+    """Powers of embeddings and outputs, and counts, over batches."""
 
-    def __init__(self) -> None:
-        self.signal = dict.fromkeys((_EMBEDDINGS, _OUTPUT), 0.0)
-        self.noise = dict(self.signal)
-        self.right = self.same = 0
+    def __init__(self, probe: Probe) -> None:
+        self.probe = probe
+        self.signal, self.noise = np.zeros(2), np.zeros(2)
+        self.right: int | None = 0
+        self.same = self.decisions = self.clips = 0
 
-    def add(self, signal: dict[str, np.ndarray], found: dict[str, np.ndarray], truth: np.ndarray) -> None:
-        for key, values in signal.items():
-            self.signal[key] += float(np.square(values).sum())
-            self.noise[key] += float(np.square(found[key] - values).sum())
-        decided = found[_OUTPUT].argmax(-1)
-        self.right += int((decided == truth).sum())
-        self.same += int((decided == signal[_OUTPUT].argmax(-1)).sum())
+    def add(self, signal: Sequence[np.ndarray], found: Sequence[np.ndarray], truth: np.ndarray | None) -> None:
+        pairs = list(zip(signal, found, strict=True))
+        self.signal += [np.square(quiet, dtype=np.float64).sum() for quiet, _ in pairs]
+        self.noise += [np.square(np.subtract(loud, quiet, dtype=np.float64)).sum() for quiet, loud in pairs]
+        goal, decided = self.probe.decided(signal[1]), self.probe.decided(found[1])
+        self.right = None if truth is None or self.right is None else self.right + int((decided == truth).sum())
+        self.same += int((decided == goal).sum())
+        self.decisions += decided.size
+        self.clips += len(decided)
 
-    def cost(self, clips: int) -> Cost:
-        noise = {key: self.noise[key] / power if power else 0.0 for key, power in self.signal.items()}
-        return Cost(noise[_OUTPUT], noise[_EMBEDDINGS], self.right / clips, self.same / clips)
-
-
-def _arrays(outputs: dict[str, Any]) -> dict[str, np.ndarray]:
-    return {key: np.asarray(value, np.float64) for key, value in outputs.items()}
+    def cost(self) -> Cost:
+        embeddings, output = np.where(self.signal > 0.0, self.noise / np.maximum(self.signal, 1e-300), 0.0)
+        accuracy = None if self.right is None else self.right / self.clips
+        return Cost(float(output), float(embeddings), accuracy, self.same / self.decisions)

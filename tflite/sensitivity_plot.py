@@ -32,10 +32,17 @@ def plot_sensitivity(document: dict[str, Any], path: str | Path) -> Path:
     ratio, change = figure.subplots(1, 2, sharey=True, width_ratios=[2, 1])
     _draw_ratios(ratio, rows, document["all_layers"])
     places = range(len(rows))
-    change.barh(places, [100 * row["accuracy_change"] for row in rows], color=_WHOLE, height=0.6)
-    change.axvline(100 * document["all_layers"]["accuracy_change"], color="0.3", linestyle="--", linewidth=1)
+    every = document["all_layers"]
+    if every["accuracy_change"] is None:
+        figures, together = [1 - row["agreement"] for row in rows], 1 - every["agreement"]
+        what = "decisions that change in %"
+    else:
+        figures, together = [row["accuracy_change"] for row in rows], every["accuracy_change"]
+        what = "change of accuracy in points"
+    change.barh(places, [100 * value for value in figures], color=_WHOLE, height=0.6)
+    change.axvline(100 * together, color="0.3", linestyle="--", linewidth=1)
     change.axvline(0, color="0.6", linewidth=0.8)
-    change.set_xlabel(f"change of accuracy in points ({document['clips']:,} clips)")
+    change.set_xlabel(f"{what} ({document['clips']:,} clips)")
     change.grid(axis="x", alpha=0.15)
     ratio.set_yticks(places, [row["name"] for row in rows], fontsize=8)
     ratio.invert_yaxis()

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from keras_mtl.errors import ConversionError, DataError, RunError
-from keras_mtl.feature_sets import scene_set
-from keras_mtl.log_mel import normalise
 from keras_mtl.run_folder import Run
-from keras_mtl.tflite.calibration import calibrate
+from keras_mtl.tflite.calibration import calibrate, calibrate_network
 from keras_mtl.tflite.live_bytes import live_tensors
 from keras_mtl.tflite.mixed_precision import Proposal, propose
-from keras_mtl.tflite.partial_quantization import parts_of
+from keras_mtl.tflite.partial_quantization import Part
+from keras_mtl.tflite.probes import EventProbe, Probe, SceneProbe
 from keras_mtl.tflite.qat_model import build_qat
+from keras_mtl.tflite.qat_network import build_qat_network
 from keras_mtl.tflite.sensitivity import Cost, Sensitivity, costs, decibels, sensitivity
+from keras_mtl.tflite.sensitivity_clips import evaluation_clips
 
 if TYPE_CHECKING:
     from keras_mtl.datasets.corpus import Corpus
@@ -35,6 +35,7 @@ class Measured:
     Attributes:
         run: the folder.
         data: the data's name and fingerprint.
+        part: "scenes" or "events".
         of_split: how many clips the evaluation split has.
         costs: of each part.
         target: name of the target; None without one.
@@ -45,6 +46,7 @@ class Measured:
 
     run: str
     data: dict[str, str]
+    part: str
     of_split: int
     costs: Sensitivity
     target: str | None = None
@@ -58,7 +60,7 @@ class Measured:
             "schema": SCHEMA,
             "run": self.run,
             "data": self.data,
-            "part": "scenes",
+            "part": self.part,
             "scheme": found.scheme,
             "clips": found.clips,
             "evaluation_clips": self.of_split,
@@ -82,75 +84,75 @@ def measure_run(
     scheme: str,
     corpus: Corpus,
     cache: Path,
-    most_clips: int,
+    part: str = "scenes",
+    most_clips: int = 0,
     target: tuple[str, int] | None = None,
     report: Report = lambda scheme, done, of: None,
 ) -> Measured:
-    """Measures what each layer of a run's scene part costs when it alone is quantized.
+    """Measures what each layer of a part of a run's network costs when it alone is quantized.
 
     Args:
-        run: the float run. Ranges are calibrated on its samples.
-        scheme: "int8" or "int16x8".
+        run: the float run. The scene part's ranges are calibrated on its samples, the event part's on training clips.
+        scheme: "int8" or "int16x8"; of the event part's encoder. Its cells are those of int16x8, as by default.
         corpus: has the evaluation clips.
         cache: where log-mel features are kept.
+        part: "scenes" or "events".
         most_clips: of the evaluation split, evenly spaced; 0 for all.
-        target: a target's name and the bytes it has for the arena, to propose a mix of int8 and int16 for. Its parts'
-            noise is that of int8, which is measured too where the scheme is another.
+        target: for scenes, a target's name and the bytes it has for the arena, to propose a mix of int8 and int16 for.
+            Its parts' noise is that of int8, which is measured too where the scheme is another.
         report: is told the scheme, how many clips are done, and of how many.
 
     Raises:
         RunError: the run is a quantized one.
-        ConversionError: it was not trained on scenes, or has a layer that can't be quantized.
-        DataError: the corpus has no evaluation clips of scenes.
+        ConversionError: it was not trained on that task, or has a layer that can't be quantized.
+        DataError: the corpus has no clips of that task.
     """
-    _require(run, corpus)
-    network, calibration = run.network(), run.samples().calibration
-    split = scene_set(corpus, "test", run.settings, cache)
-    count = min(most_clips or len(split), len(split))
-    chosen = split.take(np.unique(np.linspace(0, len(split) - 1, count).astype(int)))
-    clips = normalise(chosen.levels[: len(chosen)], run.settings)
+    heard, network = evaluation_clips(run, corpus, cache, part, most_clips), run.network()
 
-    def measured(scheme: str) -> tuple[keras.Model, Sensitivity]:
-        twin = build_qat(network, scheme, calibration.shape[1])
-        calibrate(twin, calibration)
-        return twin, sensitivity(twin, scheme, clips, chosen.scenes, lambda done, of: report(scheme, done, of))
+    def measured(scheme: str) -> tuple[Probe, Sensitivity]:
+        probe = _probe(network, part, scheme, heard.calibration)
+        found = sensitivity(probe, scheme, heard.clips, heard.scenes, lambda done, of: report(scheme, done, of))
+        return probe, found
 
-    twin, found = measured(scheme)
+    probe, found = measured(scheme)
+    result = Measured(str(run.path), corpus.stamp, part, heard.of_split, found)
     if target is None:
-        return Measured(str(run.path), corpus.stamp, len(split), found)
-    eight, basis = (twin, found) if scheme == "int8" else measured("int8")
+        return result
+    eight, basis = (probe, found) if scheme == "int8" else measured("int8")
+    assert isinstance(eight, SceneProbe), "a mix is proposed for the scene part only"
     name, limit_bytes = target
-    proposal = propose(basis, live_tensors(eight), limit_bytes)
+    proposal = propose(basis, live_tensors(eight.twin), limit_bytes)
     split_wide = None if proposal.split is None else proposal.split.wide
     mixes = [proposal.wide if proposal.fits else None, split_wide]
-    heard = costs(eight, [_rounding(eight, wide) for wide in mixes if wide is not None], clips, chosen.scenes)[1:]
-    rest = iter(heard)
+    choices = [_rounding(eight.parts, wide) for wide in mixes if wide is not None]
+    rest = iter(costs(eight, choices, heard.clips, heard.scenes)[1:])
     checked = [None if wide is None else next(rest).output_noise for wide in mixes]
-    noises = (basis.everything.output_noise, *checked)
-    return Measured(str(run.path), corpus.stamp, len(split), found, name, proposal, noises)
+    return replace(result, target=name, proposal=proposal, checked=(basis.everything.output_noise, *checked))
 
 
-def _rounding(twin: keras.Model, wide: Collection[str]) -> list[str]:
+def _probe(network: keras.Model, part: str, scheme: str, calibration: np.ndarray) -> Probe:
+    if part == "scenes":
+        twin = build_qat(network, scheme, calibration.shape[1])
+        calibrate(twin, calibration)
+        return SceneProbe(twin)
+    twin = build_qat_network(network, scheme, ["events"])
+    calibrate_network(twin, {"events": calibration})
+    return EventProbe(twin)
+
+
+def _rounding(parts: Sequence[Part], wide: Collection[str]) -> list[str]:
     """The layers that round if the activations of some parts do not."""
-    every = [(part, layer) for part in parts_of(twin) for layer in part.layers]
+    every = [(part, layer) for part in parts for layer in part.layers]
     return [layer for part, layer in every if part.name not in wide or layer not in part.ranges]
 
 
-def _require(run: Run, corpus: Corpus) -> None:
-    if run.info["stage"] != "float":
-        raise RunError(f"{run.path} is quantized already", hint="name the float run that it was made of")
-    if "scenes" not in run.info.get("tasks", ["scenes"]):
-        raise ConversionError(f"{run.path} was not trained on scenes, and only the scene part can be measured")
-    if "test" not in corpus.scenes:
-        raise DataError(f"{corpus.name}: no evaluation split for scenes", hint="see docs/data.md")
-
-
-def _of_cost(cost: Cost, float_accuracy: float) -> dict[str, Any]:
+def _of_cost(cost: Cost, float_accuracy: float | None) -> dict[str, Any]:
+    known = cost.accuracy is not None and float_accuracy is not None
     return {
         "output_snr_db": decibels(cost.output_noise),
         "embeddings_snr_db": decibels(cost.embeddings_noise),
         "accuracy": cost.accuracy,
-        "accuracy_change": cost.accuracy - float_accuracy,
+        "accuracy_change": cost.accuracy - float_accuracy if known else None,  # type: ignore[operator]
         "agreement": cost.agreement,
     }
 

@@ -13,10 +13,11 @@ def sensitivity_lines(document: dict[str, Any]) -> list[str]:
     width = max(len("all together"), *(len(row["name"]) for row in rows))
     heads = ("output", "activations", "embeddings", "accuracy", "decided alike")
     every = document["all_layers"]
+    accuracy = document["float_accuracy"]
     lines = [
-        f"run      {document['run']}   (scenes, {document['scheme']})",
-        f"clips    {document['clips']:,} of {document['evaluation_clips']:,}   "
-        f"float accuracy {document['float_accuracy']:.3f}",
+        f"run      {document['run']}   ({document['part']}, {document['scheme']})",
+        f"clips    {document['clips']:,} of {document['evaluation_clips']:,}"
+        + ("" if accuracy is None else f"   float accuracy {accuracy:.3f}"),
         "",
         f"{'':{width}}  signal to noise in dB, each layer rounding alone",
         f"{'layer':{width}}  {heads[0]:>7}  {heads[1]:>11}  {heads[2]:>10}  {heads[3]:>8}  {heads[4]}",
@@ -31,9 +32,11 @@ def sensitivity_lines(document: dict[str, Any]) -> list[str]:
 
 
 def _row(name: str, row: dict[str, Any], activations_db: float | None, width: int) -> str:
+    change = row["accuracy_change"]
+    changed = "-" if change is None else f"{change:+.3f}"
     return (
         f"{name:{width}}  {_decibels(row['output_snr_db']):>7}  {_decibels(activations_db):>11}  "
-        f"{_decibels(row['embeddings_snr_db']):>10}  {row['accuracy_change']:>+8.3f}  {row['agreement']:>13.3f}"
+        f"{_decibels(row['embeddings_snr_db']):>10}  {changed:>8}  {row['agreement']:>13.4f}"
     )
 
 
