@@ -1,7 +1,7 @@
-"""Estimates the bytes of activations that are alive at each operator of a twin, in 8 bits or 16.
+"""Estimates the arena that the activations of a twin take, in 8 bits or 16.
 
-A tensor lives from the operator that makes it to the last one that reads it, as in the memory plan of an interpreter
-that wastes nothing between tensors. What an interpreter needs for itself is not counted.
+A tensor lives from the operator that makes it to the last one that reads it. What an interpreter needs for itself is
+not counted.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from keras_mtl.tflite.fake_quant import FakeQuant
 from keras_mtl.tflite.partial_quantization import part_name
 from keras_mtl.tflite.qat_arithmetic import AveragePool
 from keras_mtl.tflite.qat_signals import MOVERS
+
+#: Bytes that tensors in the arena are aligned to.
+_ALIGNMENT = 16
 
 
 @dataclass
@@ -64,6 +67,26 @@ class LiveTensors:
             sum(tensor.values * (1 + (tensor.part in wide)) for tensor in self.at(operator))
             for operator in range(first, end)
         )
+
+    def planned_bytes(self, wide: Collection[str] = (), first: int = 0, last: int | None = None) -> int:
+        """The bytes that TensorFlow Lite Micro's memory planner lays the tensors out in: the peak, and gaps.
+
+        It places the largest ones first, each in the first gap between those that live at the same time
+        (`GreedyMemoryPlanner`). The arguments are those of `peak_bytes`.
+        """
+        end = len(self.operators) - 1 if last is None else last
+        placed: list[tuple[int, int, Tensor]] = []
+        alive = [tensor for tensor in self.tensors if tensor.made <= end and tensor.read >= first]
+        sizes = [-(-tensor.values * (1 + (tensor.part in wide)) // _ALIGNMENT) * _ALIGNMENT for tensor in alive]
+        for size, tensor in sorted(zip(sizes, alive, strict=True), key=lambda one: -one[0]):
+            start = 0
+            for other_start, other_end, other in sorted(placed, key=lambda one: one[0]):
+                if other.made <= tensor.read and tensor.made <= other.read:
+                    if other_start - start >= size:
+                        break
+                    start = max(start, other_end)
+            placed.append((start, start + size, tensor))
+        return max(stop for _, stop, _ in placed)
 
     def values_of(self, part: str) -> int:
         """Values of all tensors on a part's range."""

@@ -58,7 +58,8 @@ def _proposal_lines(found: dict[str, Any]) -> list[str]:
         f"proposal for {found['target']}   ({_ADVICE})",
         f"  arena    {found['limit_bytes']:,} bytes, {found['interpreter_reserve_bytes']:,} of them kept for the "
         f"interpreter: {room:,} for activations",
-        f"  alive    at most {found['int8_peak_bytes']:,} bytes in int8, {found['int16_peak_bytes']:,} in int16x8",
+        f"  needed   about {found['int8_activation_bytes']:,} bytes in int8, "
+        f"{found['int16_activation_bytes']:,} in int16x8",
     ]
     if not found["fits"]:
         return [*lines, "  nothing fits: the activations of int8 are more than that already"]
@@ -68,7 +69,7 @@ def _proposal_lines(found: dict[str, Any]) -> list[str]:
         lines.append("  int16    all: convert with --format int16x8")
     else:
         lines += [f"  int16    {', '.join(found['int16_layers'])}", f"  int8     {', '.join(found['int8_layers'])}"]
-    lines.append(f"  peak     about {found['peak_bytes']:,} bytes; {_gain(found, found['int8_snr_db'])}")
+    lines.append(f"  takes    about {found['activation_bytes']:,} bytes; {_gain(found, found['int8_snr_db'])}")
     if found["int8_layers"]:
         lines.append(_split_line(found["split"], found["int8_snr_db"]))
     return lines
@@ -79,7 +80,7 @@ def _split_line(split: dict[str, Any] | None, int8_snr_db: float | None) -> str:
         return "  split    no two files fit and gain: leave it one int8 file"
     return (
         f"  split    as two files: {split['first']} up to {split['after']}, then {split['second']}; "
-        f"about {split['peak_bytes']:,} bytes; {_gain(split, int8_snr_db)}"
+        f"about {split['activation_bytes']:,} bytes; {_gain(split, int8_snr_db)}"
     )
 
 
