@@ -1,6 +1,6 @@
 # Everything a person or a machine does with the project starts here. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help env scaper demo test test-slow lint format lock clean FORCE
+.PHONY: help env scaper demo notebooks test test-slow lint format lock clean FORCE
 
 BIN := .venv/bin
 # Holds the folder that the environment was made in: environments can't be moved.
@@ -26,8 +26,11 @@ scaper: $(STAMP) ## add Scaper, and SoX's library where it is missing, for `kera
 demo: $(STAMP) ## train, quantize, convert, emulate and bundle on the embedded data (minutes); results in demo/
 	@$(BIN)/keras_mtl demo --out $(DEMO)
 
+notebooks: $(STAMP) ## run all notebooks anew (ten minutes) and keep what they print and draw
+	@$(BIN)/python scripts/keep_outputs.py
+
 test: $(STAMP) ## the whole test suite, lint and types included, but for what takes long
-	@$(BIN)/pytest -m "not slow"
+	@$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(STAMP) ## the tests that take minutes each
 	@$(BIN)/pytest -m slow

@@ -138,6 +138,7 @@ def _configuration(recipe: dict[str, Any], info: dict[str, Any], fingerprint: st
     groups["train"] = {key: value for key, value in groups.get("train", {}).items() if key != "seed"}
     groups["features"] = {k: v for k, v in groups.get("features", {}).items() if k not in ("mean_db", "std_db")}
     stage = [info["stage"], info.get("scheme"), info.get("quantization", {}).get("epochs")]
+    stage += [info["engine"]] if info.get("engine", "native") != "native" else []
     told = json.dumps([groups, stage, fingerprint], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 

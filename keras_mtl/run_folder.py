@@ -10,6 +10,7 @@ PHASE.csv          Keras's log of each phase;  tensorboard/PHASE  the same for T
 PHASE.conflict.csv where asked for: the cosine between the tasks' gradients, step by step
 checkpoints/       where the training is, and best and last weights of each phase
 qat.keras          after `keras_mtl quantize`: the network with fake quantization
+qat_tfmot.npz      where tfmot quantized, instead of it: tfmot's model;  qat_tfmot.pb  its forward pass
 """
 
 from __future__ import annotations

@@ -24,12 +24,13 @@ from keras_mtl.tflite.loop_starts import fill_loop_starts
 from keras_mtl.tflite.patch import patch_int16x8
 from keras_mtl.tflite.ports import name_ports
 from keras_mtl.tflite.scheme import FORMATS, SCHEMES
+from keras_mtl.tflite.tfmot_files import WEIGHTS_FILE
 
 PARTS = ("scenes", "events", "joint")
 #: Names of each part's outputs, in the file's order. A part with several gives them to the converter by these names.
 _OUTPUTS = {"scenes": ("scene_logits",), "events": ("strong", "weak")}
 _FLOATS = tuple(kind for kind in FORMATS if kind not in SCHEMES)
-_WORKER = "keras_mtl.tflite.conversion_worker"
+_WORKER, _TFMOT_WORKER = "keras_mtl.tflite.conversion_worker", "keras_mtl.tflite.tfmot_conversion_worker"
 _TIMEOUT_S = 600.0
 
 
@@ -61,7 +62,8 @@ def convert(run: Run, part: str, kind: str, timeout_s: float = _TIMEOUT_S) -> Ar
             np.savez(arrays, calibration=samples.calibration, golden=golden)
             request = {"model": str(model.resolve()), "part": part, "format": kind}
             request |= {"samples": str(arrays), "folder": folder}
-            paths = run_isolated(_WORKER, request, timeout_s, {"TF_CPP_MIN_LOG_LEVEL": "2"})
+            worker = _TFMOT_WORKER if model.name == WEIGHTS_FILE else _WORKER
+            paths = run_isolated(worker, request, timeout_s, {"TF_CPP_MIN_LOG_LEVEL": "2"})
             content = Path(paths["content"]).read_bytes()
             inputs = np.load(paths["inputs"])
             with np.load(paths["outputs"]) as named:
@@ -128,7 +130,7 @@ def _model_file(run: Run, part: str, kind: str) -> str:
         raise ConversionError(
             f"{run.path} is {state}, so it gives no {kind} file", hint=f"keras_mtl quantize RUN --scheme {kind}"
         )
-    return "qat.keras"
+    return WEIGHTS_FILE if run.info.get("engine") == "tfmot" else "qat.keras"
 
 
 def _facts(run: Run, part: str, kind: str, frames: int) -> dict[str, Any]:

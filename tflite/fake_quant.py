@@ -20,6 +20,8 @@ _WEIGHT_BITS = 8
 _WEIGHT_LEVELS = 127
 #: A channel whose weights are all but 0 would get a scale so small that its bias overflows 32 bits.
 _SMALLEST_SHARE = 1e-3
+#: Part of the way to a batch's extremes that a range goes in one step of training.
+_MOVING_SHARE = 0.01
 #: No range is smaller.
 SMALLEST_LIMIT = 1e-6
 
@@ -113,6 +115,8 @@ class FakeQuant(keras.layers.Layer):
         low: start of the range before calibration.
         high: end of the range before calibration.
         divisor: how many values a mean is of, where it is a mean that is rounded.
+        learning: how the range changes in training: by its gradient where it clips (8 bits only: 16 bits clip
+            nothing), or as a moving average of the least and the largest value of each batch.
         **options: options of `keras.layers.Layer`.
     """
 
@@ -127,17 +131,18 @@ class FakeQuant(keras.layers.Layer):
         low: float = -6.0,
         high: float = 6.0,
         divisor: int = 1,
+        learning: str = "gradient",
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.bits, self.symmetric, self.positive, self.fixed, self.most = bits, symmetric, positive, fixed, most
-        self.headroom, self.divisor = headroom, divisor
+        self.headroom, self.divisor, self.learning = headroom, divisor, learning
         self.imitates_kernels = True
         #: While this is a list, values pass as they are and are kept in it: how a range inside a loop is calibrated.
         self.observed: list[Any] | None = None
         self._start = (low, high)
         # 16 bits clip nothing, so their ranges have nothing to learn from.
-        learns = not (fixed or symmetric)
+        learns = not (fixed or symmetric) and learning == "gradient"
         self.low = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(low), trainable=learns and not positive, name="low"
         )
@@ -148,11 +153,13 @@ class FakeQuant(keras.layers.Layer):
     @classmethod
     def for_scheme(cls, scheme: Scheme, positive: bool = False, **options: Any) -> FakeQuant:
         """The layer for activations of a scheme."""
-        options = {"headroom": scheme.headroom, **options}
+        options = {"headroom": scheme.headroom, "learning": scheme.learning, **options}
         return cls(scheme.bits, scheme.symmetric, positive and not scheme.symmetric, **options)
 
-    def call(self, inputs: Any, accumulator_step: Any = None) -> tuple[Any, Any]:
+    def call(self, inputs: Any, accumulator_step: Any = None, training: Any = None) -> tuple[Any, Any]:
         """Activations of any shape, in float32, to (activations on the levels of the range, step)."""
+        if training and self.learning == "moving_average" and self.trainable and not self.fixed:
+            self._follow(inputs)
         # A range must hold 0 and not be empty, whatever the optimiser did to its ends.
         high = tf.maximum(self.high, SMALLEST_LIMIT)
         low = -high if self.symmetric else tf.minimum(self.low, 0.0)
@@ -169,6 +176,17 @@ class FakeQuant(keras.layers.Layer):
             inputs, low, high, num_bits=self.bits, narrow_range=self.symmetric
         )
         return quantized, step
+
+    def _follow(self, inputs: Any) -> None:
+        """Moves the range a little towards the extremes of a batch, as `set_range` would have it."""
+        low, high = tf.minimum(tf.reduce_min(inputs), 0.0), tf.maximum(tf.reduce_max(inputs), SMALLEST_LIMIT)
+        if self.symmetric:
+            high = self.headroom * tf.maximum(high, -low)
+        high = tf.minimum(high, self.most or float("inf"))
+        low = -high if self.symmetric else tf.maximum(low, -(self.most or float("inf")))
+        self.high.assign_add(_MOVING_SHARE * (high - self.high))
+        if not self.positive:
+            self.low.assign_add(_MOVING_SHARE * (low - self.low))
 
     def compute_output_shape(self, inputs_shape: Any, accumulator_step_shape: Any = None) -> Any:
         """The input's shape, and that of a scalar."""
@@ -202,4 +220,5 @@ class FakeQuant(keras.layers.Layer):
             "low": low,
             "high": high,
             "divisor": self.divisor,
+            "learning": self.learning,
         }

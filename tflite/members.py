@@ -22,20 +22,21 @@ _SEED = 7
 _SAME = 1e-3
 
 
-def wire(network: keras.Model, window_frames: int, clip_frames: int) -> Wiring:
+def wire(network: keras.Model, window_frames: int, clip_frames: int, scenes: bool = True) -> Wiring:
     """How the members of a network's set work together.
 
     Args:
         network: model of `build_qat_network`.
         window_frames: log-mel frames of one call of the encoder: the length of a scene clip.
         clip_frames: log-mel frames of a clip of events.
+        scenes: whether the set has the scene decoder, where the network has one.
 
     Raises:
         ConversionError: an encoder that can't go over a clip window by window, and why.
     """
     names = {layer.name for layer in network.layers}
     windows = find_windows(network, window_frames)
-    wiring = Wiring(windows, scene_head="scene_head" if "scene_head" in names else "")
+    wiring = Wiring(windows, scene_head="scene_head" if scenes and "scene_head" in names else "")
     if "event_head" not in names:
         return wiring
     if clip_frames % windows.stride or clip_frames < window_frames:

@@ -54,7 +54,7 @@ class FakeQuantGRUCell(keras.layers.Layer):
     def __init__(self, units: int, scheme: str = "int16x8", **options: Any) -> None:
         super().__init__(**options)
         self.units, self.scheme = units, scheme
-        kind = SCHEMES[scheme]
+        kind = SCHEMES[scheme]  # whose ranges learn by gradient: a loop is no place for moving averages
         self.inputs_of = [FakeQuantDense(units, name=f"{gate}_input") for gate in GATES]
         self.states_of = [FakeQuantDense(units, name=f"{gate}_state") for gate in GATES]
         self.input_ranges = [FakeQuant.for_scheme(kind, name=f"{gate}_input_range") for gate in GATES]

@@ -11,12 +11,11 @@ from collections.abc import Callable
 
 import keras
 
-from keras_mtl.errors import ConversionError
 from keras_mtl.models.grn import GRN
 from keras_mtl.tflite.fake_quant import FakeQuant
 from keras_mtl.tflite.flat_graph import Node, flatten, no_twin
 from keras_mtl.tflite.qat_twins import Signal, Twins
-from keras_mtl.tflite.scheme import SCHEMES
+from keras_mtl.tflite.scheme import scheme_of
 
 _layers = keras.layers
 #: The function that builds the twin of a layer, by its kind.
@@ -37,13 +36,14 @@ TWINS: dict[type, Callable[[Twins, Node], None]] = {
 }
 
 
-def build_qat(network: keras.Model, scheme: str, frames: int = 100) -> keras.Model:
+def build_qat(network: keras.Model, scheme: str, frames: int = 100, learning: str = "gradient") -> keras.Model:
     """The quantization-aware twin of a network's scene part. `calibrate` it before use.
 
     Args:
         network: a float network with the functional models "encoder" and "scene_head". It is read, not changed.
         scheme: "int8" or "int16x8".
         frames: log-mel frames of one inference; 100 is one second.
+        learning: how ranges change in training: "gradient" or "moving_average".
 
     Returns:
         A functional model "qat_scenes": normalised log-mel [batch, frames, mel_bands, 1] to logits [batch, scenes].
@@ -52,13 +52,12 @@ def build_qat(network: keras.Model, scheme: str, frames: int = 100) -> keras.Mod
     Raises:
         ConversionError: an unknown scheme, or a layer that has no quantization-aware twin.
     """
-    if scheme not in SCHEMES:
-        raise ConversionError(f"unknown scheme {scheme!r}", hint=f"one of {', '.join(SCHEMES)}")
+    kind = scheme_of(scheme, learning)
     encoder, head = network.get_layer("encoder"), network.get_layer("scene_head")
     graph = flatten([encoder, head])
     inputs = keras.Input((frames, *encoder.input_shape[2:]), name="log_mel")
-    values, step = FakeQuant.for_scheme(SCHEMES[scheme], name="log_mel_range")(inputs)
-    twins = Twins(graph, SCHEMES[scheme], Signal(values, step))
+    values, step = FakeQuant.for_scheme(kind, name="log_mel_range")(inputs)
+    twins = Twins(graph, kind, Signal(values, step))
     return keras.Model(inputs, twin_graph(twins).values, name="qat_scenes")
 
 

@@ -20,14 +20,18 @@ from keras_mtl.tflite.qat_event_head import INTERFACE, event_head_twin
 from keras_mtl.tflite.qat_model import twin_graph
 from keras_mtl.tflite.qat_signals import Signal
 from keras_mtl.tflite.qat_twins import Twins
-from keras_mtl.tflite.scheme import SCHEMES
+from keras_mtl.tflite.scheme import SCHEMES, Scheme, scheme_of
 
 #: The tasks that a twin can have a decoder for.
 TASKS = ("scenes", "events")
 
 
 def build_qat_network(
-    network: keras.Model, scheme: str, tasks: Sequence[str] = TASKS, cells: str = "int16x8"
+    network: keras.Model,
+    scheme: str,
+    tasks: Sequence[str] = TASKS,
+    cells: str = "int16x8",
+    learning: str = "gradient",
 ) -> keras.Model:
     """The quantization-aware twin of a network. `calibrate_network` it before use.
 
@@ -38,6 +42,7 @@ def build_qat_network(
         tasks: "scenes", "events" or both: which decoders the twin has.
         cells: the scheme of the recurrent cells and of the classifiers behind them. States of 8 bits lose every move
             of less than half a level, so 16 are the default with either scheme; the weights have 8 in both.
+        learning: how ranges outside of the cells change in training: "gradient" or "moving_average".
 
     Returns:
         A functional model "qat_network": "log_mel" [batch, frames, mel_bands, 1] to a dict as the float network's:
@@ -47,12 +52,13 @@ def build_qat_network(
         ConversionError: an unknown scheme or task, a scheme of 16 bits with cells of 8, or a layer without a twin.
     """
     _require(scheme, tasks, cells)
-    encoder = _encoder_twin(network.get_layer("encoder"), scheme)
+    kind = scheme_of(scheme, learning)
+    encoder = _encoder_twin(network.get_layer("encoder"), kind)
     inputs = keras.Input(encoder.input_shape[1:], name="log_mel")
     embeddings = encoder(inputs)
     outputs = {}
     if "scenes" in tasks:
-        outputs["scenes"] = _scene_head_twin(network.get_layer("scene_head"), scheme)(embeddings)
+        outputs["scenes"] = _scene_head_twin(network.get_layer("scene_head"), kind)(embeddings)
     if "events" in tasks:
         outputs |= event_head_twin(network.get_layer("event_head"), cells, interface(scheme, cells))(embeddings)
     return keras.Model(inputs, outputs, name="qat_network")
@@ -93,9 +99,9 @@ def join_interface(model: keras.Model) -> None:
             taken.set_range(0.0, (2 ** (taken.bits - 1) - 1) * scale / 2 ** (taken.bits - 1 - given.bits))
 
 
-def _encoder_twin(encoder: keras.Model, scheme: str) -> keras.Model:
+def _encoder_twin(encoder: keras.Model, scheme: Scheme) -> keras.Model:
     # Embeddings are no logits: what reads them needs their steps as fine as those of any map.
-    kind = replace(SCHEMES[scheme], output_headroom=SCHEMES[scheme].headroom)
+    kind = replace(scheme, output_headroom=scheme.headroom)
     inputs = keras.Input(encoder.input_shape[1:], name="log_mel")
     values, step = FakeQuant.for_scheme(kind, name="log_mel_range")(inputs)
     twins = Twins(flatten([encoder]), kind, Signal(values, step))
@@ -105,10 +111,10 @@ def _encoder_twin(encoder: keras.Model, scheme: str) -> keras.Model:
     return model
 
 
-def _scene_head_twin(head: keras.Model, scheme: str) -> keras.Model:
+def _scene_head_twin(head: keras.Model, scheme: Scheme) -> keras.Model:
     inputs = keras.Input(head.input_shape[1:], name="embeddings")
-    values, step = interface(scheme)(inputs)
-    twins = Twins(flatten([head]), SCHEMES[scheme], Signal(values, step))
+    values, step = interface(scheme.name)(inputs)
+    twins = Twins(flatten([head]), scheme, Signal(values, step))
     return keras.Model(inputs, twin_graph(twins).values, name="scene_head")
 
 

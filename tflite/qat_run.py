@@ -1,6 +1,8 @@
-"""A quantized run folder as a listener: the scene part under fake quantization, read back from `qat.keras`."""
+"""A quantized run folder as a listener: the scene part under fake quantization, read back from the folder."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,23 +13,32 @@ from keras_mtl.levels import AnyLevels
 from keras_mtl.listener import Listener
 from keras_mtl.network_listener import SCENE_BATCH, listen_with, predict_in_batches
 from keras_mtl.run_folder import Run
+from keras_mtl.tflite.tfmot_run import TfmotNetwork
 
 
 def qat_network(run: Run) -> keras.Model:
-    """The network with fake quantization of a quantized run.
+    """The network with fake quantization of a natively quantized run.
 
     Raises:
-        RunError: the run was not quantized, or the file can't be read.
+        RunError: the run was not quantized, or by tfmot, or the file can't be read.
     """
     if run.info["stage"] != "qat":
         raise RunError(f"{run.path} is not quantized", hint="keras_mtl quantize RUN --scheme int8 --out QAT_RUN")
+    if is_of_tfmot(run):
+        raise RunError(f"{run.path} was quantized by tfmot: no Keras network", hint="quantize with --engine native")
     return run.load_keras("qat.keras")
+
+
+def is_of_tfmot(run: Run) -> bool:
+    """Whether tfmot quantized a run. Those from before there was a choice are native."""
+    return run.info.get("engine", "native") == "tfmot"
 
 
 def listen_with_qat_run(run: Run) -> Listener:
     """A listener of a quantized run, for the tasks that are quantized."""
-    network, settings = qat_network(run), run.settings
-    if "event_head" in {layer.name for layer in network.layers}:
+    settings, of_tfmot = run.settings, is_of_tfmot(run)
+    network: Any = TfmotNetwork(run) if of_tfmot else qat_network(run)
+    if not of_tfmot and "event_head" in {layer.name for layer in network.layers}:
         return listen_with(network, settings, run.recipe.decode, run.info["tasks"])
 
     def scene_logits(levels: AnyLevels) -> np.ndarray:

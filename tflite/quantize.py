@@ -46,6 +46,7 @@ def quantize(
     epochs: int = 0,
     steps_per_epoch: int | None = None,
     learning_rate: float = 1e-4,
+    learning: str = "gradient",
     label_weight: float = 0.0,
     seed: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -61,6 +62,7 @@ def quantize(
         epochs: passes of fine-tuning; 0 is post-training quantization.
         steps_per_epoch: batches of one pass; needed when `epochs` is not 0.
         learning_rate: Adam's peak; it rises over the first tenth of the steps and falls to 0 by a cosine.
+        learning: how ranges change in fine-tuning: "gradient" or "moving_average".
         label_weight: weight of the cross-entropy with the labels beside the distillation.
         seed: of everything random.
         callbacks: Keras callbacks of the fit.
@@ -73,7 +75,7 @@ def quantize(
     if epochs and (training is None or not steps_per_epoch):
         raise ValueError("fine-tuning needs training batches and steps_per_epoch")
     keras.utils.set_random_seed(seed)
-    student = build_qat(network, scheme, calibration.shape[1])
+    student = build_qat(network, scheme, calibration.shape[1], learning=learning)
     calibrate(student, calibration)
     trainer = SelfDistillation(student, teacher_of(network, calibration.shape[1]), label_weight=label_weight)
     nearness = {"calibrated": _nearness(trainer, calibration)}

@@ -27,6 +27,7 @@ def quantize_network(
     epochs: int = 0,
     steps_per_epoch: int | None = None,
     learning_rate: float = 1e-4,
+    learning: str = "gradient",
     seed: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 0,
@@ -43,6 +44,7 @@ def quantize_network(
         epochs: passes of fine-tuning; 0 is post-training quantization.
         steps_per_epoch: batches of one pass; needed when `epochs` is not 0.
         learning_rate: Adam's peak.
+        learning: how ranges outside of the cells change in fine-tuning: "gradient" or "moving_average".
         seed: of everything random.
         callbacks: Keras callbacks of the fit.
         verbose: Keras's progress bar (on stderr): 0, 1 or 2.
@@ -58,7 +60,7 @@ def quantize_network(
     if epochs and (training is None or not steps_per_epoch):
         raise ValueError("fine-tuning needs training batches and steps_per_epoch")
     keras.utils.set_random_seed(seed)
-    student = build_qat_network(network, scheme, list(calibration), cells)
+    student = build_qat_network(network, scheme, list(calibration), cells, learning=learning)
     calibrate_network(student, calibration)
     trainer = NetworkDistillation(student, network)
     nearness = {"calibrated": _nearness(trainer, calibration)}

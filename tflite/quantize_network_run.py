@@ -46,6 +46,7 @@ def quantize_network_run(
     epochs: int | None = None,
     seed: int | None = None,
     cells: str = "int16x8",
+    learning: str = "gradient",
 ) -> Run:
     """Quantizes the encoder of a run with its event decoder, or both decoders, and writes a run folder of its own.
 
@@ -59,6 +60,7 @@ def quantize_network_run(
         epochs: passes over the strongly labelled event clips; 0 calibrates only; None is the recipe's number.
         seed: of the fine-tuning; None is the run's.
         cells: the scheme of the event decoder.
+        learning: how ranges outside of the cells change in fine-tuning: "gradient" or "moving_average".
 
     Returns:
         The quantized run: `info["metrics"]` holds its figures, `info["quantization"]` those of the float one
@@ -91,6 +93,7 @@ def quantize_network_run(
             epochs=epochs,
             steps_per_epoch=steps,
             learning_rate=settings.learning_rate,
+            learning=learning,
             seed=seed,
             callbacks=[keras.callbacks.CSVLogger(folder / "quantize.csv")],
             verbose=1 if sys.stderr.isatty() else 2,
@@ -98,7 +101,7 @@ def quantize_network_run(
         for name in _COPIED:
             shutil.copyfile(run.path / name, folder / name)
         quantized.model.save(folder / "qat.keras")
-        info = _info(run, quantized, tasks, cells, epochs, seed, corpus)
+        info = _info(run, quantized, tasks, cells, learning, epochs, seed, corpus)
         # Scored as saved and read back: what is in the folder is what the figures belong to.
         scored = scored_tasks(info["tasks"], corpus)
         info["metrics"] = evaluate(listen_with_qat_run(Run(folder, info)), corpus, cache) if scored else {}
@@ -142,7 +145,14 @@ def _require(run: Run, out: Path, tasks: tuple[str, ...]) -> None:
 
 
 def _info(
-    run: Run, quantized: Quantized, tasks: tuple[str, ...], cells: str, epochs: int, seed: int, corpus: Corpus
+    run: Run,
+    quantized: Quantized,
+    tasks: tuple[str, ...],
+    cells: str,
+    learning: str,
+    epochs: int,
+    seed: int,
+    corpus: Corpus,
 ) -> dict[str, Any]:
     before = {task: run.info["metrics"][task] for task in tasks if task in run.info.get("metrics", {})}
     return {
@@ -155,6 +165,7 @@ def _info(
             "epochs": epochs,
             "seed": seed,
             "cells": cells,
+            "learning": learning,
             "kept": quantized.kept,
             "nearness": quantized.nearness,
             "before": before,

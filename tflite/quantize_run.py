@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +14,20 @@ from keras_mtl import files
 from keras_mtl.batches import SceneStream, as_dataset
 from keras_mtl.errors import ConversionError, RunError
 from keras_mtl.evaluation import evaluate, scored_tasks
-from keras_mtl.feature_sets import scene_set
+from keras_mtl.feature_sets import SceneSet, scene_set
 from keras_mtl.run_folder import Run, git_revision, versions
 from keras_mtl.tflite.qat_run import listen_with_qat_run
-from keras_mtl.tflite.quantize import Quantized, quantize
+from keras_mtl.tflite.quantize import quantize
+from keras_mtl.tflite.tfmot_description import describe_scene_part
+from keras_mtl.tflite.tfmot_quantize import quantize_with_tfmot
+from keras_mtl.tflite.tfmot_refusals import require_scenes_in_8_bits
 from keras_mtl.training_data import require_same_part
 
 if TYPE_CHECKING:
     from keras_mtl.datasets.corpus import Corpus
 
 _COPIED = ("recipe.toml", "network.keras", "samples.npz")
+ENGINES = ("native", "tfmot")
 
 
 def quantize_run(
@@ -33,6 +38,8 @@ def quantize_run(
     cache: Path,
     epochs: int | None = None,
     seed: int | None = None,
+    engine: str = "native",
+    learning: str = "gradient",
 ) -> Run:
     """Quantizes the scene part of a run's network and writes a run folder of its own.
 
@@ -44,6 +51,8 @@ def quantize_run(
         cache: where log-mel features are kept.
         epochs: passes over the scene training clips; 0 calibrates only; None is the recipe's number.
         seed: of the fine-tuning; None is the run's.
+        engine: "native" or, for int8, "tfmot".
+        learning: how the native engine's ranges change in fine-tuning: "gradient" or "moving_average".
 
     Returns:
         The quantized run. `info["metrics"]` holds the figures of the quantized scene part, `info["quantization"]` those
@@ -51,39 +60,24 @@ def quantize_run(
 
     Raises:
         RunError: `out` is in use, or `run` is a quantized one already.
-        ConversionError: the run was not trained on scenes, or its network has a layer that can't be quantized.
+        ConversionError: the run was not trained on scenes, its network has a layer that can't be quantized, the engine
+            does not have the scheme, or tfmot's process failed.
         DataError: the corpus has no scene clips, or is opened for another part of them than the run's recipe wants.
     """
     out = Path(out)
-    _require(run, out)
+    _require(run, out, scheme, engine)
     require_same_part(run.recipe, corpus)
-    settings = run.recipe.quantize
-    epochs = settings.epochs if epochs is None else epochs
+    epochs = run.recipe.quantize.epochs if epochs is None else epochs
     seed = run.info["seed"] if seed is None else seed
-    network, calibration = run.network(), run.samples().calibration
     with files.new_folder(out) as folder:
-        training, steps = None, None
-        if epochs:
-            clips = scene_set(corpus, "train", run.settings.normalised(0.0, 1.0), cache)
-            stream = SceneStream(clips, settings.batch, run.settings, seed)
-            steps = stream.steps
-            training = as_dataset({"scenes": stream}, 0, epochs * steps).map(_clips_and_labels)
-        quantized = quantize(
-            network,
-            scheme,
-            calibration,
-            training,
-            epochs=epochs,
-            steps_per_epoch=steps,
-            learning_rate=settings.learning_rate,
-            seed=seed,
-            callbacks=[keras.callbacks.CSVLogger(folder / "quantize.csv")],
-            verbose=1 if sys.stderr.isatty() else 2,
-        )
+        clips = scene_set(corpus, "train", run.settings.normalised(0.0, 1.0), cache) if epochs else None
+        if engine == "tfmot":
+            made = _with_tfmot(run, clips, epochs, seed, folder)
+        else:
+            made = _natively(run, scheme, clips, epochs, seed, folder, learning)
         for name in _COPIED:
             shutil.copyfile(run.path / name, folder / name)
-        quantized.model.save(folder / "qat.keras")
-        info = _info(run, quantized, epochs, seed, corpus)
+        info = _info(run, scheme, engine, made, epochs, seed, corpus)
         # Scored as saved and read back: what is in the folder is what the figures belong to.
         scored = scored_tasks(info["tasks"], corpus)
         info["metrics"] = evaluate(listen_with_qat_run(Run(folder, info)), corpus, cache) if scored else {}
@@ -91,34 +85,77 @@ def quantize_run(
     return Run.load(out)
 
 
+def _natively(
+    run: Run, scheme: str, clips: SceneSet | None, epochs: int, seed: int, folder: Path, learning: str
+) -> dict[str, Any]:
+    settings, training, steps = run.recipe.quantize, None, None
+    if clips is not None:
+        stream = SceneStream(clips, settings.batch, run.settings, seed)
+        steps = stream.steps
+        training = as_dataset({"scenes": stream}, 0, epochs * steps).map(_clips_and_labels)
+    quantized = quantize(
+        run.network(),
+        scheme,
+        run.samples().calibration,
+        training,
+        epochs=epochs,
+        steps_per_epoch=steps,
+        learning_rate=settings.learning_rate,
+        learning=learning,
+        seed=seed,
+        callbacks=[keras.callbacks.CSVLogger(folder / "quantize.csv")],
+        verbose=1 if sys.stderr.isatty() else 2,
+    )
+    quantized.model.save(folder / "qat.keras")
+    return {"kept": quantized.kept, "nearness": quantized.nearness, "learning": learning}
+
+
+def _with_tfmot(run: Run, clips: SceneSet | None, epochs: int, seed: int, folder: Path) -> dict[str, Any]:
+    settings = run.recipe.quantize
+    quantized = quantize_with_tfmot(
+        run.network(),
+        run.samples().calibration,
+        folder,
+        clips,
+        run.settings,
+        epochs=epochs,
+        batch=settings.batch,
+        learning_rate=settings.learning_rate,
+        seed=seed,
+    )
+    return asdict(quantized)
+
+
 def _clips_and_labels(batch: dict[str, Any]) -> tuple[Any, Any]:
     return batch["scenes"]["log_mel"], batch["scenes"]["scene"]
 
 
-def _require(run: Run, out: Path) -> None:
+def _require(run: Run, out: Path, scheme: str, engine: str) -> None:
+    if engine not in ENGINES:
+        raise ConversionError(f"unknown engine {engine!r}", hint=f"one of {', '.join(ENGINES)}")
+    if engine == "tfmot":
+        require_scenes_in_8_bits(scheme)
     if run.info["stage"] != "float":
         raise RunError(f"{run.path} is quantized already", hint="name the float run that it was made of")
     if "scenes" not in run.info.get("tasks", ["scenes"]):
         raise ConversionError(f"{run.path} was not trained on scenes, so its scene part can't be quantized")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} holds something already", hint="name another folder")
+    if engine == "tfmot":
+        describe_scene_part(run.network())  # refuses layers here, before data are prepared for hours
 
 
-def _info(run: Run, quantized: Quantized, epochs: int, seed: int, corpus: Corpus) -> dict[str, Any]:
+def _info(
+    run: Run, scheme: str, engine: str, made: dict[str, Any], epochs: int, seed: int, corpus: Corpus
+) -> dict[str, Any]:
     before = {"scenes": run.info["metrics"]["scenes"]} if "scenes" in run.info.get("metrics", {}) else {}
     return {
         **run.info,
         "stage": "qat",
-        "scheme": quantized.scheme,
+        "scheme": scheme,
+        "engine": engine,
         "tasks": ["scenes"],
-        "quantization": {
-            "epochs": epochs,
-            "seed": seed,
-            "kept": quantized.kept,
-            "nearness": quantized.nearness,
-            "before": before,
-            "data": corpus.stamp,
-        },
+        "quantization": {"epochs": epochs, "seed": seed, **made, "before": before, "data": corpus.stamp},
         "git_revision": git_revision(),
         "versions": versions(),
     }

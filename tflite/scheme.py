@@ -7,9 +7,11 @@ int16x8 FULLY_CONNECTED takes no other), and biases are integers at scale input 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from keras_mtl.errors import ConversionError
 
 #: Kinds of file that `convert` makes.
 FORMATS = ("float32", "float16", "int8", "int16x8")
@@ -27,6 +29,7 @@ class Scheme:
             louder than any that was calibrated; 8 bits can't.
         output_headroom: the same for the logits. 16-bit kernels of tanh and softmax are good for some 12 bits; finer
             steps of the output would only show where engines round differently.
+        learning: how the ranges change in training, one of `LEARNING`.
     """
 
     name: str
@@ -34,12 +37,28 @@ class Scheme:
     symmetric: bool
     headroom: float
     output_headroom: float
+    learning: str = "gradient"
 
+
+#: How ranges change in training: by their gradient, where they clip ("PACT"), or as a moving average of the extremes.
+LEARNING = ("gradient", "moving_average")
 
 SCHEMES = {
     "int8": Scheme("int8", bits=8, symmetric=False, headroom=1.0, output_headroom=1.0),
     "int16x8": Scheme("int16x8", bits=16, symmetric=True, headroom=2.0, output_headroom=8.0),
 }
+
+
+def scheme_of(name: str, learning: str = "gradient") -> Scheme:
+    """A scheme by its name, with ranges that change in training one way or the other.
+
+    Raises:
+        ConversionError: an unknown scheme, or an unknown way.
+    """
+    for value, known, what in ((name, tuple(SCHEMES), "scheme"), (learning, LEARNING, "way for ranges to learn")):
+        if value not in known:
+            raise ConversionError(f"unknown {what} {value!r}", hint=f"one of {', '.join(known)}")
+    return replace(SCHEMES[name], learning=learning)
 
 
 def scale_and_zero_point(low: float, high: float, bits: int, symmetric: bool) -> tuple[float, int]:

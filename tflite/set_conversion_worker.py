@@ -26,9 +26,9 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     """Converts a quantized network's members, and computes the reference outputs of the golden clips.
 
     Args:
-        request: `model` (path of the `qat.keras` file), `format` of encoder and scene head, `cells` of the event
-            decoder, `samples` (path of an npz with `golden` and `golden_events`, float32 [n, frames, mel_bands]),
-            `window_frames`, `folder` where the answer's files go.
+        request: `model` (path of the `qat.keras` file), `part` ("events" or "joint"), `format` of encoder and scene
+            head, `cells` of the event decoder, `samples` (path of an npz with `golden` and `golden_events`, float32
+            [n, frames, mel_bands]), `window_frames`, `folder` where the answer's files go.
 
     Returns:
         `wiring`; `members`: {name: {"content": path, "inputs", "outputs": names of its ports}}; `golden`: path of the
@@ -38,7 +38,7 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     with np.load(request["samples"]) as arrays:
         seconds, clips = arrays["golden"][:_SECONDS], arrays["golden_events"]
     network = keras.saving.load_model(request["model"], compile=False)
-    wiring = wire(network, request["window_frames"], clips.shape[1])
+    wiring = wire(network, request["window_frames"], clips.shape[1], request["part"] == "joint")
     answer: dict[str, Any] = {"wiring": wiring.to_dict(), "members": {}}
     event_members = {*wiring.members} - {wiring.encoder, wiring.scene_head}
     for name, model in build_members(network, wiring).items():

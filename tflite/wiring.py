@@ -109,7 +109,7 @@ class Wiring:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
-        return asdict(self)
+        return {**asdict(self), "recurrent": [asdict(layer) for layer in self.recurrent]}
 
     @classmethod
     def from_dict(cls, values: Any) -> Wiring:

@@ -37,11 +37,11 @@ from keras_mtl.cli.options import (
 @cache_option
 @json_option
 def command(model: Path, data: str, engine: str, resamples: int, cache: Path, as_json: bool) -> None:
-    """Score a run folder, a .keras file in one, or a .tflite artifact on the evaluation split.
+    """Score a run folder, a .keras file in one, a .tflite artifact or a set of them on the evaluation split.
 
     Scenes: accuracy, macro accuracy and log loss, by device and class. Events: event-based, segment-based and
     clip-level F1, PSDS1, PSDS2. Each with its 95 % interval, by drawing recordings. A run is scored on the tasks it was
-    trained on, a quantized run on scenes, an artifact on its part's task.
+    trained on, a quantized run on those that were quantized, an artifact or a set on its part's tasks.
 
     \b
     Examples:

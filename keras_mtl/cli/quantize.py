@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from keras_mtl.cli.options import answer, cache_option, data_option, json_option, metric_lines, quiet_tensorflow
-from keras_mtl.tflite.scheme import SCHEMES
+from keras_mtl.tflite.scheme import LEARNING, SCHEMES
 
 _AGREEMENT = {
     "scenes": "decides as the float network on {:.1%} of the calibration clips",
@@ -21,7 +21,13 @@ _AGREEMENT = {
 @click.option("--scheme", required=True, type=click.Choice(list(SCHEMES)), help="Weights are 8-bit in both.")
 @data_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="The run folder to write.")
-@click.option("--engine", type=click.Choice(["native"]), default="native", show_default=True, help="Kind of QAT.")
+@click.option(
+    "--engine",
+    type=click.Choice(["native", "tfmot"]),
+    default="native",
+    show_default=True,
+    help="Kind of QAT: our own, or tensorflow-model-optimization (int8 only).",
+)
 @click.option(
     "--part",
     type=click.Choice(["scenes", "events", "joint"]),
@@ -36,6 +42,13 @@ _AGREEMENT = {
     show_default=True,
     help="Scheme of the event decoder: states of 8 bits cost accuracy.",
 )
+@click.option(
+    "--ranges",
+    type=click.Choice(LEARNING),
+    default="gradient",
+    show_default=True,
+    help="How 8-bit ranges learn: by gradient where they clip, or as a moving average of the extremes.",
+)
 @click.option("--epochs", type=click.IntRange(min=0), help="Passes over the clips; 0 calibrates only. [recipe's]")
 @click.option("--seed", type=int, help="Seed of the fine-tuning. [the run's]")
 @cache_option
@@ -48,6 +61,7 @@ def command(
     engine: str,
     part: str,
     cells: str,
+    ranges: str,
     epochs: int | None,
     seed: int | None,
     cache: Path,
@@ -59,15 +73,21 @@ def command(
     network teaches its quantized twin. `keras_mtl convert` makes the file of the scene part, or the set of files of the
     event and the joint part. Recurrent cells have 8-bit weights and by default 16-bit states with either scheme.
 
+    With --engine tfmot, tensorflow-model-optimization quantizes the scene part instead, a second opinion on int8.
+
     \b
     Examples:
       keras_mtl quantize runs/real --scheme int8 --data DIR --out runs/real-int8
       keras_mtl quantize runs/real --scheme int16x8 --data DIR --out runs/real-int16x8 --epochs 0
       keras_mtl quantize runs/real --part joint --scheme int8 --data DIR --out runs/real-joint
+      keras_mtl quantize runs/real --scheme int8 --engine tfmot --data DIR --out runs/real-tfmot
     """
     from keras_mtl.run_folder import Run
+    from keras_mtl.tflite.tfmot_refusals import require_scenes_in_8_bits
 
     source = Run.load(run)
+    if engine == "tfmot":
+        require_scenes_in_8_bits(scheme, part)
     quiet_tensorflow()
     from keras_mtl.datasets.corpus import open_corpus
     from keras_mtl.tflite.quantize_network_run import quantize_network_run
@@ -77,9 +97,9 @@ def command(
     rate_hz, subset = source.settings.sample_rate_hz, source.recipe.data.scene_subset
     corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, scene_subset=subset)
     if part == "scenes":
-        made = quantize_run(source, scheme, corpus, out, cache, epochs, seed)
+        made = quantize_run(source, scheme, corpus, out, cache, epochs, seed, engine, ranges)
     else:
-        made = quantize_network_run(source, scheme, corpus, out, cache, part, epochs, seed, cells)
+        made = quantize_network_run(source, scheme, corpus, out, cache, part, epochs, seed, cells, ranges)
     quantization = made.info["quantization"]
     metrics = {"before": quantization["before"], "after": made.info["metrics"]}
     document = {
@@ -101,8 +121,9 @@ def _lines(document: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
     near = document["nearness"][document["kept"]]
     agree = {task: near[key] for task in ("scenes", "events") for key in near if key == f"{task}_agreement"}
     agree = agree or {"scenes": near["agreement"]}
+    how = f"{document['scheme']}, {document['engine']}, {document['kept'].replace('_', '-')}"
     return [
-        f"run      {document['run']}   ({document['scheme']}, {document['kept'].replace('_', '-')})",
+        f"run      {document['run']}   ({how})",
         "before:",
         *metric_lines(metrics["before"]),
         "after:",

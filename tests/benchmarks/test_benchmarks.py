@@ -20,7 +20,9 @@ def _run(repository, script: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("script", ["scoreboard.py", "train_step.py", "preparation.py", "input_pipeline.py"])
+@pytest.mark.parametrize(
+    "script", ["scoreboard.py", "train_step.py", "preparation.py", "input_pipeline.py", "quantization.py"]
+)
 def test_help_says_how_it_is_called(repository, script: str) -> None:
     assert f"python benchmarks/{script}" in _run(repository, script, "--help")
 

@@ -114,6 +114,11 @@ def test_a_quantized_run_shows_its_scheme_and_is_no_seed_of_its_float_run(made):
     assert "stage" in text
     assert "int8" in text
     assert "4+2" in text
+    options = {"stage": "qat", "scheme": "int8", "quantization": quantization}
+    native = made("native", scenes(0.5), *single, engine="native", **options)
+    second = made("tfmot", scenes(0.5), *single, "seed=1", engine="tfmot", **options)
+    (summary,) = compare([after, native, second]).summaries
+    assert summary.runs == ("int8", "native"), "what another engine made is no seed of it"
 
 
 def test_seeds_of_a_configuration_are_summarised(made):

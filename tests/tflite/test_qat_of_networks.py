@@ -106,6 +106,27 @@ def test_levels_of_the_embeddings_are_kept_and_the_seed_decides(one_layer, calib
     assert [w.tobytes() for w in again.model.get_weights()] == [w.tobytes() for w in tuned.model.get_weights()]
 
 
+def test_ranges_follow_what_they_see_as_a_moving_average(one_layer, calibration):
+    twin = build_qat_network(one_layer, "int8", ["scenes"], learning="moving_average")
+    calibrate_network(twin, {"scenes": calibration["scenes"]})
+    range_of = twin.get_layer("encoder").get_layer("log_mel_range")
+    loud = tf.constant(3.0 * calibration["scenes"][:4, ..., None])
+    goal = [min(0.0, float(tf.reduce_min(loud))), float(tf.reduce_max(loud))]
+    before = [float(range_of.low), float(range_of.high)]
+    twin(loud, training=False)
+    assert [float(range_of.low), float(range_of.high)] == before
+    twin(loud, training=True)
+    expected = [old + 0.01 * (new - old) for old, new in zip(before, goal, strict=True)]
+    assert [float(range_of.low), float(range_of.high)] == pytest.approx(expected, rel=1e-5)
+    kept = embeddings_range(twin.get_layer("encoder"))
+    assert not range_of.trainable_variables
+    limits = [float(kept.low), float(kept.high)]
+    twin(loud, training=True)
+    assert [float(kept.low), float(kept.high)] == limits
+    with pytest.raises(ConversionError, match="unknown way for ranges to learn 'luck'"):
+        build_qat_network(one_layer, "int8", learning="luck")
+
+
 def test_fine_tuning_comes_nearer(one_layer, calibration):
     """From weights that were moved away: the float network pulls the twin back."""
     moved = keras.models.clone_model(one_layer)

@@ -40,6 +40,7 @@ def test_quantize_says_what_it_made(quantized_run):
     assert set(document["nearness"]) == {"calibrated", "fine_tuned"}
     run = Run.load(out)
     assert (run.info["stage"], run.info["scheme"], run.info["quantization"]["epochs"]) == ("qat", "int16x8", 1)
+    assert run.info["engine"] == document["engine"] == "native"
     assert run.info["metrics"] == document["metrics"]["after"]
     assert run.info["quantization"]["data"] == document["data"]
     assert len(document["data"]["fingerprint"]) == 64

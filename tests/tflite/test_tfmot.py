@@ -1,0 +1,160 @@
+"""The engine `tfmot` of `quantize`: tensorflow-model-optimization on a twin in the old Keras, in its own process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scene_networks as networks
+from click.testing import CliRunner
+
+from keras_mtl.cli import group
+from keras_mtl.errors import ConversionError, RunError
+from keras_mtl.firmware_host.engines import ENGINES, run_engine
+from keras_mtl.isolation import run_isolated
+from keras_mtl.models.cp_mobile import build_cp_mobile
+from keras_mtl.run_folder import Run
+from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.artifact import Artifact, dequantize, describe, quantize
+from keras_mtl.tflite.audit import require_integer_only
+from keras_mtl.tflite.qat_run import qat_network
+from keras_mtl.tflite.quantize_run import quantize_run
+from keras_mtl.tflite.tfmot_quantize import quantize_with_tfmot
+from keras_mtl.tflite.tfmot_run import TfmotNetwork
+
+
+def _document(*arguments: str | Path) -> dict[str, Any]:
+    done = CliRunner().invoke(group, [*map(str, arguments), "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def made(runs, tmp_path_factory) -> tuple[Run, dict[str, Any], Path]:
+    """A run folder made by tfmot on the embedded data, what the command said, and the cache."""
+    folder = tmp_path_factory.mktemp("tfmot")
+    out, cache = folder / "run", folder / "cache"
+    arguments = ("--scheme", "int8", "--engine", "tfmot", "--data", "soundscapes:tiny", "--epochs", 1)
+    document = _document("quantize", runs["float"].path, *arguments, "--out", out, "--cache", cache)
+    return Run.load(out), document, cache
+
+
+@pytest.fixture(scope="module")
+def artifact(made, tmp_path_factory) -> tuple[Artifact, Path]:
+    run, *_ = made
+    path = tmp_path_factory.mktemp("tfmot_file") / "scenes.int8.tflite"
+    _document("convert", run.path, "--format", "int8", "--out", path)
+    return Artifact.load(path), path
+
+
+def test_the_run_says_what_made_it(made):
+    run, document, _ = made
+    assert (run.info["stage"], run.info["scheme"], run.info["engine"]) == ("qat", "int8", "tfmot")
+    assert document["engine"] == "tfmot"
+    assert set(document["nearness"]) == {"calibrated", "fine_tuned"}
+    for near in document["nearness"].values():
+        assert near["agreement"] > 0.8
+        assert near["divergence"] < 0.1
+        assert near["embedding_error"] < 0.05
+    assert document["metrics"]["after"] == run.info["metrics"]
+    assert (run.path / "quantize.csv").read_text().startswith("epoch,accuracy,divergence,embedding_error,loss\n0,")
+
+
+def test_the_float_twin_is_the_network(made):
+    run, *_ = made
+    logits = float(np.abs(run.network().predict(run.samples().calibration[..., None], verbose=0)["scenes"]).max())
+    assert 0 <= run.info["quantization"]["twin_difference"] < 1e-5 * max(1.0, logits)
+
+
+def test_a_run_is_heard_as_it_was_scored(made):
+    run, _, cache = made
+    document = _document("evaluate", run.path, "--data", "soundscapes:tiny", "--cache", cache)
+    assert document["scenes"] == run.info["metrics"]["scenes"]
+    with pytest.raises(RunError, match="was quantized by tfmot"):
+        qat_network(run)
+
+
+def test_the_file_computes_what_tfmot_computes(made, artifact):
+    run, *_ = made
+    file, _ = artifact
+    require_integer_only(flatbuffer.read_model(file.content))
+    source, result = file.manifest["inputs"][0], file.manifest["outputs"][0]
+    (inputs,), (outputs,) = file.golden.inputs, file.golden.outputs
+    again = TfmotNetwork(run).predict_on_batch(dequantize(inputs, source))
+    assert (
+        np.abs(quantize(again, result).astype(int) - outputs).max() <= 1
+    )  # a sum in another order may round otherwise
+    for engine in ENGINES:
+        found = run_engine(engine, file.content, [inputs]).outputs[0].astype(int)
+        assert np.abs(found - outputs).max() <= 4, engine
+
+
+def test_the_file_is_emulated(artifact):
+    _, path = artifact
+    report = _document("emulate", path, "--target", "dcase-asc")
+    assert report["verdict"] == "passed"
+    assert all(engine["ran"] for engine in report["engines"])
+
+
+@pytest.mark.slow
+def test_residual_blocks_convert(tmp_path):
+    network = networks.cp_mobile(17, 32)
+    values = networks.clips(44, 17, 32)
+    made = quantize_with_tfmot(network, values[:24], tmp_path)
+    assert made.kept == "calibrated"
+    np.savez(tmp_path / "samples.npz", calibration=values[:24], golden=values[24:])
+    request = {"model": str(tmp_path / "qat_tfmot.npz"), "samples": str(tmp_path / "samples.npz")}
+    paths = run_isolated(
+        "keras_mtl.tflite.tfmot_conversion_worker", {**request, "folder": str(tmp_path), "format": "int8"}, 300.0
+    )
+    content, inputs = Path(paths["content"]).read_bytes(), np.load(paths["inputs"])
+    require_integer_only(flatbuffer.read_model(content))
+    outputs = quantize(np.load(paths["outputs"])["output"], describe(content, 1.0)["outputs"][0]).astype(int)
+    assert len(np.unique(outputs)) > 30
+    found = run_engine("tflm", content, [inputs]).outputs[0].astype(int)
+    assert np.abs(found - outputs).max() <= 4
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--scheme", "int16x8"), "tfmot has no scheme with 16-bit activations, so it can't make int16x8"),
+        (("--scheme", "int8", "--part", "joint"), "part 'joint' can't be quantized by tfmot"),
+    ],
+)
+def test_what_tfmot_has_no_scheme_for_is_refused_in_one_line(options, reason, runs, tmp_path):
+    arguments = ["quantize", str(runs["float"].path), *options, "--engine", "tfmot", "--data", "soundscapes:tiny"]
+    with pytest.raises(ConversionError, match=reason) as caught:
+        CliRunner().invoke(group, [*arguments, "--out", str(tmp_path / "run")], catch_exceptions=False)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_system_with_grn_is_refused_before_data_are_read(runs, tmp_path):
+    source = tmp_path / "float"
+    shutil.copytree(runs["float"].path, source)
+    build_cp_mobile(100, 128, base_channels=8, depths=(1, 1, 1), grn=True).save(source / "network.keras")
+    nothing: Any = None
+    with pytest.raises(ConversionError, match=r"layer b1_grn \(GRN\) can't be quantized by tfmot: a layer of our own"):
+        quantize_run(Run.load(source), "int8", nothing, tmp_path / "out", tmp_path, engine="tfmot")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_process_that_hangs_or_dies_is_one_clear_line(network, clips, tmp_path, monkeypatch):
+    with pytest.raises(ConversionError, match=r"tfmot failed: .* did not come back within 0 s") as hung:
+        quantize_with_tfmot(network, clips.calibration[:2], tmp_path, timeout_s=0.3)
+    monkeypatch.setattr("keras_mtl.tflite.tfmot_quantize._WORKER", "keras_mtl.tflite.no_such_worker")
+    with pytest.raises(ConversionError, match=r"tfmot failed: .* died \(exit 1\)") as died:
+        quantize_with_tfmot(network, clips.calibration[:2], tmp_path)
+    assert all("\n" not in str(caught.value) for caught in (hung, died))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_graph_is_told(tmp_path):
+    (tmp_path / "qat_tfmot.pb").write_bytes(b"\x00")
+    with pytest.raises(RunError, match=r"qat_tfmot.pb is missing or damaged"):
+        TfmotNetwork(Run(tmp_path, {}))
