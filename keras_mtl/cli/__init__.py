@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "Score a run or an artifact on the evaluation split.",
     "compare": "Runs side by side: cost, figures with intervals, seeds.",
     "quantize": "Quantization-aware fine-tuning of a run.",
+    "sensitivity": "What each layer costs when it alone is quantized.",
     "convert": "Convert a run to a .tflite artifact.",
     "emulate": "Run an artifact on real interpreters; hold it against a target's limits.",
     "bundle": "Write the firmware folder of artifacts that pass.",

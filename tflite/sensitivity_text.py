@@ -1,0 +1,95 @@
+"""What `keras_mtl sensitivity` prints for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_ADVICE = "an estimate and advice: a file has one scheme"
+
+
+def sensitivity_lines(document: dict[str, Any]) -> list[str]:
+    """A document of `keras_mtl.sensitivity/1` as lines."""
+    rows = document["layers"]
+    width = max(len("all together"), *(len(row["name"]) for row in rows))
+    heads = ("output", "activations", "embeddings", "accuracy", "decided alike")
+    every = document["all_layers"]
+    accuracy = document["float_accuracy"]
+    lines = [
+        f"run      {document['run']}   ({document['part']}, {document['scheme']})",
+        f"clips    {document['clips']:,} of {document['evaluation_clips']:,}"
+        + ("" if accuracy is None else f"   float accuracy {accuracy:.3f}"),
+        "",
+        f"{'':{width}}  signal to noise in dB, each layer rounding alone",
+        f"{'layer':{width}}  {heads[0]:>7}  {heads[1]:>11}  {heads[2]:>10}  {heads[3]:>8}  {heads[4]}",
+        *(_row(row["name"], row, row["activations_output_snr_db"], width) for row in rows),
+        _row("all together", every, None, width),
+        "",
+        *_costliest(rows),
+    ]
+    if document["proposal"]:
+        lines += ["", *_proposal_lines(document["proposal"])]
+    return lines
+
+
+def _row(name: str, row: dict[str, Any], activations_db: float | None, width: int) -> str:
+    change = row["accuracy_change"]
+    changed = "-" if change is None else f"{change:+.3f}"
+    return (
+        f"{name:{width}}  {_decibels(row['output_snr_db']):>7}  {_decibels(activations_db):>11}  "
+        f"{_decibels(row['embeddings_snr_db']):>10}  {changed:>8}  {row['agreement']:>13.4f}"
+    )
+
+
+def _costliest(rows: list[dict[str, Any]]) -> list[str]:
+    heard = [row for row in rows if row["output_snr_db"] is not None]
+    if not heard:
+        return []
+    worst = min(heard, key=lambda row: row["output_snr_db"])
+    activations = worst["activations_output_snr_db"]
+    # 3 dB: more than half of the noise is the weights'.
+    by = "its weights" if activations is None or activations > worst["output_snr_db"] + 3.0 else "its activations"
+    also = ", which have 8 bits in either scheme" if by == "its weights" else ""
+    return [f"{worst['name']} costs the most, {worst['output_snr_db']:.1f} dB, mostly by {by}{also}"]
+
+
+def _proposal_lines(found: dict[str, Any]) -> list[str]:
+    room = found["limit_bytes"] - found["interpreter_reserve_bytes"]
+    lines = [
+        f"proposal for {found['target']}   ({_ADVICE})",
+        f"  arena    {found['limit_bytes']:,} bytes, {found['interpreter_reserve_bytes']:,} of them kept for the "
+        f"interpreter: {room:,} for activations",
+        f"  needed   about {found['int8_activation_bytes']:,} bytes in int8, "
+        f"{found['int16_activation_bytes']:,} in int16x8",
+    ]
+    if not found["fits"]:
+        return [*lines, "  nothing fits: the activations of int8 are more than that already"]
+    if not found["int16_layers"]:
+        return [*lines, "  no layer fits in int16: all stay in int8"]
+    if not found["int8_layers"]:
+        lines.append("  int16    all: convert with --format int16x8")
+    else:
+        lines += [f"  int16    {', '.join(found['int16_layers'])}", f"  int8     {', '.join(found['int8_layers'])}"]
+    lines.append(f"  takes    about {found['activation_bytes']:,} bytes; {_gain(found, found['int8_snr_db'])}")
+    if found["int8_layers"]:
+        lines.append(_split_line(found["split"], found["int8_snr_db"]))
+    return lines
+
+
+def _split_line(split: dict[str, Any] | None, int8_snr_db: float | None) -> str:
+    if split is None:
+        return "  split    no two files fit and gain: leave it one int8 file"
+    return (
+        f"  split    as two files: {split['first']} up to {split['after']}, then {split['second']}; "
+        f"about {split['activation_bytes']:,} bytes; {_gain(split, int8_snr_db)}"
+    )
+
+
+def _gain(found: dict[str, Any], int8_snr_db: float | None) -> str:
+    gain = found["estimated_snr_gain_db"]
+    estimated = "gain unknown" if gain is None else f"estimated gain {gain:.1f} dB"
+    unrounded = f"{_decibels(int8_snr_db)} to {_decibels(found['unrounded_snr_db'])} dB"
+    return f"{estimated} (with these activations unrounded: {unrounded})"
+
+
+def _decibels(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
