@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,14 +13,11 @@ import numpy as np
 
 from keras_mtl import files
 from keras_mtl.batches import EventStream, SceneStream, Stream, as_dataset
-from keras_mtl.errors import ConversionError, RunError
-from keras_mtl.evaluation import evaluate, scored_tasks
 from keras_mtl.log_mel import normalise
 from keras_mtl.models.timing import embeddings_of, frames_per_embedding
-from keras_mtl.run_folder import Run, git_revision, versions
-from keras_mtl.tflite.qat_run import listen_with_qat_run
-from keras_mtl.tflite.quantize import Quantized
+from keras_mtl.run_folder import Run
 from keras_mtl.tflite.quantize_network import quantize_network
+from keras_mtl.tflite.quantized_folder import complete, describe_calibration, require_float_run
 from keras_mtl.training_data import TrainingData, load_training_data, require_same_part
 
 if TYPE_CHECKING:
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
 
 #: The tasks of each part that can be quantized here.
 TASKS = {"events": ("events",), "joint": ("scenes", "events")}
-_COPIED = ("recipe.toml", "network.keras", "samples.npz")
 #: Event clips, evenly spaced over the strongly labelled ones: some 160 seconds.
 _CALIBRATION_CLIPS = 16
 #: Parts of a batch of event clips by their kind. Labels are not read: the float network is the teacher.
@@ -72,7 +67,7 @@ def quantize_network_run(
         DataError: the corpus lacks the clips, or is opened for another part of them than the run's recipe wants.
     """
     out, tasks, settings = Path(out), TASKS[part], run.recipe.quantize
-    _require(run, out, tasks)
+    require_float_run(run, tasks, out)
     require_same_part(run.recipe, corpus)
     epochs = settings.epochs if epochs is None else epochs
     seed = run.info["seed"] if seed is None else seed
@@ -84,10 +79,11 @@ def quantize_network_run(
             streams = _streams(run, data, tasks, network, seed)
             steps = streams["events"].steps
             training = as_dataset(streams, 0, epochs * steps).map(_clips)
+        calibration = _calibration(run, data, tasks)
         quantized = quantize_network(
             network,
             scheme,
-            _calibration(run, data, tasks),
+            calibration,
             training,
             cells=cells,
             epochs=epochs,
@@ -98,14 +94,11 @@ def quantize_network_run(
             callbacks=[keras.callbacks.CSVLogger(folder / "quantize.csv")],
             verbose=1 if sys.stderr.isatty() else 2,
         )
-        for name in _COPIED:
-            shutil.copyfile(run.path / name, folder / name)
         quantized.model.save(folder / "qat.keras")
-        info = _info(run, quantized, tasks, cells, learning, epochs, seed, corpus)
-        # Scored as saved and read back: what is in the folder is what the figures belong to.
-        scored = scored_tasks(info["tasks"], corpus)
-        info["metrics"] = evaluate(listen_with_qat_run(Run(folder, info)), corpus, cache) if scored else {}
-        files.write_json(folder / "run.json", info)
+        details = {"epochs": epochs, "seed": seed, "cells": cells, "learning": learning}
+        details |= {"kept": quantized.kept, "nearness": quantized.nearness}
+        details["calibration"] = describe_calibration(calibration)
+        complete(folder, run, tasks, scheme, "native", details, corpus, cache)
     return Run.load(out)
 
 
@@ -129,48 +122,3 @@ def _calibration(run: Run, data: TrainingData, tasks: tuple[str, ...]) -> dict[s
     index = np.unique(np.linspace(0, len(strong) - 1, _CALIBRATION_CLIPS).astype(int))
     calibration = {"events": normalise(strong.levels[index], run.settings)}
     return calibration | ({"scenes": run.samples().calibration} if "scenes" in tasks else {})
-
-
-def _require(run: Run, out: Path, tasks: tuple[str, ...]) -> None:
-    if run.info["stage"] != "float":
-        raise RunError(f"{run.path} is quantized already", hint="name the float run that it was made of")
-    lacking = [task for task in tasks if task not in run.info["tasks"]]
-    if lacking:
-        raise ConversionError(
-            f"{run.path} was not trained on {lacking[0]}, so that part can't be quantized",
-            hint=f"it was trained on {' and '.join(run.info['tasks'])}",
-        )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out} holds something already", hint="name another folder")
-
-
-def _info(
-    run: Run,
-    quantized: Quantized,
-    tasks: tuple[str, ...],
-    cells: str,
-    learning: str,
-    epochs: int,
-    seed: int,
-    corpus: Corpus,
-) -> dict[str, Any]:
-    before = {task: run.info["metrics"][task] for task in tasks if task in run.info.get("metrics", {})}
-    return {
-        **run.info,
-        "stage": "qat",
-        "scheme": quantized.scheme,
-        "engine": "native",
-        "tasks": list(tasks),
-        "quantization": {
-            "epochs": epochs,
-            "seed": seed,
-            "cells": cells,
-            "learning": learning,
-            "kept": quantized.kept,
-            "nearness": quantized.nearness,
-            "before": before,
-            "data": corpus.stamp,
-        },
-        "git_revision": git_revision(),
-        "versions": versions(),
-    }

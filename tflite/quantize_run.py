@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,12 +11,11 @@ import keras
 
 from keras_mtl import files
 from keras_mtl.batches import SceneStream, as_dataset
-from keras_mtl.errors import ConversionError, RunError
-from keras_mtl.evaluation import evaluate, scored_tasks
+from keras_mtl.errors import ConversionError
 from keras_mtl.feature_sets import SceneSet, scene_set
-from keras_mtl.run_folder import Run, git_revision, versions
-from keras_mtl.tflite.qat_run import listen_with_qat_run
+from keras_mtl.run_folder import Run
 from keras_mtl.tflite.quantize import quantize
+from keras_mtl.tflite.quantized_folder import complete, describe_calibration, require_float_run
 from keras_mtl.tflite.tfmot_description import describe_scene_part
 from keras_mtl.tflite.tfmot_quantize import quantize_with_tfmot
 from keras_mtl.tflite.tfmot_refusals import require_scenes_in_8_bits
@@ -26,7 +24,6 @@ from keras_mtl.training_data import require_same_part
 if TYPE_CHECKING:
     from keras_mtl.datasets.corpus import Corpus
 
-_COPIED = ("recipe.toml", "network.keras", "samples.npz")
 ENGINES = ("native", "tfmot")
 
 
@@ -75,13 +72,9 @@ def quantize_run(
             made = _with_tfmot(run, clips, epochs, seed, folder)
         else:
             made = _natively(run, scheme, clips, epochs, seed, folder, learning)
-        for name in _COPIED:
-            shutil.copyfile(run.path / name, folder / name)
-        info = _info(run, scheme, engine, made, epochs, seed, corpus)
-        # Scored as saved and read back: what is in the folder is what the figures belong to.
-        scored = scored_tasks(info["tasks"], corpus)
-        info["metrics"] = evaluate(listen_with_qat_run(Run(folder, info)), corpus, cache) if scored else {}
-        files.write_json(folder / "run.json", info)
+        calibration = describe_calibration({"scenes": run.samples().calibration})
+        details = {"epochs": epochs, "seed": seed, "calibration": calibration, **made}
+        complete(folder, run, ["scenes"], scheme, engine, details, corpus, cache)
     return Run.load(out)
 
 
@@ -135,27 +128,6 @@ def _require(run: Run, out: Path, scheme: str, engine: str) -> None:
         raise ConversionError(f"unknown engine {engine!r}", hint=f"one of {', '.join(ENGINES)}")
     if engine == "tfmot":
         require_scenes_in_8_bits(scheme)
-    if run.info["stage"] != "float":
-        raise RunError(f"{run.path} is quantized already", hint="name the float run that it was made of")
-    if "scenes" not in run.info.get("tasks", ["scenes"]):
-        raise ConversionError(f"{run.path} was not trained on scenes, so its scene part can't be quantized")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out} holds something already", hint="name another folder")
+    require_float_run(run, ["scenes"], out)
     if engine == "tfmot":
         describe_scene_part(run.network())  # refuses layers here, before data are prepared for hours
-
-
-def _info(
-    run: Run, scheme: str, engine: str, made: dict[str, Any], epochs: int, seed: int, corpus: Corpus
-) -> dict[str, Any]:
-    before = {"scenes": run.info["metrics"]["scenes"]} if "scenes" in run.info.get("metrics", {}) else {}
-    return {
-        **run.info,
-        "stage": "qat",
-        "scheme": scheme,
-        "engine": engine,
-        "tasks": ["scenes"],
-        "quantization": {"epochs": epochs, "seed": seed, **made, "before": before, "data": corpus.stamp},
-        "git_revision": git_revision(),
-        "versions": versions(),
-    }

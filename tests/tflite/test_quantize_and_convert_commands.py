@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from event_networks import run_of, small_network
 
 from keras_mtl.cli import group
 from keras_mtl.errors import ConversionError, RunError
@@ -43,6 +44,9 @@ def test_quantize_says_what_it_made(quantized_run):
     assert run.info["engine"] == document["engine"] == "native"
     assert run.info["metrics"] == document["metrics"]["after"]
     assert run.info["quantization"]["data"] == document["data"]
+    calibration = run.info["quantization"]["calibration"]["scenes"]
+    assert calibration["clips"] == len(run.samples().calibration)
+    assert len(calibration["sha256"]) == 64
     assert len(document["data"]["fingerprint"]) == 64
     assert (out / "quantize.csv").read_text().startswith("epoch,")
 
@@ -58,6 +62,36 @@ def test_a_quantized_run_is_converted(quantized_run, tmp_path):
         k: v for k, v in row.items() if k != "path"
     }
     assert artifact.golden is not None
+
+
+@pytest.mark.parametrize("epochs", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_both_parts_are_quantized_scored_and_converted_to_a_set(quantized_run, tmp_path_factory, epochs):
+    cache, folder = quantized_run[2], tmp_path_factory.mktemp("joint")
+    source = run_of(tmp_path_factory.mktemp("source"), small_network(recurrent_layers=1))
+    arguments = [
+        "--part",
+        "joint",
+        "--scheme",
+        "int8",
+        "--data",
+        "soundscapes:tiny",
+        "--cache",
+        cache,
+        "--epochs",
+        epochs,
+    ]
+    document = _document("quantize", source.path, *arguments, "--ranges", "moving_average", "--out", folder / "run")
+    assert document["part"] == "joint"
+    assert {"scenes_agreement", "events_agreement"} < set(document["nearness"][document["kept"]])
+    assert set(document["metrics"]["after"]) == {"scenes", "events"}
+    made = Run.load(folder / "run").info
+    assert made["tasks"] == ["scenes", "events"]
+    facts = made["quantization"]
+    assert (facts["cells"], facts["learning"], facts["epochs"]) == ("int16x8", "moving_average", epochs)
+    assert facts["calibration"]["events"]["clips"] > 1
+    converted = _document("convert", folder / "run", "--part", "events", "--format", "int8", "--out", folder / "set")
+    assert len(converted["artifacts"]) == 4  # encoder, two cells, classifiers
+    assert converted["buffer_bytes"] > 0
 
 
 def test_quantize_refuses_without_leaving_anything(quantized_run, runs, tmp_path):
