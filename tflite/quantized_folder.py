@@ -45,7 +45,7 @@ def require_float_run(run: Run, tasks: Sequence[str], out: Path) -> None:
 def describe_calibration(clips: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Which clips set the ranges: of each task how many, and the sha256 of their log-mel."""
     return {
-        task: {"clips": len(values), "sha256": hashlib.sha256(np.ascontiguousarray(values, "<f4")).hexdigest()}
+        task: {"clips": len(values), "sha256": hashlib.sha256(np.asarray(values, "<f4").tobytes()).hexdigest()}
         for task, values in clips.items()
     }
 
