@@ -19,7 +19,7 @@ from keras_mtl.tflite.fake_quant import FakeQuant, fake_quant_per_channel, fake_
 from keras_mtl.tflite.partial_gru import gru_in_float
 from keras_mtl.tflite.qat_arithmetic import AveragePool
 from keras_mtl.tflite.qat_gru import FakeQuantGRU
-from keras_mtl.tflite.qat_layers import FakeQuantConv2D, FakeQuantDense, FakeQuantDepthwiseConv2D
+from keras_mtl.tflite.qat_layers import FakeQuantConv2D, FakeQuantDense, FakeQuantDepthwiseConv2D, both_steps
 from keras_mtl.tflite.qat_root import ReciprocalRoot
 
 _RANGE = "_range"
@@ -95,19 +95,19 @@ def _range(layer: FakeQuant, inputs: Any, accumulator_step: Any = None) -> tuple
 
 def _convolution(layer: FakeQuantConv2D, inputs: Any, input_step: Any) -> tuple[Any, Any]:
     _, steps = fake_quant_per_channel(tf.convert_to_tensor(layer.kernel))
-    return keras.layers.Conv2D.call(layer, inputs), input_step * steps
+    return keras.layers.Conv2D.call(layer, inputs), both_steps(input_step, steps)
 
 
 def _depthwise(layer: FakeQuantDepthwiseConv2D, inputs: Any, input_step: Any) -> tuple[Any, Any]:
     kernel = tf.convert_to_tensor(layer.kernel)
     flat = tf.reshape(kernel, (*kernel.shape[:2], kernel.shape[2] * kernel.shape[3]))
     _, steps = fake_quant_per_channel(flat, layer.smallest_limit)
-    return keras.layers.DepthwiseConv2D.call(layer, inputs), input_step * steps
+    return keras.layers.DepthwiseConv2D.call(layer, inputs), both_steps(input_step, steps)
 
 
 def _dense(layer: FakeQuantDense, inputs: Any, input_step: Any, training: Any = None) -> tuple[Any, Any]:
     _, step = fake_quant_per_tensor(tf.convert_to_tensor(layer.kernel))
-    return keras.layers.Dense.call(layer, inputs), input_step * step
+    return keras.layers.Dense.call(layer, inputs), both_steps(input_step, step)
 
 
 def _average(layer: AveragePool, inputs: Any, input_step: Any) -> Any:
