@@ -115,12 +115,12 @@ def _model_file(run: Run, part: str, kind: str) -> str:
     if part == "joint":
         raise ConversionError(
             "part 'joint' can't be converted: it hears one second of scenes and ten of events at a time",
-            hint="--part scenes, --part events",
+            hint="--part scenes, --part events; in integers both make a set, from a run quantized with --part joint",
         )
     if part == "events" and kind not in _FLOATS:
         raise ConversionError(
             f"part 'events' can't be converted to {kind}: the converter crashes on the loops of a GRU in integers",
-            hint=f"--format {' or '.join(_FLOATS)}",
+            hint=f"--format {' or '.join(_FLOATS)}; in integers it is a set (`convert_set`)",
         )
     if kind not in SCHEMES:
         return "network.keras"

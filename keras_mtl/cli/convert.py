@@ -1,4 +1,4 @@
-"""`keras_mtl convert`: a run folder to a `.tflite` artifact."""
+"""`keras_mtl convert`: a run folder to a `.tflite` artifact, or to a set of them."""
 
 from __future__ import annotations
 

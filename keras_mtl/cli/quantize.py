@@ -1,4 +1,4 @@
-"""`keras_mtl quantize`: quantization-aware fine-tuning of a run's scene part."""
+"""`keras_mtl quantize`: quantization-aware fine-tuning of a run's encoder with one decoder, or with both."""
 
 from __future__ import annotations
 

@@ -157,11 +157,12 @@ class DecodeSettings:
 
 @dataclass(frozen=True)
 class QuantizeSettings:
-    """Quantization-aware fine-tuning of the scene part.
+    """Quantization-aware fine-tuning, of the scene part or of a whole network.
 
     Attributes:
-        epochs: passes over the scene training clips; 0 is post-training quantization.
-        batch: clips of a batch.
+        epochs: passes over the scene training clips or, with events, over the strongly labelled event clips; 0 is
+            post-training quantization.
+        batch: scene clips of a batch.
         learning_rate: peak of the schedule.
     """
 
