@@ -68,6 +68,9 @@ class Report:
         ops: the operators of the file.
         engines: the engines that were tried.
         notes: what a reader should know and no check says.
+        compute: an estimate of the target's work, as plain values; None where there is nothing to estimate for.
+        arena: what lies in the tensor arena and when, as plain values; None for a file that can't be planned.
+        parity: how the engines' outputs differ, as plain values; None where nothing was compared.
     """
 
     artifact: dict[str, Any]
@@ -76,6 +79,9 @@ class Report:
     ops: tuple[OpRow, ...]
     engines: tuple[EngineResult, ...]
     notes: tuple[str, ...] = ()
+    compute: dict[str, Any] | None = None
+    arena: dict[str, Any] | None = None
+    parity: dict[str, Any] | None = None
 
     @property
     def passed(self) -> bool:
@@ -105,6 +111,9 @@ class Report:
             "ops": [row.to_dict() for row in self.ops],
             "engines": [asdict(engine) for engine in self.engines],
             "notes": list(self.notes),
+            "compute": self.compute,
+            "arena": self.arena,
+            "parity": self.parity,
             "verdict": self.verdict,
         }
 
@@ -134,6 +143,7 @@ class Report:
                 ops=tuple(_op_row(row) for row in document["ops"]),
                 engines=tuple(EngineResult(**engine) for engine in document["engines"]),
                 notes=tuple(document["notes"]),
+                **{key: document.get(key) for key in ("compute", "arena", "parity")},
             )
         except OSError as error:
             raise ArtifactError(f"can't read the report {path}: {error.strerror}") from None

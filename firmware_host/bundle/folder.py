@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,4 +128,4 @@ def _model_files(name: str, artifact: Artifact, report: Report, timeout_s: float
 def _without_path(report: Report) -> Report:
     """The report without the place where the artifact lay: a bundle is the same wherever it was made."""
     about = {key: value for key, value in report.artifact.items() if key != "path"}
-    return Report(about, report.target, report.checks, report.ops, report.engines, report.notes)
+    return replace(report, artifact=about)
