@@ -7,8 +7,8 @@ about ESP-NN from esp-tflite-micro's `kernels/esp_nn`, of the commits that `oper
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from keras_mtl.firmware_host.operator_tables import (
@@ -59,7 +59,7 @@ class Finding:
 
     def sentence(self) -> str:
         """In one line, for a check: what is lacking, which layer brought it, what to do."""
-        return f"{self.why}: {self.op} in layer {self.layer}; {self.remedy}"
+        return f"{self.why} (layer {self.layer}); {self.remedy}"
 
 
 def compatibility(models: Mapping[str, Any], target: Target) -> tuple[Finding, ...]:
@@ -69,36 +69,28 @@ def compatibility(models: Mapping[str, Any], target: Target) -> tuple[Finding, .
         models: object trees of the files by the names that go before their layers' names; "" for a single file.
         target: a budget has no firmware, so that only the host's runtimes are looked at.
     """
-    found: dict[tuple[str, ...], list[Finding]] = {}
-    for member, model in models.items():
-        for layer in _layers(model):
-            for finding in (*(_firmware(layer, target) if target.is_board else ()), *_host_runtimes(layer)):
-                named = f"{member}/{finding.layer}" if member else finding.layer
-                key = (finding.op, str(finding.version), finding.where, finding.severity, finding.why)
-                found.setdefault(key, []).append(Finding(**{**vars(finding), "layer": named}))
+    layers = [layer for member, model in models.items() for layer in _layers(model, member)]
+    found = [finding for layer in layers if target.is_board for finding in _firmware(layer, target)]
+    found += [finding for layer in layers for finding in _host_runtimes(layer)]
     order = ("blocks", "slow", "note")
-    return tuple(sorted(map(_joined, found.values()), key=lambda finding: order.index(finding.severity)))
+    return tuple(sorted(_joined(found), key=lambda finding: order.index(finding.severity)))
 
 
 def tflm_blocks(model: Any) -> tuple[Finding, ...]:
     """What no TensorFlow Lite Micro takes, whatever its kernels; found before anything is run."""
-    return tuple(finding for layer in _layers(model) for finding in _tflm(layer))
+    return _joined(finding for layer in _layers(model) for finding in _tflm(layer))
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """One operator of a file with what the rules look at."""
+    """One operator of a file with what the rules look at; `name` is what a person knows it by."""
 
+    name: str
     op: str
     version: int
     inputs: tuple[Any, ...]
     outputs: tuple[Any, ...]
     options: Any
-
-    @property
-    def name(self) -> str:
-        # The converter joins the names of layers that it fused by semicolons: the first tells enough.
-        return flatbuffer.tensor_name(self.outputs[0]).partition(";")[0] if self.outputs else "(no output)"
 
     def dtype(self, index: int = 0) -> str:
         tensor = self.inputs[index] if index < len(self.inputs) else None
@@ -116,16 +108,23 @@ class _Layer:
         return Finding(self.op, self.version, self.name, where, severity, why, remedy)
 
 
-def _layers(model: Any) -> Iterator[_Layer]:
+def _layers(model: Any, member: str = "") -> Iterator[_Layer]:
     for graph, operator in flatbuffer.operators(model):
-        ends = tuple(flatbuffer.op_inputs(graph, operator)), tuple(flatbuffer.op_outputs(graph, operator))
-        named = flatbuffer.op_name(model, operator), flatbuffer.op_version(model, operator)
-        yield _Layer(*named, *ends, operator.builtinOptions)
+        inputs, outputs = tuple(flatbuffer.op_inputs(graph, operator)), tuple(flatbuffer.op_outputs(graph, operator))
+        # The converter joins the names of layers that it fused by semicolons: the first tells enough.
+        name = flatbuffer.tensor_name(outputs[0]).partition(";")[0] if outputs else "without an output"
+        named = f"{member}/{name}" if member else name
+        kind = flatbuffer.op_name(model, operator), flatbuffer.op_version(model, operator)
+        yield _Layer(named, *kind, inputs, outputs, operator.builtinOptions)
 
 
-def _joined(alike: list[Finding]) -> Finding:
-    more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
-    return Finding(**{**vars(alike[0]), "layer": alike[0].layer + more, "count": len(alike)})
+def _joined(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One finding for each that recurs in several layers, in the order in which they came up."""
+    found: dict[tuple[Any, ...], list[Finding]] = {}
+    for finding in findings:
+        found.setdefault((finding.op, finding.version, finding.where, finding.why), []).append(finding)
+    more = {key: f" and {len(alike) - 1} more" if len(alike) > 1 else "" for key, alike in found.items()}
+    return tuple(replace(alike[0], layer=alike[0].layer + more[key], count=len(alike)) for key, alike in found.items())
 
 
 def _firmware(layer: _Layer, target: Target) -> Iterator[Finding]:
@@ -143,7 +142,7 @@ def _tflm(layer: _Layer) -> Iterator[Finding]:
         remedy = "convert cells instead: one step of the loop as a model of its own; LiteRT runs the file as it is"
         yield layer.finding("tflm", "blocks", why, remedy)
     elif layer.op.startswith(("CUSTOM", "UNKNOWN_")):
-        why = "no resolver can be generated for an operator that is not one of TFLM's builtin ones"
+        why = f"no resolver can be generated for {layer.op}, which is none of TFLM's builtin operators"
         yield layer.finding("tflm", "blocks", why, "convert the network without it")
     elif layer.op not in TFLM_OPERATORS:
         yield layer.finding("tflm", "blocks", f"TFLM has no kernel for {layer.op}", "convert the network without it")
@@ -225,7 +224,7 @@ def _host_runtimes(layer: _Layer) -> Iterator[Finding]:
     elif layer.op == "SUM" and layer.dtype() == "int16":
         why = "LiteRT's reference kernel gives a wrong int16 SUM, without a word; its optimised one and TFLM agree"
         yield layer.finding("litert", "note", why, _NO_SUM)
-        if _scale(layer.inputs[0]) != _scale(layer.outputs[0]):
+        if [_scale(tensor) for tensor in layer.inputs[:1]] != [_scale(tensor) for tensor in layer.outputs[:1]]:
             why = "tflite-runtime 2.14 refuses an int16 SUM whose output has another scale than its input"
             yield layer.finding("tflite-runtime", "note", why, _NO_SUM)
     elif layer.op == "REVERSE_V2" and len(layer.inputs) > 1 and max(_shape(layer.inputs[1]), default=1) > 1:

@@ -34,7 +34,7 @@ class _Rate:
 _MEASURED = "measured under QEMU on a small CNN"
 _M4_REFERENCE = "measured under QEMU on one small CNN ({} on a Cortex-M4), a quarter less and more for other networks"
 _AS_M4 = "those of the Cortex-M4, whose DSP instructions this core has too; a second instruction a cycle isn't credited"
-_PLAIN_C = "derived: CMSIS-NN's portable C, for this core lacks DSP instructions; a Cortex-M4's reference kernels ({}) to twice"
+_PLAIN_C = "derived: CMSIS-NN's portable C (no DSP instructions here); a Cortex-M4's reference kernels ({}) to twice"
 _ESPRESSIF = "cycles, not instructions, that Espressif publishes for single kernels on this chip (ESP-NN, README)"
 _ESP_PLAIN = (
     "derived: ESP-NN has no int16 kernels; Espressif's cycles for plain C in int8 on this chip (10 to 35), "
@@ -100,9 +100,11 @@ def estimate(
     for row, calls in zip(rows, calls_per_second, strict=True):
         if row.macs is None or row.repeats is None:
             return None, f"no compute estimate: the MACs of {row.op} can't be counted"
-        amount = row.macs if row.op != "MEAN" else math.prod(row.input_shapes[0]) * row.repeats
+        amount = row.macs if row.op != "MEAN" else sum(map(math.prod, row.input_shapes[:1])) * row.repeats
         if not amount:
             continue
+        if amount >= 1 << 63:
+            return None, f"no compute estimate: the size of {row.op} is beyond all reason"
         dtype = _DTYPES.get(row.input_dtypes[0])
         if dtype is None:
             return None, f"no compute estimate: no figures for {row.input_dtypes[0]} kernels ({row.op})"

@@ -13,6 +13,8 @@ import numpy as np
 from keras_mtl.errors import ArtifactError, EngineError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host import checks
+from keras_mtl.firmware_host.compatibility import compatibility
+from keras_mtl.firmware_host.compute_estimate import estimate
 from keras_mtl.firmware_host.cost import op_rows, uncounted
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run_engine
 from keras_mtl.firmware_host.parity import REFERENCE, Parity, compare
@@ -72,12 +74,15 @@ def emulate(
     known = artifact.manifest.get("part", "unknown") != "unknown"
     seconds_note = f"one inference hears {seconds:g} s" + ("" if known else " (assumed: the file does not say)")
     parameters = flatbuffer.parameter_bytes(model)
+    findings = compatibility({"": model}, target)
+    compute, no_compute = estimate(rows, [1 / seconds] * len(rows), target)
     made = (
         checks.parameter_bytes(parameters, target),
         checks.macs_per_second(per_second, reason, seconds_note, target),
         checks.flash_bytes(len(artifact.content), integer, target),
         checks.arena_bytes(tflm, target),
-        checks.ops_supported(tflm, rows, (model,), target),
+        checks.audio_latency_s(seconds, f"the end of the audio: {seconds_note}", target),
+        checks.ops_supported(tflm, rows, findings, target),
         checks.integer_only(model, integer),
         checks.parity_lsb(parity, results, "golden inputs" if artifact.golden else "random inputs", target),
         checks.features_match(artifact.manifest, features),
@@ -91,7 +96,17 @@ def emulate(
         "macs_per_second": per_second,
     }
     notes = [f"{r.engine} did not run the file: {r.reason}" for r in results if not r.ran]
-    return Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
+    notes += [no_compute] if no_compute else []
+    return Report(
+        about,
+        target.to_dict(),
+        tuple(filter(None, made)),
+        rows,
+        tuple(results),
+        tuple(notes),
+        compute=compute,
+        compatibility=tuple(finding.to_dict() for finding in findings),
+    )
 
 
 def random_inputs(model: Any) -> tuple[np.ndarray, ...]:

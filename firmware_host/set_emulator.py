@@ -13,6 +13,8 @@ import numpy as np
 from keras_mtl.errors import ArtifactError, EngineError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host import checks, set_checks
+from keras_mtl.firmware_host.compatibility import compatibility
+from keras_mtl.firmware_host.compute_estimate import estimate
 from keras_mtl.firmware_host.cost import op_rows
 from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.firmware_host.engines.set_runner import SetRun, run_set
@@ -72,12 +74,16 @@ def emulate_set(
     file_bytes = sum(len(artifact.content) for artifact in artifacts.members.values())
     hop_s = artifacts.wiring.windows.hop * settings.hop_s
     note = f"heard continuously: the encoder every {hop_s:g} s, both directions over every clip once"
+    findings = compatibility(models, target)
+    calls = artifacts.wiring.calls_per_second(1 / settings.hop_s)
+    compute, no_compute = estimate(rows, [calls[row.name.partition("/")[0]] for row in rows], target)
     made = (
         checks.parameter_bytes(manifest["parameter_bytes"], target),
         checks.macs_per_second(manifest["macs_per_second"], "", note, target),
         checks.flash_bytes(file_bytes, True, target),
         set_checks.arena_bytes(tflm, manifest["buffers"], target),
-        checks.ops_supported(result, rows, tuple(models.values()), target),
+        set_checks.audio_latency_s(artifacts.wiring, settings, target),
+        checks.ops_supported(result, rows, findings, target),
         set_checks.integer_only(models),
         checks.parity_lsb(scenes, results, "golden seconds", target) if "scenes" in golden else None,
         set_checks.parity_probability(golden, runs),
@@ -98,7 +104,17 @@ def emulate_set(
         "members": manifest["members"],
     }
     notes = [f"{r.engine} did not run the set: {r.reason}" for r in results if not r.ran]
-    return Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
+    notes += [no_compute] if no_compute else []
+    return Report(
+        about,
+        target.to_dict(),
+        tuple(filter(None, made)),
+        rows,
+        tuple(results),
+        tuple(notes),
+        compute=compute,
+        compatibility=tuple(finding.to_dict() for finding in findings),
+    )
 
 
 def _run(names: Sequence[str], artifacts: ArtifactSet, timeout_s: float) -> tuple[list[SetRun], list[EngineResult]]:

@@ -1,15 +1,16 @@
-"""A report as plain text, for people."""
+"""A report as plain text, for people: tables of at most a few columns, and an estimate never without its basis."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from keras_mtl.firmware_host.cost import OpRow
 from keras_mtl.firmware_host.report import Report
 
 
 def report_text(report: Report, ops: bool = True) -> str:
-    """The report as tables: checks, engines and, if asked for, the operators; the verdict comes last.
+    """The report as tables: checks, engines, what kernels lack, the work and, if asked for, the operators; the verdict last.
 
     Args:
         report: what to show.
@@ -39,6 +40,10 @@ def report_text(report: Report, ops: bool = True) -> str:
             ],
         ),
     ]
+    if report.compatibility:
+        lines += ["", *_table(("lacking", "operator", "layer", "why", "try"), [*map(_lacking, report.compatibility)])]
+    if report.compute is not None:
+        lines += ["", *_compute_lines(report.compute)]
     if ops:
         rows = [
             (
@@ -61,6 +66,34 @@ def operator_name(row: OpRow) -> str:
     """Operator and version, as "CONV_2D v3"; in a loop with its repeats, as "FULLY_CONNECTED v5 x250"."""
     repeats = "" if row.repeats == 1 else f" x{'?' if row.repeats is None else row.repeats}"
     return f"{row.op} v{row.version}{repeats}"
+
+
+def _lacking(finding: dict[str, Any]) -> tuple[str, ...]:
+    operator = f"{finding['op']} v{finding['version']}"
+    return f"{finding['severity']} ({finding['where']})", operator, finding["layer"], finding["why"], finding["try"]
+
+
+def _compute_lines(compute: dict[str, Any]) -> list[str]:
+    least, most = compute["load"]
+    per_mac = compute["instructions_per_mac"]
+    span = f", {per_mac[0]:g} to {per_mac[1]:g} a MAC" if per_mac else ""
+    rows = [
+        (f"{part['op']} {part['dtype']}", _number(part["macs_per_second"]), _millions(part["instructions_per_second"]))
+        for part in compute["parts"]
+    ]
+    total = f"{_millions(compute['instructions_per_second'])} M instructions for a second of audio{span}"
+    return [
+        f"compute   an estimate, not measured: {total}",
+        f"          at one instruction a cycle {least:.0%} to {most:.0%} of {compute['clock_hz'] / 1e6:g} MHz",
+        f"          basis: {compute['basis']}",
+        "",
+        *_table(("operators", ">MACs a second", ">M instructions a second"), rows),
+    ]
+
+
+def _millions(ends: Sequence[float]) -> str:
+    """A range in millions, as "182.1 to 213.8"."""
+    return " to ".join(f"{end / 1e6:,.1f}" for end in ends)
 
 
 def _number(value: float | None) -> str:
