@@ -32,8 +32,10 @@ class _Rate:
 
 
 _MEASURED = "measured under QEMU on a small CNN"
+_MEASURED_M4 = f"{_MEASURED} on a Cortex-M4"
+_MEASURED_M55 = f"{_MEASURED} on a Cortex-M55"
 _M4_REFERENCE = "measured under QEMU on one small CNN ({} on a Cortex-M4), a quarter less and more for other networks"
-_AS_M4 = "those of the Cortex-M4, whose DSP instructions this core has too; a second instruction a cycle isn't credited"
+_AS_M4 = "this core has the Cortex-M4's DSP instructions, and that it may do two instructions in a cycle isn't credited"
 _PLAIN_C = "derived: CMSIS-NN's portable C (no DSP instructions here); a Cortex-M4's reference kernels ({}) to twice"
 _ESPRESSIF = "cycles, not instructions, that Espressif publishes for single kernels on this chip (ESP-NN, README)"
 _ESP_PLAIN = (
@@ -42,12 +44,12 @@ _ESP_PLAIN = (
 )
 _ESP_REFERENCE = "derived: Espressif's cycles for plain C in int8 on this chip (10 to 35) to twice"
 _RATES = {
-    ("m4", "cmsis-nn", "int8"): _Rate(6.3, 7.4, _MEASURED),
-    ("m4", "cmsis-nn", "int16x8"): _Rate(8, 12, _MEASURED),
+    ("m4", "cmsis-nn", "int8"): _Rate(6.3, 7.4, _MEASURED_M4),
+    ("m4", "cmsis-nn", "int16x8"): _Rate(8, 12, _MEASURED_M4),
     ("m4", "reference", "int8"): _Rate(24, 40, _M4_REFERENCE.format(32)),
     ("m4", "reference", "int16x8"): _Rate(30, 50, _M4_REFERENCE.format(40)),
-    ("m55", "cmsis-nn", "int8"): _Rate(2.2, 3.3, _MEASURED),
-    ("m55", "cmsis-nn", "int16x8"): _Rate(4.3, 8.9, _MEASURED),
+    ("m55", "cmsis-nn", "int8"): _Rate(2.2, 3.3, _MEASURED_M55),
+    ("m55", "cmsis-nn", "int16x8"): _Rate(4.3, 8.9, _MEASURED_M55),
     ("m0", "cmsis-nn", "int8"): _Rate(32, 64, _PLAIN_C.format(32)),
     ("m0", "cmsis-nn", "int16x8"): _Rate(40, 100, _PLAIN_C.format(40) + " and a half: 64-bit sums on a 32-bit core"),
     ("m0", "reference", "int8"): _Rate(32, 80, "derived: a Cortex-M4's reference kernels (32) to two and a half times"),
@@ -64,7 +66,7 @@ _CORES = {
     **dict.fromkeys(("cortex-m52", "cortex-m55", "cortex-m85"), "m55"),
     "xtensa-lx7": "lx7",
 }
-_MEASURED_CORES = ("cortex-m4", "cortex-m4f", "cortex-m55")
+_MEASURED_CORES = ("cortex-m4", "cortex-m4f")
 #: For one input element of MEAN, which no family here has a kernel for.
 _MEAN = _Rate(130, 130, "MEAN: 130 instructions an element, measured on a Cortex-M4 (reference kernel)")
 _MEAN_ELSEWHERE = _Rate(
@@ -115,6 +117,33 @@ def estimate(
     return (_summed(parts, target), "") if parts else (None, "no compute estimate: the file has no MACs")
 
 
+def overload(compute: dict[str, Any]) -> str:
+    """What to say where the estimate is more than the core has; empty where it is not.
+
+    Args:
+        compute: an estimate, as `estimate` gives it.
+    """
+    least, most = compute["load"]
+    if most <= 1:
+        return ""
+    sure = "is more than" if least > 1 else "may be more than"
+    return (
+        f"the estimated work {sure} {compute['core']} can do: {least:.0%} to {most:.0%} of its clock, without a pause"
+    )
+
+
+def compute_notes(compute: dict[str, Any] | None, none_because: str) -> list[str]:
+    """The notes of a report: why there is no estimate, or that it is more than the core has.
+
+    Args:
+        compute, none_because: what `estimate` gave.
+    """
+    if compute is None or not overload(compute):
+        return [none_because] if none_because else []
+    least, most = compute["load"]
+    return [f"the compute estimate is {least:.0%} to {most:.0%} of the clock, and {overload(compute)}"]
+
+
 def _rate(op: str, core: str, kernels: str, dtype: str) -> _Rate | None:
     if op == "MEAN":
         return _MEAN if core in ("m4", "m55") else _MEAN_ELSEWHERE
@@ -151,15 +180,17 @@ def _summed(parts: dict[tuple[str, str], list[tuple[float, float, _Rate]]], targ
 
 
 def _basis(rates: Iterable[tuple[_Rate, str]], core: str) -> str:
-    """Each figure that was used once, with where it comes from."""
-    said = []
+    """Each figure that was used once, with where it comes from; figures of one source side by side."""
+    figures: dict[str, list[str]] = {}
+    special = []
     for rate, dtype in dict.fromkeys(rates):
         if rate in (_MEAN, _MEAN_ELSEWHERE, _SLOW_DEPTHWISE):
-            said.append(rate.basis)
-            continue
-        borrowed = f", {_AS_M4}" if _CORES[core] in ("m4", "m55") and core not in _MEASURED_CORES else ""
-        said.append(f"{dtype}: {rate.least:g} to {rate.most:g} a MAC, {rate.basis}{borrowed}")
-    return "; ".join(said)
+            special.append(rate.basis)
+        else:
+            figures.setdefault(rate.basis, []).append(f"{dtype} {rate.least:g} to {rate.most:g} a MAC")
+    said = [f"{', '.join(listed)}: {basis}" for basis, listed in figures.items()]
+    borrowed = [_AS_M4] if figures and _CORES[core] == "m4" and core not in _MEASURED_CORES else []
+    return "; ".join([*said, *borrowed, *dict.fromkeys(special)])
 
 
 def _total(ranges: Iterable[Range]) -> Range:

@@ -14,7 +14,7 @@ from keras_mtl.errors import ArtifactError, EngineError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host import checks
 from keras_mtl.firmware_host.compatibility import compatibility
-from keras_mtl.firmware_host.compute_estimate import estimate
+from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
 from keras_mtl.firmware_host.cost import op_rows, uncounted
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run_engine
 from keras_mtl.firmware_host.parity import REFERENCE, Parity, compare
@@ -96,7 +96,7 @@ def emulate(
         "macs_per_second": per_second,
     }
     notes = [f"{r.engine} did not run the file: {r.reason}" for r in results if not r.ran]
-    notes += [no_compute] if no_compute else []
+    notes += compute_notes(compute, no_compute)
     return Report(
         about,
         target.to_dict(),

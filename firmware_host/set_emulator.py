@@ -14,7 +14,7 @@ from keras_mtl.errors import ArtifactError, EngineError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host import checks, set_checks
 from keras_mtl.firmware_host.compatibility import compatibility
-from keras_mtl.firmware_host.compute_estimate import estimate
+from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
 from keras_mtl.firmware_host.cost import op_rows
 from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.firmware_host.engines.set_runner import SetRun, run_set
@@ -104,7 +104,7 @@ def emulate_set(
         "members": manifest["members"],
     }
     notes = [f"{r.engine} did not run the set: {r.reason}" for r in results if not r.ran]
-    notes += [no_compute] if no_compute else []
+    notes += compute_notes(compute, no_compute)
     return Report(
         about,
         target.to_dict(),

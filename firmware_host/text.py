@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from keras_mtl.firmware_host.compute_estimate import overload
 from keras_mtl.firmware_host.cost import OpRow
 from keras_mtl.firmware_host.report import Report
 
 
 def report_text(report: Report, ops: bool = True) -> str:
-    """The report as tables: checks, engines, what kernels lack, the work and, if asked for, the operators; the verdict last.
+    """The report as tables: checks, engines, what kernels lack, compute, the operators if asked for, and the verdict.
 
     Args:
         report: what to show.
@@ -85,6 +86,7 @@ def _compute_lines(compute: dict[str, Any]) -> list[str]:
     return [
         f"compute   an estimate, not measured: {total}",
         f"          at one instruction a cycle {least:.0%} to {most:.0%} of {compute['clock_hz'] / 1e6:g} MHz",
+        *([f"          {overload(compute)}"] if overload(compute) else []),
         f"          basis: {compute['basis']}",
         "",
         *_table(("operators", ">MACs a second", ">M instructions a second"), rows),
