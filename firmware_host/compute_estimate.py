@@ -126,22 +126,21 @@ def overload(compute: dict[str, Any]) -> str:
     least, most = compute["load"]
     if most <= 1:
         return ""
-    sure = "is more than" if least > 1 else "may be more than"
-    return (
-        f"the estimated work {sure} {compute['core']} can do: {least:.0%} to {most:.0%} of its clock, without a pause"
-    )
+    sure = "is" if least > 1 else "may be"
+    return f"that {sure} more than the core can do without pauses: hear with pauses, or take a faster board"
 
 
 def compute_notes(compute: dict[str, Any] | None, none_because: str) -> list[str]:
     """The notes of a report: why there is no estimate, or that it is more than the core has.
 
     Args:
-        compute, none_because: what `estimate` gave.
+        compute: the estimate, or None.
+        none_because: why there is none.
     """
     if compute is None or not overload(compute):
         return [none_because] if none_because else []
     least, most = compute["load"]
-    return [f"the compute estimate is {least:.0%} to {most:.0%} of the clock, and {overload(compute)}"]
+    return [f"the compute estimate is {least:.0%} to {most:.0%} of the clock; {overload(compute)}"]
 
 
 def _rate(op: str, core: str, kernels: str, dtype: str) -> _Rate | None:
