@@ -63,6 +63,42 @@ def report_text(report: Report, ops: bool = True) -> str:
     return "\n".join([*lines, "", f"verdict   {report.verdict}"]) + "\n"
 
 
+def baseline_text(baseline: dict[str, Any]) -> str:
+    """The differences from a baseline as tables, one for each artifact, and the verdict.
+
+    Args:
+        baseline: as `keras_mtl.firmware_host.baseline.compare` gives it.
+    """
+    lines = [f"baseline  {baseline['path']}  (may grow by {baseline['tolerance_percent']:g} %, parity by "]
+    lines[0] += f"{baseline['tolerance_lsb']:g} LSB)"
+    for artifact in baseline["artifacts"]:
+        rows = [
+            (
+                found["name"],
+                _number(found["old"]),
+                _number(found["new"]),
+                _change(found["change"], found["change_percent"]),
+                found["unit"],
+                "REGRESSION" if found["regression"] else "ok",
+            )
+            for found in artifact["differences"]
+        ]
+        title = f"{artifact['part']} {artifact['format'] or ''}".rstrip() + f" for {artifact['target']}"
+        lines += ["", title, *_table(("figure", ">old", ">new", ">change", "unit", ""), rows)]
+        for engine in artifact["engines"]:
+            word = "REGRESSION" if engine["regression"] else "differs"
+            lines.append(f"engine {engine['engine']} {word}: was {engine['old']}, is {engine['new']}")
+        if artifact["target_changed"]:
+            lines.append(f"the target differs in {', '.join(artifact['target_changed'])}")
+    return "\n".join([*lines, "", f"against the baseline   {baseline['verdict']}"]) + "\n"
+
+
+def _change(change: float | None, percent: float | None) -> str:
+    if not change:
+        return "-" if change is None else "0"
+    return f"{change:+,}" + (f" ({percent:+.2f} %)" if percent is not None else "")
+
+
 def operator_name(row: OpRow) -> str:
     """Operator and version, as "CONV_2D v3"; in a loop with its repeats, as "FULLY_CONNECTED v5 x250"."""
     repeats = "" if row.repeats == 1 else f" x{'?' if row.repeats is None else row.repeats}"
