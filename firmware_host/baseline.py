@@ -7,6 +7,7 @@ parity by a part of a step, and an engine that ran must run still. What became s
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,8 +187,11 @@ def _figures(report: dict[str, Any]) -> dict[str, float | None]:
     keys = ("file_bytes", "parameter_bytes", "macs_per_second")
     found = {key: report["artifact"].get(key) for key in keys} | {"arena_bytes": arenas[0] if arenas else None}
     found |= {name: checks[name] for name, _, _ in _COMPARED if name in checks and name not in keys}
-    # A figure that is none, as a text, is the file's fault: it is found here and not in the arithmetic.
-    return {key: None if value is None else float(value) for key, value in found.items()}
+    figures = {key: None if value is None else float(value) for key, value in found.items()}
+    # Every comparison with a figure that is no number comes out false, so that nothing would be a regression.
+    if not all(value is None or math.isfinite(value) for value in figures.values()):
+        raise ValueError("a figure is not finite")
+    return figures
 
 
 def _difference(
