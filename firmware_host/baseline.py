@@ -17,7 +17,7 @@ from keras_mtl.errors import ArtifactError
 from keras_mtl.firmware_host.report import SCHEMA, Report
 
 REPORTS_SCHEMA = "keras_mtl.reports/1"
-_MAKE = "make one by `keras_mtl emulate ... --json > FILE`"
+_MAKE = "make one by `keras_mtl emulate ... --report FILE`"
 #: Default for `Tolerance.lsb`: half a step. It lets no integer file through that is a whole step worse; of float files,
 #: whose parity is no whole number, it lets the rounding of another processor be.
 TOLERANCE_LSB = 0.5
@@ -71,7 +71,7 @@ class Baseline:
 
     @classmethod
     def load(cls, path: str | Path) -> Baseline:
-        """Reads what `keras_mtl emulate --json` or `Report.save` wrote, of one artifact or of several.
+        """Reads what `keras_mtl emulate --report`, `--json` or `Report.save` wrote, of one artifact or of several.
 
         Raises:
             ArtifactError: missing, not JSON, or of another schema.

@@ -30,6 +30,12 @@ _ENGINES = ("tflm", "litert", "litert-reference", "tflite-runtime", "all")
 @click.option("--run", "run_folder", metavar="RUN", help="Also compare the artifact's features with this run's.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write one self-contained page.")
 @click.option(
+    "--report",
+    "report_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write what --json prints: the next baseline.",
+)
+@click.option(
     "--timeout",
     "timeout_s",
     type=click.FloatRange(min=0.001),
@@ -42,7 +48,7 @@ _ENGINES = ("tflm", "litert", "litert-reference", "tflite-runtime", "all")
     "--baseline",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Also compare with an older report (what --json printed): bytes, MACs, arena, parity, engines.",
+    help="Also compare with an older report, as --report wrote it: bytes, MACs, arena, parity, engines.",
 )
 @click.option(
     "--tolerance",
@@ -68,6 +74,7 @@ def command(
     engines: tuple[str, ...],
     run_folder: str | None,
     html: Path | None,
+    report_file: Path | None,
     timeout_s: float,
     baseline: Path | None,
     tolerance_percent: float,
@@ -88,7 +95,7 @@ def command(
       keras_mtl emulate scenes.int8.tflite --target stm32h743 --html report.html
       keras_mtl emulate scenes.int16x8.tflite --target my_board.toml --engine tflm --engine litert --json
       keras_mtl emulate joint.int8/ --target stm32h743
-      keras_mtl emulate scenes.int8.tflite --target rp2350 --json > report.json
+      keras_mtl emulate scenes.int8.tflite --target rp2350 --report report.json
       keras_mtl emulate scenes.int8.tflite --target rp2350 --baseline report.json --tolerance 1
     """
     from keras_mtl.firmware_host.baseline import REPORTS_SCHEMA, Baseline, Tolerance
@@ -125,11 +132,16 @@ def command(
         write_text(html, report_html(reports))
         click.echo(f"wrote {html}", err=True)
     compared = older.compare(reports, Tolerance(tolerance_percent, tolerance_lsb)) if older else None
+    documents = [report.to_dict() for report in reports]
+    several = {"schema": REPORTS_SCHEMA, "reports": documents, "verdict": verdict}
+    document = to_json(
+        (documents[0] if len(documents) == 1 else several) | ({"baseline": compared} if compared else {})
+    )
+    if report_file is not None:
+        write_text(report_file, document)
+        click.echo(f"wrote {report_file}", err=True)
     if as_json:
-        documents = [report.to_dict() for report in reports]
-        several = {"schema": REPORTS_SCHEMA, "reports": documents, "verdict": verdict}
-        document = documents[0] if len(documents) == 1 else several
-        click.echo(to_json(document | ({"baseline": compared} if compared else {})), nl=False)
+        click.echo(document, nl=False)
     else:
         texts = [report_text(report) for report in reports] + ([baseline_text(compared)] if compared else [])
         click.echo("\n".join(texts), nl=False)

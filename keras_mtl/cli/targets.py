@@ -23,7 +23,6 @@ def command(targets: tuple[str, ...], as_json: bool) -> None:
 
     \b
     Examples:
-      keras_mtl targets
       keras_mtl targets stm32h743 my_board.toml
       keras_mtl targets --json
     """
