@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from keras_mtl.errors import ArtifactError, EngineError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host import checks
+from keras_mtl.firmware_host.arena_report import arena_of
 from keras_mtl.firmware_host.cost import op_rows, uncounted
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run_engine
 from keras_mtl.firmware_host.parity import REFERENCE, Parity, compare
@@ -72,11 +74,12 @@ def emulate(
     known = artifact.manifest.get("part", "unknown") != "unknown"
     seconds_note = f"one inference hears {seconds:g} s" + ("" if known else " (assumed: the file does not say)")
     parameters = flatbuffer.parameter_bytes(model)
+    arena, unplanned = _arena(artifact.content, tflm.arena_bytes if tflm else None)
     made = (
         checks.parameter_bytes(parameters, target),
         checks.macs_per_second(per_second, reason, seconds_note, target),
         checks.flash_bytes(len(artifact.content), integer, target),
-        checks.arena_bytes(tflm, target),
+        checks.arena_bytes(tflm, target, arena),
         checks.ops_supported(tflm, rows, (model,), target),
         checks.integer_only(model, integer),
         checks.parity_lsb(parity, results, "golden inputs" if artifact.golden else "random inputs", target),
@@ -90,8 +93,17 @@ def emulate(
         "macs": total,
         "macs_per_second": per_second,
     }
-    notes = [f"{r.engine} did not run the file: {r.reason}" for r in results if not r.ran]
-    return Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
+    notes = [f"{r.engine} did not run the file: {r.reason}" for r in results if not r.ran] + unplanned
+    report = Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
+    return replace(report, arena=arena)
+
+
+def _arena(content: bytes, measured_bytes: int | None) -> tuple[dict[str, Any] | None, list[str]]:
+    """The arena's plan, or none and a note that says why."""
+    try:
+        return arena_of(content, measured_bytes), []
+    except ArtifactError as error:
+        return None, [f"the arena can't be planned: {error.message}"]
 
 
 def random_inputs(model: Any) -> tuple[np.ndarray, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 from keras_mtl.errors import ArtifactError, EngineError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host import checks, set_checks
+from keras_mtl.firmware_host.arena_report import arena_of_set
 from keras_mtl.firmware_host.cost import op_rows
 from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.firmware_host.engines.set_runner import SetRun, run_set
@@ -72,11 +73,14 @@ def emulate_set(
     file_bytes = sum(len(artifact.content) for artifact in artifacts.members.values())
     hop_s = artifacts.wiring.windows.hop * settings.hop_s
     note = f"heard continuously: the encoder every {hop_s:g} s, both directions over every clip once"
+    arena = arena_of_set(
+        {name: artifact.content for name, artifact in artifacts.members.items()}, tflm.arena_bytes if tflm else {}
+    )
     made = (
         checks.parameter_bytes(manifest["parameter_bytes"], target),
         checks.macs_per_second(manifest["macs_per_second"], "", note, target),
         checks.flash_bytes(file_bytes, True, target),
-        set_checks.arena_bytes(tflm, manifest["buffers"], target),
+        set_checks.arena_bytes(tflm, manifest["buffers"], target, arena),
         checks.ops_supported(result, rows, tuple(models.values()), target),
         set_checks.integer_only(models),
         checks.parity_lsb(scenes, results, "golden seconds", target) if "scenes" in golden else None,
@@ -98,7 +102,8 @@ def emulate_set(
         "members": manifest["members"],
     }
     notes = [f"{r.engine} did not run the set: {r.reason}" for r in results if not r.ran]
-    return Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
+    report = Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
+    return replace(report, arena=arena)
 
 
 def _run(names: Sequence[str], artifacts: ArtifactSet, timeout_s: float) -> tuple[list[SetRun], list[EngineResult]]:
