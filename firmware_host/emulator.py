@@ -17,6 +17,7 @@ from keras_mtl.firmware_host import checks
 from keras_mtl.firmware_host.arena_report import arena_of
 from keras_mtl.firmware_host.cost import op_rows, uncounted
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run_engine
+from keras_mtl.firmware_host.first_difference import first_difference
 from keras_mtl.firmware_host.parity import REFERENCE, Parity, compare
 from keras_mtl.firmware_host.report import EngineResult, Report
 from keras_mtl.firmware_host.target import Target
@@ -95,7 +96,9 @@ def emulate(
     }
     notes = [f"{r.engine} did not run the file: {r.reason}" for r in results if not r.ran] + unplanned
     report = Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
-    return replace(report, arena=arena)
+    limit = target.parity_lsb
+    first = first_difference(artifact.content, inputs, runs, parity, limit, timeout_s) if parity else None
+    return replace(report, arena=arena, parity=parity.to_dict(limit, first) if parity else None)
 
 
 def _arena(content: bytes, measured_bytes: int | None) -> tuple[dict[str, Any] | None, list[str]]:

@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import numpy as np
-
 from keras_mtl.errors import ArtifactError, EngineError
 from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host import checks, set_checks
+from keras_mtl.firmware_host import checks, set_checks, set_parity
 from keras_mtl.firmware_host.arena_report import arena_of_set
 from keras_mtl.firmware_host.cost import op_rows
 from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.firmware_host.engines.set_runner import SetRun, run_set
-from keras_mtl.firmware_host.parity import REFERENCE, Parity, compare
+from keras_mtl.firmware_host.parity import Parity
 from keras_mtl.firmware_host.report import EngineResult, Report
 from keras_mtl.firmware_host.target import Target
 from keras_mtl.tflite import flatbuffer
@@ -64,7 +62,7 @@ def emulate_set(
     rows = tuple(replace(row, index=index) for index, row in enumerate(rows))
     wanted = tuple(name for name in ENGINES if name in engines or (target.is_board and name == "tflm"))
     runs, results = _run(wanted, artifacts, timeout_s)
-    scenes = _scenes_parity(artifacts, runs)
+    scenes = set_parity.scenes_parity(artifacts, runs)
     if scenes is not None:
         results = [_with_difference(result, scenes) for result in results]
     tflm = next((run for run in runs if run.engine == "tflm"), None)
@@ -103,7 +101,8 @@ def emulate_set(
     }
     notes = [f"{r.engine} did not run the set: {r.reason}" for r in results if not r.ran]
     report = Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
-    return replace(report, arena=arena)
+    events = set_parity.events_parity(artifacts, runs)
+    return replace(report, arena=arena, parity=set_parity.told(artifacts, scenes, events, target.parity_lsb, timeout_s))
 
 
 def _run(names: Sequence[str], artifacts: ArtifactSet, timeout_s: float) -> tuple[list[SetRun], list[EngineResult]]:
@@ -123,16 +122,6 @@ def _run(names: Sequence[str], artifacts: ArtifactSet, timeout_s: float) -> tupl
         for name, outcome in outcomes.items()
     ]
     return [outcome for outcome in outcomes.values() if isinstance(outcome, SetRun)], results
-
-
-def _scenes_parity(artifacts: ArtifactSet, runs: Sequence[SetRun]) -> Parity | None:
-    """Logits in steps of the scene head's output."""
-    goal = artifacts.golden.get("scenes")
-    if goal is None or not runs:
-        return None
-    scale = artifacts.members[artifacts.wiring.scene_head].manifest["outputs"][0]["scale"]
-    found = {REFERENCE: goal, **{run.engine: run.scenes for run in runs if run.scenes is not None}}
-    return compare({name: (np.rint(np.asarray(values) / scale).astype(np.int32),) for name, values in found.items()})
 
 
 def _with_difference(result: EngineResult, parity: Parity) -> EngineResult:
