@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from keras_mtl.errors import ArtifactError, EngineError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host import checks
 from keras_mtl.firmware_host.arena_report import arena_of
+from keras_mtl.firmware_host.compatibility import compatibility
+from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
 from keras_mtl.firmware_host.cost import op_rows, uncounted
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run_engine
 from keras_mtl.firmware_host.first_difference import first_difference
@@ -76,12 +77,15 @@ def emulate(
     seconds_note = f"one inference hears {seconds:g} s" + ("" if known else " (assumed: the file does not say)")
     parameters = flatbuffer.parameter_bytes(model)
     arena, unplanned = _arena(artifact.content, tflm.arena_bytes if tflm else None)
+    findings = compatibility({"": model}, target)
+    compute, no_compute = estimate(rows, [1 / seconds] * len(rows), target)
     made = (
         checks.parameter_bytes(parameters, target),
         checks.macs_per_second(per_second, reason, seconds_note, target),
         checks.flash_bytes(len(artifact.content), integer, target),
         checks.arena_bytes(tflm, target, arena),
-        checks.ops_supported(tflm, rows, (model,), target),
+        checks.audio_latency_s(seconds, f"the end of the audio: {seconds_note}", target),
+        checks.ops_supported(tflm, rows, findings, target),
         checks.integer_only(model, integer),
         checks.parity_lsb(parity, results, "golden inputs" if artifact.golden else "random inputs", target),
         checks.features_match(artifact.manifest, features),
@@ -94,11 +98,22 @@ def emulate(
         "macs": total,
         "macs_per_second": per_second,
     }
-    notes = [f"{r.engine} did not run the file: {r.reason}" for r in results if not r.ran] + unplanned
-    report = Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
+    notes = [f"{r.engine} did not run the file: {r.reason}" for r in results if not r.ran]
+    notes += unplanned + compute_notes(compute, no_compute)
     limit = target.parity_lsb
     first = first_difference(artifact.content, inputs, runs, parity, limit, timeout_s) if parity else None
-    return replace(report, arena=arena, parity=parity.to_dict(limit, first) if parity else None)
+    return Report(
+        about,
+        target.to_dict(),
+        tuple(filter(None, made)),
+        rows,
+        tuple(results),
+        tuple(notes),
+        compute=compute,
+        arena=arena,
+        parity=parity.to_dict(limit, first) if parity else None,
+        compatibility=tuple(finding.to_dict() for finding in findings),
+    )
 
 
 def _arena(content: bytes, measured_bytes: int | None) -> tuple[dict[str, Any] | None, list[str]]:

@@ -71,6 +71,7 @@ class Report:
         compute: an estimate of the target's work, as plain values; None where there is nothing to estimate for.
         arena: what lies in the tensor arena and when, as plain values; None for a file that can't be planned.
         parity: how the engines' outputs differ, as plain values; None where nothing was compared.
+        compatibility: what the target's TFLM, its kernels or the host's runtimes lack, layer by layer, as plain values.
     """
 
     artifact: dict[str, Any]
@@ -82,6 +83,7 @@ class Report:
     compute: dict[str, Any] | None = None
     arena: dict[str, Any] | None = None
     parity: dict[str, Any] | None = None
+    compatibility: tuple[dict[str, Any], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -114,6 +116,7 @@ class Report:
             "compute": self.compute,
             "arena": self.arena,
             "parity": self.parity,
+            "compatibility": list(self.compatibility),
             "verdict": self.verdict,
         }
 
@@ -144,6 +147,7 @@ class Report:
                 engines=tuple(EngineResult(**engine) for engine in document["engines"]),
                 notes=tuple(document["notes"]),
                 **{key: document.get(key) for key in ("compute", "arena", "parity")},
+                compatibility=tuple(document.get("compatibility", ())),
             )
         except OSError as error:
             raise ArtifactError(f"can't read the report {path}: {error.strerror}") from None

@@ -10,6 +10,7 @@ import numpy as np
 from keras_mtl.decoding import decode
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.checks import ARENA_RESERVE_BYTES, at_most, planned
+from keras_mtl.firmware_host.checks import audio_latency_s as latency_check
 from keras_mtl.firmware_host.engines.set_runner import SetRun
 from keras_mtl.firmware_host.parity import REFERENCE
 from keras_mtl.firmware_host.report import Check
@@ -42,6 +43,17 @@ def arena_bytes(
     why += f"and buffers {sum(buffers.values()):,} ({between}); "
     why += f"of {target.arena_ram_bytes:,} the application keeps {kept:,} and {ARENA_RESERVE_BYTES:,} are a reserve"
     return at_most("arena_bytes", arenas + sum(buffers.values()), limit, "bytes", why)
+
+
+def audio_latency_s(wiring: Wiring, settings: LogMelSettings, target: Target) -> Check | None:
+    """How long a sound waits for its result: events of a bidirectional decoder for the end of the clip."""
+    window_s = wiring.windows.frames * settings.hop_s
+    clip_s = wiring.clip_frames * settings.hop_s
+    if not clip_s:
+        return latency_check(round(window_s, 6), f"the end of a window of {window_s:g} s", target)
+    waits_for = f"the end of a clip of {clip_s:g} s, from which the backward direction of the event part starts"
+    waits_for += f" (scenes for a window of {window_s:g} s)" if wiring.scene_head else ""
+    return latency_check(round(clip_s, 6), waits_for, target)
 
 
 def integer_only(models: Mapping[str, Any]) -> Check:

@@ -12,6 +12,8 @@ from keras_mtl.errors import ArtifactError, EngineError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host import checks, set_checks, set_parity
 from keras_mtl.firmware_host.arena_report import arena_of_set
+from keras_mtl.firmware_host.compatibility import compatibility
+from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
 from keras_mtl.firmware_host.cost import op_rows
 from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.firmware_host.engines.set_runner import SetRun, run_set
@@ -74,12 +76,16 @@ def emulate_set(
     arena = arena_of_set(
         {name: artifact.content for name, artifact in artifacts.members.items()}, tflm.arena_bytes if tflm else {}
     )
+    findings = compatibility(models, target)
+    calls = artifacts.wiring.calls_per_second(1 / settings.hop_s)
+    compute, no_compute = estimate(rows, [calls[row.name.partition("/")[0]] for row in rows], target)
     made = (
         checks.parameter_bytes(manifest["parameter_bytes"], target),
         checks.macs_per_second(manifest["macs_per_second"], "", note, target),
         checks.flash_bytes(file_bytes, True, target),
         set_checks.arena_bytes(tflm, manifest["buffers"], target, arena),
-        checks.ops_supported(result, rows, tuple(models.values()), target),
+        set_checks.audio_latency_s(artifacts.wiring, settings, target),
+        checks.ops_supported(result, rows, findings, target),
         set_checks.integer_only(models),
         checks.parity_lsb(scenes, results, "golden seconds", target) if "scenes" in golden else None,
         set_checks.parity_probability(golden, runs),
@@ -100,9 +106,20 @@ def emulate_set(
         "members": manifest["members"],
     }
     notes = [f"{r.engine} did not run the set: {r.reason}" for r in results if not r.ran]
-    report = Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
+    notes += compute_notes(compute, no_compute)
     events = set_parity.events_parity(artifacts, runs)
-    return replace(report, arena=arena, parity=set_parity.told(artifacts, scenes, events, target.parity_lsb, timeout_s))
+    return Report(
+        about,
+        target.to_dict(),
+        tuple(filter(None, made)),
+        rows,
+        tuple(results),
+        tuple(notes),
+        compute=compute,
+        arena=arena,
+        parity=set_parity.told(artifacts, scenes, events, target.parity_lsb, timeout_s),
+        compatibility=tuple(finding.to_dict() for finding in findings),
+    )
 
 
 def _run(names: Sequence[str], artifacts: ArtifactSet, timeout_s: float) -> tuple[list[SetRun], list[EngineResult]]:

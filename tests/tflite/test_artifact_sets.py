@@ -191,10 +191,18 @@ def test_report_of_a_set(sets):
     assert len(report.ops) == sum(
         len(list(flatbuffer.operators(flatbuffer.read_model(m.content)))) for m in sets["int8"].members.values()
     )
-    small = replace(board, arena_ram_bytes=board.application_ram_bytes + arena)
+    latency = report.check("audio_latency_s")
+    assert latency.value == sets["int8"].manifest["audio_seconds"]
+    assert "the backward direction" in latency.why
+    assert report.compute["dtype"] == "int8 and int16x8"
+    total = sum(part["macs_per_second"] for part in report.compute["parts"])
+    assert total == pytest.approx(sets["int8"].manifest["macs_per_second"], rel=1e-6)
+    assert any(found["layer"].startswith("bigru_1_forward/") for found in report.compatibility)
+    small = replace(board, arena_ram_bytes=board.application_ram_bytes + arena, audio_latency_s=1.0)
     failed = emulate_set(sets["int8"], small, [])
     assert not failed.passed
     assert "arena_bytes" in failed.failures()
+    assert "a causal event part" in failed.check("audio_latency_s").why
 
 
 def test_report_names_what_is_off(sets):
