@@ -64,20 +64,20 @@ def _section(report: Report) -> str:
 
 
 def _checks(report: Report) -> str:
-    columns = ("check", "", "#value", "#limit", "unit", "", "why")
+    columns = ("check", "", "", "#value", "#limit", "unit", "why")
     rows = (
         (
             escape(check.name),
+            mark(check.ok, "ok" if check.ok else "failed"),
             _meter(check),
             number(check.value),
             number(check.limit),
             escape(check.unit),
-            mark(check.ok, "ok" if check.ok else "failed"),
             f'<span class="quiet">{escape(check.why)}</span>',
         )
         for check in report.checks
     )
-    return table(columns, rows)
+    return table(columns, rows, "cards")
 
 
 def _meter(check: Check) -> str:

@@ -22,7 +22,7 @@ def compute_section(compute: dict[str, Any] | None) -> str:
     low, high = compute["load"]
     clock = compute["clock_hz"]
     lead = (
-        f"An estimate, not a measured latency: {least / 1e6:,.1f} to {most / 1e6:,.1f} M instructions for a second of "
+        f"An estimate, not a measured latency: {_million(least)} to {_million(most)} M instructions for a second of "
         f"audio on {compute['core']} with {compute['kernels']} kernels. At one instruction a cycle that is "
         f"{low:.0%} to {high:.0%} of {clock / 1e6:g} MHz."
     )
@@ -50,6 +50,11 @@ def compatibility_section(findings: Sequence[dict[str, Any]]) -> str:
         for found in findings
     )
     return f"<h2>Compatibility</h2>\n{table(columns, rows)}"
+
+
+def _million(value: float) -> str:
+    """In millions, with the digits that a small value needs."""
+    return f"{value / 1e6:,.1f}" if value >= 1e6 else f"{value / 1e6:.3g}"
 
 
 def _severity(word: str) -> str:

@@ -12,6 +12,7 @@ from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.text import operator_name
 
 _MOST_BARS = 48
+_LEFT, _LEFT_OF_SETS = 218, 300
 
 
 def layers_section(report: Report) -> str:
@@ -46,7 +47,8 @@ def _bars(report: Report) -> str:
     if not rows:
         return ""
     units = "MACs of one inference|bytes of weights|bytes of outputs"
-    return bars(rows, 218, "MACs, weights and outputs of the layers", units)
+    left = _LEFT_OF_SETS if report.artifact.get("members") else _LEFT
+    return bars(rows, left, "MACs, weights and outputs of the layers", units)
 
 
 def _table(report: Report) -> str:

@@ -47,7 +47,9 @@ svg .inside { fill: var(--inside); pointer-events: none; }
 .same { fill: var(--teal); } .near { fill: var(--amber); } .differ { fill: var(--bad); }
 .keys { font-size: 13px; color: var(--quiet); } .key { margin-right: 1.2rem; white-space: nowrap; }
 .key i { display: inline-block; width: .8rem; height: .8rem; margin-right: .35rem; vertical-align: -1px; }
-@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin: 0 0 .3rem; } }
+@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin: 0 0 .3rem; } .cards thead { display: none; }
+  .cards tr { display: flex; flex-wrap: wrap; gap: .1rem .9rem; border-bottom: 1px solid var(--rule); }
+  .cards td { border: 0; padding: .1rem 0; } .cards td:last-child { flex-basis: 100%; } }
 @media print { main { max-width: none; } .plot { break-inside: avoid; } svg { min-width: 0; }
   h2 { break-after: avoid; } }
 """

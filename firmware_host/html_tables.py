@@ -16,8 +16,14 @@ def mark(ok: bool, words: str) -> str:
     return f'<span class="{"passed" if ok else "failed"}">{escape(words)}</span>'
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are HTML already; a column whose name begins with "#" and more holds numbers."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    """A table of cells that are HTML already.
+
+    Args:
+        columns: their names; one that begins with "#" and more holds numbers.
+        rows: the cells.
+        kind: a class of the style sheet: "cards" where a narrow screen shows each row by itself.
+    """
     kinds = [' class="number"' if len(column) > 1 and column.startswith("#") else "" for column in columns]
     titles = (column if column == "#" else column.lstrip("#") for column in columns)
     head = "".join(f"<th{kind}>{escape(title)}</th>" for kind, title in zip(kinds, titles, strict=True))
@@ -25,7 +31,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         "<tr>" + "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
         for row in rows
     )
-    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+    inner = f"<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody>"
+    return f'<div class="table"><table class="{kind}">{inner}</table></div>'
 
 
 def definitions(rows: Iterable[tuple[str, str]]) -> str:

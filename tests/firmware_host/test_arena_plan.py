@@ -17,6 +17,7 @@ from keras_mtl.firmware_host.arena_report import arena_of, arena_of_set
 from keras_mtl.firmware_host.arena_sizes import HOST
 from keras_mtl.firmware_host.emulator import emulate
 from keras_mtl.firmware_host.target import load_target
+from keras_mtl.firmware_host.text import report_text
 from keras_mtl.tflite.arena_placement import Block, extent_bytes, offsets
 from keras_mtl.tflite.artifact import Artifact
 
@@ -304,6 +305,7 @@ def test_report_tells_the_plan_beside_the_measure(make_artifact):
     arena = report.arena
     assert arena["measured_bytes"] == arena["planned_bytes"] == report.check("arena_bytes").value
     assert f"planned from the file {arena['planned_bytes']:,}" in report.check("arena_bytes").why
+    assert "at operator 0, CONV_2D, 240 bytes are alive: maps (192), log_mel (48)" in report_text(report)
 
 
 def test_report_of_a_file_that_did_not_run_tells_the_plan(make_artifact):

@@ -14,6 +14,7 @@ from keras_mtl.firmware_host.first_difference import expose, first_difference, f
 from keras_mtl.firmware_host.parity import REFERENCE, compare
 from keras_mtl.firmware_host.set_parity import first_in_set
 from keras_mtl.firmware_host.target import load_target
+from keras_mtl.firmware_host.text import report_text
 from keras_mtl.tflite.artifact import Artifact
 
 _ENGINES = ["tflm", "litert", "litert-reference"]
@@ -49,6 +50,8 @@ def test_the_operator_that_differs_first_is_named(summed):
     assert first["lsb"] > 100
     assert first["inputs_lsb"] <= 1
     json.dumps(report.to_dict(), allow_nan=False)
+    told = "litert-reference against tflm: first at operator 1, SUM (total), by"
+    assert told in report_text(report)
 
 
 def test_engines_that_agree_have_no_first_difference(make_artifact):
