@@ -182,6 +182,12 @@ def test_report_of_a_set(sets):
     buffers = sum(sets["int8"].manifest["buffers"].values())
     arena = report.check("arena_bytes").value
     assert arena > buffers > 0
+    members = report.arena["members"]
+    assert all(each["planned_bytes"] == each["measured_bytes"] for each in members.values())
+    assert sum(each["planned_bytes"] for each in members.values()) == arena - buffers
+    assert report.arena["shared_bytes"] < report.arena["planned_bytes"]
+    assert (report.parity["of"], report.parity["events"]["of"]) == ("scenes", "events")
+    assert report.parity["first_difference"] is None
     assert len(report.ops) == sum(
         len(list(flatbuffer.operators(flatbuffer.read_model(m.content)))) for m in sets["int8"].members.values()
     )
