@@ -33,5 +33,5 @@ if [ -n "${RECORDINGS:-}" ] && [ ! -d "$RECORDINGS" ]; then
 fi
 sh scripts/cmsis_dsp.sh >/dev/null
 [ -n "${RECORDINGS:-}" ] || unset RECORDINGS
-REQUIRE_FIRMWARE_TOOLS=1 "$python" -m pytest -rA -q tests/firmware_host/test_c_*.py tests/firmware_host/test_golden_audio.py
+REQUIRE_FIRMWARE_TOOLS=1 "$python" -m pytest -rP -q tests/firmware_host/test_c_*.py tests/firmware_host/test_golden_audio.py
 "$python" -P benchmarks/firmware_c.py --out benchmarks/results

@@ -18,6 +18,8 @@
 #define SYSTICK_MOST 0xFFFFFFu
 #define KNOWN_LOOPS 1000000u
 #define INSTRUCTIONS_A_LOOP 2u
+#define OTHER_LOOPS 700000u
+#define INSTRUCTIONS_AN_OTHER 5u
 #define STACK_BYTES 16384u
 #define PAINT 0xA5A5A5A5u
 
@@ -165,6 +167,12 @@ static void known(void) {
   __asm__ volatile("1: subs %0, %0, #1\n\tbne 1b" : "+r"(left)::"cc");
 }
 
+/* Another loop of known length, to see that the count is right. */
+static void other(void) {
+  uint32_t left = OTHER_LOOPS;
+  __asm__ volatile("1: nop\n\tnop\n\tnop\n\tsubs %0, %0, #1\n\tbne 1b" : "+r"(left)::"cc");
+}
+
 /* Bytes of stack that work() uses: paints what lies below this function's own, and looks what is left of it. */
 static uint32_t __attribute__((noinline)) stack_of(void (*what)(void)) {
   volatile uint32_t *top, *at;
@@ -179,12 +187,13 @@ static uint32_t __attribute__((noinline)) stack_of(void (*what)(void)) {
 }
 
 int main(void) {
+  const uint64_t loop = ticks_of(known);
+  const uint64_t known_instructions = (uint64_t)KNOWN_LOOPS * INSTRUCTIONS_A_LOOP;
   set_up();
   work(); /* begins as it goes on: a front end's first frames come early */
-  const uint64_t loop = ticks_of(known);
-  const uint64_t ticks = ticks_of(work);
-  printf("known_ticks %u\n", (unsigned)loop);
-  printf("instructions %u\n", (unsigned)((ticks * KNOWN_LOOPS * INSTRUCTIONS_A_LOOP) / loop));
+  printf("instructions %u\n", (unsigned)((ticks_of(work) * known_instructions) / loop));
+  printf("other_counted %u\n", (unsigned)((ticks_of(other) * known_instructions) / loop));
+  printf("other_has %u\n", OTHER_LOOPS * INSTRUCTIONS_AN_OTHER);
   printf("stack_bytes %u\n", (unsigned)stack_of(work));
   return 0;
 }
