@@ -5,8 +5,9 @@
  * as its window's last sample is there: about half a window, (window + 1) / 2 samples, after its centre.
  *
  * The FFT is arm_rfft_fast_f32 of CMSIS-DSP, which must be linked. All memory is the caller's: the state, the history
- * (kept between calls) and the scratch (used only within kmtl_log_mel_frame: several front ends and whatever else runs
- * between these calls may share it, a tensor arena for example). Generated tables and sizes: kmtl_log_mel_tables.h.
+ * (kept between calls) and the scratch (used only within kmtl_log_mel_frame: several front ends may share it, and what
+ * else is not needed then; not TFLM's arena, which keeps its tensors). Generated tables and sizes:
+ * kmtl_log_mel_tables.h.
  *
  *   static float history[KMTL_LOG_MEL_WINDOW], scratch[KMTL_LOG_MEL_SCRATCH], levels[KMTL_LOG_MEL_BANDS];
  *   static kmtl_log_mel_t front_end;
