@@ -19,8 +19,8 @@ SBOM = "sbom.cdx.json"
 _SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 #: The commit that TensorFlow Lite Micro of August 2026 takes (its `ext_libs/cmsis_nn_download.sh`).
 _CMSIS_NN = "4ab83cc3cc98fb85ed6dafb55e8ca02f1628dcae"
-#: The release within the Python package `cmsisdsp` that the front end was checked with.
-_CMSIS_DSP = "1.16.2"
+#: The Python package whose source of CMSIS-DSP the front end is checked with.
+_CMSIS_DSP = "1.10.3"
 _SOURCES = (".c", ".h", ".cc")
 _APACHE: list[dict[str, Any]] = [{"license": {"id": "Apache-2.0"}}]
 
@@ -131,7 +131,7 @@ def _linked(tflm: str, front_end: bool) -> list[dict[str, Any]]:
         ("cmsis-nn", "CMSIS-NN", _CMSIS_NN, f"pkg:github/ARM-software/CMSIS-NN@{_CMSIS_NN}", "optional"),
     ]
     if front_end:
-        purl = f"pkg:github/ARM-software/CMSIS-DSP@v{_CMSIS_DSP}"
+        purl = f"pkg:pypi/cmsisdsp@{_CMSIS_DSP}"
         found.append(("cmsis-dsp", "CMSIS-DSP", _CMSIS_DSP, purl, "required"))
     return [
         {

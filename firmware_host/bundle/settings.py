@@ -18,13 +18,16 @@ def arena_setting_bytes(measured: int) -> int:
     return math.ceil((measured + ARENA_RESERVE_BYTES) / _ARENA_ALIGNMENT_BYTES) * _ARENA_ALIGNMENT_BYTES
 
 
-def settings_header(name: str, manifest: dict[str, Any], measured_arena_bytes: int) -> str:
-    """The text of `model_settings.h` (C and C++; macros only).
+def settings_header(
+    name: str, manifest: dict[str, Any], measured_arena_bytes: int, file: str = "model_settings.h"
+) -> str:
+    """The text of a network's settings (C and C++; macros only).
 
     Args:
         name: the model's identifier.
         manifest: the artifact's.
         measured_arena_bytes: what TensorFlow Lite Micro used on the host.
+        file: the header's name, for the include guard.
     """
     prefix = name.upper()
     inputs, outputs = manifest["inputs"], manifest["outputs"]
@@ -55,7 +58,7 @@ def settings_header(name: str, manifest: dict[str, Any], measured_arena_bytes: i
         lines += ["", *_features(prefix, features, inputs[0])]
     if manifest.get("audio_seconds"):
         lines += ["", f"#define {prefix}_AUDIO_SECONDS {real(manifest['audio_seconds'])}"]
-    return header(name, "model_settings.h", f"Settings of {name}.", "\n".join(lines))
+    return header(name, file, f"Settings of {name}.", "\n".join(lines))
 
 
 def _ports(prefix: str, kind: str, ports: list[dict[str, Any]]) -> list[str]:
