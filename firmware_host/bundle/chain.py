@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_mtl.errors import FeatureMismatch
 from keras_mtl.features import LogMelSettings
+from keras_mtl.firmware_host.bundle.golden import numbered
 from keras_mtl.firmware_host.bundle.golden_audio import golden_waveform, log_mel_db
 from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, run_engine
 from keras_mtl.isolation import run_isolated
@@ -38,9 +39,9 @@ class Chain:
         waveform: int16 [samples].
         levels: log-mel in steps of 1/256 dB, int16 [frames, mel_bands].
         inputs: what the first network takes for them, in its input's type [frames, mel_bands].
-        results: what TensorFlow Lite Micro gives: of one model "output" (or "output_0", ...), in the output's type; of a
-            set "embeddings" [steps, size], "strong" and "attention" [steps, events] and, where there is a scene decoder,
-            "scenes" [scenes], the logits of the first window.
+        results: what TensorFlow Lite Micro gives: of one model "network_output" (or "network_output_0", ...), in the
+            output's type; of a set "network_embeddings" [steps, size], "strong" and "attention" [steps, events] and, where
+            there is a scene decoder, "network_scenes" [windows, scenes], the logits of every window.
     """
 
     waveform: np.ndarray
@@ -74,9 +75,7 @@ def model_chain(artifact: Artifact, settings: LogMelSettings, timeout_s: float) 
     port = artifact.manifest["inputs"][0]
     chain = _begin(settings, port, port["shape"][1])
     run = run_engine("tflm", artifact.content, [chain.inputs.reshape(1, *port["shape"][1:])], timeout_s)
-    names = [p["name"] for p in artifact.manifest["outputs"]]
-    several = len(names) > 1
-    found = {f"output_{i}" if several else "output": values[0] for i, values in enumerate(run.outputs)}
+    found = {f"network_{numbered('output', i, len(run.outputs))}": values[0] for i, values in enumerate(run.outputs)}
     return Chain(chain.waveform, chain.levels, chain.inputs, found)
 
 
@@ -109,9 +108,10 @@ def set_chain(artifacts: ArtifactSet, settings: LogMelSettings, timeout_s: float
 
 
 def input_scaling(settings: LogMelSettings, port: Mapping[str, Any]) -> tuple[np.float32, np.float32]:
-    """Normalisation and quantization of a level in one step: input = round(dB * per_db + at_0_db); a float input is
-    not rounded.
-    """  # noqa: D205
+    """Normalisation and quantization of a level in one step, `per_db` and `at_0_db`: dB * per_db + at_0_db, rounded.
+
+    For a float input nothing is rounded.
+    """
     scale, zero_point = port.get("scale") or 1.0, port.get("zero_point") or 0
     per_db = 1.0 / (settings.std_db * scale)
     return np.float32(per_db), np.float32(zero_point - settings.mean_db * per_db)

@@ -21,8 +21,8 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
             `folder`, with a file of each member by its name and `clip.npy` in the encoder's input type.
 
     Returns:
-        `arena_bytes` of each member. Beside the clip lies `chain.npz`: `embeddings`, `strong`, `attention` and, with a
-        scene decoder, `scenes`; all integers.
+        `arena_bytes` of each member. Beside the clip lies `chain.npz`: `network_embeddings`, `strong`,
+        `attention` and, with a scene decoder, `network_scenes` of every window; all integers.
 
     Raises:
         EngineRefused: with the interpreter's own words.
@@ -32,10 +32,11 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
         opened = {name: tflm_worker.open_model((folder / name).read_bytes(), request) for name in request["members"]}
         members = {name: Member(opened[name].invoke, **ports) for name, ports in request["members"].items()}
         loop, clip = DeviceLoop(wiring, members), np.load(folder / "clip.npy")
-        found = {"embeddings": loop.embeddings(clip)}
-        found |= dict(zip(("strong", "attention"), loop.events(clip), strict=True)) if wiring.classifiers else {}
+        strong, attention = loop.events(clip)
+        found = {"network_embeddings": loop.embeddings(clip), "strong": strong, "attention": attention}
         if wiring.scene_head:
-            found["scenes"] = loop.scenes(clip[: wiring.windows.frames])
+            starts = [start for start, _, _ in wiring.windows.over(len(clip))]
+            found["network_scenes"] = np.stack([loop.scenes(clip[s : s + wiring.windows.frames]) for s in starts])
         arenas = {name: model.arena() for name, model in opened.items()}
     np.savez(folder / "chain.npz", **found)
     return {"arena_bytes": arenas}

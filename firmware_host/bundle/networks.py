@@ -165,4 +165,3 @@ extern "C" unsigned long {name}_arena_used_bytes(int network) {{
 
 def _number(name: str, network: Network) -> str:
     return f"{name}_{network.role}".upper()
-

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_mtl.firmware_host.bundle.c_source import C_TYPES, header, real, string
 from keras_mtl.firmware_host.bundle.golden import numbered
 from keras_mtl.firmware_host.checks import ARENA_RESERVE_BYTES
+from keras_mtl.scene_smoothing import SceneSmoother
 
 #: TensorFlow Lite Micro aligns its arena to this.
 _ARENA_ALIGNMENT_BYTES = 16
@@ -45,17 +48,12 @@ def settings_header(
         *_ports(prefix, "output", outputs),
         f"/* The output is {manifest.get('output') or 'as the network gives it'}. */",
     ]
-    for task, labels in (manifest.get("labels") or {}).items():
-        listed = ", ".join(string(label) for label in labels)
-        lines += [
-            "",
-            f"/* Classes in the order of the output. Use: static const char* const labels[] = {prefix}_..._LABELS; */",
-            f"#define {prefix}_{task.upper()}_COUNT {len(labels)}",
-            f"#define {prefix}_{task.upper()}_LABELS {{{listed}}}",
-        ]
+    lines += label_lines(prefix, manifest.get("labels") or {})
     features = manifest.get("features")
     if isinstance(features, dict):
-        lines += ["", *_features(prefix, features, inputs[0])]
+        lines += ["", *feature_lines(prefix, features, inputs[0])]
+    if has_scenes(manifest):
+        lines += smoothing_lines(prefix, outputs[0])
     if manifest.get("audio_seconds"):
         lines += ["", f"#define {prefix}_AUDIO_SECONDS {real(manifest['audio_seconds'])}"]
     return header(name, file, f"Settings of {name}.", "\n".join(lines))
@@ -87,7 +85,53 @@ def _port(prefix: str, port: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _features(prefix: str, features: dict[str, Any], source: dict[str, Any]) -> list[str]:
+def has_scenes(manifest: Mapping[str, Any]) -> bool:
+    """Whether a network gives logits of scenes, and nothing else, as integers that the C smoother takes."""
+    (first, *others), labels = manifest["outputs"], manifest.get("labels") or {}
+    count = math.prod(first["shape"])
+    whole = first["dtype"] in ("int8", "int16") and not others
+    return whole and manifest.get("output") == "logits" and count == len(labels.get("scenes") or ())
+
+
+def label_lines(prefix: str, labels: Mapping[str, Sequence[str]]) -> list[str]:
+    """Macros of the classes of each task."""
+    lines = []
+    for task, names in labels.items():
+        lines += [
+            "",
+            f"/* Classes in the order of the output. Use: static const char* const labels[] = {prefix}_..._LABELS; */",
+            f"#define {prefix}_{task.upper()}_COUNT {len(names)}",
+            f"#define {prefix}_{task.upper()}_LABELS {{{', '.join(string(name) for name in names)}}}",
+        ]
+    return lines
+
+
+def smoothing_lines(prefix: str, port: Mapping[str, Any]) -> list[str]:
+    """Macros for `kmtl_scene_smoother`, as a start: how calm a scene should be is for the product to say.
+
+    Args:
+        prefix: of the macros.
+        port: the output with the scenes' logits.
+    """
+    usual = {key: value.default for key, value in inspect.signature(SceneSmoother).parameters.items()}
+    return [
+        "",
+        "/* For kmtl_scene_smoother: share of the newest call in the mean, calls that another scene needs in a row, and",
+        " * what a step of the logits is worth. */",
+        f"#define {prefix}_SCENE_WEIGHT {real(usual['weight'])}",
+        f"#define {prefix}_SCENE_HOLD {usual['hold']}",
+        f"#define {prefix}_SCENE_SCALE {real(port['scale'])}",
+    ]
+
+
+def feature_lines(prefix: str, features: dict[str, Any], source: Mapping[str, Any]) -> list[str]:
+    """Macros of the features, and of their way into the network's input.
+
+    Args:
+        prefix: of the macros.
+        features: settings as the manifest has them.
+        source: the input port of the network.
+    """
     if "window" in features:  # files from before these settings
         features = {"fft": features["window"], "keep_last_frame": False} | features
     last = "is a frame too (KEEP_LAST_FRAME)" if features.get("keep_last_frame") else "is no frame"
@@ -100,12 +144,18 @@ def _features(prefix: str, features: dict[str, Any], source: dict[str, Any]) -> 
     for key, value in features.items():
         if isinstance(value, bool | int | float):
             lines.append(f"#define {prefix}_{key.upper()} {int(value) if isinstance(value, int) else real(value)}")
-    scale, mean, spread = source.get("scale"), features.get("mean_db"), features.get("std_db")
-    if scale and spread and mean is not None:
+    mean, spread = features.get("mean_db"), features.get("std_db")
+    if spread and mean is not None:
+        scale, zero_point = source.get("scale") or 1.0, source.get("zero_point") or 0
+        rounded = (
+            "clamp(round(dB * INPUT_PER_DB + INPUT_AT_0_DB))"
+            if source.get("scale")
+            else ("dB * INPUT_PER_DB + INPUT_AT_0_DB")
+        )
         lines += [
             "/* Normalisation and quantization in one step:",
-            " * integer = clamp(round(dB * INPUT_PER_DB + INPUT_AT_0_DB)) */",
+            f" * input = {rounded} */",
             f"#define {prefix}_INPUT_PER_DB {real(1 / (spread * scale))}",
-            f"#define {prefix}_INPUT_AT_0_DB {real(source['zero_point'] - mean / (spread * scale))}",
+            f"#define {prefix}_INPUT_AT_0_DB {real(zero_point - mean / (spread * scale))}",
         ]
     return lines

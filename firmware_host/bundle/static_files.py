@@ -19,9 +19,9 @@ def static_texts(names: Iterable[str]) -> dict[str, str]:
     return {f"{FOLDER}/{name}": _read(name) for name in names}
 
 
-def filled(name: str, **words: Any) -> str:
+def filled(template: str, /, **words: Any) -> str:
     """A template with its words filled in; each `$word` of it must be given."""
-    return Template(_read(name)).substitute(words)
+    return Template(_read(template)).substitute(words)
 
 
 def _read(name: str) -> str:

@@ -31,12 +31,12 @@ static int32_t whole(float value) {
 }
 
 bool kmtl_check_int8(kmtl_print_t print, const char *stage, const int8_t *expected, const int8_t *found, size_t count,
-                     int32_t tolerance) {
+                     size_t first, int32_t tolerance) {
   size_t k;
 
   for (k = 0u; k < count; k++) {
     if (!is_near(expected[k], found[k], tolerance)) {
-      differs(print, stage, k, expected[k], found[k], "");
+      differs(print, stage, first + k, expected[k], found[k], "");
       return false;
     }
   }
@@ -44,12 +44,12 @@ bool kmtl_check_int8(kmtl_print_t print, const char *stage, const int8_t *expect
 }
 
 bool kmtl_check_uint8(kmtl_print_t print, const char *stage, const uint8_t *expected, const uint8_t *found,
-                      size_t count, int32_t tolerance) {
+                      size_t count, size_t first, int32_t tolerance) {
   size_t k;
 
   for (k = 0u; k < count; k++) {
     if (!is_near(expected[k], found[k], tolerance)) {
-      differs(print, stage, k, expected[k], found[k], "");
+      differs(print, stage, first + k, expected[k], found[k], "");
       return false;
     }
   }
@@ -57,12 +57,12 @@ bool kmtl_check_uint8(kmtl_print_t print, const char *stage, const uint8_t *expe
 }
 
 bool kmtl_check_int16(kmtl_print_t print, const char *stage, const int16_t *expected, const int16_t *found,
-                      size_t count, int32_t tolerance) {
+                      size_t count, size_t first, int32_t tolerance) {
   size_t k;
 
   for (k = 0u; k < count; k++) {
     if (!is_near(expected[k], found[k], tolerance)) {
-      differs(print, stage, k, expected[k], found[k], "");
+      differs(print, stage, first + k, expected[k], found[k], "");
       return false;
     }
   }
@@ -70,12 +70,12 @@ bool kmtl_check_int16(kmtl_print_t print, const char *stage, const int16_t *expe
 }
 
 bool kmtl_check_int32(kmtl_print_t print, const char *stage, const int32_t *expected, const int32_t *found,
-                      size_t count, int32_t tolerance) {
+                      size_t count, size_t first, int32_t tolerance) {
   size_t k;
 
   for (k = 0u; k < count; k++) {
     if (!is_near(expected[k], found[k], tolerance)) {
-      differs(print, stage, k, expected[k], found[k], "");
+      differs(print, stage, first + k, expected[k], found[k], "");
       return false;
     }
   }
@@ -83,13 +83,13 @@ bool kmtl_check_int32(kmtl_print_t print, const char *stage, const int32_t *expe
 }
 
 bool kmtl_check_float(kmtl_print_t print, const char *stage, const float *expected, const float *found, size_t count,
-                      float tolerance) {
+                      size_t first, float tolerance) {
   size_t k;
 
   for (k = 0u; k < count; k++) {
     const float difference = expected[k] - found[k];
     if (!((difference <= tolerance) && (difference >= -tolerance))) {
-      differs(print, stage, k, whole(expected[k] * 1.0e6f), whole(found[k] * 1.0e6f), " millionths");
+      differs(print, stage, first + k, whole(expected[k] * 1.0e6f), whole(found[k] * 1.0e6f), " millionths");
       return false;
     }
   }

@@ -18,20 +18,19 @@ typedef void (*kmtl_print_t)(const char *line);
 typedef int (*kmtl_run_t)(void *context, int network, const void *const *inputs, void *const *outputs);
 
 /* Hold `count` elements against golden ones; each may differ by `tolerance` at most. The first that differs by more is
- * printed: stage, index, expected, found. Returns whether there is none. */
+ * printed: stage, index (counted from `first` on), expected, found. Returns whether there is none. */
 bool kmtl_check_int8(kmtl_print_t print, const char *stage, const int8_t *expected, const int8_t *found, size_t count,
-                     int32_t tolerance);
+                     size_t first, int32_t tolerance);
 bool kmtl_check_uint8(kmtl_print_t print, const char *stage, const uint8_t *expected, const uint8_t *found,
-                      size_t count, int32_t tolerance);
+                      size_t count, size_t first, int32_t tolerance);
 bool kmtl_check_int16(kmtl_print_t print, const char *stage, const int16_t *expected, const int16_t *found,
-                      size_t count, int32_t tolerance);
+                      size_t count, size_t first, int32_t tolerance);
 bool kmtl_check_int32(kmtl_print_t print, const char *stage, const int32_t *expected, const int32_t *found,
-                      size_t count, int32_t tolerance);
+                      size_t count, size_t first, int32_t tolerance);
 /* Floats are printed in millionths. What is no number differs from everything. */
 bool kmtl_check_float(kmtl_print_t print, const char *stage, const float *expected, const float *found, size_t count,
-                      float tolerance);
-/* One frame of levels in dB against golden ones in steps of 1/256 dB; printed in steps. `first` is the frame's first
- * index. */
+                      size_t first, float tolerance);
+/* One frame of levels in dB against golden ones in steps of 1/256 dB; printed in steps. */
 bool kmtl_check_levels(kmtl_print_t print, const int16_t *expected, const float *found_db, size_t count, size_t first,
                        float tolerance_db);
 
