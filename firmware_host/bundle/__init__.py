@@ -1,4 +1,4 @@
-"""The firmware folder of what passed: networks as C arrays, portable C around them, self-test, manifest; and its checks."""
+"""The firmware folder of what passed: networks as C arrays, portable C around them, self-test; and how to check it."""
 
 from keras_mtl.firmware_host.bundle.folder import Bundle, write_bundle
 from keras_mtl.firmware_host.bundle.verify import Difference, Verification, verify_bundle

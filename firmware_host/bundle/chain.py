@@ -1,7 +1,7 @@
-"""The golden chain: a made-up sound, and what comes of it at every stage, so that a device can be checked from end to end.
+"""The golden chain: a made-up sound and what comes of it at every stage, so that a device can be checked end to end.
 
-Stages are checked one by one, each from the golden result before it: a rounding that differs in one stage does not hide
-what the next one does. So the levels are kept in steps of 1/256 dB, and the networks' input is made of these very levels.
+Stages are checked one by one, each from the golden result before it: a rounding that differs in one stage does not
+hide what the next one does. So levels are kept in steps of 1/256 dB, and the networks' input is made of these.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Chain:
         levels: log-mel in steps of 1/256 dB, int16 [frames, mel_bands].
         inputs: what the first network takes for them, in its input's type [frames, mel_bands].
         results: what TensorFlow Lite Micro gives: of one model "network_output" (or "network_output_0", ...), in the
-            output's type; of a set "network_embeddings" [steps, size], "strong" and "attention" [steps, events] and, where
-            there is a scene decoder, "network_scenes" [windows, scenes], the logits of every window.
+            output's type; of a set "network_embeddings" [steps, size], "strong" and "attention" [steps, events] and,
+            with a scene decoder, "network_scenes" [windows, scenes], the logits of every window.
     """
 
     waveform: np.ndarray

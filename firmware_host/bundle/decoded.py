@@ -29,7 +29,8 @@ def with_events(chain: Chain, decoding: dict[str, int], dtype: str) -> Chain:
         dtype: of the scores, "int8" or "int16".
 
     Returns:
-        `scores` int16 [steps + 60, events]: the clip's and, behind them, made-up ones. `attention` int16 [steps, events].
+        `scores` int16 [steps + 60, events]: the clip's and, behind them, made-up ones. `attention` int16
+        [steps, events].
         `changes` int32 [changes, 5]: onset, offset (0 while it lasts), label, whether it ended, sum of the scores.
     """
     results = dict(chain.results)

@@ -14,7 +14,7 @@ from keras_mtl.firmware_host.bundle.decoded import scene_calls, with_scenes
 from keras_mtl.firmware_host.bundle.log_mel_tables import log_mel_tables
 from keras_mtl.firmware_host.bundle.networks import Network, network_texts, networks_header, networks_source
 from keras_mtl.firmware_host.bundle.selftest import model_selftest
-from keras_mtl.firmware_host.bundle.settings import arena_setting_bytes, has_scenes
+from keras_mtl.firmware_host.bundle.settings import has_scenes
 from keras_mtl.firmware_host.bundle.static_files import ALWAYS, FOLDER, static_texts
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.tflite.artifact import Artifact
@@ -57,11 +57,9 @@ def model_files(name: str, artifact: Artifact, report: Report, timeout_s: float)
     files |= vectors.binaries() | (audio_binaries(chain) if chain else {})
     files["model.tflite"] = artifact.content
     files["CMakeLists.txt"] = cmake_text(name, files, chain is not None).encode("utf-8")
-    files["README.md"] = readme.model_readme(name, artifact.manifest, report, vectors, [*files, sbom.SBOM]).encode(
-        "utf-8"
-    )
+    files["README.md"] = readme.model_readme(network, report, vectors, [*files, sbom.SBOM]).encode("utf-8")
     facts = manifest.about(name, artifact.manifest, report)
-    facts["arena_bytes"] = arena_setting_bytes(arena_bytes)
+    facts["arena_bytes"] = network.arena_setting_bytes
     model = sbom.ModelFile(name, artifact.content, artifact.manifest)
     files[sbom.SBOM] = sbom.sbom_json(facts, [model], files, chain is not None)
     return files | {manifest.MANIFEST: manifest.manifest_json(facts, files)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from keras_mtl.firmware_host.bundle.c_source import extern_c, header, opening, values
 from keras_mtl.firmware_host.bundle.resolver import resolver_header
-from keras_mtl.firmware_host.bundle.settings import settings_header
+from keras_mtl.firmware_host.bundle.settings import arena_reserve_bytes, arena_setting_bytes, settings_header
 from keras_mtl.firmware_host.cost import OpRow
 from keras_mtl.tflite.artifact import Artifact
 
@@ -30,6 +30,11 @@ class Network:
     ops: Sequence[OpRow]
     arena_bytes: int
 
+    @property
+    def arena_setting_bytes(self) -> int:
+        """What to give the arena on a device."""
+        return arena_setting_bytes(self.arena_bytes, arena_reserve_bytes(self.ops))
+
 
 def network_texts(network: Network) -> dict[str, str]:
     """The sources of one network: `ROLE_data.h`, `ROLE_data.cc`, `ROLE_resolver.h` and `ROLE_settings.h`."""
@@ -45,7 +50,7 @@ def network_texts(network: Network) -> dict[str, str]:
         ),
         f"{role}_resolver.h": resolver_header(name, network.ops, f"{role}_resolver.h"),
         f"{role}_settings.h": settings_header(
-            name, network.artifact.manifest, network.arena_bytes, f"{role}_settings.h"
+            name, network.artifact.manifest, network.arena_bytes, arena_reserve_bytes(network.ops), f"{role}_settings.h"
         ),
     }
 

@@ -6,39 +6,43 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from keras_mtl.firmware_host.bundle.golden import C_VECTORS, GoldenVectors
+from keras_mtl.firmware_host.bundle.networks import Network
 from keras_mtl.firmware_host.bundle.readme_table import file_table
 from keras_mtl.firmware_host.bundle.resolver import registrations
-from keras_mtl.firmware_host.bundle.settings import arena_setting_bytes
 from keras_mtl.firmware_host.bundle.static_files import filled
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.tflite.artifact_set import ArtifactSet
 
 _FRONT_END = (
-    "`kmtl/kmtl_log_mel.h` is the front end: samples in, a frame of levels out each hop; its header shows the loop. "
-    "`INPUT_PER_DB` and `INPUT_AT_0_DB` of the settings turn levels into the input's integers in one step. It links CMSIS-DSP "
-    "(https://github.com/ARM-software/CMSIS-DSP, Apache-2.0; the Python source package `cmsisdsp` has it, too)."
+    "`kmtl/kmtl_log_mel.h` is the front end: samples in, a frame of levels out each hop; its header shows the loop.\n"
+    "   `INPUT_PER_DB` and `INPUT_AT_0_DB` of the settings turn levels into the input's integers in one step. It links\n"
+    "   CMSIS-DSP (https://github.com/ARM-software/CMSIS-DSP, Apache-2.0; the Python source package `cmsisdsp` has it, too)."
 )
 _NO_FRONT_END = (
-    "There is no front end in this bundle, for the model does not say which features it takes, or takes some that "
-    "CMSIS-DSP has no FFT for (it has powers of two from 32 to 4096). Compute them exactly as the settings say."
+    "There is no front end in this bundle, for the model does not say which features it takes, or takes some\n"
+    "   that CMSIS-DSP has no FFT for (it has powers of two from 32 to 4096). Compute them exactly as the settings say."
 )
-_SMOOTHING = " `kmtl/kmtl_scene_smoother.h`\n   makes a scene of the logits that does not flicker; `SCENE_WEIGHT` and `SCENE_HOLD` are to begin with."
+_SMOOTHING = (
+    " `kmtl/kmtl_scene_smoother.h` makes a scene of the logits that does not flicker;\n"
+    "   `SCENE_WEIGHT` and `SCENE_HOLD` are to begin with."
+)
+_CELLS = (
+    " Scores behind the recurrent cells may: these carry on\nwhat one operator rounds otherwise, and SUB of 16 bits does so "
+    "in TFLM of August 2026 and before. How far they are apart is printed;\nmore than `KMTL_SELFTEST_CELL_STEPS` fails."
+)
 
 
-def model_readme(
-    name: str, manifest: dict[str, Any], report: Report, vectors: GoldenVectors, files: Iterable[str]
-) -> str:
+def model_readme(network: Network, report: Report, vectors: GoldenVectors, files: Iterable[str]) -> str:
     """The text of a model's README.md.
 
     Args:
-        name: the model's identifier.
-        manifest: the artifact's.
+        network: the model.
         report: the emulator's.
         vectors: the golden vectors.
         files: paths of the other files.
     """
     files = set(files)
-    measured = next(e.arena_bytes for e in report.engines if e.engine == "tflm" and e.arena_bytes is not None)
+    name, manifest = network.name, network.artifact.manifest
     front_end, scenes = "golden_audio.c" in files, "kmtl/kmtl_scene_smoother.c" in files
     stages = [
         *(("features", "input", "network") if front_end else ()),
@@ -61,8 +65,8 @@ def model_readme(
         system=manifest.get("system") or "unknown",
         sha256=report.artifact["sha256"],
         table=file_table(files, facts),
-        measured=f"{measured:,}",
-        arena=f"{arena_setting_bytes(measured):,}",
+        measured=f"{network.arena_bytes:,}",
+        arena=f"{network.arena_setting_bytes:,}",
         tolerance=report.target["parity_lsb"],
         front_end=_FRONT_END if front_end else _NO_FRONT_END,
         smoothing=_SMOOTHING if scenes else "",
@@ -132,8 +136,9 @@ def _build(name: str, stages: list[str], front_end: bool) -> str:
         else ""
     )
     listed = ", ".join(stages[:-1]) + (" and " if len(stages) > 1 else "") + stages[-1]
+    cells = _CELLS if "cells" in stages else ""
     return filled(
-        "README_build.md.in", name=name, stages=listed, dsp_option=dsp, zephyr_dsp=zephyr, esp_dsp=esp
+        "README_build.md.in", cells=cells, name=name, stages=listed, dsp_option=dsp, zephyr_dsp=zephyr, esp_dsp=esp
     ).rstrip("\n")
 
 

@@ -17,8 +17,8 @@ _ROWS = (
     ),
     (
         r"model_resolver\.h",
-        "The {operators} operators of this model, with typed registrations where TFLM has them, so that no other kernel is "
-        "linked.",
+        "The {operators} operators of this model, with typed registrations where TFLM has them, so that no other "
+        "kernel is linked.",
     ),
     (
         r"model_settings\.h",
@@ -59,18 +59,18 @@ _ROWS = (
     ),
     (
         r"golden_reference.*\.bin",
-        "What the network that was converted gives for the same inputs, before it became a file for an interpreter. For "
-        "people; no device needs it.",
+        "What the network that was converted gives for the same inputs, before it became a file for an interpreter. "
+        "For people; no device needs it.",
     ),
     (
         r"golden_(in|out)put.*\.bin",
-        "All {vectors} golden vectors, little-endian, one after the other: inputs of {inputs}, and what TFLM {tflm} made of "
-        "them on a PC ({outputs}).",
+        "All {vectors} golden vectors, little-endian, one after the other: inputs of {inputs}, and what TFLM {tflm} "
+        "made of them on a PC ({outputs}).",
     ),
     (
         r"golden_.*\.bin",
-        "The made-up sound, 16-bit, and what comes of it on TFLM {tflm}: levels in dB as 32-bit floats, the rest as the "
-        "integers that they are. Little-endian.",
+        "The made-up sound, 16-bit, and what comes of it on TFLM {tflm}: levels in dB as 32-bit floats, the rest as "
+        "the integers that they are. Little-endian.",
     ),
     (r".*\.tflite", "Models as files, for tools on a PC: the arrays byte for byte."),
     (r"set\.json", "The set's manifest, with the wiring."),

@@ -16,7 +16,6 @@ from keras_mtl.firmware_host.bundle.networks import Network, network_texts, netw
 from keras_mtl.firmware_host.bundle.selftest import set_selftest
 from keras_mtl.firmware_host.bundle.set_driver import driver_buffers, driver_texts, require_driver
 from keras_mtl.firmware_host.bundle.set_settings import event_settings, set_settings_header
-from keras_mtl.firmware_host.bundle.settings import arena_setting_bytes
 from keras_mtl.firmware_host.bundle.static_files import ALWAYS, FOLDER, static_texts
 from keras_mtl.firmware_host.cost import op_rows
 from keras_mtl.firmware_host.report import Report
@@ -52,12 +51,13 @@ def set_files(name: str, artifacts: ArtifactSet, report: Report, timeout_s: floa
         )
     chain, arenas = set_chain(artifacts, settings, timeout_s)
     buffers = driver_buffers(artifacts)
-    arena_settings = {member: arena_setting_bytes(size) for member, size in arenas.items()}
-    _require_room(arena_settings, buffers, report)
     networks = [
         Network(f"{name}_{identifier(member)}", identifier(member), artifact, op_rows(artifact.content), arenas[member])
         for member, artifact in artifacts.members.items()
     ]
+    members = zip(artifacts.members, networks, strict=True)
+    arena_settings = {member: network.arena_setting_bytes for member, network in members}
+    _require_room(arena_settings, buffers, report)
     chain = _decoded(artifacts, chain)
     texts = {
         **{f"{_MODELS}{file}": text for network in networks for file, text in network_texts(network).items()},

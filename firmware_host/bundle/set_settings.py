@@ -14,7 +14,11 @@ from keras_mtl.timeline import Grid
 
 
 def event_settings(artifacts: ArtifactSet) -> dict[str, int]:
-    """How a device decodes a set's events: `median` in steps, `on_above`, `off_above` and `zero` in the classifiers' integers."""
+    """How a device decodes a set's events.
+
+    Returns:
+        `median` in steps; `on_above`, `off_above` and `zero` in the classifiers' integers.
+    """
     wiring, decoding = artifacts.wiring, artifacts.manifest["decoding"]
     features = LogMelSettings.from_dict(artifacts.manifest["features"])
     grid = Grid.over(features, wiring.clip_frames, wiring.windows.stride)
@@ -35,8 +39,8 @@ def set_settings_header(name: str, artifacts: ArtifactSet) -> str:
     windows, encoder = wiring.windows, artifacts.members[wiring.encoder].manifest
     decoding = event_settings(artifacts)
     lines = [
-        "/* The encoder hears windows of WINDOW_FRAMES log-mel frames, and gives an embedding for STRIDE frames. Those",
-        " * from WINDOW_FIRST up to WINDOW_LAST see nothing beyond their window. The event decoder hears CLIP_STEPS. */",
+        "/* The encoder hears windows of WINDOW_FRAMES log-mel frames and gives an embedding for STRIDE of them. Those",
+        " * from WINDOW_FIRST up to WINDOW_LAST see only their window. The event decoder hears CLIP_STEPS. */",
         *_macros(
             prefix,
             window_frames=windows.frames,
@@ -51,7 +55,7 @@ def set_settings_header(name: str, artifacts: ArtifactSet) -> str:
         *label_lines(prefix, manifest["labels"]),
         "",
         "/* For kmtl_event_decoder: steps of the median filter; an event begins above ON and lasts above OFF, in the",
-        f" * classifiers' integers; both are the threshold of {manifest['decoding']['threshold']:g} that was trained for. */",
+        f" * classifiers' integers; both stand for a probability of {manifest['decoding']['threshold']:g}. */",
         *_macros(
             prefix,
             event_median=decoding["median"],

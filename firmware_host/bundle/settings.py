@@ -10,19 +10,49 @@ from typing import Any
 from keras_mtl.firmware_host.bundle.c_source import C_TYPES, header, real, string
 from keras_mtl.firmware_host.bundle.golden import numbered
 from keras_mtl.firmware_host.checks import ARENA_RESERVE_BYTES
+from keras_mtl.firmware_host.cost import OpRow
 from keras_mtl.scene_smoothing import SceneSmoother
 
 #: TensorFlow Lite Micro aligns its arena to this.
 _ARENA_ALIGNMENT_BYTES = 16
 
 
-def arena_setting_bytes(measured: int) -> int:
+#: Operators for which CMSIS-NN asks for scratch buffers; of dense layers only those of 8 bits.
+_WITH_SCRATCH = {
+    "AVERAGE_POOL_2D",
+    "BATCH_MATMUL",
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "SVDF",
+    "TRANSPOSE_CONV",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+}
+#: Of networks without: CMSIS-NN's records of an operator are some bytes larger than those of the reference kernels.
+_SMALL_RESERVE_BYTES = 1024
+
+
+def arena_reserve_bytes(rows: Sequence[OpRow]) -> int:
+    """Bytes that a network's arena may need on a device beyond what was measured on the host.
+
+    Args:
+        rows: the network's operators.
+    """
+    dense = any(row.op == "FULLY_CONNECTED" and row.input_dtypes[0] == "int8" for row in rows)
+    scratch = dense or any(row.op in _WITH_SCRATCH for row in rows)
+    return ARENA_RESERVE_BYTES if scratch else _SMALL_RESERVE_BYTES
+
+
+def arena_setting_bytes(measured: int, reserve: int) -> int:
     """Bytes to give the arena: what was measured on the host, plus the reserve, rounded up to the alignment."""
-    return math.ceil((measured + ARENA_RESERVE_BYTES) / _ARENA_ALIGNMENT_BYTES) * _ARENA_ALIGNMENT_BYTES
+    return math.ceil((measured + reserve) / _ARENA_ALIGNMENT_BYTES) * _ARENA_ALIGNMENT_BYTES
 
 
 def settings_header(
-    name: str, manifest: dict[str, Any], measured_arena_bytes: int, file: str = "model_settings.h"
+    name: str,
+    manifest: dict[str, Any],
+    measured_arena_bytes: int,
+    reserve_bytes: int,
+    file: str = "model_settings.h",
 ) -> str:
     """The text of a network's settings (C and C++; macros only).
 
@@ -30,6 +60,7 @@ def settings_header(
         name: the model's identifier.
         manifest: the artifact's.
         measured_arena_bytes: what TensorFlow Lite Micro used on the host.
+        reserve_bytes: of `arena_reserve_bytes`.
         file: the header's name, for the include guard.
     """
     prefix = name.upper()
@@ -41,8 +72,8 @@ def settings_header(
         " * kernels need besides (scratch buffers of CMSIS-NN), rounded up to 16. After the first AllocateTensors() on",
         " * the device, interpreter.arena_used_bytes() says what is really used: the setting may then shrink. */",
         f"#define {prefix}_ARENA_MEASURED_BYTES {measured_arena_bytes}",
-        f"#define {prefix}_ARENA_RESERVE_BYTES {ARENA_RESERVE_BYTES}",
-        f"#define {prefix}_ARENA_BYTES {arena_setting_bytes(measured_arena_bytes)}",
+        f"#define {prefix}_ARENA_RESERVE_BYTES {reserve_bytes}",
+        f"#define {prefix}_ARENA_BYTES {arena_setting_bytes(measured_arena_bytes, reserve_bytes)}",
         "",
         *_ports(prefix, "input", inputs),
         *_ports(prefix, "output", outputs),
@@ -116,7 +147,7 @@ def smoothing_lines(prefix: str, port: Mapping[str, Any]) -> list[str]:
     usual = {key: value.default for key, value in inspect.signature(SceneSmoother).parameters.items()}
     return [
         "",
-        "/* For kmtl_scene_smoother: share of the newest call in the mean, calls that another scene needs in a row, and",
+        "/* For kmtl_scene_smoother: share of the newest call in the mean, calls in a row that another scene needs, and",
         " * what a step of the logits is worth. */",
         f"#define {prefix}_SCENE_WEIGHT {real(usual['weight'])}",
         f"#define {prefix}_SCENE_HOLD {usual['hold']}",

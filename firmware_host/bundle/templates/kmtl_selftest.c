@@ -113,6 +113,27 @@ bool kmtl_check_levels(kmtl_print_t print, const int16_t *expected, const float 
   return true;
 }
 
+int32_t kmtl_largest_int16(const int16_t *expected, const int16_t *found, size_t count, int32_t so_far) {
+  int32_t largest = so_far;
+  size_t k;
+
+  for (k = 0u; k < count; k++) {
+    const int32_t difference = (int32_t)expected[k] - (int32_t)found[k];
+    const int32_t size = (difference < 0) ? -difference : difference;
+    if (size > largest) {
+      largest = size;
+    }
+  }
+  return largest;
+}
+
+void kmtl_say_steps(kmtl_print_t print, const char *stage, int32_t largest) {
+  char line[LINE_CHARACTERS];
+
+  (void)snprintf(line, sizeof(line), "%s: largest difference %ld steps", stage, (long)largest);
+  print(line);
+}
+
 void kmtl_say(kmtl_print_t print, const char *stage, const char *what) {
   char line[LINE_CHARACTERS];
 

@@ -34,8 +34,14 @@ bool kmtl_check_float(kmtl_print_t print, const char *stage, const float *expect
 bool kmtl_check_levels(kmtl_print_t print, const int16_t *expected, const float *found_db, size_t count, size_t first,
                        float tolerance_db);
 
+/* The largest difference of two arrays, or `so_far` if that is larger. */
+int32_t kmtl_largest_int16(const int16_t *expected, const int16_t *found, size_t count, int32_t so_far);
+
 /* Prints a stage that passed, or what else there is to say. */
 void kmtl_say(kmtl_print_t print, const char *stage, const char *what);
+
+/* Prints how far a stage's integers were from the golden ones. */
+void kmtl_say_steps(kmtl_print_t print, const char *stage, int32_t largest);
 
 #ifdef __cplusplus
 }
