@@ -15,8 +15,9 @@ from keras_mtl.tflite.artifact_set import ArtifactSet
 
 _FRONT_END = (
     "`kmtl/kmtl_log_mel.h` is the front end: samples in, a frame of levels out each hop; its header shows the loop.\n"
-    "   `INPUT_PER_DB` and `INPUT_AT_0_DB` of the settings turn levels into the input's integers in one step. It links\n"
-    "   CMSIS-DSP (https://github.com/ARM-software/CMSIS-DSP, Apache-2.0; the Python source package `cmsisdsp` has it, too)."
+    "   `INPUT_PER_DB` and `INPUT_AT_0_DB` of the settings turn levels into the input's integers in one step. It\n"
+    "   links CMSIS-DSP (https://github.com/ARM-software/CMSIS-DSP, Apache-2.0; the Python source package `cmsisdsp`\n"
+    "   has it, too)."
 )
 _NO_FRONT_END = (
     "There is no front end in this bundle, for the model does not say which features it takes, or takes some\n"
@@ -27,8 +28,8 @@ _SMOOTHING = (
     "   `SCENE_WEIGHT` and `SCENE_HOLD` are to begin with."
 )
 _CELLS = (
-    " Scores behind the recurrent cells may: these carry on\nwhat one operator rounds otherwise, and SUB of 16 bits does so "
-    "in TFLM of August 2026 and before. How far they are apart is printed;\nmore than `KMTL_SELFTEST_CELL_STEPS` fails."
+    " Scores behind the recurrent cells may: these\ncarry on what one operator rounds otherwise, and SUB of 16 bits does so in "
+    "TFLM of August 2026. How far they are apart is\nprinted; more than `KMTL_SELFTEST_CELL_STEPS` fails."
 )
 
 

@@ -43,11 +43,11 @@ def model_selftest(
             name, "check_network", "network", [f"{name}_golden_network_input"], results, ports[1], tolerances
         )
         stages["network"] = "check_network(run, context, print)"
-    vectors = [
+    given, expected = (
         [f"{name}_golden_{numbered(end, i, len(p))}[vector]" for i in range(len(p))]
         for end, p in zip(("input", "output"), ports, strict=True)
-    ]
-    parts += _network(name, "check_vector", "vectors", *vectors, ports[1], tolerances, "size_t vector")
+    )
+    parts += _network(name, "check_vector", "vectors", given, expected, ports[1], tolerances, "size_t vector")
     parts += filled("selftest_vectors.c.in", NAME=name.upper())
     stages["vectors"] = "check_vectors(run, context, print)"
     if chain is not None and "scene" in chain.results:

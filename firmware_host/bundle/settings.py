@@ -147,7 +147,7 @@ def smoothing_lines(prefix: str, port: Mapping[str, Any]) -> list[str]:
     usual = {key: value.default for key, value in inspect.signature(SceneSmoother).parameters.items()}
     return [
         "",
-        "/* For kmtl_scene_smoother: share of the newest call in the mean, calls in a row that another scene needs, and",
+        "/* For kmtl_scene_smoother: share of the newest call in the mean, calls in a row that a new scene needs, and",
         " * what a step of the logits is worth. */",
         f"#define {prefix}_SCENE_WEIGHT {real(usual['weight'])}",
         f"#define {prefix}_SCENE_HOLD {usual['hold']}",
