@@ -48,7 +48,8 @@ def log_mel_tables(settings: LogMelSettings, name: str, prefix: str = "kmtl_log_
         `_SAMPLE_RATE_HZ` and the constant `{prefix}_tables`, and `{prefix}_tables.c`.
 
     Raises:
-        ArtifactError: CMSIS-DSP has no FFT of this length, or a number is too large for the tables.
+        ArtifactError: CMSIS-DSP has no FFT of this length, a number is too large for the tables, or the hop is longer
+            than half a window and the last frame is not kept.
     """
     if settings.fft not in FFT_LENGTHS:
         raise ArtifactError(
@@ -57,6 +58,13 @@ def log_mel_tables(settings: LogMelSettings, name: str, prefix: str = "kmtl_log_
         )
     if max(settings.hop, settings.mel_bands) > 0xFFFF:
         raise ArtifactError(f"no C front end for a hop of {settings.hop} and {settings.mel_bands} bands: 65535 at most")
+    ready = (settings.fft - settings.window) // 2 + settings.window - settings.fft // 2
+    if settings.hop > ready and not settings.keep_last_frame:
+        # A frame would be given before it is known whether the clip is long enough to have it.
+        raise ArtifactError(
+            f"no C front end for a hop of {settings.hop} samples: more than half the window of {settings.window}",
+            hint="train with a shorter hop, or with features.keep_last_frame",
+        )
     segments, rising = mel_segments(settings)
     half_window = hann_window(settings.window)[: settings.window // 2 + 1].astype(np.float32)
     return {

@@ -92,8 +92,7 @@ void kmtl_log_mel_frame(kmtl_log_mel_t *self, float *levels_db);
 
 /* Ends a clip: pushes zeros until its next frame is ready. Call it, and kmtl_log_mel_frame, until it returns false: the
  * clip has then had all its frames, one for each whole hop (and the last one where it is kept), and the state is as
- * after kmtl_log_mel_reset. With a hop of more than half a window a frame may have come before the clip was known to be
- * too short for it. */
+ * after kmtl_log_mel_reset. */
 bool kmtl_log_mel_finish(kmtl_log_mel_t *self);
 
 /* Levels in dB as the network's input: clamp(round(level * per_db + at_0_db)), halves to even. The two numbers are
