@@ -103,10 +103,8 @@ def _write(content: Mapping[str, bytes], out: Path) -> None:
             for file, data in content.items():
                 (temporary / file).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / file).write_bytes(data)
-    except FileExistsError:
-        raise KerasMtlError(f"{out} is there and is not an empty folder", hint="give another --out") from None
     except OSError as error:
-        raise KerasMtlError(f"can't write {out}: {error.strerror}", hint="give another --out") from None
+        raise KerasMtlError(f"can't write {out}: {error.strerror or 'it is there'}", hint="give another --out") from None
 
 
 def _require_passed(artifact: Artifact | ArtifactSet, report: Report, name: str) -> None:

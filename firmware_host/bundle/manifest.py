@@ -120,5 +120,5 @@ def _entry(values: Mapping[str, Any]) -> Entry:
 def _stays_inside(path: str) -> bool:
     """Whether a path is plain: relative, in its shortest form, with nothing that leads upwards or to a drive."""
     parts = PurePosixPath(path).parts
-    plain = bool(path) and path.isprintable() and not set(path) & set("\\:") and str(PurePosixPath(path)) == path
+    plain = bool(parts) and path.isprintable() and not set(path) & set("\\:") and str(PurePosixPath(path)) == path
     return plain and path != MANIFEST and not path.startswith("/") and not {".", ".."} & set(parts)

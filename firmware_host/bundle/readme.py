@@ -28,8 +28,9 @@ _SMOOTHING = (
     "   `SCENE_WEIGHT` and `SCENE_HOLD` are to begin with."
 )
 _CELLS = (
-    " Scores behind the recurrent cells may: these\ncarry on what one operator rounds otherwise, and SUB of 16 bits does so in "
-    "TFLM of August 2026. How far they are apart is\nprinted; more than `KMTL_SELFTEST_CELL_STEPS` fails."
+    " Scores behind the recurrent cells may: these\n"
+    "carry on what one operator rounds otherwise, and SUB of 16 bits does so in TFLM of August 2026. How far they are\n"
+    "apart is printed; more than `KMTL_SELFTEST_CELL_STEPS` fails."
 )
 
 
@@ -132,7 +133,7 @@ def _build(name: str, stages: list[str], front_end: bool) -> str:
     dsp = " -DCMSISDSP_SOURCE_DIR=CMSIS-DSP" if front_end else ""
     zephyr = ", and `CONFIG_CMSIS_DSP=y` with `_TRANSFORM`, `_COMPLEXMATH` and `_FASTMATH`" if front_end else ""
     esp = (
-        "\n  CMSIS-DSP is plain C with `-D__GNUC_PYTHON__`: the ten files that `CMakeLists.txt` names will do."
+        "\n  CMSIS-DSP is plain C with `-D__GNUC_PYTHON__`: the eleven files that `CMakeLists.txt` names will do."
         if front_end
         else ""
     )
