@@ -19,7 +19,7 @@ END
 # A pre-release is taken only where pyproject.toml pins one by name (tflite-micro has no releases).
 set -- --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url \
     --prerelease if-necessary-or-explicit --custom-compile-command "make lock" "$@"
-${UV:-.venv/bin/uv} pip compile pyproject.toml --extra train --extra dev --extra notebooks --overrides "$overrides" "$@" \
+${UV:-.venv/bin/uv} pip compile pyproject.toml --extra train --extra dev --extra notebooks --extra sign --overrides "$overrides" "$@" \
     --output-file requirements.lock
 # Within the versions of requirements.lock, so that it can be installed beside them.
 ${UV:-.venv/bin/uv} pip compile pyproject.toml --extra scaper --overrides "$overrides" --constraints requirements.lock "$@" \
