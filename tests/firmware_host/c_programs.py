@@ -144,12 +144,27 @@ class Builder:
         for source, made in zip(CMSIS_SOURCES, self._dsp, strict=True):
             self._compile("-std=c99", "-w", *_DSP, "-c", f"{CMSIS_DSP}/Source/{source}.c", "-o", str(made))
 
-    def program(self, source: Path, *options: str, kinds: Sequence[str] = tuple(KINDS)) -> Program:
-        """A program from one source file, the whole C of the bundle, the tables of some kinds, and what they need."""
+    def program(
+        self, source: Path, *options: str, kinds: Sequence[str] = tuple(KINDS), bundle: Path | None = None
+    ) -> Program:
+        """A program from one source file, the C of the bundle with the tables of some kinds, and what they need.
+
+        Args:
+            source: has `main`.
+            options: for the compiler; each set of them makes a program of its own.
+            kinds: of features.
+            bundle: a whole bundle instead, whose C is taken as it lies there, but for its `main`.
+        """
         path = self._folder / f"{source.stem}{''.join(options)}".replace("-D", "-")
-        sources = [source, *c_sources(), *(self._folder / f"{kind}_tables.c" for kind in kinds)]
+        if bundle is None:
+            others = [*c_sources(), *(self._folder / f"{kind}_tables.c" for kind in kinds)]
+            include = [c_folder(), self._folder]
+        else:
+            others = [other for other in sorted(bundle.rglob("*.c")) if other.name != "selftest_main.c"]
+            include = [bundle, bundle / "kmtl"]
+        sources = [str(each) for each in (source, *others)]
         linked = [*map(str, self._dsp), *self._core.extra, "-lm", "-Wl,--gc-sections", "-o", str(path)]
-        self._compile(*_STRICT, *_DSP, *options, f"-I{c_folder()}", f"-I{self._folder}", *map(str, sources), *linked)
+        self._compile(*_STRICT, *_DSP, *options, *(f"-I{each}" for each in include), *sources, *linked)
         return Program(self._core, path)
 
     def _compile(self, *arguments: str) -> None:
