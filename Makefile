@@ -35,8 +35,8 @@ test: $(STAMP) ## the whole test suite, lint and types included, but for what ta
 test-slow: $(STAMP) ## the tests that take minutes each
 	@$(BIN)/pytest -m slow
 
-test-firmware: $(STAMP) ## the firmware's C, here and on emulated Cortex-M cores (RECORDINGS=DIR: on your recordings too)
-	@RECORDINGS='$(RECORDINGS)' sh scripts/test_firmware.sh
+test-firmware: $(STAMP) ## the firmware's C, here and on emulated Cortex-M cores (with RECORDINGS=DIR, BUNDLE=DIR: yours too)
+	@RECORDINGS='$(RECORDINGS)' BUNDLE='$(BUNDLE)' sh scripts/test_firmware.sh
 
 lint: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Tests the C around the network on this machine and on emulated Cortex-M cores, and measures what it costs there. All of
 # it must run: a tool that is missing is an error here, where `make test` skips. Installs the cross compiler and QEMU from
-# Debian packages where this user may. With RECORDINGS=DIR in the environment the front end hears that folder's audio too.
+# Debian packages where this user may. With RECORDINGS=DIR in the environment the front end hears that folder's audio,
+# too, and with BUNDLE=DIR that bundle's self-test runs on the cores.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -27,11 +28,12 @@ if [ -n "$(missing)" ]; then
     echo "test-firmware: missing:$(missing); on Debian and Ubuntu: apt-get install $packages" >&2
     exit 2
 fi
-if [ -n "${RECORDINGS:-}" ] && [ ! -d "$RECORDINGS" ]; then
-    echo "test-firmware: RECORDINGS=$RECORDINGS is no folder" >&2
-    exit 2
-fi
+for folder in "${RECORDINGS:-}" "${BUNDLE:-}"; do
+    if [ -n "$folder" ] && [ ! -d "$folder" ]; then
+        echo "test-firmware: $folder is no folder" >&2
+        exit 2
+    fi
+done
 sh scripts/cmsis_dsp.sh >/dev/null
-[ -n "${RECORDINGS:-}" ] || unset RECORDINGS
 REQUIRE_FIRMWARE_TOOLS=1 "$python" -m pytest -rP -q tests/firmware_host/test_c_*.py tests/firmware_host/test_golden_audio.py
 "$python" -P benchmarks/firmware_c.py --out benchmarks/results

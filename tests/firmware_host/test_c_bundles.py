@@ -31,6 +31,8 @@ SAYS = {
     ],
 }
 _LIMIT_S = 120
+#: A bundle of yours: `make test-firmware BUNDLE=DIR`.
+BUNDLE = os.environ.get("BUNDLE")
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +50,18 @@ def bundles(make_artifact, builder, tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("core", CORTEX_M, ids=lambda core: core.name)
-@pytest.mark.parametrize("kind", SAYS)
+@pytest.mark.parametrize("kind", [*SAYS, *(["yours"] if BUNDLE else [])])
 def test_bundle_passes_on_the_core(core: Core, kind: str, bundles, built, tmp_path: Path) -> None:
     require(core)
-    folder = bundles[kind]
+    folder = Path(BUNDLE).resolve() if kind == "yours" and BUNDLE else bundles[kind]
     name = json.loads((folder / "manifest.json").read_text())["name"]
     program = built(core, HERE / "cortex_m" / "selftest_main.c", f"-DSELFTEST={name}_selftest", bundle=folder)
     said, calls = run_with_networks(program, folder, tmp_path)
-    assert said == [*SAYS[kind], "PASS"]
-    assert calls > 3
+    print(f"{core.name}: {', '.join(said)}; {calls} calls of networks")
+    assert said[-1] == "PASS"
+    assert calls > 0
+    if kind in SAYS:
+        assert said[:-1] == SAYS[kind]
 
 
 def run_with_networks(program: Any, bundle: Path, folder: Path) -> tuple[list[str], int]:
