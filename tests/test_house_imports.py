@@ -91,7 +91,17 @@ def test_tflite_knows_neither_data_nor_host(repository) -> None:
 
 
 def test_host_imports_the_artifact_and_never_tensorflow(repository) -> None:
-    shared = ("decoding", "errors", "features", "files", "isolation", "labels", "timeline")
+    shared = (
+        "causal_decoding",
+        "decoding",
+        "errors",
+        "features",
+        "files",
+        "isolation",
+        "labels",
+        "scene_smoothing",
+        "timeline",
+    )
     base = {f"keras_mtl.{module}" for module in shared}
     allowed = base | {f"keras_mtl.tflite.{module}" for module in _HOST_TFLITE}
     for name in _of_station(repository, "keras_mtl.firmware_host"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-_DATA_SUFFIXES = {".toml", ".md", ".bib", ".txt", ".json", ".npz", ".typed"}
+_DATA_SUFFIXES = {".toml", ".md", ".bib", ".txt", ".json", ".npz", ".typed", ".c", ".h"}
 
 
 def _run(command: list[str], cwd: Path) -> None:

@@ -21,6 +21,7 @@ from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.artifact_set import ArtifactSet
 from keras_mtl.tflite.audit import require_integer_only
+from keras_mtl.tflite.convert import origin
 from keras_mtl.tflite.patch import patch_int16x8
 from keras_mtl.tflite.ports import name_ports
 from keras_mtl.tflite.wiring import Wiring
@@ -119,7 +120,5 @@ def _facts(run: Run, part: str, kind: str, cells: str) -> dict[str, Any]:
         "features": run.settings.to_dict(),
         "labels": labels,
         "decoding": asdict(run.recipe.decode),
-        "seed": run.info["seed"],
-        "git_revision": run.info["git_revision"],
-        "data": run.info["data"],
+        **origin(run),
     }
