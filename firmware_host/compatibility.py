@@ -22,7 +22,10 @@ from keras_mtl.firmware_host.target import Target
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.loops import LOOPS
 
-_FAMILIES = {"cmsis-nn": ("CMSIS-NN", CMSIS_NN_TYPES), "esp-nn": ("ESP-NN", ESP_NN_TYPES)}
+_FAMILIES: dict[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
+    "cmsis-nn": ("CMSIS-NN", CMSIS_NN_TYPES),
+    "esp-nn": ("ESP-NN", ESP_NN_TYPES),
+}
 _WITH_BIAS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _PER_TENSOR = "convert with dense layers per tensor"
 _NO_SUM = "MEAN or BATCH_MATMUL in its place, on which all runtimes agree"

@@ -153,7 +153,8 @@ def _rate(op: str, core: str, kernels: str, dtype: str) -> _Rate | None:
 
 
 def _summed(parts: dict[tuple[str, str], list[tuple[float, float, _Rate]]], target: Target) -> dict[str, Any]:
-    listed, rates = [], []
+    listed: list[dict[str, Any]] = []
+    rates: list[tuple[_Rate, str]] = []
     for (op, dtype), amounts in parts.items():
         made = _total((amount * rate.least, amount * rate.most) for _, amount, rate in amounts)
         macs = sum(macs for macs, _, _ in amounts)
