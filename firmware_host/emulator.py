@@ -16,7 +16,7 @@ from keras_mtl.firmware_host import checks
 from keras_mtl.firmware_host.arena_report import arena_of
 from keras_mtl.firmware_host.compatibility import compatibility
 from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
-from keras_mtl.firmware_host.cost import op_rows, uncounted
+from keras_mtl.firmware_host.cost import activation_bytes_per_second, op_rows, uncounted
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run_engine
 from keras_mtl.firmware_host.first_difference import first_difference
 from keras_mtl.firmware_host.parity import REFERENCE, Parity, compare
@@ -97,6 +97,7 @@ def emulate(
         "parameter_bytes": parameters,
         "macs": total,
         "macs_per_second": per_second,
+        "activation_bytes_per_second": activation_bytes_per_second(rows, [1 / seconds] * len(rows)),
     }
     notes = [f"{r.engine} did not run the file: {r.reason}" for r in results if not r.ran]
     notes += unplanned + compute_notes(compute, no_compute)

@@ -19,7 +19,9 @@ def layers_section(report: Report) -> str:
     """The section on layers."""
     audio, total = report.artifact.get("audio_seconds"), report.artifact.get("macs_per_second")
     each = f"{number(total)} MACs for a second of audio" if total is not None else "MACs that can't all be counted"
-    lead = f"{each}, {number(report.artifact.get('parameter_bytes'))} bytes of weights and other constants"
+    written = report.artifact.get("activation_bytes_per_second")
+    each += f", which write {number(written)} bytes of activations" if written is not None else ""
+    lead = f"{each}; {number(report.artifact.get('parameter_bytes'))} bytes of weights and other constants"
     told = f"; one inference hears {audio:g} s" if audio and not report.artifact.get("members") else ""
     parts = ["<h2>Layers</h2>", f"<p>{escape(lead + told)}.</p>", _bars(report)]
     parts.append(f"<details><summary>All {len(report.ops)} operators</summary>{_table(report)}</details>")
@@ -59,7 +61,7 @@ def _table(report: Report) -> str:
             escape(operator_name(row)),
             f'<span title="{escape(row.name)}">{escape(layer_name(report, row))}</span>',
             "<br>".join(map(escape, _typed(row))),
-            escape(_shaped(row.output_dtype, row.output_shape)),
+            "<br>".join(map(escape, _outputs(row))),
             number(row.macs),
             number(row.weight_bytes),
             number(row.activation_bytes),
@@ -67,6 +69,12 @@ def _table(report: Report) -> str:
         for row in report.ops
     )
     return table(columns, rows)
+
+
+def _outputs(row: OpRow) -> list[str]:
+    if not row.output_dtypes:  # a report of before all outputs were told
+        return [_shaped(row.output_dtype, row.output_shape)]
+    return [_shaped(dtype, shape) for dtype, shape in zip(row.output_dtypes, row.output_shapes, strict=False)]
 
 
 def _typed(row: OpRow) -> list[str]:

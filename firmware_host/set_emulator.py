@@ -14,7 +14,7 @@ from keras_mtl.firmware_host import checks, set_checks, set_parity
 from keras_mtl.firmware_host.arena_report import arena_of_set
 from keras_mtl.firmware_host.compatibility import compatibility
 from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
-from keras_mtl.firmware_host.cost import op_rows
+from keras_mtl.firmware_host.cost import activation_bytes_per_second, op_rows
 from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.firmware_host.engines.set_runner import SetRun, run_set
 from keras_mtl.firmware_host.parity import Parity
@@ -78,7 +78,8 @@ def emulate_set(
     )
     findings = compatibility(models, target)
     calls = artifacts.wiring.calls_per_second(1 / settings.hop_s)
-    compute, no_compute = estimate(rows, [calls[row.name.partition("/")[0]] for row in rows], target)
+    each_call = [calls[row.name.partition("/")[0]] for row in rows]
+    compute, no_compute = estimate(rows, each_call, target)
     made = (
         checks.parameter_bytes(manifest["parameter_bytes"], target),
         checks.macs_per_second(manifest["macs_per_second"], "", note, target),
@@ -102,6 +103,7 @@ def emulate_set(
         "parameter_bytes": manifest["parameter_bytes"],
         "macs": round(manifest["macs_per_second"] * manifest["audio_seconds"]),
         "macs_per_second": manifest["macs_per_second"],
+        "activation_bytes_per_second": activation_bytes_per_second(rows, each_call),
         "buffers": manifest["buffers"],
         "members": manifest["members"],
     }

@@ -68,8 +68,9 @@ def _with_first(
     pairs = {pair: lsb for pair, lsb in parity.pairs.items() if REFERENCE not in pair}
     first = None
     if pairs and max(pairs.values()) > allowed:
-        pair = sorted(max(pairs, key=lambda pair: pairs[pair]), key=lambda name: -parity.from_base_lsb[name])
-        first = first_in_set(artifacts.members, (pair[0], pair[1]), limit_lsb, timeout_s)
+        one, other = max(pairs, key=lambda pair: pairs[pair])
+        engine, against = sorted((one, other), key=lambda name: -parity.from_base_lsb[name])
+        first = first_in_set(artifacts.members, (engine, against), limit_lsb, timeout_s)
     return {"of": of, **parity.to_dict(round(allowed, 3), first)}
 
 
