@@ -104,9 +104,8 @@ def _write(content: Mapping[str, bytes], out: Path) -> None:
                 (temporary / file).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / file).write_bytes(data)
     except OSError as error:
-        raise KerasMtlError(
-            f"can't write {out}: {error.strerror or 'it is there'}", hint="give another --out"
-        ) from None
+        reason = error.strerror or "it is there"
+        raise KerasMtlError(f"can't write {out}: {reason}", hint="give another --out") from None
 
 
 def _require_passed(artifact: Artifact | ArtifactSet, report: Report, name: str) -> None:

@@ -119,6 +119,7 @@ def networks_source(name: str, file: str, networks: Sequence[Network], folder: s
     return f"""{opening(f"The networks of {name} on TensorFlow Lite Micro (C++11).")}#include "{file}"
 
 #include <cstdint>
+#include <new>
 
 {includes}
 #include "kmtl/kmtl_tflm.h"
@@ -136,10 +137,14 @@ struct All {{
 {fields}
 }};
 
-/* Made at the first call, when all of RAM is set up, and not among the constructors before main(). */
+/* Made at the first call, when all of RAM is set up, not among the constructors before main(); and never destroyed. */
 All& Networks() {{
-  static All all;
-  return all;
+  alignas(All) static unsigned char storage[sizeof(All)];
+  static All* all = nullptr;
+  if (all == nullptr) {{
+    all = new (storage) All;
+  }}
+  return *all;
 }}
 
 }}  // namespace

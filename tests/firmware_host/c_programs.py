@@ -137,7 +137,7 @@ class Builder:
     """Compiles programs for one core; CMSIS-DSP once."""
 
     def __init__(self, core: Core, folder: Path) -> None:
-        self._core, self._folder = core, folder
+        self._core, self._folder, self._programs = core, folder, 0
         folder.mkdir(parents=True, exist_ok=True)
         write_kinds(folder)
         self._dsp = [folder / f"{Path(source).name}.o" for source in CMSIS_SOURCES]
@@ -151,11 +151,12 @@ class Builder:
 
         Args:
             source: has `main`.
-            options: for the compiler; each set of them makes a program of its own.
+            options: for the compiler.
             kinds: of features.
             bundle: a whole bundle instead, whose C is taken as it lies there, but for its `main`.
         """
-        path = self._folder / f"{source.stem}{''.join(options)}".replace("-D", "-")
+        self._programs += 1
+        path = self._folder / f"{source.stem}-{self._programs}"
         if bundle is None:
             others = [*c_sources(), *(self._folder / f"{kind}_tables.c" for kind in kinds)]
             include = [c_folder(), self._folder]

@@ -288,7 +288,7 @@ def built(tmp_path_factory) -> Callable[..., Any]:
         c_programs.require(core)
         if core not in builders:
             builders[core] = c_programs.Builder(core, tmp_path_factory.mktemp("built"))
-        key = (core, source, options)
+        key = (core, source, options, tuple(kept.items()))
         if key not in programs:
             programs[key] = builders[core].program(source, *options, **kept)
         return programs[key]
