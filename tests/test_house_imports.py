@@ -22,7 +22,17 @@ _TRAINING_MODULES = (
     "tf_keras",
 )
 # Of the station `tflite`, what a host machine uses.
-_HOST_TFLITE = ("artifact", "artifact_set", "audit", "consistency", "flatbuffer", "loops", "macs", "wiring")
+_HOST_TFLITE = (
+    "artifact",
+    "artifact_set",
+    "audit",
+    "consistency",
+    "flatbuffer",
+    "loops",
+    "macs",
+    "stream_wiring",
+    "wiring",
+)
 # Makes these modules unimportable, as on a machine without them, and imports the modules given as arguments.
 _IMPORT_WITHOUT = """
 import importlib, json, sys
