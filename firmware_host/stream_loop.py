@@ -29,16 +29,14 @@ class StreamLoop:
 
     def __init__(self, stream: Stream, member: Member) -> None:
         self._stream, self._member = stream, member
-        taken = {port["name"]: port for port in member.inputs}
-        given = [port["name"] for port in member.outputs]
-        first = next(iter(taken))
-        if [*taken][1:] != [state.taken for state in stream.states] or {state.given for state in stream.states} - {
-            *given
-        }:
-            raise ArtifactError("the file has other states than its manifest says", hint="convert the run again")
-        self._log_mel, self._states_taken = taken[first], [taken[state.taken] for state in stream.states]
-        self._given = [given.index(state.given) for state in stream.states]
-        self._embedding = next(number for number in range(len(given)) if number not in self._given)
+        taken, given = ([port["name"] for port in ports] for ports in (member.inputs, member.outputs))
+        wanted, made = ([getattr(state, end) for state in stream.states] for end in ("taken", "given"))
+        others = [number for number, name in enumerate(given) if name not in made]
+        fits = taken[1:] == wanted and len(others) == 1 and len(given) == len(made) + 1
+        if not fits or member.inputs[0]["shape"][1] != stream.stride:
+            raise ArtifactError("the file has other ports than its manifest says", hint="convert the run again")
+        self._log_mel, *self._states_taken = member.inputs
+        self._given, self._embedding = [given.index(name) for name in made], others[0]
         self.reset()
 
     def reset(self) -> None:

@@ -24,8 +24,8 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     """Converts one step of a network's encoder, and runs the golden steps.
 
     Args:
-        request: `model` (path of a `.keras` file), `format`, `samples` (path of an npz with `golden`, float32
-            [steps, stride, mel_bands] of one stretch of audio, cut by `stride`), `folder` where the answer's files go.
+        request: `model` (path of a `.keras` file), `format`, `samples` (path of an npz with `frames`, normalised
+            log-mel of one stretch of audio, float32 [frames, mel_bands]), `folder` where the answer's files go.
 
     Returns:
         `content` (path of the converter's bytes), `inputs` and `outputs` (names of the ports in order), `stream`

@@ -49,7 +49,10 @@ def _in_turn(model: Any, subgraph: Any, pads: list[Any]) -> tuple[int, list[Any]
     for pad in pads:
         values, padding = flatbuffer.op_inputs(subgraph, pad)
         lengths.append(np.array(flatbuffer.tensor_shape(values)))
-        paddings.append(flatbuffer.constant(model, padding))
+        known = flatbuffer.constant(model, padding)
+        if known is None:
+            return 0, []
+        paddings.append(known)
     axes = np.flatnonzero(np.sum([np.sum(padding, axis=1) for padding in paddings], axis=0))
     if len(axes) != 1:
         return 0, []

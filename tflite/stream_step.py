@@ -81,8 +81,7 @@ class _Step:
         if place.held:
             frames = self._with_held(layer, place, frames)
         reach = place.reach
-        read = reach.stride * ((place.held + new - reach.length) // reach.stride) + reach.length
-        read = min(read, reach.stride * (new // reach.stride - 1) + reach.length)
+        read = reach.stride * (new // reach.stride - 1) + reach.length
         if read < frames.shape[1]:
             frames = frames[:, :read]
         if not isinstance(layer, CONVOLUTIONS):

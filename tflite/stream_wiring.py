@@ -67,4 +67,4 @@ class Stream:
             sound = False
         if not sound:
             raise ArtifactError("the wiring of the stream can't be read", hint="convert the run again")
-        return cls(*numbers, states)
+        return cls(numbers[0], numbers[1], numbers[2], states)

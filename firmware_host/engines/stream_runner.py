@@ -69,6 +69,13 @@ def run_stream(
             f"the artifact is no stream (part: {manifest.get('part')})", hint="convert with --part stream"
         )
     Stream.from_dict(manifest.get("stream"))
+    port = manifest["inputs"][0]
+    bands, dtype = port["shape"][2], port["dtype"]
+    if heard.ndim != 1 and (heard.shape[1:], heard.dtype) != ((bands,), np.dtype(dtype)):
+        raise ArtifactError(
+            f"log-mel of {list(heard.shape)} {heard.dtype}, where {bands} bands of {dtype} are wanted",
+            hint="artifact.quantize makes integers of normalised levels",
+        )
     pushes = [len(heard)] if pushes is None else [int(size) for size in pushes]
     if sum(pushes) != len(heard):
         raise ArtifactError(f"parts of {sum(pushes)} frames or samples in all, where there are {len(heard)}")

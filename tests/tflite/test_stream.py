@@ -19,6 +19,7 @@ from keras_mtl.firmware_host.engines.stream_runner import run_stream
 from keras_mtl.firmware_host.target import load_target
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, quantize
+from keras_mtl.tflite.patch_matmul import transpose_before_matmul
 from keras_mtl.tflite.qat import build_qat_network
 from keras_mtl.tflite.stream_convert import convert_stream
 from keras_mtl.tflite.stream_step import build_step
@@ -164,6 +165,21 @@ def test_the_emulator_takes_a_step(streams, kind):
     assert report.check("integer_only").value == 0
 
 
+@pytest.mark.parametrize("kind", ["int8", "int16x8"])
+def test_a_matrix_that_is_turned_beforehand_changes_no_number(artifacts, kind):
+    model = flatbuffer.read_model(artifacts[kind].content)
+    assert transpose_before_matmul(model) == 1
+    assert transpose_before_matmul(model) == 0
+    turned, kept, inputs = flatbuffer.write_model(model), artifacts[kind].content, artifacts[kind].golden.inputs
+    for engine in ENGINES:
+        runs = [run_engine(engine, content, [values[:4] for values in inputs]) for content in (kept, turned)]
+        np.testing.assert_array_equal(runs[0].outputs[0], runs[1].outputs[0])
+        if engine == "tflm":
+            # A second of embeddings less.
+            saved = runs[0].arena_bytes - runs[1].arena_bytes
+            assert 0.9 < saved / (25 * 224 * {"int8": 1, "int16x8": 2}[kind]) <= 1
+
+
 def test_command(runs, streams, tmp_path):
     arguments = ["convert", str(runs["int8"].path), "--part", "stream", "--format", "int8"]
     done = CliRunner().invoke(group, [*arguments, "--out", str(tmp_path), "--json"])
@@ -188,13 +204,15 @@ def test_what_can_not_be_streamed_is_refused(runs, streams, artifacts, recording
         convert_stream(runs["float"], "float32", timeout_s=1.0)
     with pytest.raises(ArtifactError, match="is no stream"):
         run_stream("litert", artifacts["int8"], recording)
+    frames, manifest = quantize(recording, streams["int8"].manifest["inputs"][0]), streams["int8"].manifest
     with pytest.raises(ArtifactError, match="parts of 3"):
-        run_stream("litert", streams["int8"], recording, [3])
-    broken = {**streams["int8"].manifest["stream"], "states": []}
-    with pytest.raises(ArtifactError, match="other states than its manifest says"):
-        run_stream(
-            "litert", replace(streams["int8"], manifest={**streams["int8"].manifest, "stream": broken}), recording
-        )
+        run_stream("litert", streams["int8"], frames, [3])
+    with pytest.raises(ArtifactError, match=r"log-mel of \[400, 128\] float32, where 128 bands of int8"):
+        run_stream("litert", streams["int8"], recording)
+    for broken in ({"states": []}, {"stride": 5}, {"states": manifest["stream"]["states"][::-1]}):
+        other = replace(streams["int8"], manifest={**manifest, "stream": {**manifest["stream"], **broken}})
+        with pytest.raises(ArtifactError, match="other ports than its manifest says"):
+            run_stream("litert", other, frames)
 
 
 def test_a_state_without_levels_of_its_own_is_refused():
