@@ -31,6 +31,7 @@ _HOST_TFLITE = (
     "flatbuffer",
     "loops",
     "macs",
+    "stream_wiring",
     "wiring",
 )
 # Makes these modules unimportable, as on a machine without them, and imports the modules given as arguments.
