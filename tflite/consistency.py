@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,6 +19,9 @@ def _faults(model: Any) -> Iterator[str]:
         yield "holds no subgraph with operators"
         return
     buffers, codes = len(_list(model.buffers)), len(_list(model.operatorCodes))
+    # 0 and 1 stand for none. No size that is counted from the file would be true of such a file.
+    if any(buffer.offset > 1 or buffer.size > 1 for buffer in _list(model.buffers)) or model.externalBuffers:
+        yield "keeps constants outside of its flatbuffer, as files over 2 GB do"
     if not _within((entry.buffer for entry in _list(model.metadata)), 0, buffers):
         yield "is corrupt: metadata has no buffer"
     for number, subgraph in enumerate(model.subgraphs):
@@ -28,6 +32,8 @@ def _faults(model: Any) -> Iterator[str]:
         for end in ("inputs", "outputs"):
             if not _within(getattr(subgraph, end), 0, len(tensors)):
                 yield f"is corrupt: {end} of subgraph {number} are tensors that are not there"
+            elif number == 0:
+                yield from _scale_faults([tensors[int(i)] for i in _list(getattr(subgraph, end))], end)
         for place, operator in enumerate(_list(subgraph.operators)):
             if operator is None or not 0 <= operator.opcodeIndex < codes:
                 yield f"is corrupt: operator {place} of subgraph {number} has no code"
@@ -36,6 +42,17 @@ def _faults(model: Any) -> Iterator[str]:
             if not _within(operator.inputs, -1, len(tensors)) or not _within(operator.outputs, 0, len(tensors)):
                 yield f"is corrupt: operator {place} of subgraph {number} uses tensors that are not there"
             yield from _loop_faults(model, operator, f"is corrupt: loop {place} of subgraph {number}")
+
+
+def _scale_faults(ports: Iterable[Any], end: str) -> Iterator[str]:
+    """Integers of the inputs and outputs stand for real values by a scale and a zero point."""
+    for place, tensor in enumerate(ports):
+        quantization = tensor.quantization
+        scales = _list(quantization.scale) if quantization is not None else []
+        if not all(math.isfinite(scale) and scale > 0 for scale in scales):
+            yield f"is corrupt: {end} {place} of subgraph 0 has a scale that is no positive number"
+        if len(scales) and len(_list(quantization.zeroPoint)) not in (0, len(scales)):
+            yield f"is corrupt: {end} {place} of subgraph 0 has scales and zero points in different numbers"
 
 
 def _loop_faults(model: Any, operator: Any, which: str) -> Iterator[str]:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.errors import EngineCrash, EngineError, EngineRefused, EngineTimeout
+from keras_mtl.firmware_host.engines.exchange import WORDS
 from keras_mtl.firmware_host.engines.refusals import require_runnable
-from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENGINES, WORKERS, last_words
-from keras_mtl.isolation import run_isolated
+from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENGINES, MOST_BYTES, WORKERS
+from keras_mtl.isolation import last_line, run_isolated
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import dequantize
 from keras_mtl.tflite.artifact_set import ArtifactSet
@@ -86,13 +87,13 @@ def run_set(
         request: dict[str, Any] = {"folder": name, "engine": engine, "worker": WORKERS[engine], "members": ports}
         request |= {"wiring": artifacts.manifest["wiring"], "arena_bytes": ARENA_OFFERED_BYTES // len(ports)}
         try:
-            answer = run_isolated(_WORKER, request, timeout_s)
+            answer = run_isolated(_WORKER, request, timeout_s, most_bytes=MOST_BYTES)
         except EngineTimeout as error:
             raise EngineTimeout(
                 f"{engine} did not come back within {timeout_s:g} s and was stopped", error.hint
             ) from None
         except EngineCrash as error:
-            words = last_words(folder)
+            words = last_line(folder / WORDS)
             death = error.message.replace(_WORKER, engine)
             raise EngineCrash(death + (f"; before that it said: {words}" if words else "")) from None
         except EngineRefused as error:
