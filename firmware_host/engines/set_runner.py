@@ -12,7 +12,7 @@ import numpy as np
 from keras_mtl.errors import EngineCrash, EngineError, EngineRefused, EngineTimeout
 from keras_mtl.firmware_host.engines.exchange import WORDS
 from keras_mtl.firmware_host.engines.refusals import require_runnable
-from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENGINES, MOST_BYTES, WORKERS
+from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENGINES, ENVIRONMENT, MOST_BYTES, WORKERS
 from keras_mtl.isolation import last_line, run_isolated
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import dequantize
@@ -87,7 +87,7 @@ def run_set(
         request: dict[str, Any] = {"folder": name, "engine": engine, "worker": WORKERS[engine], "members": ports}
         request |= {"wiring": artifacts.manifest["wiring"], "arena_bytes": ARENA_OFFERED_BYTES // len(ports)}
         try:
-            answer = run_isolated(_WORKER, request, timeout_s, most_bytes=MOST_BYTES)
+            answer = run_isolated(_WORKER, request, timeout_s, ENVIRONMENT, MOST_BYTES)
         except EngineTimeout as error:
             raise EngineTimeout(
                 f"{engine} did not come back within {timeout_s:g} s and was stopped", error.hint

@@ -80,15 +80,13 @@ def command(
     names = ENGINES if "all" in engines else engines
     reports = []
     for path, artifact in loaded:
-        click.echo(f"running {path} on {', '.join(names)}", err=True)
+        shown = click.format_filename(path)  # names of files need not be UTF-8, and reports are
+        click.echo(f"running {shown} on {', '.join(names)}", err=True)
         if isinstance(artifact, ArtifactSet):
-            reports.append(emulate_set(artifact, held_against, names, features, path, timeout_s))
+            reports.append(emulate_set(artifact, held_against, names, features, shown, timeout_s))
         else:
-            reports.append(emulate(artifact, held_against, names, features, path, timeout_s))
+            reports.append(emulate(artifact, held_against, names, features, shown, timeout_s))
     verdict = "passed" if all(report.passed for report in reports) else "failed"
-    if html is not None:
-        write_text(html, report_html(reports))
-        click.echo(f"wrote {html}", err=True)
     if not as_json:
         click.echo("\n".join(report_text(report) for report in reports), nl=False)
     elif len(reports) == 1:
@@ -96,5 +94,9 @@ def command(
     else:
         documents = [report.to_dict() for report in reports]
         click.echo(to_json({"schema": "keras_mtl.reports/1", "reports": documents, "verdict": verdict}), nl=False)
+    # After the report: where the page can't be written, that is not lost.
+    if html is not None:
+        write_text(html, report_html(reports))
+        click.echo(f"wrote {html}", err=True)
     if verdict == "failed":
         raise click.exceptions.Exit(1)

@@ -1,0 +1,155 @@
+"""Seeds to be damaged, ways to damage them, and a process that emulates what came out, with a watchdog on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside this one: pytest imports tests without them
+
+#: The command line in this process, call after call, as `keras_mtl` runs it; prints what became of each.
+_RUNNER = """
+import contextlib, io, json, os, resource, sys, time, traceback
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+from keras_mtl import cli
+for line in sys.stdin:
+    sys.argv = ["keras_mtl", *json.loads(line)]
+    out, err, code, began = io.StringIO(), io.StringIO(), 0, time.monotonic()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            cli.main()
+    except SystemExit as stop:
+        code = stop.code or 0
+    except BaseException:
+        code = traceback.format_exc()
+    took = {"seconds": time.monotonic() - began, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10}
+    print(json.dumps({"code": code, "out": out.getvalue(), "err": err.getvalue(), **took}), flush=True)
+"""
+_PATIENCE_S = 120.0
+_PEAK_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call came to: `kind` is "passed", "failed", "refused", or what must not be."""
+
+    name: str
+    kind: str
+    seconds: float
+    detail: str = ""
+
+    @property
+    def sound(self) -> bool:
+        return self.kind in ("passed", "failed", "refused")
+
+
+class Emulations:
+    """Calls `keras_mtl emulate` many times in one process, kills it where it hangs, and goes on in a new one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir()
+
+    def __call__(self, calls: Iterable[tuple[str, Path, str]]) -> list[Outcome]:
+        """Emulates (name, path, target) one by one."""
+        try:
+            return [self._one(name, path, target) for name, path, target in calls]
+        finally:
+            self._stop()
+
+    def left_behind(self) -> list[str]:
+        """Temporary files that were not taken away."""
+        return [path.name for path in self._folder.iterdir()]
+
+    def _one(self, name: str, path: Path, target: str) -> Outcome:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _RUNNER],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "TMPDIR": str(self._folder)},
+            )
+        began = time.monotonic()
+        arguments = ["emulate", str(path), "--target", target, "--timeout", "10", "--json"]
+        self._process.stdin.write(json.dumps(arguments).encode() + b"\n")
+        self._process.stdin.flush()
+        heard = b""
+        while not heard.endswith(b"\n"):
+            left = _PATIENCE_S - (time.monotonic() - began)
+            ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, left))
+            part = os.read(self._process.stdout.fileno(), 1 << 20) if ready else b""
+            if not part:
+                self._process.kill()
+                self._process.communicate()
+                died, self._process = self._process.returncode, None
+                return Outcome(name, "died" if ready else "hung", time.monotonic() - began, f"status {died}")
+            heard += part
+        return _judged(name, json.loads(heard))
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.communicate()
+            self._process = None
+
+
+def _judged(name: str, answer: dict) -> Outcome:
+    code, err, seconds = answer["code"], answer["err"], answer["seconds"]
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    if not isinstance(code, int) or "Traceback" in err:
+        return Outcome(name, "traceback", seconds, str(code)[-600:] + err[-600:])
+    if answer["peak"] > _PEAK_BYTES:
+        return Outcome(name, "too much memory", seconds, f"{answer['peak']:,} bytes")
+    if code == 2:
+        sound = len(errors) == 1 and err.endswith(errors[0] + "\n") and not answer["out"] and len(errors[0]) < 600
+        return Outcome(name, "refused" if sound else "unclear", seconds, err[-600:])
+    try:
+        document = json.loads(answer["out"], parse_constant=pytest.fail)
+        sound = document["verdict"] == {0: "passed", 1: "failed"}.get(code) and not errors
+    except (ValueError, KeyError):
+        sound = False
+    detail = answer["out"][-300:] + err[-300:]
+    return Outcome(name, {0: "passed", 1: "failed"}.get(code, "") if sound else "unclear", seconds, detail)
+
+
+def told(outcomes: list[Outcome]) -> str:
+    """The sum of many outcomes in one line."""
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    kinds = ", ".join(f"{kind} {count}" for kind, count in Counter(o.kind for o in outcomes).most_common())
+    slowest = max(outcomes, key=lambda outcome: outcome.seconds)
+    average = seconds / len(outcomes)
+    return (
+        f"{len(outcomes)} calls: {kinds}; {average:.2f} s on average, {slowest.seconds:.1f} s at most ({slowest.name})"
+    )
+
+
+@pytest.fixture
+def emulations(tmp_path: Path) -> Emulations:
+    """`emulations(calls)` gives an outcome for each call."""
+    return Emulations(tmp_path / "temporary")
+
+
+@pytest.fixture
+def require_sound(emulations: Emulations):
+    """Emulates, and holds what came out against what must be, whatever was put in."""
+
+    def require(calls: Iterable[tuple[str, Path, str]]) -> list[Outcome]:
+        outcomes = emulations(calls)
+        print(told(outcomes))
+        bad = [f"{outcome.name}: {outcome.kind}: {outcome.detail}" for outcome in outcomes if not outcome.sound]
+        assert not bad, "\n\n".join([told(outcomes), *bad[:10]])
+        assert emulations.left_behind() == []
+        return outcomes
+
+    return require
