@@ -151,6 +151,11 @@ def _parity(artifact: Artifact, model: Any, runs: dict[str, EngineRun]) -> Parit
         results = {REFERENCE: _fitted(artifact.golden.outputs, next(iter(results.values()))), **results}
     if len(results) < 2:
         return None
+    shapes = {name: [values.shape for values in outputs] for name, outputs in results.items()}
+    base, *others = shapes
+    odd = next((name for name in others if shapes[name] != shapes[base]), None)
+    if odd or not shapes[base]:  # a damaged file, of which engines make different things, or nothing
+        return Parity(math.inf, (base, odd or base), dict.fromkeys(shapes, math.inf), 0)
     float16 = any(flatbuffer.tensor_dtype(t) == "float16" for graph in model.subgraphs for t in graph.tensors)
     return compare(results, float16)
 

@@ -7,6 +7,7 @@ and the sha256 of every member, and `set.golden.npz` with clips and what the net
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,8 @@ def _state_bytes(members: dict[str, Artifact], wiring: Wiring, end: str) -> int:
 def _inside(folder: Path, name: str) -> Path:
     """A file of the set, which must be in its folder: no way out by its name, and none by a link."""
     path = folder / name
-    if Path(name).name != name or path.resolve().parent != folder.resolve():
+    real, inside = os.path.realpath(path), os.path.realpath(folder)  # Path.resolve raises at links to themselves
+    if Path(name).name != name or Path(real).parent != Path(inside):
         raise ArtifactError(f"the set names a member outside of its folder: {name[:60]}")
     return path
 
@@ -177,7 +179,7 @@ def _golden(
     path: Path, members: dict[str, Artifact], wiring: Wiring, manifest: dict[str, Any]
 ) -> dict[str, np.ndarray]:
     """The golden data, held against the members' ports and the wiring; none where there is no file."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
     try:
         golden = read_golden_file(path, _GOLDEN.__contains__)

@@ -98,12 +98,28 @@ def run_set(
             raise EngineCrash(death + (f"; before that it said: {words}" if words else "")) from None
         except EngineRefused as error:
             raise EngineRefused(f"{engine} refused the set: {error.message}", error.hint) from None
-        found = {key: np.load(folder / f"{key}.npy") for key in _heard(seconds, clips)}
+        shapes = _shapes(artifacts, seconds, clips)
+        found = {key: np.load(folder / f"{key}.npy") for key in shapes}
+    for key, values in found.items():
+        if values.shape != shapes[key]:  # of a damaged member, whose tensors say otherwise than its operators
+            raise EngineRefused(f"{engine} gives {key} of shape {list(values.shape)}, not {list(shapes[key])}")
     return SetRun(engine, answer["version"], answer["arena_bytes"], **_real(artifacts, found))
 
 
-def _heard(seconds: np.ndarray | None, clips: np.ndarray | None) -> list[str]:
-    return ([] if seconds is None else ["scenes"]) + ([] if clips is None else ["strong", "attention"])
+def _shapes(artifacts: ArtifactSet, seconds: np.ndarray | None, clips: np.ndarray | None) -> dict[str, tuple[int, ...]]:
+    """Shapes of what is heard, by what the members say of themselves."""
+    wiring, shapes = artifacts.wiring, {}
+
+    def row(member: str, place: int) -> list[int]:
+        return artifacts.members[member].manifest["outputs"][place]["shape"][1:]
+
+    if seconds is not None:
+        shapes["scenes"] = (len(seconds), *row(wiring.scene_head, 0))
+    if clips is not None:
+        steps = clips.shape[1] // wiring.windows.stride
+        for place, name in enumerate(("strong", "attention")):
+            shapes[name] = (len(clips), steps, *row(wiring.classifiers, place))
+    return shapes
 
 
 def _real(artifacts: ArtifactSet, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -64,7 +64,7 @@ class Emulations:
     def __call__(self, calls: Iterable[tuple[str, Path, str]]) -> list[Outcome]:
         """Emulates (name, path, target) one by one."""
         try:
-            return [self._one(name, path, target) for name, path, target in calls]
+            return [_noted(self._one(name, path, target)) for name, path, target in calls]
         finally:
             self._stop()
 
@@ -82,7 +82,7 @@ class Emulations:
                 env={**os.environ, "TMPDIR": str(self._folder)},
             )
         began = time.monotonic()
-        arguments = ["emulate", str(path), "--target", target, "--timeout", "10", "--json"]
+        arguments = ["emulate", str(path), "--target", target, "--timeout", "5", "--json"]
         self._process.stdin.write(json.dumps(arguments).encode() + b"\n")
         self._process.stdin.flush()
         heard = b""
@@ -102,6 +102,14 @@ class Emulations:
         if self._process is not None:
             self._process.communicate()
             self._process = None
+
+
+def _noted(outcome: Outcome) -> Outcome:
+    """Adds an outcome to the file that the variable names, so that a long run can be watched."""
+    if "KERAS_MTL_FUZZ_LOG" in os.environ:
+        with Path(os.environ["KERAS_MTL_FUZZ_LOG"]).open("a") as log:
+            log.write(json.dumps(vars(outcome)) + "\n")
+    return outcome
 
 
 def _judged(name: str, answer: dict) -> Outcome:

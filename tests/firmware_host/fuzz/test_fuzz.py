@@ -34,10 +34,10 @@ def _own(pattern: str) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def seeds(make_artifact, odd_models, builder) -> dict[str, Artifact]:
-    """Sound artifacts: all formats, two inputs and outputs, a loop, a step of a recurrent layer."""
+    """Sound artifacts: all formats, two inputs and outputs, a step of a recurrent layer."""
     made = {fmt: make_artifact(fmt) for fmt in ("int8", "int16x8", "float32", "float16")}
     facts = {"part": "unknown", "audio_seconds": 1.0}
-    others = {name: odd_models[name] for name in ("several_ports", "endless_loop")} | {"cell": cell(builder)}
+    others = {name: odd_models[name] for name in ("several_ports", "depthwise")} | {"cell": cell(builder)}
     made |= {name: Artifact.build(content, facts) for name, content in others.items()}
     return made | {path.stem: Artifact.load(path) for path in _own("*.tflite") + _own("*/*.tflite")}
 
