@@ -154,7 +154,8 @@ def _parity(artifact: Artifact, model: Any, runs: dict[str, EngineRun]) -> Parit
     shapes = {name: [values.shape for values in outputs] for name, outputs in results.items()}
     base, *others = shapes
     odd = next((name for name in others if shapes[name] != shapes[base]), None)
-    if odd or not shapes[base]:  # a damaged file, of which engines make different things, or nothing
+    # A damaged file, of which engines make different things, or nothing.
+    if odd or not shapes[base] or any(0 in shape for shape in shapes[base]):
         return Parity(math.inf, (base, odd or base), dict.fromkeys(shapes, math.inf), 0)
     float16 = any(flatbuffer.tensor_dtype(t) == "float16" for graph in model.subgraphs for t in graph.tensors)
     return compare(results, float16)

@@ -36,8 +36,8 @@ def run_isolated(
         request: what the worker is given; must be JSON.
         timeout_s: seconds after which the process is killed.
         environment: variables set in that process on top of this one's.
-        most_bytes: what that process may address, and write to any one file; None for no limit. What asks for more gets
-            none, and fails; the machine goes on.
+        most_bytes: what that process may address; an eighth of it is what it may write to any one file. None for no
+            limit. What asks for more gets none, and fails; the machine goes on.
 
     Returns:
         The worker's answer.
@@ -101,9 +101,9 @@ def _limit(most_bytes: int) -> None:
     _, highest = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, highest))
     if most_bytes:
-        for kind in (resource.RLIMIT_AS, resource.RLIMIT_FSIZE):
+        for kind, most in ((resource.RLIMIT_AS, most_bytes), (resource.RLIMIT_FSIZE, most_bytes // 8)):
             soft, highest = resource.getrlimit(kind)
-            lower = [most_bytes, *(limit for limit in (soft, highest) if limit != resource.RLIM_INFINITY)]
+            lower = [most, *(limit for limit in (soft, highest) if limit != resource.RLIM_INFINITY)]
             resource.setrlimit(kind, (min(lower), highest))
 
 

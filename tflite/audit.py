@@ -48,7 +48,7 @@ def float_islands(model: Any) -> tuple[FloatIsland, ...]:
 
 def per_channel_dense(model: Any) -> tuple[str, ...]:
     """Names of int16x8 FULLY_CONNECTED weights with more than one scale: CMSIS-NN refuses to prepare them."""
-    found = []
+    found: list[str] = []
     for subgraph, operator in flatbuffer.operators(model):
         if flatbuffer.op_name(model, operator) != "FULLY_CONNECTED":
             continue

@@ -8,6 +8,9 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
+#: Interpreters count elements in 32 bits, and TensorFlow Lite Micro goes on with what is left of a larger number.
+_MOST_ELEMENTS = (1 << 31) - 1
+
 
 def fault_of(model: Any) -> str | None:
     """What is wrong with an object tree (`ModelT`), to follow "the TFLite file"; None where nothing is."""
@@ -29,6 +32,8 @@ def _faults(model: Any) -> Iterator[str]:
         for place, tensor in enumerate(tensors):
             if tensor is None or not 0 <= tensor.buffer < max(buffers, 1):
                 yield f"is corrupt: tensor {place} of subgraph {number} has no buffer"
+            elif math.prod(int(size) for size in _list(tensor.shape)) > _MOST_ELEMENTS:
+                yield f"is corrupt: tensor {place} of subgraph {number} is too large: {_shown(tensor.shape)}"
         for end in ("inputs", "outputs"):
             if not _within(getattr(subgraph, end), 0, len(tensors)):
                 yield f"is corrupt: {end} of subgraph {number} are tensors that are not there"
@@ -72,6 +77,10 @@ def _loop_faults(model: Any, operator: Any, which: str) -> Iterator[str]:
 
 def _list(values: Any) -> Any:
     return values if values is not None else []
+
+
+def _shown(shape: Iterable[int]) -> str:
+    return " x ".join(str(int(size)) for size in shape)[:60]
 
 
 def _within(indices: Iterable[int] | None, first: int, count: int) -> bool:

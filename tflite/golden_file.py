@@ -60,7 +60,7 @@ def require_rows(where: str, name: str, values: np.ndarray, port: dict[str, Any]
         port: one of a manifest's `inputs` or `outputs`.
 
     Raises:
-        ArtifactError: another type or size, or no rows.
+        ArtifactError: another type or size, no rows, or values that are no numbers.
     """
     row = math.prod(values.shape[1:])
     if values.dtype.name != port["dtype"] or not values.ndim or not len(values) or row != math.prod(port["shape"]):
@@ -69,6 +69,8 @@ def require_rows(where: str, name: str, values: np.ndarray, port: dict[str, Any]
             f"{port['shape']}",
             hint="convert again",
         )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ArtifactError(f"{where}: {name} holds values that are no numbers", hint="convert again")
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
