@@ -1,6 +1,6 @@
 # Everything a person or a machine does with the project starts here. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help env scaper demo notebooks test test-slow lint format lock clean FORCE
+.PHONY: help env scaper demo notebooks test test-slow test-fuzz lint format lock clean FORCE
 
 BIN := .venv/bin
 # Holds the folder that the environment was made in: environments can't be moved.
@@ -34,6 +34,9 @@ test: $(STAMP) ## the whole test suite, lint and types included, but for what ta
 
 test-slow: $(STAMP) ## the tests that take minutes each
 	@$(BIN)/pytest -m slow
+
+test-fuzz: $(STAMP) ## 2,000 damaged .tflite files and 500 damaged manifests through `emulate` (half an hour)
+	@$(BIN)/pytest -m slow -s tests/firmware_host/fuzz
 
 lint: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check

@@ -22,7 +22,19 @@ _TRAINING_MODULES = (
     "tf_keras",
 )
 # Of the station `tflite`, what a host machine uses.
-_HOST_TFLITE = ("artifact", "artifact_set", "audit", "consistency", "flatbuffer", "loops", "macs", "wiring")
+_HOST_TFLITE = (
+    "artifact",
+    "artifact_set",
+    "audit",
+    "consistency",
+    "flatbuffer",
+    "flatbuffer_verify",
+    "golden_file",
+    "loops",
+    "macs",
+    "manifest",
+    "wiring",
+)
 # Makes these modules unimportable, as on a machine without them, and imports the modules given as arguments.
 _IMPORT_WITHOUT = """
 import importlib, json, sys
