@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ class Emulations:
     """Calls `keras_mtl emulate` many times in one process, kills it where it hangs, and goes on in a new one."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._page, self._calls = folder, folder.parent / "page.html", 0
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir()
 
@@ -82,7 +83,10 @@ class Emulations:
                 env={**os.environ, "TMPDIR": str(self._folder)},
             )
         began = time.monotonic()
-        arguments = ["emulate", str(path), "--target", target, "--timeout", "5", "--json"]
+        self._calls += 1
+        self._page.unlink(missing_ok=True)
+        arguments = ["emulate", str(path), "--target", target, "--timeout", "5"]
+        arguments += [["--json"], ["--html", str(self._page)]][self._calls % 2]
         self._process.stdin.write(json.dumps(arguments).encode() + b"\n")
         self._process.stdin.flush()
         heard = b""
@@ -96,7 +100,7 @@ class Emulations:
                 died, self._process = self._process.returncode, None
                 return Outcome(name, "died" if ready else "hung", time.monotonic() - began, f"status {died}")
             heard += part
-        return _judged(name, json.loads(heard))
+        return _judged(name, json.loads(heard), None if "--json" in arguments else self._page)
 
     def _stop(self) -> None:
         if self._process is not None:
@@ -112,23 +116,37 @@ def _noted(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _judged(name: str, answer: dict) -> Outcome:
-    code, err, seconds = answer["code"], answer["err"], answer["seconds"]
+def _judged(name: str, answer: dict[str, Any], page: Path | None) -> Outcome:
+    """What an answer is; `page` is where one with tables and a page was asked for, and none with JSON."""
+    code, out, err, seconds = answer["code"], answer["out"], answer["err"], answer["seconds"]
     errors = [line for line in err.splitlines() if line.startswith("error: ")]
     if not isinstance(code, int) or "Traceback" in err:
         return Outcome(name, "traceback", seconds, str(code)[-600:] + err[-600:])
     if answer["peak"] > _PEAK_BYTES:
         return Outcome(name, "too much memory", seconds, f"{answer['peak']:,} bytes")
     if code == 2:
-        sound = len(errors) == 1 and err.endswith(errors[0] + "\n") and not answer["out"] and len(errors[0]) < 600
+        sound = len(errors) == 1 and err.endswith(errors[0] + "\n") and not out and len(errors[0]) < 600
+        sound = sound and not (page and page.exists())
         return Outcome(name, "refused" if sound else "unclear", seconds, err[-600:])
+    verdict = {0: "passed", 1: "failed"}.get(code, "neither")
+    if page:
+        plain = out.replace("\n", "").isprintable() and page.read_text().rstrip().endswith("</html>")
+        sound = plain and out.endswith(f"verdict   {verdict}\n")
+    else:
+        sound = _document(out).get("verdict") == verdict
+    return Outcome(name, verdict if sound and not errors else "unclear", seconds, out[-300:] + err[-300:])
+
+
+def _document(out: str) -> dict[str, Any]:
+    """The document that was printed; empty for what is no JSON, as NaN and Infinity are not."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
     try:
-        document = json.loads(answer["out"], parse_constant=pytest.fail)
-        sound = document["verdict"] == {0: "passed", 1: "failed"}.get(code) and not errors
-    except (ValueError, KeyError):
-        sound = False
-    detail = answer["out"][-300:] + err[-300:]
-    return Outcome(name, {0: "passed", 1: "failed"}.get(code, "") if sound else "unclear", seconds, detail)
+        return json.loads(out, parse_constant=refuse)
+    except ValueError:
+        return {}
 
 
 def told(outcomes: list[Outcome]) -> str:
