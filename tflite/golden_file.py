@@ -20,7 +20,7 @@ from keras_mtl.errors import ArtifactError
 from keras_mtl.files import read_bytes
 
 #: Of a file, packed or not. Golden data of ten clips of ten seconds are 12 MB.
-MOST_BYTES = 256 << 20
+MOST_BYTES = 128 << 20
 _MOST_ARRAYS = 256
 _KINDS = "iufbU"
 

@@ -17,8 +17,8 @@ from keras_mtl.errors import EngineRefused
 #: The file in the exchange folder that takes what native code says.
 WORDS = "words.txt"
 _MOST_WORDS_BYTES = 1 << 16
-#: What an engine may give for all inputs together: the outputs of ten clips of ten seconds are some thousand bytes.
-_MOST_OUTPUT_BYTES = 256 << 20
+#: What an engine may give for all inputs together, and for each of many: ten seconds' events are ten thousand bytes.
+_MOST_OUTPUT_BYTES, _SMALL_OUTPUT_BYTES = 64 << 20, 1 << 20
 _LARGE = "see the shapes of its tensors"
 
 
@@ -118,7 +118,8 @@ def run_all(
         found: list[Arrays] = []
         for one in zip(*given, strict=True):
             found.append(model.invoke(list(one)))
-            if len(given[0]) * sum(values.nbytes for values in found[-1]) > _MOST_OUTPUT_BYTES:
+            each = sum(values.nbytes for values in found[-1])
+            if each > _SMALL_OUTPUT_BYTES and len(given[0]) * each > _MOST_OUTPUT_BYTES:
                 raise EngineRefused(f"the outputs are larger than {_MOST_OUTPUT_BYTES:,} bytes", hint=_LARGE)
         arena_bytes = model.arena()
         outputs = [np.stack(values) for values in zip(*found, strict=True)]

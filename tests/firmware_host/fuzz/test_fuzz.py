@@ -6,6 +6,8 @@ A sample runs with the other tests, all of it by `make test-fuzz`. The variable 
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,10 +21,14 @@ from small_set import cell, small_set
 
 from keras_mtl.errors import KerasMtlError
 from keras_mtl.tflite.artifact import Artifact, describe
+from keras_mtl.tflite.artifact_set import ArtifactSet
 
 _FILES, _MANIFESTS = 2000, 500
+_MEMBERS = 200
 #: On average, interpreters included.
 _MOST_SECONDS = 2.0
+#: Nearly all of these can't be read, so that the interpreters never see them.
+_SELDOM_READ = ("cut", "cut_out", "put_in", "flip_bits", "swap_words", "flip_structure", "wild_words")
 #: A board, which TFLM must run for, as often as a budget.
 _TARGETS = ("stm32h743", "dcase-asc")
 
@@ -92,6 +98,28 @@ def _damaged_manifests(
         manifest.write_bytes(sound)
 
 
+def _damaged_members(made: Path, count: int, folder: Path) -> Iterator[tuple[str, Path, str]]:
+    """Sets of which one member is damaged, and all that is said of it is so: the interpreters get to see it."""
+    folder.mkdir()
+    sound, ways = ArtifactSet.load(made), [name for name in file_mutations.MUTATIONS if name not in _SELDOM_READ]
+    facts = {key: value for key, value in sound.manifest.items() if key not in ("wiring", "members")}
+    number = 0
+    for trial in itertools.count():
+        random, way = np.random.default_rng([3, trial]), ways[trial % len(ways)]
+        name = sound.wiring.members[int(random.integers(len(sound.members)))]
+        damaged = _with_sidecars(
+            file_mutations.MUTATIONS[way](sound.members[name].content, random), sound.members[name]
+        )
+        with contextlib.suppress(KerasMtlError, TypeError, LookupError):  # one of which no set can be made
+            members = {**sound.members, name: damaged}
+            path = ArtifactSet.build(members, sound.wiring, facts, sound.golden).save(folder / str(trial))
+            yield f"{trial} {way} of {name} in a set", path, "dcase-asc"
+            shutil.rmtree(path)
+            number += 1
+        if number == count:
+            return
+
+
 def test_sound_seeds_are_run(seeds, sets, tmp_path, emulations):
     """The seeds themselves come through, so that what fails below fails by its damage."""
     paths = {name: seed.save(tmp_path / f"{name}.tflite") for name, seed in seeds.items()}
@@ -111,6 +139,16 @@ def test_a_sample_of_damaged_files(seeds, tmp_path, require_sound):
 def test_a_sample_of_damaged_manifests(seeds, sets, tmp_path, require_sound):
     outcomes = require_sound(_damaged_manifests(seeds, sets, 100, tmp_path / "manifests"))
     assert sum(outcome.kind == "refused" for outcome in outcomes) > 60
+
+
+def test_a_sample_of_sets_with_a_damaged_member(sets, tmp_path, require_sound):
+    require_sound(_damaged_members(sets[0], 8, tmp_path / "members"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_all_sets_with_a_damaged_member(sets, tmp_path, require_sound):
+    require_sound(_damaged_members(sets[0], _MEMBERS, tmp_path / "members"))
 
 
 @pytest.mark.slow
