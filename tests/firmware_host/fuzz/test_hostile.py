@@ -264,6 +264,23 @@ def test_a_page_that_can_not_be_written_loses_no_report(artifact, tmp_path):
     assert (tmp_path / "file").read_text() == "kept"
 
 
+def test_too_little_memory_is_told(tmp_path):
+    with (tmp_path / "large.tflite").open("wb") as file:
+        file.truncate(200 << 20)
+    code = """
+import resource, sys
+from pathlib import Path
+from keras_mtl import cli
+import keras_mtl.firmware_host.set_emulator
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20),) * 2)
+cli.main()
+"""
+    call = [sys.executable, "-c", code, "emulate", "large.tflite", "--target", "dcase-asc"]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert _one_line(done).startswith("error: not enough memory")
+
+
 def test_a_full_device_for_the_report_is_told(artifact, tmp_path):
     call = f"'{sys.executable}' -m keras_mtl emulate '{artifact}' --target dcase-asc --engine litert --json > /dev/full"
     done = subprocess.run(["sh", "-c", call], cwd=tmp_path, capture_output=True, text=True, check=False)
