@@ -109,6 +109,7 @@ class ArtifactSet:
             require_facts(manifest)
             features = LogMelSettings.from_dict(manifest["features"])
             require_told(manifest, _told(members, wiring, features.to_dict()), "its members say")
+            _require_needed(manifest, features.seconds(wiring.clip_frames), bool(wiring.classifiers))
         except OSError as error:
             raise ArtifactError(f"can't read the set {folder}: {error.strerror}") from None
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
@@ -173,6 +174,15 @@ def _member(folder: Path, entry: dict[str, Any]) -> Artifact:
     if artifact.manifest["sha256"] != entry["sha256"]:
         raise ArtifactError(f"{path} is another file than the set's (sha256 differs)", hint="convert again")
     return artifact
+
+
+def _require_needed(manifest: dict[str, Any], clip_s: float, events: bool) -> None:
+    """Refuses a manifest without what the set is heard by, or with a filter that is longer than its clips."""
+    needed = [manifest["audio_seconds"], manifest["labels"]]
+    if events:
+        needed += [manifest["decoding"][key] for key in ("threshold", "median_s")]
+    if None in needed or (events and needed[-1] > clip_s):
+        raise ArtifactError("the decoding of the set can't be used", hint="convert the run again")
 
 
 def _golden(

@@ -231,6 +231,17 @@ def test_golden_data_of_a_set_must_fit_it(a_set, refusal):
         assert "does not fit the set" in refusal(a_set)
 
 
+def test_what_a_set_is_heard_by_must_be_there(a_set, refusal):
+    sound = json.loads((a_set / "set.json").read_text())
+    for key in ("features", "labels", "decoding", "audio_seconds", "wiring", "members", "parameter_bytes", "buffers"):
+        for changed in ({k: v for k, v in sound.items() if k != key}, sound | {key: None}):
+            (a_set / "set.json").write_text(json.dumps(changed))
+            assert refusal(a_set)
+    for decoding in ({}, {"threshold": 0.5}, {"threshold": 2.0, "median_s": 0.1}, {"threshold": 0.5, "median_s": 1e12}):
+        (a_set / "set.json").write_text(json.dumps(sound | {"decoding": decoding}))
+        assert refusal(a_set)
+
+
 def _emulated(command: list[str], *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     call = [*command, sys.executable, "-m", "keras_mtl", "emulate", "--target", "dcase-asc", "--engine", "litert"]
     return subprocess.run([*call, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False)
