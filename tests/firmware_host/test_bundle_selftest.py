@@ -6,6 +6,7 @@ function pointer: the front end, the driver of the cells, the decoders and the c
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import json
 import re
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.emulator import emulate
 from keras_mtl.firmware_host.set_emulator import emulate_set
 from keras_mtl.firmware_host.target import load_target
+from keras_mtl.tflite.wiring import Windows
 
 _STRICT = ("-std=c99", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow")
 _DSP = ("-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"), "-isystem", str(CMSIS_DSP / "PrivateInclude"))
@@ -226,3 +229,35 @@ def test_networks_are_well_formed_for_tflm(model_folders, set_folders, tmp_path,
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+class _Settings(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int32) for name in ("frames", "stride", "first", "last")]
+
+
+class _Window(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int32) for name in ("start", "first", "end", "at")]
+
+
+def test_windows_in_c_are_those_of_the_wiring(tmp_path):
+    """The same windows and the same embeddings of each, over clips of all lengths, and then an end."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    source = Path(str(resources.files("keras_mtl.firmware_host.bundle") / "templates" / "kmtl_windows.c"))
+    library = tmp_path / "windows.so"
+    subprocess.run(["gcc", *_STRICT, "-shared", str(source), "-o", str(library)], check=True)
+    following = ctypes.CDLL(str(library)).kmtl_windows_next
+    following.restype = ctypes.c_bool
+    compared = 0
+    for frames, stride, first, last in [(100, 4, 3, 22), (8, 2, 1, 3), (9, 3, 0, 3), (8, 1, 2, 6), (100, 4, 0, 25)]:
+        windows = Windows(frames, stride, first, last)
+        for clip in range(frames, 4 * frames, stride):
+            window, kept = _Window(0, 0, 0, 0), 0
+            for start, begin, end in windows.over(clip):
+                assert following(ctypes.byref(_Settings(frames, stride, first, last)), clip, ctypes.byref(window))
+                assert (window.start, window.first, window.end, window.at) == (start, begin, end, kept)
+                kept += end - begin
+                compared += 1
+            assert not following(ctypes.byref(_Settings(frames, stride, first, last)), clip, ctypes.byref(window))
+            assert kept == clip // stride
+    assert compared > 500
