@@ -56,17 +56,27 @@ def flash_bytes(file_bytes: int, integer: bool, target: Target) -> Check | None:
     return at_most("flash_bytes", file_bytes + code, target.flash_bytes - kept, "bytes", why)
 
 
-def arena_bytes(tflm: EngineResult | None, target: Target) -> Check | None:
-    """The arena that TensorFlow Lite Micro used against the RAM that is free for it; None for a budget."""
+def arena_bytes(tflm: EngineResult | None, target: Target, arena: dict[str, Any] | None = None) -> Check | None:
+    """The arena that TensorFlow Lite Micro used against the RAM that is free for it; None for a budget.
+
+    `arena` is the plan, which is told beside it (see `arena_report`).
+    """
     if target.arena_ram_bytes is None:
         return None
     kept = target.application_ram_bytes or 0
     limit = target.arena_ram_bytes - kept - ARENA_RESERVE_BYTES
     if tflm is None or tflm.arena_bytes is None:
-        return Check("arena_bytes", None, limit, "bytes", False, "not measured: TFLM did not run the file")
-    why = f"measured by TFLM on the host; of {target.arena_ram_bytes:,} the application keeps {kept:,}"
+        return Check(
+            "arena_bytes", None, limit, "bytes", False, f"not measured: TFLM did not run the file{planned(arena)}"
+        )
+    why = f"measured by TFLM on the host{planned(arena)}; of {target.arena_ram_bytes:,} the application keeps {kept:,}"
     why += f" and {ARENA_RESERVE_BYTES:,} are a reserve for the device's own scratch buffers"
     return at_most("arena_bytes", tflm.arena_bytes, limit, "bytes", why)
+
+
+def planned(arena: dict[str, Any] | None) -> str:
+    """What the plan says, to be told beside what was measured; empty without a plan."""
+    return f", planned from the file {arena['planned_bytes']:,}" if arena else ""
 
 
 def audio_latency_s(seconds: float, waits_for: str, target: Target) -> Check | None:
@@ -122,7 +132,14 @@ def parity_lsb(parity: Parity | None, engines: Sequence[EngineResult], basis: st
         return Check("parity_lsb", None, target.parity_lsb, "LSB", False, why)
     why = f"{parity.pair[0]} against {parity.pair[1]}, {parity.inputs} {basis}; ran: {', '.join(ran)}"
     if not math.isfinite(parity.largest_lsb):
-        return Check("parity_lsb", None, target.parity_lsb, "LSB", False, f"not a number: {why}")
+        return Check(
+            "parity_lsb",
+            None,
+            target.parity_lsb,
+            "LSB",
+            False,
+            f"not a number, or outputs of different shapes or none: {why}",
+        )
     return at_most("parity_lsb", round(parity.largest_lsb, 3), target.parity_lsb, "LSB", why)
 
 

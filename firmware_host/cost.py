@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from keras_mtl.errors import ArtifactError
@@ -13,6 +14,8 @@ from keras_mtl.tflite.loops import loop_graphs, trip_count
 from keras_mtl.tflite.macs import operator_macs
 
 _ELEMENT_BITS = {"bool": 8, "int4": 4, "uint4": 4, "bfloat16": 16, "complex64": 64, "complex128": 128}
+#: Loops that share their bodies can make a small file run as many operators as it likes.
+_MOST_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class OpRow:
         input_dtypes: types of its inputs; "-" for an optional one that is left out.
         input_shapes: shapes of its inputs.
         output_dtype, output_shape: of its first output.
+        output_dtypes, output_shapes: of all its outputs; empty in a report that was written before they were told.
         macs: multiply-accumulates of one inference, all repeats together; None where the file does not tell. A loop's
             stand in the rows of its body.
         weight_bytes: bytes of the constants that it reads.
@@ -47,6 +51,8 @@ class OpRow:
     weight_bytes: int
     activation_bytes: int
     repeats: int | None = 1
+    output_dtypes: tuple[str, ...] = ()
+    output_shapes: tuple[tuple[int, ...], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -66,7 +72,9 @@ def op_rows(content: bytes) -> tuple[OpRow, ...]:
     """
     model = flatbuffer.read_model(content)
     try:
-        found = list(_executed(model, 0, 1, frozenset()))
+        found = list(islice(_executed(model, 0, 1, frozenset()), _MOST_ROWS + 1))
+        if len(found) > _MOST_ROWS:
+            raise ArtifactError(f"the TFLite file has more than {_MOST_ROWS:,} operators, those of its loops included")
         return tuple(_row(model, index, *one) for index, one in enumerate(found))
     except (AttributeError, IndexError, TypeError, ValueError):
         raise ArtifactError("the TFLite file has operators with missing tensors", hint="convert it again") from None
@@ -81,6 +89,24 @@ def uncounted(content: bytes) -> str:
         except ArtifactError as error:
             return error.message
     return ""
+
+
+def activation_bytes_per_second(rows: Sequence[OpRow], calls_per_second: Sequence[float]) -> int | None:
+    """Bytes that all operators write for one second of audio.
+
+    Args:
+        rows: the operators of all files.
+        calls_per_second: how often the file of each row runs for one second of audio, one for each row.
+
+    Returns:
+        The bytes, or None where a loop does not tell how often it runs.
+    """
+    total = 0.0
+    for row, calls in zip(rows, calls_per_second, strict=True):
+        if row.repeats is None:
+            return None
+        total += row.activation_bytes * row.repeats * calls
+    return round(total)
 
 
 def _executed(
@@ -118,6 +144,8 @@ def _row(model: Any, index: int, subgraph: Any, operator: Any, repeats: int | No
         weight_bytes=sum(len(flatbuffer.constant_bytes(model, t) or b"") for t in inputs if t is not None),
         activation_bytes=sum(_tensor_bytes(tensor) for tensor in outputs),
         repeats=repeats,
+        output_dtypes=tuple(flatbuffer.tensor_dtype(tensor) for tensor in outputs),
+        output_shapes=tuple(flatbuffer.tensor_shape(tensor) for tensor in outputs),
     )
 
 

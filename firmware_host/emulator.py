@@ -13,10 +13,12 @@ import numpy as np
 from keras_mtl.errors import ArtifactError, EngineError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host import checks
+from keras_mtl.firmware_host.arena_report import arena_of
 from keras_mtl.firmware_host.compatibility import compatibility
 from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
-from keras_mtl.firmware_host.cost import op_rows, uncounted
+from keras_mtl.firmware_host.cost import activation_bytes_per_second, op_rows, uncounted
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run_engine
+from keras_mtl.firmware_host.first_difference import first_difference
 from keras_mtl.firmware_host.parity import REFERENCE, Parity, compare
 from keras_mtl.firmware_host.report import EngineResult, Report
 from keras_mtl.firmware_host.target import Target
@@ -26,6 +28,8 @@ from keras_mtl.tflite.macs import macs
 
 _RANDOM_INPUTS = 8
 _SEED = 20
+#: Of one input: 60 s of stereo at 48 kHz are 5.8 million.
+_MOST_ELEMENTS = 1 << 23
 
 
 def emulate(
@@ -74,13 +78,14 @@ def emulate(
     known = artifact.manifest.get("part", "unknown") != "unknown"
     seconds_note = f"one inference hears {seconds:g} s" + ("" if known else " (assumed: the file does not say)")
     parameters = flatbuffer.parameter_bytes(model)
+    arena, unplanned = _arena(artifact.content, tflm.arena_bytes if tflm else None)
     findings = compatibility({"": model}, target)
     compute, no_compute = estimate(rows, [1 / seconds] * len(rows), target)
     made = (
         checks.parameter_bytes(parameters, target),
         checks.macs_per_second(per_second, reason, seconds_note, target),
         checks.flash_bytes(len(artifact.content), integer, target),
-        checks.arena_bytes(tflm, target),
+        checks.arena_bytes(tflm, target, arena),
         checks.audio_latency_s(seconds, f"the end of the audio: {seconds_note}", target),
         checks.ops_supported(tflm, rows, findings, target),
         checks.integer_only(model, integer),
@@ -94,9 +99,12 @@ def emulate(
         "parameter_bytes": parameters,
         "macs": total,
         "macs_per_second": per_second,
+        "activation_bytes_per_second": activation_bytes_per_second(rows, [1 / seconds] * len(rows)),
     }
     notes = [f"{r.engine} did not run the file: {r.reason}" for r in results if not r.ran]
-    notes += compute_notes(compute, no_compute)
+    notes += unplanned + compute_notes(compute, no_compute)
+    limit = target.parity_lsb
+    first = first_difference(artifact.content, inputs, runs, parity, limit, timeout_s) if parity else None
     return Report(
         about,
         target.to_dict(),
@@ -105,8 +113,18 @@ def emulate(
         tuple(results),
         tuple(notes),
         compute=compute,
+        arena=arena,
+        parity=parity.to_dict(limit, first) if parity else None,
         compatibility=tuple(finding.to_dict() for finding in findings),
     )
+
+
+def _arena(content: bytes, measured_bytes: int | None) -> tuple[dict[str, Any] | None, list[str]]:
+    """The arena's plan, or none and a note that says why."""
+    try:
+        return arena_of(content, measured_bytes), []
+    except ArtifactError as error:
+        return None, [f"the arena can't be planned: {error.message}"]
 
 
 def random_inputs(model: Any) -> tuple[np.ndarray, ...]:
@@ -126,6 +144,8 @@ def _random(generator: np.random.Generator, shape: tuple[int, ...], name: str) -
     if min(shape, default=1) < 1:
         raise ArtifactError(f"the input has no fixed shape: {list(shape)}", hint="convert with a fixed batch of 1")
     inner = shape[1:] if shape[:1] == (1,) else shape
+    if math.prod(inner) > _MOST_ELEMENTS:
+        raise ArtifactError(f"the input is too large to be tried: {list(shape)}", hint="give the file golden data")
     if name in ("float16", "float32", "float64"):
         return generator.standard_normal((_RANDOM_INPUTS, *inner)).astype(name)
     if name not in ("int8", "uint8", "int16", "int32"):
@@ -162,6 +182,12 @@ def _parity(artifact: Artifact, model: Any, runs: dict[str, EngineRun]) -> Parit
         results = {REFERENCE: _fitted(artifact.golden.outputs, next(iter(results.values()))), **results}
     if len(results) < 2:
         return None
+    shapes = {name: [values.shape for values in outputs] for name, outputs in results.items()}
+    base, *others = shapes
+    odd = next((name for name in others if shapes[name] != shapes[base]), None)
+    # A damaged file, of which engines make different things, or nothing.
+    if odd or not shapes[base] or any(0 in shape for shape in shapes[base]):
+        return Parity(math.inf, (base, odd or base), dict.fromkeys(shapes, math.inf), 0)
     float16 = any(flatbuffer.tensor_dtype(t) == "float16" for graph in model.subgraphs for t in graph.tensors)
     return compare(results, float16)
 

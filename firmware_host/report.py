@@ -156,6 +156,6 @@ class Report:
 
 
 def _op_row(values: dict[str, Any]) -> OpRow:
-    shapes = tuple(tuple(shape) for shape in values["input_shapes"])
-    lists = {"input_dtypes": tuple(values["input_dtypes"]), "output_shape": tuple(values["output_shape"])}
-    return OpRow(**{**values, **lists, "input_shapes": shapes})
+    lists: dict[str, Any] = {key: tuple(values.get(key, ())) for key in ("input_dtypes", "output_dtypes")}
+    lists |= {key: tuple(map(tuple, values.get(key, ()))) for key in ("input_shapes", "output_shapes")}
+    return OpRow(**{**values, **lists, "output_shape": tuple(values["output_shape"])})

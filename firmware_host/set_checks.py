@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_mtl.decoding import decode
 from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host.checks import ARENA_RESERVE_BYTES, at_most
+from keras_mtl.firmware_host.checks import ARENA_RESERVE_BYTES, at_most, planned
 from keras_mtl.firmware_host.checks import audio_latency_s as latency_check
 from keras_mtl.firmware_host.engines.set_runner import SetRun
 from keras_mtl.firmware_host.parity import REFERENCE
@@ -25,7 +25,9 @@ PROBABILITY_LIMIT = 0.01
 CLIPS_LIMIT = 0.01
 
 
-def arena_bytes(tflm: SetRun | None, buffers: Mapping[str, int], target: Target) -> Check | None:
+def arena_bytes(
+    tflm: SetRun | None, buffers: Mapping[str, int], target: Target, arena: dict[str, Any] | None = None
+) -> Check | None:
     """Arenas of all members and what is kept between calls, against the RAM that is free; None for a budget."""
     if target.arena_ram_bytes is None:
         return None
@@ -33,9 +35,12 @@ def arena_bytes(tflm: SetRun | None, buffers: Mapping[str, int], target: Target)
     limit = target.arena_ram_bytes - kept - ARENA_RESERVE_BYTES
     arenas = tflm.arenas_in_all if tflm else None
     if tflm is None or arenas is None:
-        return Check("arena_bytes", None, limit, "bytes", False, "not measured: TFLM did not run the set")
+        return Check(
+            "arena_bytes", None, limit, "bytes", False, f"not measured: TFLM did not run the set{planned(arena)}"
+        )
     between = ", ".join(f"{name} {size:,}" for name, size in buffers.items())
-    why = f"arenas {arenas:,}, measured by TFLM on the host, and buffers {sum(buffers.values()):,} ({between}); "
+    why = f"arenas {arenas:,}, measured by TFLM on the host{planned(arena)}, "
+    why += f"and buffers {sum(buffers.values()):,} ({between}); "
     why += f"of {target.arena_ram_bytes:,} the application keeps {kept:,} and {ARENA_RESERVE_BYTES:,} are a reserve"
     return at_most("arena_bytes", arenas + sum(buffers.values()), limit, "bytes", why)
 
@@ -71,6 +76,8 @@ def parity_probability(golden: Mapping[str, np.ndarray], runs: Sequence[SetRun])
     ends = [list(found)[int(pick(stacked[:, int(np.argmax(spread))]))] for pick in (np.argmin, np.argmax)]
     clips = len(golden["strong"])
     why = f"{ends[0]} against {ends[1]}, {clips} golden clips of {golden['strong'].shape[1]} steps; ran: "
+    if not np.isfinite(largest):
+        return Check("parity_probability", None, PROBABILITY_LIMIT, "", False, f"not a number: {why}")
     return at_most(
         "parity_probability", round(largest, 6), PROBABILITY_LIMIT, "", why + ", ".join(r.engine for r in runs)
     )

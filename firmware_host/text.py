@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_mtl.firmware_host.compute_estimate import overload
 from keras_mtl.firmware_host.cost import OpRow
+from keras_mtl.firmware_host.names import short_name
 from keras_mtl.firmware_host.report import Report
 
 
@@ -41,6 +42,7 @@ def report_text(report: Report, ops: bool = True) -> str:
             ],
         ),
     ]
+    lines += _arena_lines(report)
     if report.compatibility:
         lines += ["", *_table(("lacking", "operator", "layer", "why", "try"), [*map(_lacking, report.compatibility)])]
     if report.compute is not None:
@@ -61,6 +63,26 @@ def report_text(report: Report, ops: bool = True) -> str:
         columns = (">#", "operator", "inputs", "output shape", ">MACs", ">weight bytes", ">activation bytes")
         lines += ["", *_table(columns, rows)]
     return "\n".join([*lines, "", f"verdict   {report.verdict}"]) + "\n"
+
+
+def _arena_lines(report: Report) -> list[str]:
+    """The arena's plan and, where engines differ, the operator that begins it; nothing where neither is known."""
+    lines, arena = [], report.arena
+    if arena is not None:
+        measured = "not measured" if arena["measured_bytes"] is None else f"measured {arena['measured_bytes']:,}"
+        told = f"planned {arena['planned_bytes']:,} bytes, {measured}; for 32-bit {arena['planned_32bit_bytes']:,}"
+        words = (short_name(word) if "/" in word else word for word in arena["explained"].split(" "))
+        lines += [f"arena     {told}", f"          {' '.join(words)}"]
+    for parity in filter(None, (report.parity, (report.parity or {}).get("events"))):
+        first = parity["first_difference"]
+        if first is not None:
+            where = (
+                f"{first.get('member', '')} operator {first['operator']}, {first['op']} ({short_name(first['layer'])})"
+            )
+            grown = f"{_number(first['lsb'])} LSB, its inputs by {_number(first['inputs_lsb'])}"
+            found = f"first at {where.strip()}, by {grown}" if "operator" in first else first["why"]
+            lines.append(f"differs   {first['engine']} against {first['against']}: {found}")
+    return ["", *lines] if lines else []
 
 
 def baseline_text(baseline: dict[str, Any]) -> str:

@@ -22,7 +22,21 @@ _TRAINING_MODULES = (
     "tf_keras",
 )
 # Of the station `tflite`, what a host machine uses.
-_HOST_TFLITE = ("artifact", "artifact_set", "audit", "consistency", "flatbuffer", "loops", "macs", "wiring")
+_HOST_TFLITE = (
+    "arena_placement",
+    "artifact",
+    "artifact_set",
+    "audit",
+    "consistency",
+    "flatbuffer",
+    "flatbuffer_verify",
+    "golden_file",
+    "loops",
+    "macs",
+    "manifest",
+    "stream_wiring",
+    "wiring",
+)
 # Makes these modules unimportable, as on a machine without them, and imports the modules given as arguments.
 _IMPORT_WITHOUT = """
 import importlib, json, sys
@@ -81,7 +95,17 @@ def test_tflite_knows_neither_data_nor_host(repository) -> None:
 
 
 def test_host_imports_the_artifact_and_never_tensorflow(repository) -> None:
-    shared = ("decoding", "errors", "features", "files", "isolation", "labels", "timeline")
+    shared = (
+        "causal_decoding",
+        "decoding",
+        "errors",
+        "features",
+        "files",
+        "isolation",
+        "labels",
+        "scene_smoothing",
+        "timeline",
+    )
     base = {f"keras_mtl.{module}" for module in shared}
     allowed = base | {f"keras_mtl.tflite.{module}" for module in _HOST_TFLITE}
     for name in _of_station(repository, "keras_mtl.firmware_host"):
