@@ -275,6 +275,16 @@ def test_a_page_that_can_not_be_written_loses_no_report(artifact, tmp_path):
     assert (tmp_path / "file").read_text() == "kept"
 
 
+def test_a_file_whose_name_is_not_utf_8_has_a_report(artifact, tmp_path):
+    try:
+        shutil.copyfile(artifact, os.fsencode(tmp_path) + b"/Z\xfcrich.tflite")
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    (path,) = tmp_path.glob("Z*.tflite")
+    document = json.loads(_emulated([], path.name, "--json", cwd=tmp_path).stdout)
+    assert (document["artifact"]["path"], document["verdict"]) == ("Z\ufffdrich.tflite", "passed")
+
+
 def test_too_little_memory_is_told(tmp_path):
     with (tmp_path / "large.tflite").open("wb") as file:
         file.truncate(200 << 20)
