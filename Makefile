@@ -1,6 +1,6 @@
 # Everything a person or a machine does with the project starts here. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help env scaper demo notebooks test test-slow test-fuzz lint format lock clean FORCE
+.PHONY: help env scaper demo notebooks test test-slow test-firmware test-fuzz lint format lock clean FORCE
 
 BIN := .venv/bin
 # Holds the folder that the environment was made in: environments can't be moved.
@@ -13,7 +13,7 @@ help: ## this list
 ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 $(STAMP): FORCE
 endif
-$(STAMP): requirements.lock requirements-compiler.lock pyproject.toml scripts/environment.sh
+$(STAMP): requirements.lock requirements-compiler.lock requirements-cmsis-dsp.lock pyproject.toml scripts/environment.sh scripts/cmsis_dsp.sh
 	@if [ -d .venv ] && [ "$$(cat $@ 2>/dev/null || echo '$(CURDIR)')" != '$(CURDIR)' ]; then rm -rf .venv; fi
 	@PYTHON='$(PYTHON)' sh scripts/environment.sh
 	@printf '%s\n' '$(CURDIR)' > $@
@@ -34,6 +34,9 @@ test: $(STAMP) ## the whole test suite, lint and types included, but for what ta
 
 test-slow: $(STAMP) ## the tests that take minutes each
 	@$(BIN)/pytest -m slow
+
+test-firmware: $(STAMP) ## the firmware's C, here and on emulated Cortex-M cores (with RECORDINGS=DIR, BUNDLE=DIR: yours too)
+	@RECORDINGS='$(RECORDINGS)' BUNDLE='$(BUNDLE)' sh scripts/test_firmware.sh
 
 test-fuzz: $(STAMP) ## 2,000 damaged .tflite files and 500 damaged manifests through `emulate` (half an hour)
 	@$(BIN)/pytest -m slow -s tests/firmware_host/fuzz

@@ -9,11 +9,12 @@ from typing import Any
 
 from keras_mtl.errors import FeatureMismatch
 from keras_mtl.features import LogMelSettings
+from keras_mtl.firmware_host.compatibility import Finding
 from keras_mtl.firmware_host.cost import OpRow
 from keras_mtl.firmware_host.parity import Parity
 from keras_mtl.firmware_host.report import Check, EngineResult
 from keras_mtl.firmware_host.target import Target
-from keras_mtl.tflite.audit import float_islands, per_channel_dense
+from keras_mtl.tflite.audit import float_islands
 
 #: Code of the interpreter and its kernels, measured for a small CNN on a Cortex-M: CMSIS-NN int8, strings stripped.
 CMSIS_NN_CODE_BYTES = 52 * 1024
@@ -47,42 +48,67 @@ def flash_bytes(file_bytes: int, integer: bool, target: Target) -> Check | None:
     """Model plus an estimate of the code against what the application leaves of the flash; None for a budget."""
     if target.flash_bytes is None:
         return None
-    code = CMSIS_NN_CODE_BYTES if target.kernels == "cmsis-nn" else REFERENCE_CODE_BYTES
+    # ESP-NN's code was not measured: it is taken for as large as CMSIS-NN's.
+    code = REFERENCE_CODE_BYTES if target.kernels == "reference" else CMSIS_NN_CODE_BYTES
     code += 0 if integer else UNTYPED_CODE_BYTES
     kept = target.application_flash_bytes or 0
     why = f"model {file_bytes:,} + interpreter and {target.kernels} kernels about {code:,} (estimate); {kept:,} kept"
     return at_most("flash_bytes", file_bytes + code, target.flash_bytes - kept, "bytes", why)
 
 
-def arena_bytes(tflm: EngineResult | None, target: Target) -> Check | None:
-    """The arena that TensorFlow Lite Micro used against the RAM that is free for it; None for a budget."""
+def arena_bytes(tflm: EngineResult | None, target: Target, arena: dict[str, Any] | None = None) -> Check | None:
+    """The arena that TensorFlow Lite Micro used against the RAM that is free for it; None for a budget.
+
+    `arena` is the plan, which is told beside it (see `arena_report`).
+    """
     if target.arena_ram_bytes is None:
         return None
     kept = target.application_ram_bytes or 0
     limit = target.arena_ram_bytes - kept - ARENA_RESERVE_BYTES
     if tflm is None or tflm.arena_bytes is None:
-        return Check("arena_bytes", None, limit, "bytes", False, "not measured: TFLM did not run the file")
-    why = f"measured by TFLM on the host; of {target.arena_ram_bytes:,} the application keeps {kept:,}"
+        return Check(
+            "arena_bytes", None, limit, "bytes", False, f"not measured: TFLM did not run the file{planned(arena)}"
+        )
+    why = f"measured by TFLM on the host{planned(arena)}; of {target.arena_ram_bytes:,} the application keeps {kept:,}"
     why += f" and {ARENA_RESERVE_BYTES:,} are a reserve for the device's own scratch buffers"
     return at_most("arena_bytes", tflm.arena_bytes, limit, "bytes", why)
 
 
+def planned(arena: dict[str, Any] | None) -> str:
+    """What the plan says, to be told beside what was measured; empty without a plan."""
+    return f", planned from the file {arena['planned_bytes']:,}" if arena else ""
+
+
+def audio_latency_s(seconds: float, waits_for: str, target: Target) -> Check | None:
+    """How long a sound waits for the end of the audio that its result needs; None where the target has no limit.
+
+    Args:
+        seconds: the longest stretch of audio that a result needs. Computing comes on top, and is not in it.
+        waits_for: what is waited for, for a person.
+        target: with the longest wait that the application allows.
+    """
+    if target.audio_latency_s is None:
+        return None
+    why = f"a result waits for {waits_for}; the time to compute it comes on top"
+    if seconds > target.audio_latency_s:
+        why += ". Try shorter clips, a causal event part, or a target file with the limit that your application has"
+    return at_most("audio_latency_s", seconds, target.audio_latency_s, "s", why)
+
+
 def ops_supported(
-    tflm: EngineResult | None, rows: Sequence[OpRow], models: Sequence[Any], target: Target
+    tflm: EngineResult | None, rows: Sequence[OpRow], findings: Sequence[Finding], target: Target
 ) -> Check | None:
     """Whether TensorFlow Lite Micro and the target's kernel family take every operator; None for a budget."""
     if not target.is_board:
         return None
-    refused = [] if tflm is not None and tflm.ran else [tflm.reason if tflm else "tflm was not run"]
-    dense = [name for model in models for name in per_channel_dense(model)] if target.kernels == "cmsis-nn" else []
-    if dense:
-        refused.append(
-            f"CMSIS-NN's int16x8 FULLY_CONNECTED refuses per-channel weights: {', '.join(dense)}; "
-            "convert with dense layers per tensor"
-        )
+    blocking = [finding for finding in findings if finding.severity == "blocks"]
+    refused = [finding.sentence() for finding in blocking]
+    # What blocks in every TFLM is why the interpreter here was not asked: it need not be said twice.
+    if (tflm is None or not tflm.ran) and not any(finding.where == "tflm" for finding in blocking):
+        refused.append(tflm.reason if tflm else "tflm was not run")
     names = sorted({row.op for row in rows})
     why = "; ".join(refused) or f"TFLM ran all {len(rows)} operators ({', '.join(names)})"
-    problems = len(refused) - bool(dense) + len(dense)
+    problems = len(refused) - len(blocking) + sum(finding.count for finding in blocking)
     return Check("ops_supported", problems, 0, "problems", not refused, why)
 
 

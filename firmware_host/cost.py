@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
@@ -30,6 +30,7 @@ class OpRow:
         input_dtypes: types of its inputs; "-" for an optional one that is left out.
         input_shapes: shapes of its inputs.
         output_dtype, output_shape: of its first output.
+        output_dtypes, output_shapes: of all its outputs; empty in a report that was written before they were told.
         macs: multiply-accumulates of one inference, all repeats together; None where the file does not tell. A loop's
             stand in the rows of its body.
         weight_bytes: bytes of the constants that it reads.
@@ -50,6 +51,8 @@ class OpRow:
     weight_bytes: int
     activation_bytes: int
     repeats: int | None = 1
+    output_dtypes: tuple[str, ...] = ()
+    output_shapes: tuple[tuple[int, ...], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -88,6 +91,24 @@ def uncounted(content: bytes) -> str:
     return ""
 
 
+def activation_bytes_per_second(rows: Sequence[OpRow], calls_per_second: Sequence[float]) -> int | None:
+    """Bytes that all operators write for one second of audio.
+
+    Args:
+        rows: the operators of all files.
+        calls_per_second: how often the file of each row runs for one second of audio, one for each row.
+
+    Returns:
+        The bytes, or None where a loop does not tell how often it runs.
+    """
+    total = 0.0
+    for row, calls in zip(rows, calls_per_second, strict=True):
+        if row.repeats is None:
+            return None
+        total += row.activation_bytes * row.repeats * calls
+    return round(total)
+
+
 def _executed(
     model: Any, number: int, repeats: int | None, within: frozenset[int]
 ) -> Iterator[tuple[Any, Any, int | None]]:
@@ -123,6 +144,8 @@ def _row(model: Any, index: int, subgraph: Any, operator: Any, repeats: int | No
         weight_bytes=sum(len(flatbuffer.constant_bytes(model, t) or b"") for t in inputs if t is not None),
         activation_bytes=sum(_tensor_bytes(tensor) for tensor in outputs),
         repeats=repeats,
+        output_dtypes=tuple(flatbuffer.tensor_dtype(tensor) for tensor in outputs),
+        output_shapes=tuple(flatbuffer.tensor_shape(tensor) for tensor in outputs),
     )
 
 

@@ -13,8 +13,12 @@ import numpy as np
 from keras_mtl.errors import ArtifactError, EngineError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host import checks
-from keras_mtl.firmware_host.cost import op_rows, uncounted
+from keras_mtl.firmware_host.arena_report import arena_of
+from keras_mtl.firmware_host.compatibility import compatibility
+from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
+from keras_mtl.firmware_host.cost import activation_bytes_per_second, op_rows, uncounted
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run_engine
+from keras_mtl.firmware_host.first_difference import first_difference
 from keras_mtl.firmware_host.parity import REFERENCE, Parity, compare
 from keras_mtl.firmware_host.report import EngineResult, Report
 from keras_mtl.firmware_host.target import Target
@@ -74,12 +78,16 @@ def emulate(
     known = artifact.manifest.get("part", "unknown") != "unknown"
     seconds_note = f"one inference hears {seconds:g} s" + ("" if known else " (assumed: the file does not say)")
     parameters = flatbuffer.parameter_bytes(model)
+    arena, unplanned = _arena(artifact.content, tflm.arena_bytes if tflm else None)
+    findings = compatibility({"": model}, target)
+    compute, no_compute = estimate(rows, [1 / seconds] * len(rows), target)
     made = (
         checks.parameter_bytes(parameters, target),
         checks.macs_per_second(per_second, reason, seconds_note, target),
         checks.flash_bytes(len(artifact.content), integer, target),
-        checks.arena_bytes(tflm, target),
-        checks.ops_supported(tflm, rows, (model,), target),
+        checks.arena_bytes(tflm, target, arena),
+        checks.audio_latency_s(seconds, f"the end of the audio: {seconds_note}", target),
+        checks.ops_supported(tflm, rows, findings, target),
         checks.integer_only(model, integer),
         checks.parity_lsb(parity, results, "golden inputs" if artifact.golden else "random inputs", target),
         checks.features_match(artifact.manifest, features),
@@ -91,9 +99,32 @@ def emulate(
         "parameter_bytes": parameters,
         "macs": total,
         "macs_per_second": per_second,
+        "activation_bytes_per_second": activation_bytes_per_second(rows, [1 / seconds] * len(rows)),
     }
     notes = [f"{r.engine} did not run the file: {r.reason}" for r in results if not r.ran]
-    return Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
+    notes += unplanned + compute_notes(compute, no_compute)
+    limit = target.parity_lsb
+    first = first_difference(artifact.content, inputs, runs, parity, limit, timeout_s) if parity else None
+    return Report(
+        about,
+        target.to_dict(),
+        tuple(filter(None, made)),
+        rows,
+        tuple(results),
+        tuple(notes),
+        compute=compute,
+        arena=arena,
+        parity=parity.to_dict(limit, first) if parity else None,
+        compatibility=tuple(finding.to_dict() for finding in findings),
+    )
+
+
+def _arena(content: bytes, measured_bytes: int | None) -> tuple[dict[str, Any] | None, list[str]]:
+    """The arena's plan, or none and a note that says why."""
+    try:
+        return arena_of(content, measured_bytes), []
+    except ArtifactError as error:
+        return None, [f"the arena can't be planned: {error.message}"]
 
 
 def random_inputs(model: Any) -> tuple[np.ndarray, ...]:

@@ -8,9 +8,11 @@ is measured in 2^-10, the step of float16 itself: the reference has the weights 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -29,12 +31,42 @@ class Parity:
         pair: the two that differ most.
         from_base_lsb: largest difference of each result from the first one.
         inputs: number of invocations compared.
+        pairs: largest difference of every pair of results.
+        histograms: for each result but the base, how many output values differ from it by as many LSB, rounded: keys
+            "0", "1", "2" and ">2", where not-a-number is.
     """
 
     largest_lsb: float
     pair: tuple[str, str]
     from_base_lsb: dict[str, float]
     inputs: int
+    pairs: dict[tuple[str, str], float] = field(default_factory=dict)
+    histograms: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def to_dict(self, limit_lsb: float, first_difference: dict[str, Any] | None = None) -> dict[str, Any]:
+        """As plain values, for a report.
+
+        Args:
+            limit_lsb: the most that the target allows.
+            first_difference: where engines begin to differ, if that was looked for.
+        """
+        base = next(iter(self.from_base_lsb))
+        return {
+            "base": base,
+            "limit_lsb": limit_lsb,
+            "largest_lsb": _finite(self.largest_lsb),
+            "pair": list(self.pair),
+            "inputs": self.inputs,
+            "engines": {
+                name: {
+                    "largest_lsb": _finite(self.from_base_lsb[name]),
+                    "differing": sum(bins.values()) - bins["0"],
+                    "histogram": bins,
+                }
+                for name, bins in self.histograms.items()
+            },
+            "first_difference": first_difference,
+        }
 
 
 def compare(results: Mapping[str, Sequence[np.ndarray]], float16_weights: bool = False) -> Parity:
@@ -52,21 +84,41 @@ def compare(results: Mapping[str, Sequence[np.ndarray]], float16_weights: bool =
     shapes = [[np.shape(output) for output in outputs] for outputs in results.values()]
     if len(names) < 2 or not base or any(found != shapes[0] for found in shapes):
         raise ValueError("parity needs two results or more, all of the same shapes")
-    pairs = {}
+    pairs, histograms = {}, {}
     for a, b in combinations(names, 2):
         step = _FLOAT16_STEP if float16_weights and REFERENCE in (a, b) else _FLOAT_STEP
-        outputs = zip(base, results[a], results[b], strict=True)
-        pairs[a, b] = max(_largest_lsb(scale, one, other, step) for scale, one, other in outputs)
+        found = [differences(*each, step) for each in zip(base, results[a], results[b], strict=True)]
+        pairs[a, b] = max(float(np.max(lsb)) for lsb in found)
+        if a == names[0]:
+            histograms[b] = _histogram(found)
     worst = max(pairs, key=lambda pair: pairs[pair])
     from_base = {name: pairs[names[0], name] for name in names[1:]}
-    return Parity(pairs[worst], worst, {names[0]: 0.0, **from_base}, len(base[0]))
+    return Parity(pairs[worst], worst, {names[0]: 0.0, **from_base}, len(base[0]), pairs, histograms)
 
 
-def _largest_lsb(base: np.ndarray, a: np.ndarray, b: np.ndarray, float_step: float) -> float:
-    """Largest difference of two results for one output, in steps of that output."""
-    whole = base.dtype.kind in "iu"
-    largest = float(np.max(np.abs(base.astype(np.float64)))) or 1.0
+def differences(base: np.ndarray, a: np.ndarray, b: np.ndarray, float_step: float = _FLOAT_STEP) -> np.ndarray:
+    """Differences of two results for one tensor, in steps of that tensor; infinite where one is not a number.
+
+    Args:
+        base: the result whose type and largest value give the step.
+        a: one result, of its shape.
+        b: the other.
+        float_step: for floats, the step as a part of the largest value.
+    """
+    whole = base.dtype.kind in "iub"
+    largest = float(np.max(np.abs(base.astype(np.float64)), initial=0.0)) or 1.0
     difference = np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64))
     lsb = difference / (1.0 if whole else float_step * largest)
     # A NaN must not pass for agreement.
-    return float(np.max(np.where(np.isnan(lsb), np.inf, lsb)))
+    return np.where(np.isnan(lsb), np.inf, lsb)
+
+
+def _histogram(found: Sequence[np.ndarray]) -> dict[str, int]:
+    steps = np.concatenate([np.rint(np.ravel(lsb)) for lsb in found])
+    counts = {str(step): int(np.sum(steps == step)) for step in range(3)}
+    return {**counts, ">2": int(np.sum(steps > 2))}
+
+
+def _finite(value: float) -> float | None:
+    """Rounded; None for a difference that is no number."""
+    return round(value, 3) if math.isfinite(value) else None

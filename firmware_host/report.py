@@ -71,6 +71,7 @@ class Report:
         compute: an estimate of the target's work, as plain values; None where there is nothing to estimate for.
         arena: what lies in the tensor arena and when, as plain values; None for a file that can't be planned.
         parity: how the engines' outputs differ, as plain values; None where nothing was compared.
+        compatibility: what the target's TFLM, its kernels or the host's runtimes lack, layer by layer, as plain values.
     """
 
     artifact: dict[str, Any]
@@ -82,6 +83,7 @@ class Report:
     compute: dict[str, Any] | None = None
     arena: dict[str, Any] | None = None
     parity: dict[str, Any] | None = None
+    compatibility: tuple[dict[str, Any], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -114,6 +116,7 @@ class Report:
             "compute": self.compute,
             "arena": self.arena,
             "parity": self.parity,
+            "compatibility": list(self.compatibility),
             "verdict": self.verdict,
         }
 
@@ -144,6 +147,7 @@ class Report:
                 engines=tuple(EngineResult(**engine) for engine in document["engines"]),
                 notes=tuple(document["notes"]),
                 **{key: document.get(key) for key in ("compute", "arena", "parity")},
+                compatibility=tuple(document.get("compatibility", ())),
             )
         except OSError as error:
             raise ArtifactError(f"can't read the report {path}: {error.strerror}") from None
@@ -152,6 +156,6 @@ class Report:
 
 
 def _op_row(values: dict[str, Any]) -> OpRow:
-    shapes = tuple(tuple(shape) for shape in values["input_shapes"])
-    lists = {"input_dtypes": tuple(values["input_dtypes"]), "output_shape": tuple(values["output_shape"])}
-    return OpRow(**{**values, **lists, "input_shapes": shapes})
+    lists: dict[str, Any] = {key: tuple(values.get(key, ())) for key in ("input_dtypes", "output_dtypes")}
+    lists |= {key: tuple(map(tuple, values.get(key, ()))) for key in ("input_shapes", "output_shapes")}
+    return OpRow(**{**values, **lists, "output_shape": tuple(values["output_shape"])})

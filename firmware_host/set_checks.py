@@ -9,7 +9,8 @@ import numpy as np
 
 from keras_mtl.decoding import decode
 from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host.checks import ARENA_RESERVE_BYTES, at_most
+from keras_mtl.firmware_host.checks import ARENA_RESERVE_BYTES, at_most, planned
+from keras_mtl.firmware_host.checks import audio_latency_s as latency_check
 from keras_mtl.firmware_host.engines.set_runner import SetRun
 from keras_mtl.firmware_host.parity import REFERENCE
 from keras_mtl.firmware_host.report import Check
@@ -24,7 +25,9 @@ PROBABILITY_LIMIT = 0.01
 CLIPS_LIMIT = 0.01
 
 
-def arena_bytes(tflm: SetRun | None, buffers: Mapping[str, int], target: Target) -> Check | None:
+def arena_bytes(
+    tflm: SetRun | None, buffers: Mapping[str, int], target: Target, arena: dict[str, Any] | None = None
+) -> Check | None:
     """Arenas of all members and what is kept between calls, against the RAM that is free; None for a budget."""
     if target.arena_ram_bytes is None:
         return None
@@ -32,11 +35,25 @@ def arena_bytes(tflm: SetRun | None, buffers: Mapping[str, int], target: Target)
     limit = target.arena_ram_bytes - kept - ARENA_RESERVE_BYTES
     arenas = tflm.arenas_in_all if tflm else None
     if tflm is None or arenas is None:
-        return Check("arena_bytes", None, limit, "bytes", False, "not measured: TFLM did not run the set")
+        return Check(
+            "arena_bytes", None, limit, "bytes", False, f"not measured: TFLM did not run the set{planned(arena)}"
+        )
     between = ", ".join(f"{name} {size:,}" for name, size in buffers.items())
-    why = f"arenas {arenas:,}, measured by TFLM on the host, and buffers {sum(buffers.values()):,} ({between}); "
+    why = f"arenas {arenas:,}, measured by TFLM on the host{planned(arena)}, "
+    why += f"and buffers {sum(buffers.values()):,} ({between}); "
     why += f"of {target.arena_ram_bytes:,} the application keeps {kept:,} and {ARENA_RESERVE_BYTES:,} are a reserve"
     return at_most("arena_bytes", arenas + sum(buffers.values()), limit, "bytes", why)
+
+
+def audio_latency_s(wiring: Wiring, settings: LogMelSettings, target: Target) -> Check | None:
+    """How long a sound waits for its result: events of a bidirectional decoder for the end of the clip."""
+    window_s = wiring.windows.frames * settings.hop_s
+    clip_s = wiring.clip_frames * settings.hop_s
+    if not clip_s:
+        return latency_check(round(window_s, 6), f"the end of a window of {window_s:g} s", target)
+    waits_for = f"the end of a clip of {clip_s:g} s, from which the backward direction of the event part starts"
+    waits_for += f" (scenes for a window of {window_s:g} s)" if wiring.scene_head else ""
+    return latency_check(round(clip_s, 6), waits_for, target)
 
 
 def integer_only(models: Mapping[str, Any]) -> Check:

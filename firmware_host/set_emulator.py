@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import numpy as np
-
 from keras_mtl.errors import ArtifactError, EngineError
 from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host import checks, set_checks
-from keras_mtl.firmware_host.cost import op_rows
+from keras_mtl.firmware_host import checks, set_checks, set_parity
+from keras_mtl.firmware_host.arena_report import arena_of_set
+from keras_mtl.firmware_host.compatibility import compatibility
+from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
+from keras_mtl.firmware_host.cost import activation_bytes_per_second, op_rows
 from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.firmware_host.engines.set_runner import SetRun, run_set
-from keras_mtl.firmware_host.parity import REFERENCE, Parity, compare
+from keras_mtl.firmware_host.parity import Parity
 from keras_mtl.firmware_host.report import EngineResult, Report
 from keras_mtl.firmware_host.target import Target
 from keras_mtl.tflite import flatbuffer
@@ -64,7 +65,7 @@ def emulate_set(
     rows = tuple(replace(row, index=index) for index, row in enumerate(rows))
     wanted = tuple(name for name in ENGINES if name in engines or (target.is_board and name == "tflm"))
     runs, results = _run(wanted, artifacts, timeout_s)
-    scenes = _scenes_parity(artifacts, runs)
+    scenes = set_parity.scenes_parity(artifacts, runs)
     if scenes is not None:
         results = [_with_difference(result, scenes) for result in results]
     tflm = next((run for run in runs if run.engine == "tflm"), None)
@@ -73,12 +74,20 @@ def emulate_set(
     file_bytes = sum(len(artifact.content) for artifact in artifacts.members.values())
     hop_s = artifacts.wiring.windows.hop * settings.hop_s
     note = f"heard continuously: the encoder every {hop_s:g} s, both directions over every clip once"
+    arena = arena_of_set(
+        {name: artifact.content for name, artifact in artifacts.members.items()}, tflm.arena_bytes if tflm else {}
+    )
+    findings = compatibility(models, target)
+    calls = artifacts.wiring.calls_per_second(1 / settings.hop_s)
+    each_call = [calls[row.name.partition("/")[0]] for row in rows]
+    compute, no_compute = estimate(rows, each_call, target)
     made = (
         checks.parameter_bytes(manifest["parameter_bytes"], target),
         checks.macs_per_second(manifest["macs_per_second"], "", note, target),
         checks.flash_bytes(file_bytes, True, target),
-        set_checks.arena_bytes(tflm, manifest["buffers"], target),
-        checks.ops_supported(result, rows, tuple(models.values()), target),
+        set_checks.arena_bytes(tflm, manifest["buffers"], target, arena),
+        set_checks.audio_latency_s(artifacts.wiring, settings, target),
+        checks.ops_supported(result, rows, findings, target),
         set_checks.integer_only(models),
         checks.parity_lsb(scenes, results, "golden seconds", target) if "scenes" in golden else None,
         set_checks.parity_probability(golden, runs),
@@ -95,11 +104,25 @@ def emulate_set(
         "parameter_bytes": manifest["parameter_bytes"],
         "macs": round(manifest["macs_per_second"] * manifest["audio_seconds"]),
         "macs_per_second": manifest["macs_per_second"],
+        "activation_bytes_per_second": activation_bytes_per_second(rows, each_call),
         "buffers": manifest["buffers"],
         "members": manifest["members"],
     }
     notes = [f"{r.engine} did not run the set: {r.reason}" for r in results if not r.ran]
-    return Report(about, target.to_dict(), tuple(filter(None, made)), rows, tuple(results), tuple(notes))
+    notes += compute_notes(compute, no_compute)
+    events = set_parity.events_parity(artifacts, runs)
+    return Report(
+        about,
+        target.to_dict(),
+        tuple(filter(None, made)),
+        rows,
+        tuple(results),
+        tuple(notes),
+        compute=compute,
+        arena=arena,
+        parity=set_parity.told(artifacts, scenes, events, target.parity_lsb, timeout_s),
+        compatibility=tuple(finding.to_dict() for finding in findings),
+    )
 
 
 def _run(names: Sequence[str], artifacts: ArtifactSet, timeout_s: float) -> tuple[list[SetRun], list[EngineResult]]:
@@ -119,16 +142,6 @@ def _run(names: Sequence[str], artifacts: ArtifactSet, timeout_s: float) -> tupl
         for name, outcome in outcomes.items()
     ]
     return [outcome for outcome in outcomes.values() if isinstance(outcome, SetRun)], results
-
-
-def _scenes_parity(artifacts: ArtifactSet, runs: Sequence[SetRun]) -> Parity | None:
-    """Logits in steps of the scene head's output."""
-    goal = artifacts.golden.get("scenes")
-    if goal is None or not runs:
-        return None
-    scale = artifacts.members[artifacts.wiring.scene_head].manifest["outputs"][0]["scale"]
-    found = {REFERENCE: goal, **{run.engine: run.scenes for run in runs if run.scenes is not None}}
-    return compare({name: (np.rint(np.asarray(values) / scale).astype(np.int32),) for name, values in found.items()})
 
 
 def _with_difference(result: EngineResult, parity: Parity) -> EngineResult:

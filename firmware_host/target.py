@@ -7,6 +7,7 @@ same. Wrong, missing and unknown fields are named.
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
@@ -16,9 +17,10 @@ from typing import Any
 from keras_mtl.errors import TargetError
 
 KINDS = ("budget", "board")
-KERNELS = ("cmsis-nn", "reference")
+KERNELS = ("cmsis-nn", "esp-nn", "reference")
 _BOARD_FIELDS = (
-    "core clock_hz flash_bytes ram_bytes arena_ram_bytes application_flash_bytes application_ram_bytes kernels"
+    "core clock_hz flash_bytes ram_bytes arena_ram_bytes application_flash_bytes application_ram_bytes kernels "
+    "audio_latency_s"
 )
 _NEEDED = {"budget": (), "board": tuple(_BOARD_FIELDS.split())}
 
@@ -39,7 +41,9 @@ class Target:
         ram_bytes: RAM in all, in whatever number of regions.
         arena_ram_bytes: the contiguous region that the tensor arena lies in; `application_ram_bytes` of that region are
             the application's.
-        kernels: kernel family of the firmware: "cmsis-nn" or "reference".
+        kernels: kernel family of the firmware: "cmsis-nn", "esp-nn" or "reference".
+        audio_latency_s: longest that the application lets a sound wait for its result, computing time not counted: an
+            artifact that needs longer stretches of audio is refused.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Target:
     application_flash_bytes: int | None = None
     application_ram_bytes: int | None = None
     kernels: str | None = None
+    audio_latency_s: float | None = None
 
     @property
     def is_board(self) -> bool:
@@ -137,6 +142,9 @@ def _require_type(where: str, key: str, value: Any, type_name: str) -> None:
         if not isinstance(value, str) or not value.strip():
             raise TargetError(f"target {where}: field {key} is {value!r}", hint="it must be a text")
     # bool is an int in Python, but not here.
+    elif type_name.startswith("float"):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise TargetError(f"target {where}: field {key} is {value!r}", hint="it must be a number of more than 0")
     elif isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise TargetError(f"target {where}: field {key} is {value!r}", hint="it must be a whole number, not negative")
 
@@ -146,6 +154,8 @@ def _require_sense(where: str, target: Target) -> None:
         raise TargetError(
             f"target {where}: field kernels is {target.kernels!r}", hint=f"it must be one of {', '.join(KERNELS)}"
         )
+    if not target.clock_hz:
+        raise TargetError(f"target {where}: field clock_hz is 0", hint="it must be the highest clock, in Hz")
     for part, whole in (
         ("application_flash_bytes", "flash_bytes"),
         ("arena_ram_bytes", "ram_bytes"),

@@ -1,15 +1,18 @@
-"""A report as plain text, for people."""
+"""A report as plain text, for people: tables of at most a few columns, and an estimate never without its basis."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from keras_mtl.firmware_host.compute_estimate import overload
 from keras_mtl.firmware_host.cost import OpRow
+from keras_mtl.firmware_host.names import short_name
 from keras_mtl.firmware_host.report import Report
 
 
 def report_text(report: Report, ops: bool = True) -> str:
-    """The report as tables: checks, engines and, if asked for, the operators; the verdict comes last.
+    """The report as tables: checks, engines, what kernels lack, compute, the operators if asked for, and the verdict.
 
     Args:
         report: what to show.
@@ -39,6 +42,11 @@ def report_text(report: Report, ops: bool = True) -> str:
             ],
         ),
     ]
+    lines += _arena_lines(report)
+    if report.compatibility:
+        lines += ["", *_table(("lacking", "operator", "layer", "why", "try"), [*map(_lacking, report.compatibility)])]
+    if report.compute is not None:
+        lines += ["", *_compute_lines(report.compute)]
     if ops:
         rows = [
             (
@@ -57,10 +65,95 @@ def report_text(report: Report, ops: bool = True) -> str:
     return "\n".join([*lines, "", f"verdict   {report.verdict}"]) + "\n"
 
 
+def _arena_lines(report: Report) -> list[str]:
+    """The arena's plan and, where engines differ, the operator that begins it; nothing where neither is known."""
+    lines, arena = [], report.arena
+    if arena is not None:
+        measured = "not measured" if arena["measured_bytes"] is None else f"measured {arena['measured_bytes']:,}"
+        told = f"planned {arena['planned_bytes']:,} bytes, {measured}; for 32-bit {arena['planned_32bit_bytes']:,}"
+        words = (short_name(word) if "/" in word else word for word in arena["explained"].split(" "))
+        lines += [f"arena     {told}", f"          {' '.join(words)}"]
+    for parity in filter(None, (report.parity, (report.parity or {}).get("events"))):
+        first = parity["first_difference"]
+        if first is not None:
+            where = (
+                f"{first.get('member', '')} operator {first['operator']}, {first['op']} ({short_name(first['layer'])})"
+            )
+            grown = f"{_number(first['lsb'])} LSB, its inputs by {_number(first['inputs_lsb'])}"
+            found = f"first at {where.strip()}, by {grown}" if "operator" in first else first["why"]
+            lines.append(f"differs   {first['engine']} against {first['against']}: {found}")
+    return ["", *lines] if lines else []
+
+
+def baseline_text(baseline: dict[str, Any]) -> str:
+    """The differences from a baseline as tables, one for each artifact, and the verdict.
+
+    Args:
+        baseline: as `keras_mtl.firmware_host.baseline.compare` gives it.
+    """
+    lines = [f"baseline  {baseline['path']}  (may grow by {baseline['tolerance_percent']:g} %, parity by "]
+    lines[0] += f"{baseline['tolerance_lsb']:g} LSB)"
+    for artifact in baseline["artifacts"]:
+        rows = [
+            (
+                found["name"],
+                _number(found["old"]),
+                _number(found["new"]),
+                _change(found["change"], found["change_percent"]),
+                found["unit"],
+                "REGRESSION" if found["regression"] else "ok",
+            )
+            for found in artifact["differences"]
+        ]
+        title = f"{artifact['part']} {artifact['format'] or ''}".rstrip() + f" for {artifact['target']}"
+        lines += ["", title, *_table(("figure", ">old", ">new", ">change", "unit", ""), rows)]
+        for engine in artifact["engines"]:
+            word = "REGRESSION" if engine["regression"] else "differs"
+            lines.append(f"engine {engine['engine']} {word}: was {engine['old']}, is {engine['new']}")
+        if artifact["target_changed"]:
+            lines.append(f"the target differs in {', '.join(artifact['target_changed'])}")
+    return "\n".join([*lines, "", f"against the baseline   {baseline['verdict']}"]) + "\n"
+
+
+def _change(change: float | None, percent: float | None) -> str:
+    if not change:
+        return "-" if change is None else "0"
+    return f"{change:+,}" + (f" ({percent:+.2f} %)" if percent is not None else "")
+
+
 def operator_name(row: OpRow) -> str:
     """Operator and version, as "CONV_2D v3"; in a loop with its repeats, as "FULLY_CONNECTED v5 x250"."""
     repeats = "" if row.repeats == 1 else f" x{'?' if row.repeats is None else row.repeats}"
     return f"{row.op} v{row.version}{repeats}"
+
+
+def _lacking(finding: dict[str, Any]) -> tuple[str, ...]:
+    operator = f"{finding['op']} v{finding['version']}"
+    return f"{finding['severity']} ({finding['where']})", operator, finding["layer"], finding["why"], finding["try"]
+
+
+def _compute_lines(compute: dict[str, Any]) -> list[str]:
+    least, most = compute["load"]
+    per_mac = compute["instructions_per_mac"]
+    span = f", {per_mac[0]:g} to {per_mac[1]:g} a MAC" if per_mac else ""
+    rows = [
+        (f"{part['op']} {part['dtype']}", _number(part["macs_per_second"]), _millions(part["instructions_per_second"]))
+        for part in compute["parts"]
+    ]
+    total = f"{_millions(compute['instructions_per_second'])} M instructions for a second of audio{span}"
+    return [
+        f"compute   an estimate, not measured: {total}",
+        f"          at one instruction a cycle {least:.0%} to {most:.0%} of {compute['clock_hz'] / 1e6:g} MHz",
+        *([f"          {overload(compute)}"] if overload(compute) else []),
+        f"          basis: {compute['basis']}",
+        "",
+        *_table(("operators", ">MACs a second", ">M instructions a second"), rows),
+    ]
+
+
+def _millions(ends: Sequence[float]) -> str:
+    """A range in millions, as "182.1 to 213.8"."""
+    return " to ".join(f"{end / 1e6:,.1f}" for end in ends)
 
 
 def _number(value: float | None) -> str:

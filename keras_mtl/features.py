@@ -130,17 +130,22 @@ def frame_window(settings: LogMelSettings) -> np.ndarray:
     return np.pad(hann_window(settings.window), (before, settings.fft - settings.window - before))
 
 
-def mel_filters(settings: LogMelSettings) -> np.ndarray:
-    """Triangular filters on the HTK mel scale, not normalised: float64 [fft // 2 + 1, mel_bands].
-
-    The same numbers as `librosa.filters.mel(htk=True, norm=None)`, transposed.
-    """
+def mel_edges_hz(settings: LogMelSettings) -> np.ndarray:
+    """Where the mel filters begin, peak and end, in Hz: float64 [mel_bands + 2], filter b from edge b to edge b + 2."""
 
     def to_mel(hz: float) -> float:
         return 2595.0 * np.log10(1.0 + hz / 700.0)
 
     mels = np.linspace(to_mel(settings.low_hz), to_mel(settings.high_hz), settings.mel_bands + 2)
-    edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
+    return 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
+
+
+def mel_filters(settings: LogMelSettings) -> np.ndarray:
+    """Triangular filters on the HTK mel scale, not normalised: float64 [fft // 2 + 1, mel_bands].
+
+    The same numbers as `librosa.filters.mel(htk=True, norm=None)`, transposed.
+    """
+    edges = mel_edges_hz(settings)
     bins = np.linspace(0.0, settings.sample_rate_hz / 2, settings.fft // 2 + 1)[:, None]
     lower = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     upper = (edges[2:] - bins) / (edges[2:] - edges[1:-1])

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Resolves the dependencies of pyproject.toml (all extras but `sweep`, `scaper`, `benchmark` and `beam`) into
-# requirements.lock, what the extra `scaper` adds to them into requirements-scaper.lock, and the stand-in C compiler into
-# requirements-compiler.lock: versions and hashes, no index addresses. Arguments go to uv (for example --upgrade).
+# requirements.lock, what the extra `scaper` adds to them into requirements-scaper.lock, the source of CMSIS-DSP into
+# requirements-cmsis-dsp.lock, and the stand-in C compiler into requirements-compiler.lock: versions and hashes, no index
+# addresses. Arguments go to uv (for example --upgrade).
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -18,9 +19,11 @@ END
 # A pre-release is taken only where pyproject.toml pins one by name (tflite-micro has no releases).
 set -- --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url \
     --prerelease if-necessary-or-explicit --custom-compile-command "make lock" "$@"
-${UV:-.venv/bin/uv} pip compile pyproject.toml --extra train --extra dev --extra notebooks --overrides "$overrides" "$@" \
+${UV:-.venv/bin/uv} pip compile pyproject.toml --extra train --extra dev --extra notebooks --extra sign --overrides "$overrides" "$@" \
     --output-file requirements.lock
 # Within the versions of requirements.lock, so that it can be installed beside them.
 ${UV:-.venv/bin/uv} pip compile pyproject.toml --extra scaper --overrides "$overrides" --constraints requirements.lock "$@" \
     --output-file requirements-scaper.lock
 echo "ziglang>=0.13" | ${UV:-.venv/bin/uv} pip compile - "$@" --output-file requirements-compiler.lock
+# Only its C source is used (scripts/cmsis_dsp.sh), so what its Python part needs is left out.
+echo "cmsisdsp==1.10.3" | ${UV:-.venv/bin/uv} pip compile - --no-deps --no-binary cmsisdsp "$@" --output-file requirements-cmsis-dsp.lock

@@ -67,7 +67,10 @@ def test_the_path_check_lets_other_text_be(text: str) -> None:
     assert not _MACHINE_PATH.search(text)
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-compiler.lock", "requirements-scaper.lock"])
+@pytest.mark.parametrize(
+    "name",
+    ["requirements.lock", "requirements-compiler.lock", "requirements-scaper.lock", "requirements-cmsis-dsp.lock"],
+)
 def test_lock_has_hashes_and_no_addresses(repository, name: str) -> None:
     text = (repository.root / name).read_text()
     assert "://" not in text

@@ -23,6 +23,7 @@ _TRAINING_MODULES = (
 )
 # Of the station `tflite`, what a host machine uses.
 _HOST_TFLITE = (
+    "arena_placement",
     "artifact",
     "artifact_set",
     "audit",
@@ -33,6 +34,7 @@ _HOST_TFLITE = (
     "loops",
     "macs",
     "manifest",
+    "stream_wiring",
     "wiring",
 )
 # Makes these modules unimportable, as on a machine without them, and imports the modules given as arguments.
@@ -93,7 +95,17 @@ def test_tflite_knows_neither_data_nor_host(repository) -> None:
 
 
 def test_host_imports_the_artifact_and_never_tensorflow(repository) -> None:
-    shared = ("decoding", "errors", "features", "files", "isolation", "labels", "timeline")
+    shared = (
+        "causal_decoding",
+        "decoding",
+        "errors",
+        "features",
+        "files",
+        "isolation",
+        "labels",
+        "scene_smoothing",
+        "timeline",
+    )
     base = {f"keras_mtl.{module}" for module in shared}
     allowed = base | {f"keras_mtl.tflite.{module}" for module in _HOST_TFLITE}
     for name in _of_station(repository, "keras_mtl.firmware_host"):

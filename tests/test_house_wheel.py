@@ -17,7 +17,7 @@ from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.tflite.artifact import Artifact
 
-_DATA_SUFFIXES = {".toml", ".md", ".bib", ".txt", ".json", ".npz", ".typed"}
+_DATA_SUFFIXES = {".toml", ".md", ".bib", ".txt", ".json", ".npz", ".typed", ".c", ".h"}
 
 
 def _run(command: list[str], cwd: Path) -> None:

@@ -28,7 +28,8 @@ SCHEMA = "keras_mtl.artifact/1"
 METADATA_NAME = "keras_mtl"
 #: Far more than any network for a microcontroller, or a phone, that hears one microphone.
 MOST_FILE_BYTES = 256 << 20
-_NOT_EMBEDDED = ("sha256", "file_bytes")
+#: What the file can't know of itself, and what a device has no use for: it would lie in its flash.
+_NOT_EMBEDDED = ("sha256", "file_bytes", "recipe", "metrics")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Artifact:
         content: bytes of the `.tflite` file.
         manifest: plain values: what the file is, made from what, and its costs. See `describe` for the keys that are
             read from the file; `part`, `format`, `system`, `features`, `labels`, `audio_seconds`, `output`, `seed`,
-            `git_revision` and `data` come from the run.
+            `git_revision`, `data`, `recipe` (name, sha256 of its file) and `metrics` come from the run.
         golden: reference inputs and outputs, when there are any.
     """
 

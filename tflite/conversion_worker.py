@@ -18,7 +18,7 @@ from keras_mtl.tflite.artifact import dequantize, describe, quantize
 
 _BATCH = 50
 _REPRESENTATIVE_CLIPS = 100
-_FLOAT_PARTS = {"scenes": build_scene_part, "events": build_event_part}
+_PARTS = {"scenes": build_scene_part, "events": build_event_part}
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:
@@ -37,8 +37,8 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     with np.load(request["samples"]) as arrays:
         calibration, golden = arrays["calibration"], arrays["golden"]
     model = keras.saving.load_model(request["model"], compile=False)
-    if request["format"] in ("float32", "float16"):
-        model = _FLOAT_PARTS[request["part"]](model, golden.shape[1])
+    if request["format"] in ("float32", "float16") or _has_parts(model):
+        model = _PARTS[request["part"]](model, golden.shape[1])
     content = to_tflite(model, request["format"], calibration)
     port = describe(content, 1.0)["inputs"][0]
     inputs = quantize(golden[..., None], port)
@@ -49,6 +49,14 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     np.save(paths["inputs"], inputs)
     np.savez(paths["outputs"], **{name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]})
     return {name: str(path) for name, path in paths.items()}
+
+
+def _has_parts(model: keras.Model) -> bool:
+    """Whether a quantized network is whole, as of `quantize --part joint`. The twin of the scene part alone has none.
+
+    A whole one has the event head's loops in it, which the converter of integers does not take.
+    """
+    return "encoder" in {layer.name for layer in model.layers}
 
 
 def _by_name(outputs: Any) -> dict[str, np.ndarray]:

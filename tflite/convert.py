@@ -6,6 +6,7 @@ data: evaluation clips of the run, and what the very model that was converted gi
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -72,6 +73,19 @@ def convert(run: Run, part: str, kind: str, timeout_s: float = _TIMEOUT_S) -> Ar
         hint = "the converter can't do every graph; see which layers the network holds"
         raise ConversionError(f"conversion of {part} to {kind} failed: {error.message}", hint=hint) from None
     return _finish(content, inputs, outputs, _facts(run, part, kind, golden.shape[1]))
+
+
+def origin(run: Run) -> dict[str, Any]:
+    """What a manifest says of the run that a file was made of: seed, revision, data, recipe and figures."""
+    info, recipe = run.info, run.path / "recipe.toml"
+    digest = hashlib.sha256(recipe.read_bytes()).hexdigest() if recipe.is_file() else None
+    return {
+        "seed": info["seed"],
+        "git_revision": info["git_revision"],
+        "data": info["data"],
+        "recipe": {"name": info.get("recipe"), "sha256": digest},
+        "metrics": info.get("metrics"),
+    }
 
 
 def _finish(content: bytes, inputs: np.ndarray, outputs: dict[str, np.ndarray], facts: dict[str, Any]) -> Artifact:
@@ -145,7 +159,5 @@ def _facts(run: Run, part: str, kind: str, frames: int) -> dict[str, Any]:
         "features": settings.to_dict(),
         **about,
         "audio_seconds": settings.seconds(frames),
-        "seed": info["seed"],
-        "git_revision": info["git_revision"],
-        "data": info["data"],
+        **origin(run),
     }

@@ -21,7 +21,9 @@ from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.artifact_set import ArtifactSet
 from keras_mtl.tflite.audit import require_integer_only
+from keras_mtl.tflite.convert import origin
 from keras_mtl.tflite.patch import patch_int16x8
+from keras_mtl.tflite.patch_matmul import transpose_before_matmul
 from keras_mtl.tflite.ports import name_ports
 from keras_mtl.tflite.wiring import Wiring
 
@@ -83,6 +85,7 @@ def _finish(content: bytes, worked: dict[str, Any], facts: dict[str, Any]) -> Ar
         content = patch_int16x8(content)
     model = flatbuffer.read_model(content)
     require_integer_only(model)
+    transpose_before_matmul(model)  # what the members keep for good adds up, what is planned they share
     name_ports(model, worked["inputs"], worked["outputs"])
     return Artifact.build(flatbuffer.write_model(model), {**facts, "format": worked["format"]})
 
@@ -119,7 +122,5 @@ def _facts(run: Run, part: str, kind: str, cells: str) -> dict[str, Any]:
         "features": run.settings.to_dict(),
         "labels": labels,
         "decoding": asdict(run.recipe.decode),
-        "seed": run.info["seed"],
-        "git_revision": run.info["git_revision"],
-        "data": run.info["data"],
+        **origin(run),
     }

@@ -12,13 +12,11 @@ from typing import Any
 
 import keras
 
+from keras_mtl.tflite.arena_placement import Block, extent_bytes
 from keras_mtl.tflite.fake_quant import FakeQuant
 from keras_mtl.tflite.partial_quantization import part_name
 from keras_mtl.tflite.qat_arithmetic import AveragePool
 from keras_mtl.tflite.qat_signals import MOVERS
-
-#: Bytes that tensors in the arena are aligned to.
-_ALIGNMENT = 16
 
 
 @dataclass
@@ -71,22 +69,13 @@ class LiveTensors:
     def planned_bytes(self, wide: Collection[str] = (), first: int = 0, last: int | None = None) -> int:
         """The bytes that TensorFlow Lite Micro's memory planner lays the tensors out in: the peak, and gaps.
 
-        It places the largest ones first, each in the first gap between those that live at the same time
-        (`GreedyMemoryPlanner`). The arguments are those of `peak_bytes`.
+        See `arena_placement`. The arguments are those of `peak_bytes`.
         """
         end = len(self.operators) - 1 if last is None else last
-        placed: list[tuple[int, int, Tensor]] = []
         alive = [tensor for tensor in self.tensors if tensor.made <= end and tensor.read >= first]
-        sizes = [-(-tensor.values * (1 + (tensor.part in wide)) // _ALIGNMENT) * _ALIGNMENT for tensor in alive]
-        for size, tensor in sorted(zip(sizes, alive, strict=True), key=lambda one: -one[0]):
-            start = 0
-            for other_start, other_end, other in sorted(placed, key=lambda one: one[0]):
-                if other.made <= tensor.read and tensor.made <= other.read:
-                    if other_start - start >= size:
-                        break
-                    start = max(start, other_end)
-            placed.append((start, start + size, tensor))
-        return max(stop for _, stop, _ in placed)
+        # In reverse: of tensors of one size the planner places the last one first. The twin names operators of branches
+        # in another order than the file, and in reverse what was measured for `cp_mobile` comes out.
+        return extent_bytes([Block(t.values * (1 + (t.part in wide)), t.made, t.read) for t in reversed(alive)])
 
     def values_of(self, part: str) -> int:
         """Values of all tensors on a part's range."""

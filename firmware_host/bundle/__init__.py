@@ -1,5 +1,6 @@
-"""The firmware folder of an artifact that passed: C arrays, operator resolver, settings, golden vectors, manifest."""
+"""The firmware folder of what passed: networks as C arrays, portable C around them, self-test; and how to check it."""
 
 from keras_mtl.firmware_host.bundle.folder import Bundle, write_bundle
+from keras_mtl.firmware_host.bundle.verify import Difference, Verification, verify_bundle
 
-__all__ = ["Bundle", "write_bundle"]
+__all__ = ["Bundle", "Difference", "Verification", "verify_bundle", "write_bundle"]

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from keras_mtl.errors import ArtifactError, KerasMtlError, VerdictFailed
-from keras_mtl.files import new_folder, to_json
-from keras_mtl.firmware_host.bundle import golden, readme, resolver, settings
-from keras_mtl.firmware_host.bundle.c_source import extern_c, header, identifier, opening, values
+from keras_mtl.files import new_folder
+from keras_mtl.firmware_host.bundle.c_source import identifier
+from keras_mtl.firmware_host.bundle.manifest import MANIFEST, SCHEMA, SIGNATURE, manifest_json
+from keras_mtl.firmware_host.bundle.model_files import model_files
+from keras_mtl.firmware_host.bundle.set_files import set_files
+from keras_mtl.firmware_host.bundle.signature import sign
 from keras_mtl.firmware_host.engines.exchange import package_version
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.tflite.artifact import Artifact
-
-SCHEMA = "keras_mtl.bundle/1"
+from keras_mtl.tflite.artifact_set import ArtifactSet
 
 
 @dataclass(frozen=True)
@@ -36,48 +38,78 @@ class Bundle:
         return {"schema": SCHEMA, "path": str(self.path), "files": list(self.files)}
 
 
-def write_bundle(checked: Sequence[tuple[Artifact, Report]], out: str | Path, timeout_s: float = 120.0) -> Bundle:
+def write_bundle(
+    checked: Sequence[tuple[Artifact | ArtifactSet, Report]],
+    out: str | Path,
+    timeout_s: float = 120.0,
+    private_key: Any = None,
+) -> Bundle:
     """Writes one folder for a firmware engineer. Several artifacts get a sub-folder each.
 
     Args:
-        checked: artifacts, each with the emulator's report on it.
+        checked: artifacts and sets, each with the emulator's report on it.
         out: the folder; must not be there, or be empty.
-        timeout_s: for each run of TensorFlow Lite Micro on the golden inputs.
+        timeout_s: for each run of TensorFlow Lite Micro on golden data.
+        private_key: signs the manifest: what `signature.load_private_key` gives.
 
     Raises:
         VerdictFailed: a report that failed, or one without a run of TensorFlow Lite Micro.
         ArtifactError: a report on another artifact, or two artifacts of one part and format.
-        KerasMtlError: the folder is there and holds something.
+        KerasMtlError: the folder is there and holds something, is a link, or can't be written.
     """
     names = [model_name(artifact.manifest) for artifact, _ in checked]
     for (artifact, report), name in zip(checked, names, strict=True):
         _require_passed(artifact, report, name)
     if len(set(names)) < len(names):
         raise ArtifactError(f"two artifacts have the same part and format: {', '.join(names)}")
+    require_free(out)
     content: dict[str, bytes] = {}
     for (artifact, report), name in zip(checked, names, strict=True):
         folder = f"{name}/" if len(checked) > 1 else ""
-        content |= {f"{folder}{file}": data for file, data in _model_files(name, artifact, report, timeout_s).items()}
+        made = _files(name, artifact, _without_path(report), timeout_s)
+        content |= {f"{folder}{file}": data for file, data in made.items()}
+    if len(checked) > 1:
+        content[MANIFEST] = _manifest_of_all(names, content)
+    if private_key is not None:
+        content[SIGNATURE] = sign(content[MANIFEST], private_key)
+    _write(content, Path(out))
+    return Bundle(Path(out), tuple(sorted(content)))
+
+
+def model_name(manifest: Mapping[str, Any]) -> str:
+    """The identifier of a model or a set in C: its part and format, as "scenes_int8"."""
+    return identifier(f"{manifest.get('part') or 'model'} {manifest.get('format') or manifest['inputs'][0]['dtype']}")
+
+
+def require_free(out: str | Path) -> None:
+    """Refuses a folder that a bundle can't be written to, before any work is done for it.
+
+    Raises:
+        KerasMtlError: it holds something, is a link or a file.
+    """
+    out = Path(out)
+    try:
+        if out.is_symlink():
+            raise KerasMtlError(f"{out} is a link: a bundle is a folder of its own", hint="give another --out")
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise KerasMtlError(f"{out} is there and is not an empty folder", hint="give another --out")
+    except OSError as error:
+        raise KerasMtlError(f"can't write {out}: {error.strerror}", hint="give another --out") from None
+
+
+def _write(content: Mapping[str, bytes], out: Path) -> None:
     try:
         with new_folder(out) as temporary:
             for file, data in content.items():
                 (temporary / file).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / file).write_bytes(data)
-    except FileExistsError:
-        raise KerasMtlError(f"{out} is there and is not an empty folder", hint="give another --out") from None
     except OSError as error:
-        raise KerasMtlError(f"can't write {out}: {error.strerror}") from None
-    return Bundle(Path(out), tuple(sorted(content)))
+        reason = error.strerror or "it is there"
+        raise KerasMtlError(f"can't write {out}: {reason}", hint="give another --out") from None
 
 
-def model_name(manifest: dict[str, Any]) -> str:
-    """The identifier of a model in C: its part and format, as "scenes_int8"."""
-    return identifier(f"{manifest.get('part') or 'model'} {manifest.get('format') or manifest['inputs'][0]['dtype']}")
-
-
-def _require_passed(artifact: Artifact, report: Report, name: str) -> None:
-    digest = hashlib.sha256(artifact.content).hexdigest()
-    if report.artifact.get("sha256") != digest:
+def _require_passed(artifact: Artifact | ArtifactSet, report: Report, name: str) -> None:
+    if report.artifact.get("sha256") != _digest(artifact):
         raise ArtifactError(f"the report is not on this artifact ({name})", hint="emulate it again")
     if not report.passed:
         which = report.artifact.get("path") or name
@@ -88,41 +120,23 @@ def _require_passed(artifact: Artifact, report: Report, name: str) -> None:
         raise VerdictFailed(f"{name} does not run in TFLM, so there is no firmware for it: {reason}")
 
 
-def _model_files(name: str, artifact: Artifact, report: Report, timeout_s: float) -> dict[str, bytes]:
-    arena_bytes = next(e.arena_bytes for e in report.engines if e.engine == "tflm" and e.arena_bytes is not None)
-    vectors = golden.golden_vectors(artifact, timeout_s)
-    declared = f"extern const unsigned char {name}_model[];\nextern const unsigned int {name}_model_bytes;"
-    texts = {
-        "model_data.h": header(name, "model_data.h", f"The model {name} as an array.", extern_c(declared)),
-        "model_data.cc": (
-            opening(f"The model {name}: the .tflite file, byte for byte, aligned for TensorFlow Lite Micro.")
-            + '#include "model_data.h"\n\n'
-            + f"alignas(16) const unsigned char {name}_model[] = {{\n{values(artifact.content)}\n}};\n"
-            + f"const unsigned int {name}_model_bytes = {len(artifact.content)}u;\n"
-        ),
-        "model_resolver.h": resolver.resolver_header(name, report.ops),
-        "model_settings.h": settings.settings_header(name, artifact.manifest, arena_bytes),
-        "golden_vectors.h": golden.vectors_header(name, vectors),
-        "golden_vectors.c": golden.vectors_source(name, vectors),
-        "report.json": _without_path(report).to_json(),
-        "README.md": readme.readme(name, artifact.manifest, report, vectors),
-    }
-    files = {file: text.encode("utf-8") for file, text in texts.items()} | vectors.binaries()
-    files["model.tflite"] = artifact.content
-    manifest = {
-        "schema": SCHEMA,
-        "name": name,
-        "keras_mtl": package_version("keras_mtl"),
-        "target": report.target["name"],
-        "engines": {engine.engine: engine.version for engine in report.engines if engine.ran},
-        "arena_bytes": settings.arena_setting_bytes(arena_bytes),
-        "artifact": artifact.manifest,
-        "files": [
-            {"path": file, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            for file, data in sorted(files.items())
-        ],
-    }
-    return files | {"manifest.json": to_json(manifest).encode("utf-8")}
+def _digest(artifact: Artifact | ArtifactSet) -> str:
+    """As the emulator's reports have it: of a set over the hashes of its members."""
+    if isinstance(artifact, Artifact):
+        return hashlib.sha256(artifact.content).hexdigest()
+    digests = "".join(hashlib.sha256(member.content).hexdigest() for member in artifact.members.values())
+    return hashlib.sha256(digests.encode()).hexdigest()
+
+
+def _files(name: str, artifact: Artifact | ArtifactSet, report: Report, timeout_s: float) -> dict[str, bytes]:
+    if isinstance(artifact, ArtifactSet):
+        return set_files(name, artifact, report, timeout_s)
+    return model_files(name, artifact, report, timeout_s)
+
+
+def _manifest_of_all(names: Sequence[str], files: Mapping[str, bytes]) -> bytes:
+    """Of several bundles in one folder: every file of them, their own manifests too."""
+    return manifest_json({"bundles": list(names), "keras_mtl": package_version("keras_mtl")}, files)
 
 
 def _without_path(report: Report) -> Report:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keras_mtl.errors import VerdictFailed
-from keras_mtl.firmware_host.bundle.c_source import opening
+from keras_mtl.firmware_host.bundle.c_source import identifier, opening
 from keras_mtl.firmware_host.cost import OpRow
 
 #: Operators whose method is not simply their name in camel case.
@@ -55,15 +55,16 @@ def registrations(rows: Sequence[OpRow]) -> tuple[str, ...]:
     return tuple(calls)
 
 
-def resolver_header(name: str, rows: Sequence[OpRow]) -> str:
-    """The text of `model_resolver.h` (C++).
+def resolver_header(name: str, rows: Sequence[OpRow], file: str = "model_resolver.h") -> str:
+    """The text of a resolver's header (C++).
 
     Args:
         name: the model's identifier.
         rows: the operators of the file.
+        file: the header's name, for the include guard.
     """
     calls = registrations(rows)
-    guard = f"KERAS_MTL_{name}_MODEL_RESOLVER_H_".upper()
+    guard = f"KERAS_MTL_{name}_{identifier(file)}_".upper()
     adds = "\n".join(f"  if (resolver->{call} != kTfLiteOk) {{\n    return kTfLiteError;\n  }}" for call in calls)
     return f"""{opening(f"The {len(calls)} operators that {name} uses, and no other (C++).")}#ifndef {guard}
 #define {guard}

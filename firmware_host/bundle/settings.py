@@ -2,29 +2,66 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_mtl.firmware_host.bundle.c_source import C_TYPES, header, real, string
 from keras_mtl.firmware_host.bundle.golden import numbered
 from keras_mtl.firmware_host.checks import ARENA_RESERVE_BYTES
+from keras_mtl.firmware_host.cost import OpRow
+from keras_mtl.scene_smoothing import SceneSmoother
 
 #: TensorFlow Lite Micro aligns its arena to this.
 _ARENA_ALIGNMENT_BYTES = 16
 
 
-def arena_setting_bytes(measured: int) -> int:
+#: Operators for which CMSIS-NN asks for scratch buffers; of dense layers only those of 8 bits.
+_WITH_SCRATCH = {
+    "AVERAGE_POOL_2D",
+    "BATCH_MATMUL",
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "SVDF",
+    "TRANSPOSE_CONV",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+}
+#: Of networks without: CMSIS-NN's records of an operator are some bytes larger than those of the reference kernels.
+_SMALL_RESERVE_BYTES = 1024
+
+
+def arena_reserve_bytes(rows: Sequence[OpRow]) -> int:
+    """Bytes that a network's arena may need on a device beyond what was measured on the host.
+
+    Args:
+        rows: the network's operators.
+    """
+    dense = any(row.op == "FULLY_CONNECTED" and row.input_dtypes[0] == "int8" for row in rows)
+    scratch = dense or any(row.op in _WITH_SCRATCH for row in rows)
+    return ARENA_RESERVE_BYTES if scratch else _SMALL_RESERVE_BYTES
+
+
+def arena_setting_bytes(measured: int, reserve: int) -> int:
     """Bytes to give the arena: what was measured on the host, plus the reserve, rounded up to the alignment."""
-    return math.ceil((measured + ARENA_RESERVE_BYTES) / _ARENA_ALIGNMENT_BYTES) * _ARENA_ALIGNMENT_BYTES
+    return math.ceil((measured + reserve) / _ARENA_ALIGNMENT_BYTES) * _ARENA_ALIGNMENT_BYTES
 
 
-def settings_header(name: str, manifest: dict[str, Any], measured_arena_bytes: int) -> str:
-    """The text of `model_settings.h` (C and C++; macros only).
+def settings_header(
+    name: str,
+    manifest: dict[str, Any],
+    measured_arena_bytes: int,
+    reserve_bytes: int,
+    file: str = "model_settings.h",
+) -> str:
+    """The text of a network's settings (C and C++; macros only).
 
     Args:
         name: the model's identifier.
         manifest: the artifact's.
         measured_arena_bytes: what TensorFlow Lite Micro used on the host.
+        reserve_bytes: of `arena_reserve_bytes`.
+        file: the header's name, for the include guard.
     """
     prefix = name.upper()
     inputs, outputs = manifest["inputs"], manifest["outputs"]
@@ -35,27 +72,22 @@ def settings_header(name: str, manifest: dict[str, Any], measured_arena_bytes: i
         " * kernels need besides (scratch buffers of CMSIS-NN), rounded up to 16. After the first AllocateTensors() on",
         " * the device, interpreter.arena_used_bytes() says what is really used: the setting may then shrink. */",
         f"#define {prefix}_ARENA_MEASURED_BYTES {measured_arena_bytes}",
-        f"#define {prefix}_ARENA_RESERVE_BYTES {ARENA_RESERVE_BYTES}",
-        f"#define {prefix}_ARENA_BYTES {arena_setting_bytes(measured_arena_bytes)}",
+        f"#define {prefix}_ARENA_RESERVE_BYTES {reserve_bytes}",
+        f"#define {prefix}_ARENA_BYTES {arena_setting_bytes(measured_arena_bytes, reserve_bytes)}",
         "",
         *_ports(prefix, "input", inputs),
         *_ports(prefix, "output", outputs),
         f"/* The output is {manifest.get('output') or 'as the network gives it'}. */",
     ]
-    for task, labels in (manifest.get("labels") or {}).items():
-        listed = ", ".join(string(label) for label in labels)
-        lines += [
-            "",
-            f"/* Classes in the order of the output. Use: static const char* const labels[] = {prefix}_..._LABELS; */",
-            f"#define {prefix}_{task.upper()}_COUNT {len(labels)}",
-            f"#define {prefix}_{task.upper()}_LABELS {{{listed}}}",
-        ]
+    lines += label_lines(prefix, manifest.get("labels") or {})
     features = manifest.get("features")
     if isinstance(features, dict):
-        lines += ["", *_features(prefix, features, inputs[0])]
+        lines += ["", *feature_lines(prefix, features, inputs[0])]
+    if has_scenes(manifest):
+        lines += smoothing_lines(prefix, outputs[0])
     if manifest.get("audio_seconds"):
         lines += ["", f"#define {prefix}_AUDIO_SECONDS {real(manifest['audio_seconds'])}"]
-    return header(name, "model_settings.h", f"Settings of {name}.", "\n".join(lines))
+    return header(name, file, f"Settings of {name}.", "\n".join(lines))
 
 
 def _ports(prefix: str, kind: str, ports: list[dict[str, Any]]) -> list[str]:
@@ -84,7 +116,53 @@ def _port(prefix: str, port: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _features(prefix: str, features: dict[str, Any], source: dict[str, Any]) -> list[str]:
+def has_scenes(manifest: Mapping[str, Any]) -> bool:
+    """Whether a network gives logits of scenes, and nothing else, as integers that the C smoother takes."""
+    (first, *others), labels = manifest["outputs"], manifest.get("labels") or {}
+    count = math.prod(first["shape"])
+    whole = first["dtype"] in ("int8", "int16") and not others
+    return whole and manifest.get("output") == "logits" and count == len(labels.get("scenes") or ())
+
+
+def label_lines(prefix: str, labels: Mapping[str, Sequence[str]]) -> list[str]:
+    """Macros of the classes of each task."""
+    lines = []
+    for task, names in labels.items():
+        lines += [
+            "",
+            f"/* Classes in the order of the output. Use: static const char* const labels[] = {prefix}_..._LABELS; */",
+            f"#define {prefix}_{task.upper()}_COUNT {len(names)}",
+            f"#define {prefix}_{task.upper()}_LABELS {{{', '.join(string(name) for name in names)}}}",
+        ]
+    return lines
+
+
+def smoothing_lines(prefix: str, port: Mapping[str, Any]) -> list[str]:
+    """Macros for `kmtl_scene_smoother`, as a start: how calm a scene should be is for the product to say.
+
+    Args:
+        prefix: of the macros.
+        port: the output with the scenes' logits.
+    """
+    usual = {key: value.default for key, value in inspect.signature(SceneSmoother).parameters.items()}
+    return [
+        "",
+        "/* For kmtl_scene_smoother: share of the newest call in the mean, calls in a row that a new scene needs, and",
+        " * what a step of the logits is worth. */",
+        f"#define {prefix}_SCENE_WEIGHT {real(usual['weight'])}",
+        f"#define {prefix}_SCENE_HOLD {usual['hold']}",
+        f"#define {prefix}_SCENE_SCALE {real(port['scale'])}",
+    ]
+
+
+def feature_lines(prefix: str, features: dict[str, Any], source: Mapping[str, Any]) -> list[str]:
+    """Macros of the features, and of their way into the network's input.
+
+    Args:
+        prefix: of the macros.
+        features: settings as the manifest has them.
+        source: the input port of the network.
+    """
     if "window" in features:  # files from before these settings
         features = {"fft": features["window"], "keep_last_frame": False} | features
     last = "is a frame too (KEEP_LAST_FRAME)" if features.get("keep_last_frame") else "is no frame"
@@ -97,12 +175,18 @@ def _features(prefix: str, features: dict[str, Any], source: dict[str, Any]) -> 
     for key, value in features.items():
         if isinstance(value, bool | int | float):
             lines.append(f"#define {prefix}_{key.upper()} {int(value) if isinstance(value, int) else real(value)}")
-    scale, mean, spread = source.get("scale"), features.get("mean_db"), features.get("std_db")
-    if scale and spread and mean is not None:
+    mean, spread = features.get("mean_db"), features.get("std_db")
+    if spread and mean is not None:
+        scale, zero_point = source.get("scale") or 1.0, source.get("zero_point") or 0
+        rounded = (
+            "clamp(round(dB * INPUT_PER_DB + INPUT_AT_0_DB))"
+            if source.get("scale")
+            else ("dB * INPUT_PER_DB + INPUT_AT_0_DB")
+        )
         lines += [
             "/* Normalisation and quantization in one step:",
-            " * integer = clamp(round(dB * INPUT_PER_DB + INPUT_AT_0_DB)) */",
+            f" * input = {rounded} */",
             f"#define {prefix}_INPUT_PER_DB {real(1 / (spread * scale))}",
-            f"#define {prefix}_INPUT_AT_0_DB {real(source['zero_point'] - mean / (spread * scale))}",
+            f"#define {prefix}_INPUT_AT_0_DB {real(zero_point - mean / (spread * scale))}",
         ]
     return lines

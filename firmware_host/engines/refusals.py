@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from keras_mtl.errors import EngineRefused
+from keras_mtl.firmware_host.compatibility import tflm_blocks
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.loops import LOOPS
 
 _NODE = re.compile(r"Node (\w+) \(number (\d+)[^)]*\)")
 _MISSING = re.compile(r"Didn't find op for builtin opcode '(\w+)'(?: version '(\d+)')?")
@@ -15,24 +15,18 @@ _LONGEST_CHARACTERS = 240
 
 
 def require_runnable(engine: str, model: Any) -> None:
-    """Refuses what an engine is known to load and then never to come back from.
+    """Refuses what an engine is known not to run: it would not take it, hang in it, or give wrong results.
 
     Args:
         engine: name of the engine.
         model: the object tree of the file.
 
     Raises:
-        EngineRefused: TensorFlow Lite Micro and a file with loops.
+        EngineRefused: TensorFlow Lite Micro and an operator or a type that it lacks, or a loop, with the layer's name.
     """
-    if engine != "tflm":
-        return
-    names = [flatbuffer.op_name(model, operator) for _, operator in flatbuffer.operators(model)]
-    loops = sum(name in LOOPS for name in names)
-    if loops:
-        raise EngineRefused(
-            f"TFLM can't run loops: it loads WHILE ({loops} in this file) and hangs on the first invocation",
-            hint="convert cells instead: one step of the loop as a model of its own; LiteRT runs the file as it is",
-        )
+    blocking = tflm_blocks(model) if engine == "tflm" else ()
+    if blocking:
+        raise EngineRefused(f"{blocking[0].why} (layer {blocking[0].layer})", hint=blocking[0].remedy)
 
 
 def explain(engine: str, model: Any, refusal: EngineRefused) -> EngineRefused:
@@ -46,21 +40,19 @@ def explain(engine: str, model: Any, refusal: EngineRefused) -> EngineRefused:
     words = refusal.message
     short = words if len(words) <= _LONGEST_CHARACTERS else words[:_LONGEST_CHARACTERS].rstrip() + "…"
     node, missing = _NODE.search(words), _MISSING.search(words)
-    if engine == "tflm" and node and node[1] == "DEQUANTIZE" and _has_float16(model):
-        return EngineRefused(
-            "TFLM has no float16 kernels: its DEQUANTIZE takes int8, int16 and uint8, not FLOAT16 "
-            f"(it said: {node[0]} failed to prepare)",
-            hint="convert to int8 or int16x8 for a microcontroller; float16 is for LiteRT-class devices",
-        )
     if missing:
         version = f" version {missing[2]}" if missing[2] else ""
         return EngineRefused(
             f"{engine} has no kernel for {missing[1]}{version}", hint="convert the network without that operator"
         )
     if node:
-        return EngineRefused(f"{engine} refused operator {node[2]}, {node[1]}: {short}", refusal.hint)
+        layer = _layer(model, int(node[2]))
+        return EngineRefused(f"{engine} refused operator {node[2]}, {node[1]}{layer}: {short}", refusal.hint)
     return EngineRefused(f"{engine} refused the model: {short}", refusal.hint)
 
 
-def _has_float16(model: Any) -> bool:
-    return any(flatbuffer.tensor_dtype(t) == "float16" for graph in model.subgraphs for t in graph.tensors)
+def _layer(model: Any, number: int) -> str:
+    """Name of the main graph's operator of that number, to follow its operator; empty where there is none."""
+    graph = model.subgraphs[0]
+    outputs = flatbuffer.op_outputs(graph, graph.operators[number]) if number < len(graph.operators) else []
+    return f" (layer {flatbuffer.tensor_name(outputs[0]).partition(';')[0]})" if outputs else ""

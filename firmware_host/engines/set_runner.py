@@ -15,6 +15,7 @@ from keras_mtl.firmware_host.engines.refusals import require_runnable
 from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENGINES, ENVIRONMENT, MOST_BYTES, WORKERS
 from keras_mtl.isolation import last_line, run_isolated
 from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.arena_placement import ALIGNMENT_BYTES
 from keras_mtl.tflite.artifact import dequantize
 from keras_mtl.tflite.artifact_set import ArtifactSet
 
@@ -85,7 +86,7 @@ def run_set(
             if values is not None:
                 np.save(folder / f"{key}.npy", values)
         request: dict[str, Any] = {"folder": name, "engine": engine, "worker": WORKERS[engine], "members": ports}
-        request |= {"wiring": artifacts.manifest["wiring"], "arena_bytes": ARENA_OFFERED_BYTES // len(ports)}
+        request |= {"wiring": artifacts.manifest["wiring"], "arena_bytes": _share(len(ports))}
         try:
             answer = run_isolated(_WORKER, request, timeout_s, ENVIRONMENT, MOST_BYTES)
         except EngineTimeout as error:
@@ -104,6 +105,11 @@ def run_set(
         if values.shape != shapes[key]:  # of a damaged member, whose tensors say otherwise than its operators
             raise EngineRefused(f"{engine} gives {key} of shape {list(values.shape)}, not {list(shapes[key])}")
     return SetRun(engine, answer["version"], answer["arena_bytes"], **_real(artifacts, found))
+
+
+def _share(members: int) -> int:
+    """The arena of each member: aligned, since what an odd end wastes would be counted as used."""
+    return ARENA_OFFERED_BYTES // members // ALIGNMENT_BYTES * ALIGNMENT_BYTES
 
 
 def _shapes(artifacts: ArtifactSet, seconds: np.ndarray | None, clips: np.ndarray | None) -> dict[str, tuple[int, ...]]:

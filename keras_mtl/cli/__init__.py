@@ -24,6 +24,7 @@ COMMANDS = {
     "sensitivity": "What each layer costs when it alone is quantized.",
     "convert": "Convert a run to a .tflite artifact.",
     "emulate": "Run an artifact on real interpreters; hold it against a target's limits.",
+    "targets": "The boards and budgets to hold artifacts against, with figures.",
     "bundle": "Write the firmware folder of artifacts that pass.",
     "predict": "Scene and events of recordings.",
 }

@@ -1,4 +1,4 @@
-"""`keras_mtl bundle`: writes the firmware folder of artifacts that pass the emulator."""
+"""`keras_mtl bundle`: writes the firmware folder of artifacts that pass the emulator, and checks such a folder."""
 
 from __future__ import annotations
 
@@ -8,37 +8,90 @@ import click
 
 from keras_mtl.cli.options import answer, json_option
 
+_PATH = click.Path(path_type=Path)
+
 
 @click.command("bundle")
-@click.argument("artifacts", nargs=-1, required=True, metavar="ARTIFACT...")
-@click.option("--target", required=True, metavar="NAME_OR_FILE", help="A board, as stm32h743, or a TOML file of yours.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The folder to write.")
+@click.argument("artifacts", nargs=-1, metavar="[ARTIFACT...]")
+@click.option("--target", metavar="NAME_OR_FILE", help="A board, as stm32h743, or a TOML file of yours.")
+@click.option("--out", type=_PATH, metavar="DIR", help="The folder to write.")
+@click.option("--sign", "key", type=_PATH, metavar="KEY", help="Also sign it: an Ed25519 key, PEM (extra `sign`).")
+@click.option("--verify", type=_PATH, metavar="DIR", help="Instead of writing: hold a bundle against its manifest.")
+@click.option("--public-key", type=_PATH, metavar="KEY", help="With --verify: it must be signed by this key's owner.")
 @json_option
-def command(artifacts: tuple[str, ...], target: str, out: Path, as_json: bool) -> None:
-    """Check each ARTIFACT (.tflite) on all interpreters and write the firmware folder.
+def command(
+    artifacts: tuple[str, ...],
+    target: str | None,
+    out: Path | None,
+    key: Path | None,
+    verify: Path | None,
+    public_key: Path | None,
+    as_json: bool,
+) -> None:
+    """Check each ARTIFACT (.tflite, or the folder of a set) on all interpreters and write the firmware folder.
 
-    The folder holds the model as a C array, the exact operator resolver, settings, golden vectors, a manifest with the
-    hash of every file, and a README that says what to do with each. An artifact that fails the target is refused with
-    exit status 1, and nothing is written. Several artifacts get a sub-folder each.
+    The folder holds the networks as C arrays with their exact operator resolvers, settings, portable C for what
+    surrounds them, golden data and a self-test, CMakeLists.txt, a bill of materials, a manifest with the hash of every
+    file, and a README that says what to do with each. What fails the target is refused with exit status 1, and nothing
+    is written. Several artifacts get a sub-folder each.
+
+    With --verify, a folder is held against its manifest, and files that were changed, are missing or were added are
+    named. Exit status 1: there are some, or the signature is not the key's.
 
     \b
     Examples:
       keras_mtl bundle scenes.int8.tflite --target stm32h743 --out firmware
+      keras_mtl bundle joint.int8/ --target stm32h743 --out firmware --sign key.pem
       keras_mtl bundle scenes.int8.tflite scenes.int16x8.tflite --target my_board.toml --out firmware --json
+      keras_mtl bundle --verify firmware --public-key key.pub
     """
-    from keras_mtl.errors import KerasMtlError
+    if verify is not None:
+        if artifacts or target or out or key:
+            raise click.UsageError("--verify takes a folder and nothing else but --public-key and --json")
+        _verify(verify, public_key, as_json)
+        return
+    if public_key is not None:
+        raise click.UsageError("--public-key belongs to --verify; --sign takes the private key")
+    if not artifacts or target is None or out is None:
+        missing = [name for name, there in (("ARTIFACT", artifacts), ("--target", target), ("--out", out)) if not there]
+        raise click.UsageError(f"missing: {', '.join(missing)} (or --verify DIR)")
+    _write(artifacts, target, out, key, as_json)
+
+
+def _write(artifacts: tuple[str, ...], target: str, out: Path, key: Path | None, as_json: bool) -> None:
     from keras_mtl.firmware_host.bundle import write_bundle
+    from keras_mtl.firmware_host.bundle.folder import require_free
+    from keras_mtl.firmware_host.bundle.signature import load_private_key
     from keras_mtl.firmware_host.emulator import emulate
+    from keras_mtl.firmware_host.report import Report
+    from keras_mtl.firmware_host.set_emulator import emulate_set
     from keras_mtl.firmware_host.target import load_target
     from keras_mtl.tflite.artifact import Artifact
+    from keras_mtl.tflite.artifact_set import ArtifactSet, is_set
 
     held_against = load_target(target)
-    loaded = [(path, Artifact.load(path)) for path in artifacts]
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise KerasMtlError(f"{out} is there and is not an empty folder", hint="give another --out")
-    checked = []
+    loaded = [(path, ArtifactSet.load(path) if is_set(path) else Artifact.load(path)) for path in artifacts]
+    require_free(out)
+    private_key = None if key is None else load_private_key(key)
+    checked: list[tuple[Artifact | ArtifactSet, Report]] = []
     for path, artifact in loaded:
         click.echo(f"checking {path} for {held_against.name}", err=True)
-        checked.append((artifact, emulate(artifact, held_against, path=path)))
-    bundle = write_bundle(checked, out)
+        if isinstance(artifact, ArtifactSet):
+            checked.append((artifact, emulate_set(artifact, held_against, path=path)))
+        else:
+            checked.append((artifact, emulate(artifact, held_against, path=path)))
+    bundle = write_bundle(checked, out, private_key=private_key)
     answer(bundle.to_dict(), as_json, lambda: [f"bundle   {bundle.path}", *(f"  {file}" for file in bundle.files)])
+
+
+def _verify(folder: Path, public_key: Path | None, as_json: bool) -> None:
+    from keras_mtl.firmware_host.bundle import verify_bundle
+
+    found = verify_bundle(folder, public_key)
+    document = found.to_dict()
+    lines = [f"bundle     {folder}   ({found.files} files)"]
+    lines += [f"  {difference.what:<10} {difference.path!r}" for difference in found.differences]
+    lines += [f"signature  {found.signature}", f"verdict    {document['verdict']}"]
+    answer(document, as_json, lambda: lines)
+    if not found.passed:
+        raise click.exceptions.Exit(1)

@@ -20,7 +20,7 @@ _FIGURES = ("sha256", "file_bytes", "parameter_bytes", "macs_per_second")
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
 @click.option(
     "--part",
-    type=click.Choice(["scenes", "events", "joint"]),
+    type=click.Choice(["scenes", "events", "joint", "stream"]),
     default="scenes",
     show_default=True,
     help="Part of the network.",
@@ -40,21 +40,27 @@ def command(run: Path, part: str, kind: str, out: Path, timeout_s: float, as_jso
     classifiers, and set.json, which says how a device runs them. It is FILE_OR_DIR itself or, where that holds
     something already, the folder PART.FORMAT in it.
 
+    The part "stream" is the encoder of any of these runs, a step at a time: a few frames and the layers' states in, one
+    embedding and the next states out. Its manifest says how a device drives it.
+
     \b
     Examples:
       keras_mtl convert runs/real --format float16 --out artifacts/
       keras_mtl convert runs/real --part events --format float32 --out artifacts/
       keras_mtl convert runs/real-int8 --part scenes --format int8 --out scenes.int8.tflite
       keras_mtl convert runs/real-joint --part joint --format int8 --out artifacts/
+      keras_mtl convert runs/real-joint --part stream --format int8 --out stream.int8.tflite
     """
     from keras_mtl.run_folder import Run
     from keras_mtl.tflite.convert import convert
     from keras_mtl.tflite.scheme import SCHEMES
+    from keras_mtl.tflite.stream_convert import PART, convert_stream
 
-    if part != "scenes" and kind in SCHEMES:
+    if part in ("events", "joint") and kind in SCHEMES:
         _convert_set(Run.load(run), part, kind, out, timeout_s, as_json)
         return
-    artifact = convert(Run.load(run), part, kind, timeout_s)
+    loaded = Run.load(run)
+    artifact = convert_stream(loaded, kind, timeout_s) if part == PART else convert(loaded, part, kind, timeout_s)
     path = artifact.save(out if out.suffix == ".tflite" else out / f"{part}.{kind}.tflite")
     figures = {key: artifact.manifest[key] for key in _FIGURES}
     document = {"schema": "keras_mtl.convert/1", "artifacts": [{"path": str(path), **figures}]}

@@ -8,13 +8,16 @@ import click
 
 from keras_mtl.cli.options import json_option
 from keras_mtl.files import to_json, write_text
+from keras_mtl.firmware_host.target import target_names
 
 _ENGINES = ("tflm", "litert", "litert-reference", "tflite-runtime", "all")
 
 
 @click.command("emulate")
 @click.argument("artifacts", nargs=-1, required=True, metavar="ARTIFACT...")
-@click.option("--target", required=True, metavar="NAME_OR_FILE", help="dcase-asc, stm32h743, or a TOML file of yours.")
+@click.option(
+    "--target", required=True, metavar="NAME_OR_FILE", help=f"{', '.join(target_names())}, or a TOML file of yours."
+)
 @click.option(
     "--engine",
     "engines",
@@ -27,6 +30,12 @@ _ENGINES = ("tflm", "litert", "litert-reference", "tflite-runtime", "all")
 @click.option("--run", "run_folder", metavar="RUN", help="Also compare the artifact's features with this run's.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write one self-contained page.")
 @click.option(
+    "--report",
+    "report_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write what --json prints: the next baseline.",
+)
+@click.option(
     "--timeout",
     "timeout_s",
     type=click.FloatRange(min=0.001),
@@ -35,6 +44,29 @@ _ENGINES = ("tflm", "litert", "litert-reference", "tflite-runtime", "all")
     metavar="SECONDS",
     help="For each interpreter.",
 )
+@click.option(
+    "--baseline",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also compare with an older report, as --report wrote it: bytes, MACs, arena, parity, engines.",
+)
+@click.option(
+    "--tolerance",
+    "tolerance_percent",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="By how much bytes, MACs and arena may be over the baseline's.",
+)
+@click.option(
+    "--tolerance-lsb",
+    type=click.FloatRange(min=0),
+    default=0.5,
+    show_default=True,
+    metavar="LSB",
+    help="By how much parity may be over the baseline's.",
+)
 @json_option
 def command(
     artifacts: tuple[str, ...],
@@ -42,7 +74,11 @@ def command(
     engines: tuple[str, ...],
     run_folder: str | None,
     html: Path | None,
+    report_file: Path | None,
     timeout_s: float,
+    baseline: Path | None,
+    tolerance_percent: float,
+    tolerance_lsb: float,
     as_json: bool,
 ) -> None:
     """Run each ARTIFACT (.tflite, or the folder of a set) on real interpreters and hold it against a target's limits.
@@ -51,7 +87,7 @@ def command(
     arena is what TensorFlow Lite Micro used, and parity is the largest difference between any two interpreters and the
     reference outputs that came with the artifact, in steps of its output. A set is run as a device would run it, its
     arena is that of all members and of what is kept between them, and probabilities and decoded events are compared.
-    Exit status 1: a check failed.
+    Exit status 1: a check failed, or a figure is worse than the baseline's by more than the tolerance.
 
     \b
     Examples:
@@ -59,13 +95,16 @@ def command(
       keras_mtl emulate scenes.int8.tflite --target stm32h743 --html report.html
       keras_mtl emulate scenes.int16x8.tflite --target my_board.toml --engine tflm --engine litert --json
       keras_mtl emulate joint.int8/ --target stm32h743
+      keras_mtl emulate scenes.int8.tflite --target rp2350 --report report.json
+      keras_mtl emulate scenes.int8.tflite --target rp2350 --baseline report.json --tolerance 1
     """
+    from keras_mtl.firmware_host.baseline import REPORTS_SCHEMA, Baseline, Tolerance
     from keras_mtl.firmware_host.emulator import emulate
     from keras_mtl.firmware_host.engines import ENGINES
     from keras_mtl.firmware_host.html import report_html
     from keras_mtl.firmware_host.set_emulator import emulate_set
     from keras_mtl.firmware_host.target import load_target
-    from keras_mtl.firmware_host.text import report_text
+    from keras_mtl.firmware_host.text import baseline_text, report_text
     from keras_mtl.tflite.artifact import Artifact
     from keras_mtl.tflite.artifact_set import ArtifactSet, is_set
 
@@ -77,6 +116,9 @@ def command(
         features = Run.load(run_folder).settings
     # All are read before any is run, so that wrong use is found at once.
     loaded = [(path, ArtifactSet.load(path) if is_set(path) else Artifact.load(path)) for path in artifacts]
+    older = None if baseline is None else Baseline.load(baseline)
+    if older is not None:
+        older.require([(a.manifest.get("part"), a.manifest.get("format"), held_against.name) for _, a in loaded])
     names = ENGINES if "all" in engines else engines
     reports = []
     for path, artifact in loaded:
@@ -87,16 +129,23 @@ def command(
         else:
             reports.append(emulate(artifact, held_against, names, features, shown, timeout_s))
     verdict = "passed" if all(report.passed for report in reports) else "failed"
-    if not as_json:
-        click.echo("\n".join(report_text(report) for report in reports), nl=False)
-    elif len(reports) == 1:
-        click.echo(reports[0].to_json(), nl=False)
+    compared = older.compare(reports, Tolerance(tolerance_percent, tolerance_lsb)) if older else None
+    documents = [report.to_dict() for report in reports]
+    several = {"schema": REPORTS_SCHEMA, "reports": documents, "verdict": verdict}
+    document = to_json(
+        (documents[0] if len(documents) == 1 else several) | ({"baseline": compared} if compared else {})
+    )
+    if as_json:
+        click.echo(document, nl=False)
     else:
-        documents = [report.to_dict() for report in reports]
-        click.echo(to_json({"schema": "keras_mtl.reports/1", "reports": documents, "verdict": verdict}), nl=False)
-    # After the report: where the page can't be written, that is not lost.
+        texts = [report_text(report) for report in reports] + ([baseline_text(compared)] if compared else [])
+        click.echo("\n".join(texts), nl=False)
+    # After the report: where a file can't be written, that is not lost.
+    if report_file is not None:
+        write_text(report_file, document)
+        click.echo(f"wrote {report_file}", err=True)
     if html is not None:
         write_text(html, report_html(reports))
         click.echo(f"wrote {html}", err=True)
-    if verdict == "failed":
+    if verdict == "failed" or (compared and compared["verdict"] == "failed"):
         raise click.exceptions.Exit(1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from keras_mtl.features import LogMelSettings
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Golden, dequantize, quantize
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `c_programs`: pytest imports tests without their folder
+
+import c_programs
 
 SHAPE, CHANNELS, CLASSES = (8, 6), 4, 5
 FORMATS = ("float32", "float16", "int8", "int16x8")
@@ -271,6 +277,23 @@ def endless_loop() -> bytes:
 def builder() -> type[Builder]:
     """What the models here are built with."""
     return Builder
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory) -> Callable[..., Any]:
+    """Programs around the C of a bundle: `built(core, source, *options)`, each compiled once."""
+    builders, programs = {}, {}
+
+    def build(core: c_programs.Core, source: Path, *options: str, **kept: Any) -> c_programs.Program:
+        c_programs.require(core)
+        if core not in builders:
+            builders[core] = c_programs.Builder(core, tmp_path_factory.mktemp("built"))
+        key = (core, source, options, tuple(kept.items()))
+        if key not in programs:
+            programs[key] = builders[core].program(source, *options, **kept)
+        return programs[key]
+
+    return build
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ import pytest
 
 from keras_mtl.errors import ArtifactError, KerasMtlError, VerdictFailed
 from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host.bundle import write_bundle
+from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
 from keras_mtl.firmware_host.bundle.c_source import identifier, real, string, values
 from keras_mtl.firmware_host.bundle.resolver import registrations
 from keras_mtl.firmware_host.bundle.settings import settings_header
@@ -31,19 +31,42 @@ from keras_mtl.tflite.artifact import Artifact
 ENGINES_RUN = ("tflm", "litert")
 compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 FILES = {
+    "CMakeLists.txt",
     "README.md",
+    "golden_audio.bin",
+    "golden_audio.c",
+    "golden_audio.h",
     "golden_input.bin",
+    "golden_levels.bin",
+    "golden_network_input.bin",
+    "golden_network_output.bin",
     "golden_output.bin",
     "golden_reference.bin",
+    "golden_scene.bin",
     "golden_vectors.c",
     "golden_vectors.h",
+    "kmtl/kmtl_log_mel.c",
+    "kmtl/kmtl_log_mel.h",
+    "kmtl/kmtl_scene_smoother.c",
+    "kmtl/kmtl_scene_smoother.h",
+    "kmtl/kmtl_selftest.c",
+    "kmtl/kmtl_selftest.h",
+    "kmtl/kmtl_tflm.h",
+    "kmtl/scenes_int8_log_mel_tables.c",
+    "kmtl/scenes_int8_log_mel_tables.h",
     "manifest.json",
     "model.tflite",
     "model_data.cc",
     "model_data.h",
+    "model_networks.cc",
+    "model_networks.h",
     "model_resolver.h",
     "model_settings.h",
     "report.json",
+    "sbom.cdx.json",
+    "selftest.c",
+    "selftest.h",
+    "selftest_main.c",
 }
 #: What of TensorFlow Lite Micro the resolver touches, with a count of what was registered.
 SHIM = """
@@ -117,7 +140,7 @@ def folder(checked, tmp_path_factory):
 
 def test_folder_holds_what_it_says(folder, checked):
     artifact, _ = checked["int8"]
-    assert {path.name for path in folder.iterdir()} == FILES
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == FILES
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["schema"] == "keras_mtl.bundle/1"
     assert manifest["artifact"]["sha256"] == hashlib.sha256(artifact.content).hexdigest()
@@ -149,13 +172,13 @@ def test_readme_names_every_file_and_leaves_nothing_open(folder):
 def test_settings_say_window_and_fft_apart(checked):
     manifest = dict(checked["int8"][0].manifest)
     manifest["features"] = LogMelSettings(32_000, window=3072, fft=4096, hop=500, keep_last_frame=True).to_dict()
-    text = settings_header("net", manifest, 1000)
+    text = settings_header("net", manifest, 1000, 24)
     for line in ("NET_WINDOW 3072", "NET_FFT 4096", "NET_HOP 500", "NET_KEEP_LAST_FRAME 1", "NET_HIGH_HZ 16000.0f"):
         assert f"#define {line}\n" in text
     assert "is a frame too" in text
     for key in ("fft", "keep_last_frame"):  # a file from before there were these
         del manifest["features"][key]
-    text = settings_header("net", manifest, 1000)
+    text = settings_header("net", manifest, 1000, 24)
     assert "#define NET_FFT 3072\n" in text
     assert "#define NET_KEEP_LAST_FRAME 0\n" in text
     assert "is no frame" in text
@@ -237,7 +260,11 @@ def test_several_inputs_and_outputs_get_a_number_each(odd_models, board, tmp_pat
 
 def test_two_artifacts_get_a_folder_each(checked, tmp_path):
     bundle = write_bundle([checked["int8"], checked["int16x8"]], tmp_path / "both")
-    assert set(bundle.files) == {f"{name}/{file}" for name in ("scenes_int8", "scenes_int16x8") for file in FILES}
+    names = ("scenes_int8", "scenes_int16x8")
+    expected = {f"{name}/{file.replace('scenes_int8', name)}" for name in names for file in FILES}
+    assert set(bundle.files) == expected | {"manifest.json"}
+    assert verify_bundle(bundle.path).files == len(expected)
+    assert all(verify_bundle(bundle.path / name).passed for name in names)
     assert all((bundle.path / file).is_file() for file in bundle.files)
     with pytest.raises(ArtifactError, match="same part and format"):
         write_bundle([checked["int8"], checked["int8"]], tmp_path / "twice")

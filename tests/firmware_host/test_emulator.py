@@ -15,11 +15,13 @@ from keras_mtl.firmware_host.emulator import emulate
 from keras_mtl.firmware_host.html import report_html
 from keras_mtl.firmware_host.parity import compare
 from keras_mtl.firmware_host.report import Report
+from keras_mtl.firmware_host.set_checks import audio_latency_s
 from keras_mtl.firmware_host.target import load_target
 from keras_mtl.firmware_host.text import report_text
 from keras_mtl.tflite.artifact import Artifact, Golden
+from keras_mtl.tflite.wiring import Recurrent, Windows, Wiring
 
-BOARD_CHECKS = ["flash_bytes", "arena_bytes", "ops_supported", "integer_only", "parity_lsb"]
+BOARD_CHECKS = ["flash_bytes", "arena_bytes", "audio_latency_s", "ops_supported", "integer_only", "parity_lsb"]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def test_per_channel_dense_is_refused_for_cmsis_nn_although_tflm_runs_it(make_ar
     check = report.check("ops_supported")
     assert report.engines[0].ran
     assert not check.ok
-    assert "per-channel weights: dense" in check.why
+    assert "per-channel weights (layer logits); convert with dense layers per tensor" in check.why
     reference = emulate(artifact, replace(board, kernels="reference"), engines=("tflm",))
     assert reference.check("ops_supported").ok
 
@@ -109,6 +111,37 @@ def test_limits_are_held(make_artifact, budget, board):
     assert not report.check("arena_bytes").ok
     assert not report.check("flash_bytes").ok
     assert "is over 880" in report.check("arena_bytes").why
+
+
+def test_audio_that_is_waited_for_is_held_against_the_limit(make_artifact, board, budget):
+    artifact = make_artifact("int8", golden=False)
+    report = emulate(artifact, replace(board, audio_latency_s=1.0))
+    check = report.check("audio_latency_s")
+    assert (check.value, check.limit, check.unit, check.ok) == (1.0, 1.0, "s", True)
+    assert "one inference hears 1 s; the time to compute it comes on top" in check.why
+    check = emulate(artifact, replace(board, audio_latency_s=0.5)).check("audio_latency_s")
+    assert not check.ok
+    assert check.why.startswith("1.0 s is over 0.5")
+    assert "Try shorter clips" in check.why
+    assert emulate(artifact, budget, engines=("litert",)).check("audio_latency_s") is None
+
+
+@pytest.mark.parametrize(
+    ("events", "scene_head", "seconds", "words"),
+    [
+        (True, "scene_head", 10.0, ["end of a clip of 10 s", "backward direction", "scenes for a window of 1 s"]),
+        (True, "", 10.0, ["end of a clip of 10 s"]),
+        (False, "scene_head", 1.0, ["end of a window of 1 s"]),
+    ],
+)
+def test_a_set_waits_for_its_longest_result(board, features, events, scene_head, seconds, words):
+    layers = (Recurrent("forward", "backward"),) if events else ()
+    wiring = Wiring(Windows(100, 4, 3, 22), 1000 if events else 0, layers, scene_head=scene_head)
+    check = audio_latency_s(wiring, features, board)
+    assert (check.value, check.ok) == (seconds, True)
+    assert all(word in check.why for word in words)
+    assert "scenes" in check.why or not (events and scene_head)
+    assert audio_latency_s(wiring, features, replace(board, audio_latency_s=0.9)).ok is False
 
 
 def test_macs_are_per_second_of_audio(make_artifact, budget):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from keras_mtl.errors import ArtifactError
-from keras_mtl.firmware_host.cost import op_rows, uncounted
+from keras_mtl.firmware_host.cost import activation_bytes_per_second, op_rows, uncounted
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.macs import macs
 
@@ -23,6 +25,7 @@ def test_rows_say_what_each_operator_costs(models):
     assert conv.input_dtypes == ("int16", "int8", "int64")
     assert conv.input_shapes == ((1, 8, 6, 1), (4, 3, 3, 1), (4,))
     assert (conv.output_dtype, conv.output_shape) == ("int16", (1, 8, 6, 4))
+    assert (conv.output_dtypes, conv.output_shapes) == (("int16",), ((1, 8, 6, 4),))
     assert (conv.macs, conv.weight_bytes, conv.activation_bytes) == (CONV, 36 + 4 * 8, 8 * 6 * 4 * 2)
     assert (pool.op, pool.macs, pool.weight_bytes, pool.activation_bytes) == ("MAX_POOL_2D", 0, 0, 4 * 3 * 4 * 2)
     assert (dense.macs, dense.weight_bytes, dense.activation_bytes) == (DENSE, 240 + 5 * 8, 5 * 2)
@@ -32,6 +35,14 @@ def test_rows_of_weights_add_up_to_the_parameters(models):
     for content in models.values():
         rows = op_rows(content)
         assert sum(row.weight_bytes for row in rows) == flatbuffer.parameter_bytes(flatbuffer.read_model(content))
+
+
+def test_activations_of_a_second(models):
+    rows = op_rows(models["int8"])
+    written = 8 * 6 * 4 + 4 * 3 * 4 + 5
+    assert activation_bytes_per_second(rows, [2.0] * 3) == 2 * written
+    assert activation_bytes_per_second([*rows[:2], replace(rows[2], repeats=10)], [1.0] * 3) == written + 9 * 5
+    assert activation_bytes_per_second([replace(rows[0], repeats=None)], [1.0]) is None
 
 
 def test_depthwise_and_batch_matmul(odd_models):

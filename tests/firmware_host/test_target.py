@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from importlib import resources
+
 import pytest
 
 from keras_mtl.errors import TargetError
+from keras_mtl.firmware_host.compute_estimate import estimate
+from keras_mtl.firmware_host.cost import OpRow
 from keras_mtl.firmware_host.target import load_target, read_target, target_names
 
 BOARD = """
@@ -18,14 +23,47 @@ arena_ram_bytes = 200_000
 application_flash_bytes = 100_000
 application_ram_bytes = 50_000
 kernels = "cmsis-nn"
+audio_latency_s = 1.5
 """
+BOARDS = (
+    "apollo4",
+    "corstone-300",
+    "esp32-s3",
+    "nrf52840",
+    "rp2040",
+    "rp2350",
+    "stm32f746",
+    "stm32h743",
+    "stm32u585",
+)
 
 
 def test_every_shipped_target_loads_under_its_own_name():
     names = target_names()
-    assert {"dcase-asc", "stm32h743"} <= set(names)
+    assert set(names) == {"dcase-asc", *BOARDS}
     for name in names:
         assert load_target(name).name == name
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_figure_of_a_board_has_its_source_in_a_comment(name):
+    lines = (resources.files("keras_mtl.firmware_host.targets") / f"{name}.toml").read_text().splitlines()
+    figures = [i for i, line in enumerate(lines) if re.match(r"\w+ = [\d.]", line)]
+    assert len(figures) == 7
+    assert [lines[i] for i in figures if not lines[i - 1].startswith("# ")] == []
+    assert "Source" in "".join(lines[:3])
+    assert sum("assumption" in line.lower() for line in lines) >= 3  # flash, RAM and latency of the application
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_board_can_be_estimated_for_and_has_room_for_a_small_model(name):
+    target = load_target(name)
+    row = OpRow(0, "CONV_2D", 3, "maps", ("int8", "int8"), ((1, 8, 6, 1), (4, 3, 3, 1)), "int8", (1, 8, 6, 4), 10, 1, 1)
+    compute, why = estimate([row], [1.0], target)
+    assert compute is not None, why
+    assert 0 < compute["instructions_per_mac"][0] < compute["instructions_per_mac"][1]
+    assert target.flash_bytes - target.application_flash_bytes > 400_000
+    assert target.arena_ram_bytes - target.application_ram_bytes > 150_000
 
 
 def test_budget_has_the_two_limits_of_dcase():
@@ -47,6 +85,8 @@ def test_own_file_works(tmp_path):
     path.write_text(BOARD)
     target = load_target(path)
     assert (target.name, target.core, target.parity_lsb) == ("mine", "cortex-m4", 2)
+    assert target.audio_latency_s == 1.5
+    assert read_target(BOARD.replace("1.5", "2"), "mine.toml").audio_latency_s == 2
 
 
 def test_unknown_name_gives_the_nearest():
@@ -69,7 +109,14 @@ def test_missing_file_is_one_line(tmp_path):
         ("64_000_000", "true", "field clock_hz is True"),
         ("flash_bytes = 1_000_000", "flash_bytes = -1", "field flash_bytes is -1"),
         ('"cortex-m4"', "4", "field core is 4"),
-        ('"cmsis-nn"', '"esp-nn"', "field kernels is 'esp-nn'"),
+        ('"cmsis-nn"', '"esp_nn"', "field kernels is 'esp_nn'.*one of cmsis-nn, esp-nn, reference"),
+        ("audio_latency_s = 1.5", "", "missing field audio_latency_s"),
+        ("audio_latency_s", "latency_s", r"unknown field latency_s \(did you mean audio_latency_s\?\)"),
+        ("= 1.5", "= 0", "field audio_latency_s is 0.*more than 0"),
+        ("= 1.5", "= inf", "field audio_latency_s is inf"),
+        ("= 1.5", "= nan", "field audio_latency_s is nan"),
+        ("= 1.5", "= true", "field audio_latency_s is True"),
+        ("64_000_000", "0", "field clock_hz is 0"),
         ('"board"', '"phone"', "field kind is 'phone'"),
         ("200_000", "300_000", "field arena_ram_bytes is more than ram_bytes"),
         ("100_000", "2_000_000", "field application_flash_bytes is more than flash_bytes"),

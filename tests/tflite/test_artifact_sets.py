@@ -19,15 +19,18 @@ from keras_mtl.errors import ArtifactError, ConversionError
 from keras_mtl.firmware_host.device_loop import DeviceLoop, Member
 from keras_mtl.firmware_host.engines import ENGINES, run_engine
 from keras_mtl.firmware_host.engines.set_runner import run_set
+from keras_mtl.firmware_host.engines.stream_runner import run_stream
 from keras_mtl.firmware_host.set_emulator import emulate_set
 from keras_mtl.firmware_host.target import load_target
 from keras_mtl.models import build_mt
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import dequantize, quantize
 from keras_mtl.tflite.artifact_set import ArtifactSet
+from keras_mtl.tflite.convert import convert
 from keras_mtl.tflite.convert_set import convert_set
 from keras_mtl.tflite.members import build_members, find_windows, wire
 from keras_mtl.tflite.qat import FakeQuant, quantize_network
+from keras_mtl.tflite.stream_convert import convert_stream
 
 PAIRS = {"int8": "int16x8", "int16x8": "int16x8", "cells8": "int8"}
 
@@ -145,6 +148,29 @@ def test_events_alone_have_no_scene_head(runs):
     assert made.manifest["labels"].keys() == {"events"}
 
 
+def test_scenes_of_a_run_with_both_parts_are_one_file(runs, sets):
+    """The whole network has the event head's loops in it, which the converter of integers refuses."""
+    artifact, golden = convert(runs["int8"], "scenes", "int8"), sets["int8"].golden
+    (heard,) = run_engine("tflm", artifact.content, [golden["seconds"]]).outputs
+    (port,) = artifact.manifest["outputs"]
+    assert port["name"] == "scene_logits"
+    assert np.abs(dequantize(heard, port) - golden["scenes"]).max() <= 1.001 * port["scale"]
+    assert np.ptp(golden["scenes"]) > 100 * port["scale"]
+
+
+def test_the_stream_of_a_run_with_both_parts_is_the_encoder_of_its_set(runs, sets):
+    windows, clip = sets["int8"].wiring.windows, sets["int8"].golden["clips"][0]
+    heard = run_stream("litert", convert_stream(runs["int8"], "int8"), clip[..., 0], [70, 1, 229]).embeddings
+    starts = range(0, CLIP - windows.frames + 1, windows.hop)
+    given = np.stack([clip[start : start + windows.frames] for start in starts])
+    (found,) = run_engine("litert", sets["int8"].members["encoder"].content, [given]).outputs
+    for start, window in zip(starts, found, strict=True):
+        first, last = (start // windows.stride + end for end in (windows.first, windows.last))
+        np.testing.assert_array_equal(heard[first:last], window[windows.first : windows.last])
+    assert len(heard) == CLIP // windows.stride - 1
+    assert len(np.unique(heard)) > 50
+
+
 def test_saved_sets_come_back_and_changed_ones_do_not(sets, tmp_path):
     folder = sets["int8"].save(tmp_path / "set")
     loaded = ArtifactSet.load(folder / "set.json")
@@ -182,13 +208,27 @@ def test_report_of_a_set(sets):
     buffers = sum(sets["int8"].manifest["buffers"].values())
     arena = report.check("arena_bytes").value
     assert arena > buffers > 0
+    members = report.arena["members"]
+    assert all(each["planned_bytes"] == each["measured_bytes"] for each in members.values())
+    assert sum(each["planned_bytes"] for each in members.values()) == arena - buffers
+    assert report.arena["shared_bytes"] < report.arena["planned_bytes"]
+    assert (report.parity["of"], report.parity["events"]["of"]) == ("scenes", "events")
+    assert report.parity["first_difference"] is None
     assert len(report.ops) == sum(
         len(list(flatbuffer.operators(flatbuffer.read_model(m.content)))) for m in sets["int8"].members.values()
     )
-    small = replace(board, arena_ram_bytes=board.application_ram_bytes + arena)
+    latency = report.check("audio_latency_s")
+    assert latency.value == sets["int8"].manifest["audio_seconds"]
+    assert "the backward direction" in latency.why
+    assert report.compute["dtype"] == "int8 and int16x8"
+    total = sum(part["macs_per_second"] for part in report.compute["parts"])
+    assert total == pytest.approx(sets["int8"].manifest["macs_per_second"], rel=1e-6)
+    assert any(found["layer"].startswith("bigru_1_forward/") for found in report.compatibility)
+    small = replace(board, arena_ram_bytes=board.application_ram_bytes + arena, audio_latency_s=1.0)
     failed = emulate_set(sets["int8"], small, [])
     assert not failed.passed
     assert "arena_bytes" in failed.failures()
+    assert "a causal event part" in failed.check("audio_latency_s").why
 
 
 def test_report_names_what_is_off(sets):

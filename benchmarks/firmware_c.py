@@ -1,0 +1,117 @@
+"""What the C around the network costs on a Cortex-M: code, memory, stack, instructions, under QEMU.
+
+    python benchmarks/firmware_c.py --out benchmarks/results
+
+Needs arm-none-eabi-gcc, qemu-system-arm and CMSIS-DSP's source: `make test-firmware` gets all three, and runs this. An
+instruction is no cycle: these figures compare parts and cores, and are no latency.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "firmware_host"))
+
+from c_programs import CORTEX_M, HERE, Builder, Core
+
+from keras_mtl.files import to_json, write_text
+
+SCHEMA = "keras_mtl.firmware_c/1"
+#: The parts, in the order of their numbers in `measure.c`, each with what `instructions` are for.
+PARTS = {
+    "log-mel": "a second of audio (features of `mt`: 100 frames of 2048 points, 128 bands, to int8)",
+    "event decoder": "a second of audio (25 steps, 10 classes, median of 11)",
+    "scene smoother": "a call (10 scenes)",
+    "driver of cells": "a second of audio (25 steps, two bidirectional layers of 64 units), less the cells' own",
+}
+#: Instructions by which a count may be wrong: two ticks of 40.
+_COUNT_APART = 80
+#: What is measured, and how it is called in the table.
+FIGURES = {
+    "code_bytes": "code and tables",
+    "kept_bytes": "memory kept",
+    "scratch_bytes": "scratch",
+    "stack_bytes": "stack",
+    "instructions": "instructions",
+}
+
+
+def measure(core: Core, folder: Path) -> list[dict[str, Any]]:
+    """Measures all parts on one core.
+
+    Args:
+        core: one that QEMU emulates.
+        folder: for what is compiled.
+
+    Returns:
+        A row for each part: `part`, `core`, and the `FIGURES`.
+    """
+    builder = Builder(core, folder)
+    source = HERE / "cortex_m" / "measure.c"
+    programs = [builder.program(source, f"-DMEASURE={number}", kinds=["mt"]) for number in range(len(PARTS) + 1)]
+    without, *sizes = map(_code_bytes, (program.path for program in programs))
+    rows = []
+    for part, program, size in zip(PARTS, programs[1:], sizes, strict=True):
+        said = dict(re.findall(r"^(\w+) (\d+)$", program.run(cwd=folder, icount=True), re.M))
+        # A second loop of known length: the count must be right but for a tick of the clock and the call.
+        if abs(int(said["other_counted"]) - int(said["other_has"])) > _COUNT_APART:
+            raise RuntimeError(f"{core.name}: {said['other_has']} instructions were counted as {said['other_counted']}")
+        row = {"part": part, "core": core.name, "code_bytes": size - without}
+        rows.append(row | {name: int(said[name]) for name in FIGURES if name != "code_bytes"})
+    return rows
+
+
+def table(document: dict[str, Any]) -> str:
+    """The rows in Markdown."""
+    lines = ["| part | core | " + " | ".join(FIGURES.values()) + " | for |", "|---" * (3 + len(FIGURES)) + "|"]
+    for row in document["rows"]:
+        cells = [row["part"], row["core"], *(f"{row[name]:,}" for name in FIGURES), PARTS[row["part"]]]
+        lines.append("| " + " | ".join(cells) + " |")
+    made = f"Bytes, and instructions by QEMU's count. {document['compiler']}, -O2; {document['emulator']}."
+    return "\n".join([*lines, "", f"{made} Made by `make test-firmware`."]) + "\n"
+
+
+def main() -> None:
+    """Measures, prints the table, and writes it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="folder for firmware_c.md and firmware_c.json")
+    out = parser.parse_args().out
+    for core in CORTEX_M:
+        if core.missing:
+            sys.exit(f"{core.name} needs {' and '.join(core.missing)}: `make test-firmware` gets what it may")
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [row for number, core in enumerate(CORTEX_M) for row in measure(core, Path(folder) / str(number))]
+    rows.sort(key=lambda row: list(PARTS).index(row["part"]))
+    document = {
+        "schema": SCHEMA,
+        "compiler": _first_line("arm-none-eabi-gcc", "--version"),
+        "emulator": _first_line("qemu-system-arm", "--version"),
+        "rows": rows,
+    }
+    print(table(document))
+    if out:
+        write_text(out / "firmware_c.md", table(document))
+        write_text(out / "firmware_c.json", to_json(document))
+
+
+def _code_bytes(program: Path) -> int:
+    """Code, constants and initial values: what lies in flash."""
+    listed = subprocess.run(["arm-none-eabi-size", str(program)], check=True, capture_output=True, text=True).stdout
+    text, data, *_ = listed.splitlines()[1].split()
+    return int(text) + int(data)
+
+
+def _first_line(*command: str) -> str:
+    line = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[0]
+    # Without the packager's own marks: "(Debian ...)".
+    return re.sub(r" \([^()]*\)", "", line)
+
+
+if __name__ == "__main__":
+    main()

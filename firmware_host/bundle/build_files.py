@@ -1,0 +1,30 @@
+"""`CMakeLists.txt` of a bundle: two libraries and the self-test, linked with what the firmware's author brings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from keras_mtl.firmware_host.bundle.static_files import filled
+
+_TEST_ONLY = ("selftest.c", "golden_audio.c", "golden_vectors.c", "kmtl/kmtl_selftest.c")
+_PROGRAM = "selftest_main.c"
+
+
+def cmake_text(name: str, files: Iterable[str], front_end: bool) -> str:
+    """The text of `CMakeLists.txt`.
+
+    Args:
+        name: the bundle's identifier.
+        files: paths of its sources.
+        front_end: whether CMSIS-DSP is linked.
+    """
+    sources = sorted(file for file in files if file.endswith((".c", ".cc")) and file != _PROGRAM)
+    groups = {
+        "networks": [file for file in sources if file.endswith(".cc")],
+        "portable": [file for file in sources if file.endswith(".c") and file not in _TEST_ONLY],
+        "test": [file for file in sources if file in _TEST_ONLY],
+    }
+    words = {group: "\n".join(f"  {file}" for file in listed) for group, listed in groups.items()}
+    dsp = filled("CMakeDsp.txt.in", name=name) if front_end else ""
+    words["link_dsp"] = f"target_link_libraries({name} PUBLIC {name}_dsp)" if front_end else ""
+    return filled("CMakeLists.txt.in", name=name, dsp=dsp, **words)

@@ -1,0 +1,201 @@
+/* Log-mel front end; see kmtl_log_mel.h.
+ * Part of keras_mtl. SPDX-License-Identifier: Apache-2.0 */
+#include "kmtl_log_mel.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "dsp/complex_math_functions.h"
+#include "dsp/fast_math_functions.h"
+
+/* dB of a power whose natural logarithm is 1: 10 / ln 10. */
+#define KMTL_DB_PER_LN (4.34294481903f)
+
+/* Zeros around the window in the FFT, before it. */
+static uint32_t zeros_before(const kmtl_log_mel_tables_t *tables) {
+  return ((uint32_t)tables->fft - tables->window) / 2u;
+}
+
+static void store(kmtl_log_mel_t *self, float sample) {
+  const kmtl_log_mel_tables_t *const tables = self->tables;
+  self->history[self->oldest] = sample;
+  self->oldest++;
+  if (self->oldest == tables->window) {
+    self->oldest = 0u;
+  }
+  self->missing--;
+  if (!self->ended) {
+    self->in_hop++;
+    if (self->in_hop == tables->hop) {
+      self->in_hop = 0u;
+      self->due++;
+    }
+  }
+}
+
+/* The samples in their order, times the window, in the middle of the FFT. */
+static void apply_window(const kmtl_log_mel_t *self, float *points) {
+  const kmtl_log_mel_tables_t *const tables = self->tables;
+  const uint32_t window = tables->window;
+  const uint32_t before = zeros_before(tables);
+  const uint32_t old = window - self->oldest;
+  float *const inside = &points[before];
+  uint32_t k;
+
+  (void)memset(points, 0, before * sizeof(float));
+  (void)memcpy(inside, &self->history[self->oldest], old * sizeof(float));
+  (void)memcpy(&inside[old], self->history, self->oldest * sizeof(float));
+  (void)memset(&inside[window], 0, (tables->fft - window - before) * sizeof(float));
+  inside[0] *= tables->half_window[0];
+  for (k = 1u; (2u * k) < window; k++) {
+    const float weight = tables->half_window[k];
+    inside[k] *= weight;
+    inside[window - k] *= weight;
+  }
+  if ((window % 2u) == 0u) {
+    inside[window / 2u] *= tables->half_window[window / 2u];
+  }
+}
+
+/* Spectrum as CMSIS-DSP packs it, [fft], to the power of each bin, [fft / 2 + 1]; in place. */
+static void to_power(float *spectrum, uint32_t fft) {
+  const float at_0 = spectrum[0] * spectrum[0];
+  const float at_half_rate = spectrum[1] * spectrum[1];
+
+  arm_cmplx_mag_squared_f32(spectrum, spectrum, fft / 2u);
+  spectrum[0] = at_0;
+  spectrum[fft / 2u] = at_half_rate;
+}
+
+/* Power of the bins to that of the bands. Where one band falls the next one rises, and the two weights sum to 1. */
+static void to_bands(const kmtl_log_mel_tables_t *tables, const float *power, float *bands) {
+  const float *rising = tables->rising;
+  uint32_t segment;
+
+  for (segment = 0u; segment <= tables->bands; segment++) {
+    const uint32_t end = tables->segments[segment + 1u];
+    float rises = 0.0f;
+    float falls = 0.0f;
+    uint32_t bin;
+    for (bin = tables->segments[segment]; bin < end; bin++) {
+      const float weight = *rising;
+      rises += weight * power[bin];
+      falls += (1.0f - weight) * power[bin];
+      rising++;
+    }
+    if (segment > 0u) {
+      bands[segment - 1u] += falls;
+    }
+    if (segment < tables->bands) {
+      bands[segment] = rises;
+    }
+  }
+}
+
+static float round_and_clamp(float value, float lowest, float highest) {
+  const float whole = rintf(value);
+  /* Written so that what is no number becomes the lowest. */
+  if (!(whole > lowest)) {
+    return lowest;
+  }
+  return (whole < highest) ? whole : highest;
+}
+
+bool kmtl_log_mel_init(kmtl_log_mel_t *self, const kmtl_log_mel_tables_t *tables, float *history, float *scratch) {
+  self->tables = tables;
+  self->history = history;
+  self->scratch = scratch;
+  kmtl_log_mel_reset(self);
+  return tables->init_fft(&self->fft) == ARM_MATH_SUCCESS;
+}
+
+void kmtl_log_mel_reset(kmtl_log_mel_t *self) {
+  const kmtl_log_mel_tables_t *const tables = self->tables;
+
+  (void)memset(self->history, 0, tables->window * sizeof(float));
+  self->oldest = 0u;
+  /* The window of frame 0 ends so many samples after its centre, sample 0. */
+  self->missing = (zeros_before(tables) + tables->window) - (tables->fft / 2u);
+  self->in_hop = 0u;
+  self->due = 0;
+  self->ended = false;
+}
+
+size_t kmtl_log_mel_push_int16(kmtl_log_mel_t *self, const int16_t *samples, size_t count) {
+  size_t taken = 0u;
+
+  while ((taken < count) && (self->missing > 0u)) {
+    store(self, (float)samples[taken] * (1.0f / 32768.0f));
+    taken++;
+  }
+  return taken;
+}
+
+size_t kmtl_log_mel_push_float(kmtl_log_mel_t *self, const float *samples, size_t count) {
+  size_t taken = 0u;
+
+  while ((taken < count) && (self->missing > 0u)) {
+    store(self, samples[taken]);
+    taken++;
+  }
+  return taken;
+}
+
+bool kmtl_log_mel_ready(const kmtl_log_mel_t *self) { return self->missing == 0u; }
+
+void kmtl_log_mel_frame(kmtl_log_mel_t *self, float *levels_db) {
+  const kmtl_log_mel_tables_t *const tables = self->tables;
+  float *const points = self->scratch;
+  float *const spectrum = &self->scratch[tables->fft];
+  uint32_t band;
+
+  apply_window(self, points);
+  arm_rfft_fast_f32(&self->fft, points, spectrum, 0u);
+  to_power(spectrum, tables->fft);
+  to_bands(tables, spectrum, levels_db);
+  for (band = 0u; band < tables->bands; band++) {
+    /* Written so that what is no number, from samples that are none, lies on the floor. */
+    if (!(levels_db[band] > tables->floor)) {
+      levels_db[band] = tables->floor;
+    }
+  }
+  arm_vlog_f32(levels_db, levels_db, tables->bands);
+  for (band = 0u; band < tables->bands; band++) {
+    levels_db[band] *= KMTL_DB_PER_LN;
+  }
+  self->missing = tables->hop;
+  self->due--;
+}
+
+bool kmtl_log_mel_finish(kmtl_log_mel_t *self) {
+  if (!self->ended) {
+    self->ended = true;
+    if (self->tables->keep_last_frame) {
+      self->due++;
+    }
+  }
+  if (self->due <= 0) {
+    kmtl_log_mel_reset(self);
+    return false;
+  }
+  while (self->missing > 0u) {
+    store(self, 0.0f);
+  }
+  return true;
+}
+
+void kmtl_log_mel_quantize_int8(const float *levels_db, size_t count, float per_db, float at_0_db, int8_t *out) {
+  size_t k;
+
+  for (k = 0u; k < count; k++) {
+    out[k] = (int8_t)round_and_clamp((levels_db[k] * per_db) + at_0_db, -128.0f, 127.0f);
+  }
+}
+
+void kmtl_log_mel_quantize_int16(const float *levels_db, size_t count, float per_db, float at_0_db, int16_t *out) {
+  size_t k;
+
+  for (k = 0u; k < count; k++) {
+    out[k] = (int16_t)round_and_clamp((levels_db[k] * per_db) + at_0_db, -32768.0f, 32767.0f);
+  }
+}

@@ -1,0 +1,152 @@
+"""The self-tests of bundles: the C is compiled as a firmware engineer would, and the networks are the real ones.
+
+No package ships TensorFlow Lite Micro's headers, so the networks run in the Python package, called from the C by a
+function pointer: the front end, the driver of the cells, the decoders and the comparisons are those of the bundle.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from c_programs import CMSIS_DSP, CMSIS_SOURCES, HERE, HOST, require
+from small_sets import make_set
+
+from keras_mtl.firmware_host.bundle import write_bundle
+from keras_mtl.firmware_host.emulator import emulate
+from keras_mtl.firmware_host.set_emulator import emulate_set
+from keras_mtl.firmware_host.target import load_target
+
+_STRICT = ("-std=c99", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow")
+_DSP = ("-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"), "-isystem", str(CMSIS_DSP / "PrivateInclude"))
+
+
+@pytest.fixture(scope="module")
+def dsp(tmp_path_factory) -> Path:
+    """CMSIS-DSP as far as the front end needs it."""
+    require(HOST)
+    folder = tmp_path_factory.mktemp("dsp")
+    sources = [f"{CMSIS_DSP}/Source/{name}.c" for name in CMSIS_SOURCES]
+    subprocess.run(["gcc", "-std=c99", "-O1", "-fPIC", "-w", *_DSP, "-c", *sources], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def selftest(dsp, tmp_path_factory) -> Callable[..., dict[str, Any]]:
+    """Compiles a bundle's self-test and runs it: `selftest(folder, spoil=(network, call, output, index))`."""
+    libraries: dict[Path, Path] = {}
+
+    def run(folder: Path, spoil: tuple[int, ...] = ()) -> dict[str, Any]:
+        if folder not in libraries:
+            library = libraries[folder] = tmp_path_factory.mktemp("library") / "selftest.so"
+            sources = [path for path in sorted(folder.rglob("*.c")) if path.name != "selftest_main.c"]
+            include = [f"-I{folder}", f"-I{folder / 'kmtl'}"]
+            linked = [*map(str, sources), *map(str, dsp.glob("*.o")), "-lm", "-shared", "-o", str(library)]
+            done = subprocess.run(
+                ["gcc", *_STRICT, *_DSP, *include, *linked], capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+        call = [sys.executable, str(HERE / "run_selftest.py"), str(libraries[folder]), str(folder), *map(str, spoil)]
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def board():
+    return load_target("stm32h743")
+
+
+@pytest.fixture(scope="module")
+def model_folders(make_artifact, board, tmp_path_factory) -> Callable[[str], Path]:
+    """The bundle of the small network in a format."""
+
+    @functools.cache
+    def write(fmt: str) -> Path:
+        artifact = make_artifact(fmt)
+        report = emulate(artifact, board, ("tflm",))
+        return write_bundle([(artifact, report)], tmp_path_factory.mktemp("model") / "firmware").path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def set_folders(builder, board, tmp_path_factory) -> Callable[[str], Path]:
+    """The bundle of a set: "joint", 8 bits and two layers, or "events", 16 bits and one."""
+
+    @functools.cache
+    def write(part: str) -> Path:
+        artifacts = make_set(builder, part, *{"joint": ("int8", 2), "events": ("int16", 1)}[part])
+        report = emulate_set(artifacts, board, ("tflm",))
+        return write_bundle([(artifacts, report)], tmp_path_factory.mktemp("set") / "firmware").path
+
+    return write
+
+
+@pytest.mark.parametrize("fmt", ["int8", "int16x8", "float32"])
+def test_model_passes_every_stage(model_folders, selftest, fmt):
+    done = selftest(model_folders(fmt))
+    stages = ["features", "input", "network", "vectors", "scenes"]
+    if fmt == "float32":
+        stages.remove("scenes")  # the smoother takes integers
+    assert done["lines"] == [f"{stage}: passed" for stage in stages] + ["PASS"]
+    assert (done["status"], done["calls"]) == (0, {"model": 4})
+
+
+def test_first_difference_of_a_model_is_told(model_folders, selftest):
+    folder = model_folders("int8")
+    golden = list((folder / "golden_output.bin").read_bytes())
+    third = [value - 256 if value > 127 else value for value in golden[5:10]]
+    done = selftest(folder, spoil=(0, 2, 0, 3))
+    assert done["status"] == 4
+    assert done["lines"][-1] == f"FAIL vectors[3]: expected {third[3]}, found {third[3] + 1}"
+    assert selftest(folder, spoil=(0, 0, 0, 1))["lines"][-1].startswith("FAIL network[1]: expected ")
+
+
+@pytest.mark.parametrize("part", ["joint", "events"])
+def test_set_passes_every_stage(set_folders, selftest, part):
+    done = selftest(set_folders(part))
+    lines = ["features: passed", "input: passed", "encoder: passed", "cells: largest difference 0 steps"]
+    assert done["lines"] == [*lines, "cells: passed", "decoder: passed", "PASS"]
+    assert done["status"] == 0
+    calls, steps = done["calls"], 8  # a golden clip of two windows, heard by three
+    assert calls["encoder"] == 3
+    assert calls.get("scene_head", 3) == 3
+    assert {count for name, count in calls.items() if name not in ("encoder", "scene_head")} == {steps}
+
+
+def test_first_difference_of_a_set_is_told(set_folders, selftest):
+    folder = set_folders("joint")
+    names = sorted((folder / "models").glob("*.tflite"))
+    assert selftest(folder, spoil=(0, 1, 0, 5))["lines"][-1].startswith("FAIL encoder[")
+    last = len(names) - 1  # the classifiers, whose differences up to a limit are told only
+    done = selftest(folder, spoil=(last, 2, 1, 0))
+    assert "cells: largest difference 1 steps" in done["lines"]
+    assert done["lines"][-1] == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("file", "stage", "status"),
+    [("levels", "features", 1), ("network_input", "input", 2), ("changes", "decoder", 5)],
+)
+def test_wrong_golden_data_fail_their_stage(set_folders, selftest, tmp_path, file, stage, status):
+    """As a front end, a quantization or a decoder that is wrong would."""
+    folder = Path(shutil.copytree(set_folders("events"), tmp_path / "firmware"))
+    source = folder / "golden_audio.c"
+    lines = source.read_text().split("\n")
+    at = next(i for i, line in enumerate(lines) if f"_golden_{file}[" in line) + 1
+    first, rest = lines[at].split(",", 1)
+    lines[at] = f"{int(first) + 100},{rest}"
+    source.write_text("\n".join(lines))
+    done = selftest(folder)
+    assert done["status"] == status
+    assert done["lines"][-1].startswith(f"FAIL {stage}[0]: expected ")

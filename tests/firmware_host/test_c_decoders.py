@@ -1,0 +1,322 @@
+"""The C event decoder, scene smoother and driver of recurrent cells against Python: the same to the integer."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from c_programs import ALL, CORTEX_M, HERE, HOST, SANITIZED, Program
+
+from keras_mtl.causal_decoding import CausalDecoder, Change, integer_threshold
+from keras_mtl.decoding import decode
+from keras_mtl.firmware_host.device_loop import DeviceLoop, Member
+from keras_mtl.scene_smoothing import SceneSmoother
+from keras_mtl.tflite.artifact import dequantize
+from keras_mtl.tflite.wiring import Recurrent, Windows, Wiring
+from keras_mtl.timeline import Grid
+
+TRACKS = 10_000
+
+
+@pytest.fixture(scope="module", params=ALL, ids=lambda core: core.name)
+def program(request, built) -> Program:
+    return built(request.param, HERE / "c" / "run.c")
+
+
+@pytest.fixture(scope="module")
+def host_program(built) -> Program:
+    return built(HOST, HERE / "c" / "run.c")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tracks of one length that are decoded alike: int16 scores [steps, tracks]."""
+
+    scores: np.ndarray
+    median: int
+    on_above: int
+    off_above: int
+    zero: int
+
+    def settings(self, classes: int) -> np.ndarray:
+        numbers = [classes, self.median, self.on_above, self.off_above, self.zero, len(self.scores)]
+        return np.array(numbers, "<i2")
+
+    def changes(self) -> dict[int, list[tuple[int, ...]]]:
+        """What the causal decoder of Python says of each track."""
+        decoder = CausalDecoder(self.scores.shape[1], self.median, self.on_above, self.off_above, self.zero)
+        # In parts of different sizes.
+        cuts = [0, *sorted({len(self.scores) // 7, len(self.scores) // 2}), len(self.scores)]
+        found = [c for a, b in itertools.pairwise(cuts) for c in decoder.push(self.scores[a:b])]
+        return by_track([*found, *decoder.finish()])
+
+
+def by_track(changes: list[Change]) -> dict[int, list[tuple[int, ...]]]:
+    found: dict[int, list[tuple[int, ...]]] = defaultdict(list)
+    for onset, offset, label, score_sum, ended in changes:
+        found[label].append((onset, offset, int(score_sum), int(ended)))
+    return found
+
+
+def random_group(generator: np.random.Generator, tracks: int) -> Group:
+    """Scores that wander, rest and repeat, 8-bit and 16-bit, all of a network's range in use."""
+    steps, median = int(generator.integers(0, 90)), int(generator.choice([1, 3, 5, 7, 11, 21]))
+    limits = np.iinfo(generator.choice(["int8", "int16"]))
+    wander = np.cumsum(generator.normal(0, generator.choice([0.05, 0.3, 2.0]), (steps, tracks)), axis=0)
+    wander += generator.normal(0, 0.2, (1, tracks)) + generator.normal(0, 0.1, (steps, tracks))
+    scores = np.clip(limits.min + (1 + np.sin(wander)) / 2 * (limits.max - limits.min + 1), limits.min, limits.max)
+    low, high = sorted(generator.integers(limits.min, limits.max + 1, 2).tolist())
+    # As often with one threshold as with two.
+    return Group(scores.astype(np.int16), median, high, high if generator.random() < 0.5 else low, int(limits.min))
+
+
+def test_c_decoder_is_the_causal_one_on_random_tracks(program: Program, tmp_path: Path) -> None:
+    generator = np.random.default_rng(11)
+    groups = [random_group(generator, TRACKS // 50) for _ in range(50)]
+    expected, ended = [], 0
+    with (tmp_path / "tracks").open("wb") as file:
+        for number, group in enumerate(groups):
+            classes = 1 + number % 8
+            changes = group.changes()
+            for first in range(0, group.scores.shape[1], classes):
+                part = group.scores[:, first : first + classes]
+                file.write(group.settings(part.shape[1]).tobytes() + part.astype("<i2").tobytes())
+                expected += [(len(expected), changes, range(first, first + part.shape[1]))]
+    program.run("decode", "tracks", "changes", cwd=tmp_path)
+    rows = np.fromfile(tmp_path / "changes", "<i8").reshape(-1, 6)
+    found: dict[tuple[int, int], list[tuple[int, ...]]] = defaultdict(list)
+    for clip, onset, offset, label, score_sum, is_end in rows.tolist():
+        found[clip, label].append((onset, offset, score_sum, is_end))
+    for clip, changes, columns in expected:
+        for label, column in enumerate(columns):
+            assert found[clip, label] == changes[column], (clip, label)
+            ended += sum(change[3] for change in changes[column])
+    assert ended > TRACKS
+    assert sum(len(columns) for *_, columns in expected) == TRACKS
+
+
+def test_changes_come_as_soon_as_they_are_known(host_program: Program, tmp_path: Path) -> None:
+    """In the order of the steps, and of the classes within a step, from C and from Python."""
+    generator = np.random.default_rng(5)
+    group = random_group(generator, 6)
+    group = Group(generator.integers(-100, 100, (400, 6)).astype(np.int16), 5, 20, -10, -100)
+    decoder, said = CausalDecoder(6, 5, 20, -10, -100), []
+    for number, step in enumerate(group.scores):
+        for change in decoder.push(step[None]):
+            # Of a step the filter knows two steps later; an end is told at the first step after the event.
+            assert number == 2 + (change.offset if change.ended else change.onset)
+            said.append(change)
+    said += decoder.finish()
+    (tmp_path / "tracks").write_bytes(group.settings(6).tobytes() + group.scores.astype("<i2").tobytes())
+    host_program.run("decode", "tracks", "changes", cwd=tmp_path)
+    rows = np.fromfile(tmp_path / "changes", "<i8").reshape(-1, 6)[:, 1:].tolist()
+    assert rows == [[c.onset, c.offset, c.label, c.score_sum, int(c.ended)] for c in said]
+    assert len(said) > 100
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8", "int16"])
+def test_causal_decoder_with_one_threshold_is_the_decoder(kind: str) -> None:
+    """On probabilities, and on integers with the threshold that stands for the same probability."""
+    generator = np.random.default_rng(2)
+    port = {"dtype": kind, "scale": {"int8": 1 / 256, "int16": 1 / 32768}.get(kind), "zero_point": -128}
+    port["zero_point"] = 0 if kind == "int16" else -128
+    for threshold in (0.0, 0.3, 0.5, 0.8):
+        for median in (1, 3, 11):
+            group = random_group(generator, 40)
+            scores = ((group.scores - group.scores.min(initial=0)) / 65_535).astype(np.float32)
+            on_above: Any = threshold
+            if kind != "float32":
+                limits = np.iinfo(kind)
+                scores = np.clip(np.rint(scores / port["scale"]) + port["zero_point"], limits.min, limits.max)
+                scores = scores.astype(kind)
+                on_above = integer_threshold(threshold, port["scale"], port["zero_point"], kind)
+            if not len(scores):
+                continue
+            grid = Grid(0.04, -0.005, len(scores), len(scores) * 0.04)
+            labels = [str(label) for label in range(40)]
+            events = decode(dequantize(scores, port), grid, labels, threshold, median * 0.04)
+            decoder = CausalDecoder(40, median, on_above, zero=port["zero_point"] if kind != "float32" else 0.0)
+            changes = [change for change in [*decoder.push(scores), *decoder.finish()] if change.ended]
+            edges = grid.boundaries_s()
+            ours = sorted((float(edges[c.onset]), float(edges[c.offset]), labels[c.label]) for c in changes)
+            assert ours == [tuple(event) for event, _ in events]
+            mean = {(c.onset, c.label): c.score_sum / (c.offset - c.onset) for c in changes}
+            for event, score in events:
+                step = int(np.searchsorted(edges, event.onset_s))
+                step = 0 if event.onset_s == 0.0 else step
+                of_ours = mean[step, labels.index(event.label)]
+                real = of_ours if kind == "float32" else (of_ours - port["zero_point"]) * port["scale"]
+                assert real == pytest.approx(score, abs=1e-6)
+
+
+def test_hysteresis_holds_what_one_threshold_cuts() -> None:
+    scores = np.array([0.2, 0.7, 0.4, 0.7, 0.4, 0.2, 0.4, 0.7])[:, None]
+    one = CausalDecoder(1, 1, 0.5)
+    two = CausalDecoder(1, 1, 0.5, 0.3)
+    runs = [
+        [(c.onset, c.offset) for c in [*decoder.push(scores), *decoder.finish()] if c.ended] for decoder in (one, two)
+    ]
+    assert runs == [[(1, 2), (3, 4), (7, 8)], [(1, 5), (7, 8)]]
+
+
+def test_decoders_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="median filter of 4 steps: the length must be odd"):
+        CausalDecoder(1, 4, 0.5)
+    with pytest.raises(ValueError, match=r"end above 0.6 but begin above 0.5 only"):
+        CausalDecoder(1, 3, 0.5, 0.6)
+    with pytest.raises(ValueError, match="hold 0 at least 1"):
+        SceneSmoother(3, hold=0)
+
+
+@pytest.mark.parametrize(("dtype", "scale", "zero_point"), [("int8", 1 / 256, -128), ("int16", 1 / 32768, 0)])
+def test_integer_threshold_is_exact(dtype: str, scale: float, zero_point: int) -> None:
+    port = {"dtype": dtype, "scale": scale, "zero_point": zero_point}
+    limits = np.iinfo(dtype)
+    for threshold in (0.0, 0.1, 0.25, 0.5, 0.9, 1.0):
+        integer = integer_threshold(threshold, scale, zero_point, dtype)
+        above = dequantize(np.arange(limits.min, limits.max + 1), port) > np.float32(threshold)
+        np.testing.assert_array_equal(above, np.arange(limits.min, limits.max + 1) > integer)
+
+
+def test_scenes_are_smoothed_as_in_python(program: Program, tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    cases = []
+    for number in range(60):
+        classes, width = int(generator.integers(1, 13)), 1 + number % 2
+        scale = np.float32(0.1 if width == 1 else 0.0005)
+        logits = np.cumsum(generator.normal(0, 12 if width == 1 else 2500, (50, classes)), axis=0)
+        limits = np.iinfo("int8" if width == 1 else "int16")
+        logits = np.clip(logits, limits.min, limits.max).astype("<i2")
+        cases.append(
+            (int(generator.integers(1, 5)), np.float32(generator.choice([0.1, 0.4, 1.0])), scale, width, logits)
+        )
+    with (tmp_path / "logits").open("wb") as file:
+        for hold, weight, scale, width, logits in cases:
+            file.write(np.array([logits.shape[1], hold, width, len(logits)], "<i2").tobytes())
+            file.write(np.array([weight, scale], "<f4").tobytes() + logits.tobytes())
+    program.run("smooth", "logits", "scenes", cwd=tmp_path)
+    content, at, held = (tmp_path / "scenes").read_bytes(), 0, 0
+    for hold, weight, scale, _, logits in cases:
+        smoother, classes = SceneSmoother(logits.shape[1], float(weight), hold), logits.shape[1]
+        for step in logits:
+            scene = smoother.push(step.astype(np.float32) * scale)
+            c_scene = int(np.frombuffer(content, "<i4", 1, at)[0])
+            c_scores = np.frombuffer(content, "<f4", classes, at + 4)
+            np.testing.assert_allclose(c_scores, smoother.scores, atol=2e-6)
+            assert c_scene == scene
+            held += scene != int(smoother.scores.argmax())
+            at += 4 + 4 * classes
+    assert at == len(content)
+    assert held > 20
+
+
+def sums(number: int, inputs: int, units: int, dtype: str) -> Any:
+    """The cell of integer sums that `run.c` has, as an interpreter would be invoked."""
+    unit = np.arange(units)[:, None]
+
+    def weights(count: int, shift: int) -> np.ndarray:
+        return (number * 31 + unit * 17 + (np.arange(count) + shift) * 7) % 15 - 7
+
+    of_input, of_state, most = weights(inputs, 0), weights(units, 3), np.iinfo(dtype).max
+
+    def invoke(given: list[np.ndarray]) -> list[np.ndarray]:
+        heard, state = (values[0].astype(np.int64) for values in given)
+        total = unit[:, 0] - number + of_input @ heard + of_state @ state
+        # C cuts towards zero.
+        return [np.clip(np.sign(total) * (np.abs(total) // 5), -most, most).astype(dtype)[None]]
+
+    return invoke
+
+
+@pytest.mark.parametrize(
+    ("layers", "inputs", "embedding", "state", "shift"),
+    [
+        (1, 8, "int8", "int8", None),
+        (2, 8, "int8", "int16", 7),
+        (2, 20, "int16", "int16", None),
+        (3, 5, "int8", "int16", 3),
+        (3, 7, "int8", "int8", None),
+    ],
+)
+def test_cells_are_driven_as_in_python(
+    program: Program, layers: int, inputs: int, embedding: str, state: str, shift: int | None, tmp_path: Path
+) -> None:
+    generator, units, zero, state_zero, number = np.random.default_rng(layers), 6, -5, 3, 40
+    limits, expected = np.iinfo(embedding), []
+    with (tmp_path / "embeddings").open("wb") as file:
+        for steps in (1, 2, 25):
+            heard = generator.integers(limits.min, limits.max + 1, (steps, inputs)).astype(embedding)
+            widths = [np.dtype(embedding).itemsize, np.dtype(state).itemsize]
+            bridge = [int(shift is not None), shift or 0, zero]
+            file.write(np.array([layers, inputs, units, *widths, *bridge, state_zero, number, steps], "<i2").tobytes())
+            file.write(heard.tobytes())
+            expected.append(driven_by_python(heard, layers, units, state, shift, (zero, state_zero, number)))
+    program.run("cells", "embeddings", "states", cwd=tmp_path)
+    content, at = (tmp_path / "states").read_bytes(), 0
+    for states in expected:
+        for step, row in enumerate(states):
+            assert int(np.frombuffer(content, "<u4", 1, at)[0]) == step
+            np.testing.assert_array_equal(np.frombuffer(content, state, 2 * units, at + 4), row)
+            at += 4 + row.nbytes
+        assert int(np.frombuffer(content, "<i4", 1, at)[0]) == 1
+        at += 4
+    assert at == len(content)
+
+
+def driven_by_python(
+    heard: np.ndarray, layers: int, units: int, state: str, shift: int | None, numbers: tuple[int, int, int]
+) -> np.ndarray:
+    """What the driver in Python gives the classifiers: states [steps, 2 * units]."""
+    zero, state_zero, number = numbers
+    steps, inputs = heard.shape
+    state_port = {"dtype": state, "shape": [1, units], "zero_point": state_zero}
+    members, recurrent = {}, []
+    for layer in range(layers):
+        width = inputs if layer == 0 else 2 * units
+        heard_as = state if shift is not None or layer else heard.dtype.name
+        names = [f"cell_{layer}_{side}" for side in range(2)]
+        for side, name in enumerate(names):
+            ports = [{"dtype": heard_as, "shape": [1, width]}, state_port]
+            members[name] = Member(sums(number + 2 * layer + side, width, units, state), ports, [state_port])
+        recurrent.append(Recurrent(*names))
+    # An encoder that gives what it hears, and classifiers that give what they hear.
+    embedding_port = {"dtype": heard.dtype.name, "zero_point": zero}
+    members["encoder"] = Member(lambda given: [given[0][..., 0]], [], [embedding_port])
+    members["classifiers"] = Member(lambda given: [given[0], given[0]], [], [])
+    windows = Windows(frames=steps, stride=1, first=0, last=steps)
+    wiring = Wiring(windows, steps, tuple(recurrent), shift, classifiers="classifiers")
+    return DeviceLoop(wiring, members).events(heard[..., None])[0]
+
+
+def test_a_cell_that_fails_ends_the_run(host_program: Program, tmp_path: Path) -> None:
+    """Cell 99 of run.c says that it did not work: here the backward cell of the second layer."""
+    header = np.array([2, 4, 3, 1, 1, 0, 0, 0, 0, 96, 5], "<i2")
+    (tmp_path / "embeddings").write_bytes(header.tobytes() + bytes(20))
+    host_program.run("cells", "embeddings", "states", cwd=tmp_path)
+    assert (tmp_path / "states").read_bytes() == np.int32(0).tobytes()
+
+
+@pytest.mark.parametrize("core", [core for core in ALL if core is not SANITIZED], ids=lambda core: core.name)
+def test_steps_in_milliseconds_are_those_of_the_grid(built, core: Any, tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text(
+        "#include <stdio.h>\n"
+        '#include "kmtl_event_decoder.h"\n'
+        "int main(void) {\n"
+        "  uint32_t step;\n"
+        "  for (step = 0u; step < 300u; step++) {\n"
+        '    printf("%lu\\n", (unsigned long)kmtl_event_step_ms(step, 4u, 160u, 16000u));\n'
+        "  }\n"
+        '  printf("%lu\\n", (unsigned long)(kmtl_event_step_ms(4000000000u, 4u, 160u, 16000u) / 1000u));\n'
+        "  return 0;\n"
+        "}\n"
+    )
+    *printed, last = map(int, built(core, tmp_path / "main.c").run(cwd=tmp_path).split())
+    edges = Grid(0.04, -0.005, 300, 100.0).boundaries_s()[:300]
+    assert np.abs(np.array(printed) - 1000 * edges).max() <= 0.5
+    assert last == 159_999_999
+    assert core.machine == "" or core in CORTEX_M

@@ -1,0 +1,224 @@
+"""The C front end against librosa, on this machine, with sanitizers, and on emulated Cortex-M cores."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from importlib import resources
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+from c_programs import (
+    ALL,
+    CMSIS_DSP,
+    HERE,
+    HOST,
+    KINDS,
+    SANITIZED,
+    SCALINGS,
+    Hearing,
+    Program,
+    c_sources,
+    hear,
+    require,
+)
+
+from keras_mtl.errors import ArtifactError
+from keras_mtl.features import LogMelSettings, mel_filters
+from keras_mtl.firmware_host.bundle.golden_audio import golden_waveform, quantized_levels
+from keras_mtl.firmware_host.bundle.log_mel_tables import log_mel_tables, mel_segments
+
+CMSIS = ("-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"))
+#: Largest difference from librosa above the floor, in dB.
+ALLOWED_DB = 0.05
+#: Recordings of `make test-firmware RECORDINGS=DIR` that are heard, and seconds of each.
+RECORDINGS, SECONDS = 200, 10
+
+
+@pytest.fixture(scope="module", params=ALL, ids=lambda core: core.name)
+def program(request, built) -> Program:
+    return built(request.param, HERE / "c" / "run.c")
+
+
+@pytest.fixture(scope="module")
+def host_program(built) -> Program:
+    return built(HOST, HERE / "c" / "run.c")
+
+
+def librosa_levels(samples: np.ndarray, settings: LogMelSettings) -> np.ndarray:
+    mel = librosa.feature.melspectrogram(
+        y=np.pad(samples, (0, settings.hop + settings.fft)) / 32768, sr=settings.sample_rate_hz, n_fft=settings.fft,
+        win_length=settings.window, hop_length=settings.hop, n_mels=settings.mel_bands, fmin=settings.low_hz,
+        fmax=settings.high_hz, htk=True, norm=None, power=2.0, center=True, pad_mode="constant", dtype=np.float64,
+    )  # fmt: skip
+    return librosa.power_to_db(mel, ref=1.0, amin=1e-10, top_db=None).T[: settings.frames(len(samples))]
+
+
+def largest_difference(levels: np.ndarray, samples: np.ndarray, settings: LogMelSettings) -> float:
+    """In dB, where librosa is above the floor; below it the C must be as low."""
+    expected = librosa_levels(samples, settings)
+    assert levels.shape == expected.shape
+    above = expected > -99.9
+    assert levels[~above].max(initial=-100.0) < -99.8
+    return float(np.abs(levels - expected)[above].max(initial=0.0))
+
+
+def pcm(path: Path, rate: int, seconds: float = SECONDS) -> np.ndarray:
+    """The first seconds of a recording, mono, at a rate, as a device's converter would give it."""
+    info = soundfile.info(path)
+    audio, found = soundfile.read(path, frames=int(seconds * info.samplerate), dtype="float32", always_2d=True)
+    mono = librosa.resample(audio.mean(axis=1), orig_sr=found, target_sr=rate)
+    return np.rint(mono * 32768).clip(-32768, 32767).astype(np.int16)
+
+
+def street() -> Path:
+    """Thirty seconds in the open, which a package of the environment carries as its example."""
+    return Path(str(resources.files("dcase_util") / "utils" / "example_data" / "acoustic_scene.wav"))
+
+
+def recordings(repository) -> list[Path]:
+    """Those of RECORDINGS, spread over the folder; without it the street, and the snippets that the repository has."""
+    folder = os.environ.get("RECORDINGS")
+    found = Path(folder).rglob("*") if folder else repository.root.glob("datasets/*/dummy_data/**/*")
+    paths = sorted(path for path in found if path.suffix in (".wav", ".flac"))
+    assert paths, f"no .wav and no .flac in {folder}"
+    return paths[:: -(-len(paths) // RECORDINGS)] if folder else [street(), *paths[::4]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_levels_are_librosas(program: Program, kind: str, tmp_path: Path) -> None:
+    settings = KINDS[kind]
+    samples = pcm(street(), settings.sample_rate_hz, 3.0)
+    (frames,) = hear(program, tmp_path, Hearing(kind, samples))
+    assert largest_difference(frames["levels"], samples, settings) < ALLOWED_DB
+    samples = golden_waveform(settings, 2.0, seed=5)
+    (frames,) = hear(program, tmp_path, Hearing(kind, samples))
+    assert largest_difference(frames["levels"], samples, settings) < ALLOWED_DB
+    for dtype, scaling in SCALINGS.items():
+        np.testing.assert_array_equal(frames[dtype], quantized_levels(frames["levels"], scaling, dtype))
+
+
+def test_pushes_of_any_size_give_the_same_bytes(program: Program, tmp_path: Path) -> None:
+    hearing = Hearing("mt", golden_waveform(KINDS["mt"], 1.0, seed=1))
+    (whole,) = hear(program, tmp_path, hearing)
+    for seed in (1, 2, 3):
+        assert hear(program, tmp_path, hearing, seed=seed)[0].tobytes() == whole.tobytes()
+    assert hear(program, tmp_path, hearing, seed=4, as_float=True)[0].tobytes() == whole.tobytes()
+
+
+def test_two_instances_at_once_do_not_disturb_each_other(program: Program, tmp_path: Path) -> None:
+    """They share the scratch, and have features of different kinds."""
+    both = [Hearing(kind, golden_waveform(KINDS[kind], 0.7, seed=2)) for kind in ("cp_mobile", "odd")]
+    together = hear(program, tmp_path, *both, seed=9)
+    for hearing, frames in zip(both, together, strict=True):
+        assert frames.tobytes() == hear(program, tmp_path, hearing)[0].tobytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_clips_are_heard_one_by_one(host_program: Program, kind: str, tmp_path: Path) -> None:
+    """The end of a clip gives its last frames, with zeros beyond it, and the next one begins as the first did."""
+    settings = KINDS[kind]
+    clip = settings.hop * 20 + settings.hop // 3
+    samples = golden_waveform(settings, 3.5 * clip / settings.sample_rate_hz, seed=3)
+    (frames,) = hear(host_program, tmp_path, Hearing(kind, samples, clip), seed=7)
+    at = 0
+    for first in range(0, len(samples), clip):
+        part = samples[first : first + clip]
+        count = settings.frames(len(part))
+        assert largest_difference(frames["levels"][at : at + count], part, settings) < ALLOWED_DB
+        at += count
+    assert at == len(frames)
+
+
+@pytest.mark.parametrize("samples", [0, 1, 159, 160, 1023, 1024, 1025, 1184])
+def test_short_clips_have_their_frames(host_program: Program, samples: int, tmp_path: Path) -> None:
+    for kind in ("mt", "baseline_sed"):
+        sound = np.random.default_rng(0).integers(-9000, 9000, samples).astype(np.int16)
+        (frames,) = hear(host_program, tmp_path, Hearing(kind, sound))
+        assert len(frames) == KINDS[kind].frames(samples)
+        if samples:
+            assert largest_difference(frames["levels"], sound, KINDS[kind]) < ALLOWED_DB
+
+
+def test_silence_lies_on_the_floor_and_full_scale_saturates(host_program: Program, tmp_path: Path) -> None:
+    (silent,) = hear(host_program, tmp_path, Hearing("mt", np.zeros(1600, np.int16)))
+    np.testing.assert_allclose(silent["levels"], -100.0, atol=1e-4)
+    assert (silent["int8"] == -128).all()
+    square = np.where(np.arange(8000) // 8 % 2, 32767, -32768).astype(np.int16)
+    (loud,) = hear(host_program, tmp_path, Hearing("mt", square))
+    assert loud["int8"].max() == 127 and loud["int16"].max() == 32_767
+    # Nothing at all lies between its overtones; the noise of float32 is 120 dB below the loudest band.
+    expected = librosa_levels(square, KINDS["mt"])
+    heard = expected > expected.max(axis=1, keepdims=True) - 100.0
+    assert 0.1 < heard.mean() < 0.9
+    assert np.abs(loud["levels"] - expected)[heard].max() < ALLOWED_DB
+    assert (loud["levels"] - loud["levels"].max(axis=1, keepdims=True))[~heard].max() < -99.0
+
+
+def test_levels_are_librosas_on_recordings(program: Program, repository, tmp_path: Path) -> None:
+    """With `make test-firmware RECORDINGS=DIR` on yours."""
+    settings, worst, paths = KINDS["mt"], 0.0, recordings(repository)
+    paths = paths[:3] if program.core is SANITIZED else paths
+    for path in paths:
+        samples = pcm(path, settings.sample_rate_hz)
+        (frames,) = hear(program, tmp_path, Hearing("mt", samples))
+        worst = max(worst, largest_difference(frames["levels"], samples, settings))
+    print(f"{program.core.name}: {len(paths)} recordings, largest difference {worst:.4f} dB")
+    assert worst < ALLOWED_DB
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_weight_a_bin_makes_the_filters(kind: str) -> None:
+    settings = KINDS[kind]
+    segments, rising = mel_segments(settings)
+    assert len(rising) == segments[-1] - segments[0]
+    filters = np.zeros((settings.fft // 2 + 1, settings.mel_bands + 2))
+    for segment in range(settings.mel_bands + 1):
+        for bin_ in range(segments[segment], segments[segment + 1]):
+            weight = rising[bin_ - segments[0]]
+            filters[bin_, segment + 1] += weight
+            filters[bin_, segment] += np.float32(1.0) - weight
+    np.testing.assert_allclose(filters[:, 1:-1], mel_filters(settings), atol=1e-7)
+
+
+def test_settings_that_the_front_end_can_not_have_are_refused() -> None:
+    with pytest.raises(ArtifactError, match=r"FFT of 1764 points.*features.fft = 2048"):
+        log_mel_tables(LogMelSettings(sample_rate_hz=44_100, window=1764, hop=882), "model")
+    with pytest.raises(ArtifactError, match="hop of 70000"):
+        log_mel_tables(LogMelSettings(hop=70_000), "model")
+    with pytest.raises(ArtifactError, match="hop of 201 samples: more than half the window of 400"):
+        log_mel_tables(LogMelSettings(window=400, fft=512, hop=201), "model")
+
+
+@pytest.mark.parametrize("standard", ["-std=c99", "-std=c11", "c++"])
+def test_headers_and_sources_are_strict(standard: str, tmp_path: Path) -> None:
+    """Headers can be included twice, and from C++."""
+    require(HOST)
+    write = "\n".join(f'#include "{header.name}"' for header in sorted(c_sources()[0].parent.glob("*.h")))
+    is_c = standard != "c++"
+    (tmp_path / "all.c").write_text(write + "\n" + write + "\nint nothing;\n")
+    dialect = ["gcc", standard] if is_c else ["g++", "-x", "c++", "-std=c++11"]
+    strict = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow", "-fsyntax-only"]
+    sources = [str(path) for path in c_sources()] if is_c else []
+    command = [*dialect, *strict, *CMSIS, f"-I{c_sources()[0].parent}", str(tmp_path / "all.c"), *sources]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_objects_have_no_variables_and_call_little(tmp_path: Path) -> None:
+    """So two instances can't share anything by accident, and there is no malloc."""
+    require(HOST)
+    for source in c_sources():
+        made = tmp_path / f"{source.stem}.o"
+        subprocess.run(["gcc", "-std=c99", "-O2", *CMSIS, "-c", str(source), "-o", str(made)], check=True)
+        listed = subprocess.run(["nm", str(made)], check=True, capture_output=True, text=True).stdout
+        symbols = [line.split()[-2:] for line in listed.splitlines()]
+        assert {kind for kind, _ in symbols} <= {"T", "t", "r", "U"}, source.name
+        outside = {name for kind, name in symbols if kind == "U" and not name.startswith(("kmtl_", "arm_"))}
+        assert outside <= {"memset", "memcpy", "rintf", "expf", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}, (
+            source.name
+        )
+        assert all(name.startswith("kmtl_") for kind, name in symbols if kind == "T"), source.name

@@ -1,0 +1,108 @@
+"""Engines that differ: how much, in a histogram, and by which operator first."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_mtl.firmware_host.emulator import emulate
+from keras_mtl.firmware_host.engines import run_engine
+from keras_mtl.firmware_host.first_difference import expose, first_difference, first_operator
+from keras_mtl.firmware_host.parity import REFERENCE, compare
+from keras_mtl.firmware_host.set_parity import first_in_set
+from keras_mtl.firmware_host.target import load_target
+from keras_mtl.firmware_host.text import report_text
+from keras_mtl.tflite.artifact import Artifact
+
+_ENGINES = ["tflm", "litert", "litert-reference"]
+
+
+@pytest.fixture(scope="module")
+def summed(builder):
+    """Squares of 25 steps, added up in 16 bits: LiteRT's reference kernel for that SUM gives something else."""
+    made = builder()
+    source = made.tensor("in", (1, 25, 8), "int16", None, 1 / 4096)
+    squares = made.tensor("squares", (1, 25, 8), "int16", None, 3e-5)
+    axis = made.tensor("axis", (1,), "int32", [1])
+    total, result = (made.tensor(name, (1, 8), "int16", None, 7e-4) for name in ("total", "positive"))
+    made.op("MUL", 1, [source, source], [squares], schema.MulOptionsT())
+    made.op("SUM", 1, [squares, axis], [total], schema.ReducerOptionsT())
+    made.op("RELU", 1, [total], [result])
+    made.ends[0] = ([source], [result])
+    return made.bytes()
+
+
+def test_the_operator_that_differs_first_is_named(summed):
+    artifact = Artifact.build(summed, {"part": "unknown", "format": "int16x8", "audio_seconds": 1.0})
+    report = emulate(artifact, load_target("dcase-asc"), _ENGINES)
+    assert not report.check("parity_lsb").ok
+    parity, first = report.parity, report.parity["first_difference"]
+    assert (parity["base"], parity["limit_lsb"]) == ("tflm", 2)
+    assert parity["largest_lsb"] == report.check("parity_lsb").value
+    wrong, right = parity["engines"]["litert-reference"], parity["engines"]["litert"]
+    assert right["histogram"][">2"] == right["histogram"]["2"] == 0
+    assert wrong["histogram"][">2"] > 32
+    assert wrong["differing"] <= sum(wrong["histogram"].values()) == 8 * 8
+    assert (first["engine"], first["op"], first["layer"], first["operator"]) == ("litert-reference", "SUM", "total", 1)
+    assert first["lsb"] > 100
+    assert first["inputs_lsb"] <= 1
+    json.dumps(report.to_dict(), allow_nan=False)
+    told = "litert-reference against tflm: first at operator 1, SUM (total), by"
+    assert told in report_text(report)
+
+
+def test_engines_that_agree_have_no_first_difference(make_artifact):
+    report = emulate(make_artifact("int16x8"), load_target("dcase-asc"))
+    parity = report.parity
+    assert parity["base"] == REFERENCE
+    assert set(parity["engines"]) == {"tflm", "litert", "litert-reference", "tflite-runtime"}
+    assert all(sum(each["histogram"].values()) == 6 * 5 for each in parity["engines"].values())
+    assert all(each["histogram"][">2"] == 0 for each in parity["engines"].values())
+    assert parity["first_difference"] is None
+
+
+def test_a_file_that_all_engines_read_alike_blames_none_of_them(make_artifact):
+    """Where only the reference differs, the file is another network than the one that was converted."""
+    artifact = make_artifact("int8")
+    (inputs,), (outputs,) = artifact.golden.inputs, artifact.golden.outputs
+    runs = {name: run_engine(name, artifact.content, [inputs]) for name in ("tflm", "litert")}
+    shifted = np.clip(outputs.astype(int) + 20, -128, 127).astype(np.int8)
+    parity = compare({REFERENCE: (shifted,), **{name: run.outputs for name, run in runs.items()}})
+    assert parity.largest_lsb > 2
+    assert first_difference(artifact.content, [inputs], runs, parity, 2, 60) is None
+
+
+def test_what_every_operator_makes_becomes_an_output(models):
+    content, tensors = expose(models["int8"])
+    inputs = np.random.default_rng(1).integers(-128, 127, (2, 8, 6, 1)).astype(np.int8)
+    maps, pooled, logits = run_engine("tflm", content, [inputs]).outputs
+    assert len(tensors) == 3
+    np.testing.assert_array_equal(pooled, maps.reshape(2, 4, 2, 3, 2, 4).max((2, 4)))
+    np.testing.assert_array_equal(logits, run_engine("tflm", models["int8"], [inputs]).outputs[0])
+
+
+def test_a_difference_that_goes_away_is_said_to(models):
+    inputs = np.random.default_rng(1).integers(-128, 127, (1, 8, 6, 1)).astype(np.int8)
+    found = first_operator(models["int8"], [inputs], ("litert", "tflm"), 2, 60)
+    assert "the engines agree" in found["why"]
+
+
+def test_a_set_names_the_member(make_artifact, summed):
+    members = {"good": make_artifact("int16x8"), "bad": Artifact.build(summed, {"part": "unknown"})}
+    found = first_in_set(members, ("litert-reference", "tflm"), 2, 60)
+    assert (found["member"], found["engine"], found["op"]) == ("bad", "litert-reference", "SUM")
+    assert "no operator differs" in first_in_set({"good": members["good"]}, ("litert", "tflm"), 2, 60)["why"]
+    refused = first_in_set({"float": make_artifact("float16")}, ("litert", "tflm"), 2, 60)
+    assert "TFLM has no float16 kernels" in refused["why"]
+
+
+def test_histogram_counts_steps_and_what_is_no_number():
+    base = np.array([[0.0, 0.0, 0.0, 65536.0]])
+    other = base + np.array([1.2, 2.0, np.nan, 0.4])
+    parity = compare({"a": (base,), "b": (other,)})
+    assert parity.histograms == {"b": {"0": 1, "1": 1, "2": 1, ">2": 1}}
+    told = parity.to_dict(2)
+    assert (told["base"], told["largest_lsb"], told["engines"]["b"]["differing"]) == ("a", None, 3)
