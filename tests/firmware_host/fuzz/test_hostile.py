@@ -144,6 +144,14 @@ def test_what_is_no_file_or_too_large_is_refused_at_once(artifact, a_set, refusa
     assert refusal(a_set / "set.json")
 
 
+@pytest.mark.parametrize("make", [_pipe, _device, _endless_link, _gigantic])
+def test_what_is_no_target_or_baseline_is_refused_at_once(artifact, tmp_path, refusal, make):
+    make(tmp_path / "own.toml")
+    assert "can't read the target file" in refusal(artifact, "--target", str(tmp_path / "own.toml"))
+    make(tmp_path / "old.json")
+    assert "can't read the baseline" in refusal(artifact, "--baseline", str(tmp_path / "old.json"))
+
+
 @pytest.mark.parametrize(
     "content",
     [
