@@ -29,8 +29,11 @@ _HOST_TFLITE = (
     "audit",
     "consistency",
     "flatbuffer",
+    "flatbuffer_verify",
+    "golden_file",
     "loops",
     "macs",
+    "manifest",
     "stream_wiring",
     "wiring",
 )

@@ -6,9 +6,8 @@ and the sha256 of every member, and `set.golden.npz` with clips and what the net
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,10 @@ import numpy as np
 
 from keras_mtl import files
 from keras_mtl.errors import ArtifactError
+from keras_mtl.features import LogMelSettings
 from keras_mtl.tflite.artifact import Artifact
+from keras_mtl.tflite.golden_file import read_golden_file
+from keras_mtl.tflite.manifest import MOST_BYTES, parse_json, require_facts, require_told
 from keras_mtl.tflite.wiring import Wiring
 
 SCHEMA = "keras_mtl.artifact_set/1"
@@ -58,22 +60,7 @@ class ArtifactSet:
             facts: the manifest keys that the members do not tell.
             golden: reference data.
         """
-        frame_rate = facts["features"]["sample_rate_hz"] / facts["features"]["hop"]
-        calls = wiring.calls_per_second(frame_rate)
-        listed = {name: _entry(members[name], facts, name) for name in wiring.members}
-        bytes_of = {end: _state_bytes(members, wiring, end) for end in ("embedding", "state")}
-        buffers = wiring.buffer_bytes(bytes_of["embedding"], bytes_of["state"])
-        manifest = {
-            "schema": SCHEMA,
-            **facts,
-            "wiring": wiring.to_dict(),
-            "members": listed,
-            "parameter_bytes": sum(entry["parameter_bytes"] for entry in listed.values()),
-            "macs_per_second": round(sum(calls[name] * listed[name]["macs"] for name in listed)),
-            "calls_per_second": {name: round(value, 3) for name, value in calls.items()},
-            "buffers": buffers,
-            "buffer_bytes": sum(buffers.values()),
-        }
+        manifest = {"schema": SCHEMA, **facts, **_told(members, wiring, facts["features"])}
         return ArtifactSet({name: members[name] for name in wiring.members}, manifest, golden)
 
     @property
@@ -107,23 +94,29 @@ class ArtifactSet:
         """Reads a set from its folder, or from the path of its `set.json`.
 
         Raises:
-            ArtifactError: it is missing or can't be read, or a member is missing or another one than the manifest's.
+            ArtifactError: it is missing or can't be read, a member is missing, another one than the manifest's or
+                outside of the folder, or the manifest or the golden data do not fit the members.
         """
         path = Path(path)
         folder = path.parent if path.name == MANIFEST else path
         try:
-            manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+            manifest = parse_json(files.read_bytes(folder / MANIFEST, MOST_BYTES))
             if manifest["schema"] != SCHEMA:
-                raise ArtifactError(f"{folder / MANIFEST} has schema {manifest['schema']}, not {SCHEMA}")
+                shown = str(manifest["schema"])[:60]
+                raise ArtifactError(f"{folder / MANIFEST} has schema {shown}, not {SCHEMA}")
             wiring, listed = Wiring.from_dict(manifest["wiring"]), manifest["members"]
             members = {name: _member(folder, listed[name]) for name in wiring.members}
-            golden = _golden(folder / GOLDEN)
+            require_facts(manifest)
+            features = LogMelSettings.from_dict(manifest["features"])
+            require_told(manifest, _told(members, wiring, features.to_dict()), "its members say")
+            _require_needed(manifest, features.seconds(wiring.clip_frames), bool(wiring.classifiers))
         except OSError as error:
             raise ArtifactError(f"can't read the set {folder}: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
             raise ArtifactError(
                 f"{folder / MANIFEST} is not the manifest of a set", hint="convert the run again"
             ) from None
+        golden = _golden(_inside(folder, GOLDEN), members, wiring, manifest)
         return ArtifactSet(members, manifest, golden)
 
 
@@ -133,7 +126,24 @@ def is_set(path: str | Path) -> bool:
     return path.name == MANIFEST or (path / MANIFEST).is_file()
 
 
-def _entry(artifact: Artifact, facts: dict[str, Any], name: str) -> dict[str, Any]:
+def _told(members: dict[str, Artifact], wiring: Wiring, features: dict[str, Any]) -> dict[str, Any]:
+    """The keys of a set's manifest that follow from its members."""
+    calls = wiring.calls_per_second(features["sample_rate_hz"] / features["hop"])
+    listed = {name: _entry(members[name], name) for name in wiring.members}
+    bytes_of = {end: _state_bytes(members, wiring, end) for end in ("embedding", "state")}
+    buffers = wiring.buffer_bytes(bytes_of["embedding"], bytes_of["state"])
+    return {
+        "wiring": wiring.to_dict(),
+        "members": listed,
+        "parameter_bytes": sum(entry["parameter_bytes"] for entry in listed.values()),
+        "macs_per_second": round(sum(calls[name] * listed[name]["macs"] for name in listed)),
+        "calls_per_second": {name: round(value, 3) for name, value in calls.items()},
+        "buffers": buffers,
+        "buffer_bytes": sum(buffers.values()),
+    }
+
+
+def _entry(artifact: Artifact, name: str) -> dict[str, Any]:
     manifest = artifact.manifest
     macs = manifest["macs_per_second"] * manifest["audio_seconds"]
     keys = ("sha256", "file_bytes", "parameter_bytes", "format")
@@ -149,21 +159,60 @@ def _state_bytes(members: dict[str, Artifact], wiring: Wiring, end: str) -> int:
     return int(port["shape"][-1]) * np.dtype(port["dtype"]).itemsize
 
 
+def _inside(folder: Path, name: str) -> Path:
+    """A file of the set, which must be in its folder: no way out by its name, and none by a link."""
+    path = folder / name
+    real, inside = os.path.realpath(path), os.path.realpath(folder)  # Path.resolve raises at links to themselves
+    if Path(name).name != name or Path(real).parent != Path(inside):
+        raise ArtifactError(f"the set names a member outside of its folder: {name[:60]}")
+    return path
+
+
 def _member(folder: Path, entry: dict[str, Any]) -> Artifact:
-    name = str(entry["file"])
-    if Path(name).name != name:
-        raise ArtifactError(f"the set names a member outside of its folder: {name}")
-    artifact = Artifact.load(folder / name)
-    if hashlib.sha256(artifact.content).hexdigest() != entry["sha256"]:
-        raise ArtifactError(f"{folder / name} is another file than the set's (sha256 differs)", hint="convert again")
+    path = _inside(folder, str(entry["file"]))
+    artifact = Artifact.load(path)
+    if artifact.manifest["sha256"] != entry["sha256"]:
+        raise ArtifactError(f"{path} is another file than the set's (sha256 differs)", hint="convert again")
     return artifact
 
 
-def _golden(path: Path) -> dict[str, np.ndarray]:
-    if not path.exists():
+def _require_needed(manifest: dict[str, Any], clip_s: float, events: bool) -> None:
+    """Refuses a manifest without what the set is heard by, or with a filter that is longer than its clips."""
+    needed = [manifest["audio_seconds"], manifest["labels"]]
+    if events:
+        needed += [manifest["decoding"][key] for key in ("threshold", "median_s")]
+    if None in needed or (events and needed[-1] > clip_s):
+        raise ArtifactError("the decoding of the set can't be used", hint="convert the run again")
+
+
+def _golden(
+    path: Path, members: dict[str, Artifact], wiring: Wiring, manifest: dict[str, Any]
+) -> dict[str, np.ndarray]:
+    """The golden data, held against the members' ports and the wiring; none where there is no file."""
+    if not os.path.lexists(path):
         return {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays if name in _GOLDEN}
-    except Exception:  # zipfile, numpy and zlib each raise their own
-        raise ArtifactError(f"{path} can't be read", hint="convert again") from None
+        golden = read_golden_file(path, _GOLDEN.__contains__)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path.parent}: {error.message}", hint=error.hint) from None
+    port, labels = members[wiring.encoder].manifest["inputs"][0], manifest.get("labels") or {}
+    mel, scenes, events = port["shape"][2:], len(labels.get("scenes", ())), len(labels.get("events", ()))
+    wanted = {
+        "seconds": (wiring.windows.frames, *mel),
+        "scenes": (scenes,),
+        "clips": (wiring.clip_frames, *mel),
+        "strong": (wiring.steps, events),
+        "weak": (events,),
+    }
+    tasks = [("seconds", "scenes")] * bool(wiring.scene_head) + [("clips", "strong", "weak")] * bool(wiring.classifiers)
+    nothing = np.zeros(0)  # where an array is missing
+    for given, *told in tasks:
+        rows = golden.get(given, nothing)
+        fits = rows.dtype.name == port["dtype"] and rows.shape[1:] == wanted[given] and len(rows) > 0
+        for name in told:
+            values = golden.get(name, nothing)
+            fits = fits and values.shape == (len(rows), *wanted[name]) and values.dtype.kind == "f"
+            fits = fits and values.size > 0 and bool(np.isfinite(values).all())
+        if not fits:
+            raise ArtifactError(f"{path} does not fit the set: {', '.join((given, *told))}", hint="convert again")
+    return {name: golden[name] for task in tasks for name in task}
