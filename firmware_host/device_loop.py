@@ -51,10 +51,22 @@ class DeviceLoop:
         Returns:
             Probabilities "strong" and logits "attention", integers [steps, events].
         """
-        steps = self._bridged(self.embeddings(clip))
+        return self.decoded(self.embeddings(clip))
+
+    def decoded(self, embeddings: np.ndarray, kept: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """What is heard in each step of a clip by a bidirectional event decoder.
+
+        Args:
+            embeddings: of the clip [steps, size], in the encoder's type.
+            kept: the steps whose answers are wanted.
+
+        Returns:
+            As `events`, of the steps that are kept.
+        """
+        steps = self._bridged(embeddings)
         for layer in self._wiring.recurrent:
             steps = self._layer(layer, steps)
-        found = [self._run(self._wiring.classifiers, step[None]) for step in steps]
+        found = [self._run(self._wiring.classifiers, step[None]) for step in steps[kept]]
         strong, attention = (np.concatenate(each) for each in zip(*found, strict=True))
         return strong, attention
 

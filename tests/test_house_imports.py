@@ -31,6 +31,7 @@ _HOST_TFLITE = (
     "flatbuffer",
     "loops",
     "macs",
+    "stream_set_wiring",
     "stream_wiring",
     "wiring",
 )

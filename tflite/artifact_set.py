@@ -18,13 +18,14 @@ import numpy as np
 from keras_mtl import files
 from keras_mtl.errors import ArtifactError
 from keras_mtl.tflite.artifact import Artifact
+from keras_mtl.tflite.stream_set_wiring import StreamWiring
 from keras_mtl.tflite.wiring import Wiring
 
 SCHEMA = "keras_mtl.artifact_set/1"
 MANIFEST = "set.json"
 GOLDEN = "set.golden.npz"
 #: The arrays of golden data: clips as the encoder takes them, and real outputs.
-_GOLDEN = ("seconds", "scenes", "clips", "strong", "weak")
+_GOLDEN = ("seconds", "scenes", "clips", "strong", "weak", "recording")
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,14 @@ class ArtifactSet:
 
     Attributes:
         members: the artifacts by their names in the wiring, in the order in which they run.
-        manifest: plain values: `part` ("events" or "joint"), `format`, `cells` (the format of the event decoder),
-            `system`, `features`, `labels`, `decoding`, `wiring`, `members` (file, sha256, bytes, MACs of each),
+        manifest: plain values: `part` ("events", "joint" or "stream"), `format`, `cells` (the format of the event
+            decoder), `system`, `features`, `labels`, `decoding`, `wiring`, `members` (file, sha256, bytes, MACs of each),
             `parameter_bytes`, `macs_per_second`, `buffer_bytes` (what is kept between calls), `seed`, `data`,
-            `git_revision`.
+            `git_revision`. A streaming set has `rings` and `latency_s` besides.
         golden: `seconds` [n, frames, mel_bands, 1] in the encoder's input type and `scenes` logits [n, scenes];
             `clips` [m, frames, mel_bands, 1] and `strong` [m, embeddings, events] and `weak` [m, events]
-            probabilities. Without a task its arrays are missing.
+            probabilities. Without a task its arrays are missing. Of a streaming set it is one `recording` [frames,
+            mel_bands] in the encoder's input type, `scenes` logits [calls, scenes] and `strong` [embeddings, events].
     """
 
     members: dict[str, Artifact]
@@ -63,6 +65,8 @@ class ArtifactSet:
         listed = {name: _entry(members[name], facts, name) for name in wiring.members}
         bytes_of = {end: _state_bytes(members, wiring, end) for end in ("embedding", "state")}
         buffers = wiring.buffer_bytes(bytes_of["embedding"], bytes_of["state"])
+        if states := members[wiring.encoder].manifest.get("state_bytes"):
+            buffers["encoder_states"] = states
         manifest = {
             "schema": SCHEMA,
             **facts,
@@ -78,8 +82,39 @@ class ArtifactSet:
 
     @property
     def wiring(self) -> Wiring:
-        """How the members work together."""
-        return Wiring.from_dict(self.manifest["wiring"])
+        """How the members work together: a `StreamWiring` of a streaming set."""
+        return _wiring(self.manifest["wiring"])
+
+    @property
+    def stream_wiring(self) -> StreamWiring:
+        """How the members of a streaming set work together.
+
+        Raises:
+            ArtifactError: the set hears window by window.
+        """
+        wiring = self.wiring
+        if not isinstance(wiring, StreamWiring):
+            raise ArtifactError("the set hears clips, and no stream", hint="keras_mtl convert RUN --part stream")
+        return wiring
+
+    @property
+    def streams(self) -> bool:
+        """Whether it is a streaming set."""
+        return isinstance(self.wiring, StreamWiring)
+
+    def require_windowed(self, what: str) -> None:
+        """Refuses a streaming set where clips are to be heard.
+
+        Args:
+            what: who refuses it, for the message.
+
+        Raises:
+            ArtifactError: it is a streaming set.
+        """
+        if self.streams:
+            raise ArtifactError(
+                f"{what} takes no streaming set", hint="keras_mtl convert RUN --part joint makes one that hears clips"
+            )
 
     def save(self, folder: str | Path) -> Path:
         """Writes the set, whole or not at all. Returns the folder.
@@ -115,7 +150,7 @@ class ArtifactSet:
             manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
             if manifest["schema"] != SCHEMA:
                 raise ArtifactError(f"{folder / MANIFEST} has schema {manifest['schema']}, not {SCHEMA}")
-            wiring, listed = Wiring.from_dict(manifest["wiring"]), manifest["members"]
+            wiring, listed = _wiring(manifest["wiring"]), manifest["members"]
             members = {name: _member(folder, listed[name]) for name in wiring.members}
             golden = _golden(folder / GOLDEN)
         except OSError as error:
@@ -133,6 +168,11 @@ def is_set(path: str | Path) -> bool:
     return path.name == MANIFEST or (path / MANIFEST).is_file()
 
 
+def _wiring(values: Any) -> Wiring:
+    streams = isinstance(values, dict) and "stream" in values
+    return StreamWiring.from_dict(values) if streams else Wiring.from_dict(values)
+
+
 def _entry(artifact: Artifact, facts: dict[str, Any], name: str) -> dict[str, Any]:
     manifest = artifact.manifest
     macs = manifest["macs_per_second"] * manifest["audio_seconds"]
@@ -145,7 +185,9 @@ def _state_bytes(members: dict[str, Artifact], wiring: Wiring, end: str) -> int:
     name = wiring.encoder if end == "embedding" else (wiring.recurrent[0].forward if wiring.recurrent else "")
     if not name:
         return 0
-    port = members[name].manifest["outputs"][0]
+    ports = members[name].manifest["outputs"]
+    # A step of an encoder gives its states besides, in whatever order.
+    port = next((port for port in ports if port["name"] == end), ports[0])
     return int(port["shape"][-1]) * np.dtype(port["dtype"]).itemsize
 
 
