@@ -35,8 +35,8 @@ class ArtifactSet:
     Attributes:
         members: the artifacts by their names in the wiring, in the order in which they run.
         manifest: plain values: `part` ("events", "joint" or "stream"), `format`, `cells` (the format of the event
-            decoder), `system`, `features`, `labels`, `decoding`, `wiring`, `members` (file, sha256, bytes, MACs of each),
-            `parameter_bytes`, `macs_per_second`, `buffer_bytes` (what is kept between calls), `seed`, `data`,
+            decoder), `system`, `features`, `labels`, `decoding`, `wiring`, `members` (of each file, sha256, bytes,
+            MACs), `parameter_bytes`, `macs_per_second`, `buffer_bytes` (what is kept between calls), `seed`, `data`,
             `git_revision`. A streaming set has `rings` and `latency_s` besides.
         golden: `seconds` [n, frames, mel_bands, 1] in the encoder's input type and `scenes` logits [n, scenes];
             `clips` [m, frames, mel_bands, 1] and `strong` [m, embeddings, events] and `weak` [m, events]

@@ -105,7 +105,7 @@ def run_set(
 
 
 def member_arena_bytes(members: int) -> int:
-    """The arena that each of so many members is offered: aligned, since what an odd end wastes would be counted as used."""
+    """The arena that each of so many members is offered: aligned, since what an odd end wastes is counted as used."""
     return ARENA_OFFERED_BYTES // members // ALIGNMENT_BYTES * ALIGNMENT_BYTES
 
 
