@@ -72,7 +72,8 @@ def emulate_set(
     manifest, settings = artifacts.manifest, LogMelSettings.from_dict(artifacts.manifest["features"])
     file_bytes = sum(len(artifact.content) for artifact in artifacts.members.values())
     hop_s = artifacts.wiring.windows.hop * settings.hop_s
-    note = f"heard continuously: the encoder every {hop_s:g} s, both directions over every clip once"
+    cells = "cells once for every embedding" if artifacts.wiring.causal else "both directions over every clip once"
+    note = f"heard continuously: the encoder every {hop_s:g} s, {cells}"
     arena = arena_of_set(
         {name: artifact.content for name, artifact in artifacts.members.items()}, tflm.arena_bytes if tflm else {}
     )

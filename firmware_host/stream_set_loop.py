@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from keras_mtl.firmware_host.device_loop import DeviceLoop, Member
+from keras_mtl.firmware_host.forward_steps import ForwardSteps
 from keras_mtl.firmware_host.stream_loop import StreamLoop
 from keras_mtl.tflite.stream_set_wiring import StreamWiring, Turn
 
@@ -51,6 +52,7 @@ class StreamSetLoop:
         # The decoders know the encoder by what it says, which is the embedding alone.
         self._decoders = {**members, wiring.encoder: replace(encoder, outputs=[embedding])}
         self._clip = DeviceLoop(wiring, self._decoders)
+        self._forward = ForwardSteps(wiring, self._decoders) if wiring.causal else None
         size = max(wiring.scene_ring, wiring.event_ring, 1)
         self._ring = np.zeros((size, embedding["shape"][-1]), embedding["dtype"])
         self.reset()
@@ -64,6 +66,8 @@ class StreamSetLoop:
         """Starts anew."""
         self._encoder.reset()
         self._ring[:] = 0
+        if self._forward is not None:
+            self._forward.begin()
         self._heard = self._answered = 0
 
     def push(self, frames: np.ndarray) -> Answers:
@@ -76,7 +80,9 @@ class StreamSetLoop:
             if wiring.scene_ring and self._heard >= wiring.scene_ring and self._is_scene_turn():
                 heard = self._last(wiring.scene_ring)[None]
                 scenes.append((self._heard, self._members[wiring.scene_head].invoke([heard])[0][0].copy()))
-            if turn := wiring.turn(self._heard, self._answered):
+            if self._forward is not None:
+                strong += [pair[0].copy() for pair in self._forward.push(embedding)]
+            elif turn := wiring.turn(self._heard, self._answered):
                 strong.append(self._events(turn))
         return Answers(scenes, self._joined(strong))
 
@@ -85,6 +91,8 @@ class StreamSetLoop:
 
         A device that hears for ever never does this. The scenes have no end of their own.
         """
+        if self._forward is not None:
+            return Answers([], self._joined([pair[0].copy() for pair in self._forward.finish()]))
         turn = self._wiring.last_turn(self._heard, self._answered)
         return Answers([], self._joined([self._events(turn)] if turn else []))
 

@@ -91,7 +91,7 @@ class StreamWiring(Wiring):
     @property
     def event_ring(self) -> int:
         """Embeddings that a bidirectional event decoder hears at a time; 0 without one."""
-        return self.steps if any(layer.backward for layer in self.recurrent) else 0
+        return 0 if self.causal else self.steps
 
     def fields(self) -> dict[str, Any]:
         """The values of all fields by name, as they are."""
@@ -189,7 +189,7 @@ class StreamWiring(Wiring):
         """
         found = {"scenes": self.scene_hop} if self.scene_ring else {}
         if self.recurrent:
-            found["events"] = self.event_ring - self._side if self.event_ring else 1
+            found["events"] = self.event_ring - self._side if self.event_ring else 1 + self.look_ahead
         return {task: steps + self.stream.latency for task, steps in found.items()}
 
     @property
