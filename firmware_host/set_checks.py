@@ -83,6 +83,8 @@ def parity_probability(golden: Mapping[str, np.ndarray], runs: Sequence[SetRun])
     ends = [list(found)[int(pick(stacked[:, int(np.argmax(spread))]))] for pick in (np.argmin, np.argmax)]
     clips = len(golden["strong"])
     why = f"{ends[0]} against {ends[1]}, {clips} golden clips of {golden['strong'].shape[1]} steps; ran: "
+    if not np.isfinite(largest):
+        return Check("parity_probability", None, PROBABILITY_LIMIT, "", False, f"not a number: {why}")
     return at_most(
         "parity_probability", round(largest, 6), PROBABILITY_LIMIT, "", why + ", ".join(r.engine for r in runs)
     )

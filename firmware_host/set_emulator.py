@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -145,4 +146,5 @@ def _run(names: Sequence[str], artifacts: ArtifactSet, timeout_s: float) -> tupl
 
 
 def _with_difference(result: EngineResult, parity: Parity) -> EngineResult:
-    return replace(result, from_base_lsb=round(parity.from_base_lsb[result.engine], 3)) if result.ran else result
+    difference = parity.from_base_lsb[result.engine] if result.ran else math.inf
+    return replace(result, from_base_lsb=round(difference, 3)) if math.isfinite(difference) else result

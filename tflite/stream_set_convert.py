@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.decoding import median_frames
 from keras_mtl.errors import ConversionError, EngineCrash, EngineTimeout, RunError
-from keras_mtl.features import LogMelSettings
 from keras_mtl.isolation import run_isolated
 from keras_mtl.run_folder import Run
 from keras_mtl.tflite.artifact import Artifact
@@ -21,7 +19,6 @@ from keras_mtl.tflite.artifact_set import ArtifactSet
 from keras_mtl.tflite.convert_set import finish_member, require_quantized, set_facts, window_frames
 from keras_mtl.tflite.stream_convert import PART, finish_step, step_facts
 from keras_mtl.tflite.stream_set_wiring import SCENE_HOP, StreamWiring
-from keras_mtl.timeline import Grid
 
 _WORKER = "keras_mtl.tflite.stream_set_conversion_worker"
 _TIMEOUT_S = 600.0
@@ -49,9 +46,8 @@ def convert_stream_set(
         timeout_s: seconds that the converter may take.
 
     Returns:
-        A set of the part "stream". Its manifest has, beside what every set has, `rings` (of each decoder `embeddings`,
-        `hop_steps`, `hop_s`, and of a bidirectional event decoder `kept_from` and `kept_to`), `latency_s` of each task,
-        and `smoothing` of the scenes.
+        A set of the part "stream". Its manifest has, beside what every set has, what `stream_told` says, and how the
+        scenes are smoothed.
 
     Raises:
         ConversionError: a run that was not quantized so, an encoder that can't go step by step, a converter that
@@ -87,52 +83,8 @@ def convert_stream_set(
         raise ConversionError(f"conversion of {PART} to {kind} failed: {error.message}", hint=hint) from None
     wiring = StreamWiring.from_dict(answer["wiring"])
     members = {name: _member(run, wiring, name, contents[name], answer["members"][name]) for name in wiring.members}
-    facts = set_facts(run, part, kind, cells) | {"part": PART, "audio_seconds": 1.0}
-    facts |= stream_facts(wiring, run.settings, facts["decoding"])
+    facts = set_facts(run, part, kind, cells) | {"part": PART, "audio_seconds": 1.0, "smoothing": dict(SMOOTHING)}
     return ArtifactSet.build(members, wiring, facts, golden)
-
-
-def stream_facts(wiring: StreamWiring, settings: LogMelSettings, decoding: dict[str, Any]) -> dict[str, Any]:
-    """What the manifest of a streaming set says of its rings and of how late its answers are.
-
-    Args:
-        wiring: of the set.
-        settings: its features.
-        decoding: of the events: `threshold`, `median_s`.
-    """
-    step_s = wiring.stream.stride * settings.hop_s
-    rings: dict[str, Any] = {}
-    if wiring.scene_ring:
-        rings["scenes"] = _ring(wiring.scene_ring, wiring.scene_hop, step_s)
-    if wiring.event_ring:
-        rings["events"] = _ring(wiring.event_ring, wiring.event_hop, step_s) | wiring.kept()
-    return {
-        "rings": rings,
-        "latency_s": latency_s(wiring, settings, decoding["median_s"]),
-        "smoothing": dict(SMOOTHING),
-    }
-
-
-def latency_s(wiring: StreamWiring, settings: LogMelSettings, median_s: float) -> dict[str, float]:
-    """The longest that a sound waits for each task's answer, in seconds; the time to compute it comes on top.
-
-    Half a window of the features, the encoder's steps, the time until the decoder's turn, and of the events half the
-    median filter. How long smoothing holds a scene is not in it.
-    """
-    step_s = wiring.stream.stride * settings.hop_s
-    half_median = median_frames(median_s, Grid(step_s, 0.0, 1, step_s)) // 2
-    return {
-        task: round(
-            (steps + (half_median if task == "events" else 0)) * step_s + settings.fft / 2 / settings.sample_rate_hz, 6
-        )
-        for task, steps in wiring.waits().items()
-    }
-
-
-def _ring(embeddings: int, hop: int, step_s: float) -> dict[str, Any]:
-    return {"embeddings": embeddings, "seconds": round(embeddings * step_s, 6), "hop_steps": hop} | {
-        "hop_s": round(hop * step_s, 6)
-    }
 
 
 def _member(run: Run, wiring: StreamWiring, name: str, content: bytes, worked: dict[str, Any]) -> Artifact:

@@ -141,7 +141,8 @@ class Wiring:
             sound = all(isinstance(name, str) for name in wiring.members) and all(isinstance(n, int) for n in whole)
             sound = sound and (wiring.causal or all(layer.backward is not None for layer in recurrent))
             sound = sound and (wiring.look_ahead >= 0 if wiring.causal else wiring.look_ahead == 0)
-            sound = sound and 0 <= windows.first < windows.last <= windows.embeddings and wiring.clip_frames >= 0
+            sound = sound and windows.frames > 0 and windows.stride > 0 and wiring.clip_frames >= 0
+            sound = sound and 0 <= windows.first < windows.last <= windows.embeddings
         except (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError):
             sound = False
         if not sound or (wiring.clip_frames and wiring.clip_frames < windows.frames):
