@@ -87,13 +87,17 @@ def _arena_lines(report: Report) -> list[str]:
     for parity in filter(None, (report.parity, (report.parity or {}).get("events"))):
         first = parity["first_difference"]
         if first is not None:
-            where = (
-                f"{first.get('member', '')} operator {first['operator']}, {first['op']} ({short_name(first['layer'])})"
-            )
-            grown = f"{_number(first['lsb'])} LSB, its inputs by {_number(first['inputs_lsb'])}"
-            found = f"first at {where.strip()}, by {grown}" if "operator" in first else first["why"]
-            lines.append(f"differs   {first['engine']} against {first['against']}: {found}")
+            lines.append(f"differs   {first['engine']} against {first['against']}: {_where(first)}")
     return ["", *lines] if lines else []
+
+
+def _where(first: dict[str, Any]) -> str:
+    """Where two engines begin to differ, or why that can't be told."""
+    member = f"{first['member']} " if "member" in first else ""
+    if "operator" not in first:
+        return f"{member}{first['why']}"
+    where = f"{member}operator {first['operator']}, {first['op']} ({short_name(first['layer'])})"
+    return f"first at {where}, by {_number(first['lsb'])} LSB, its inputs by {_number(first['inputs_lsb'])}"
 
 
 def baseline_text(baseline: dict[str, Any]) -> str:
