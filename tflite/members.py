@@ -48,8 +48,8 @@ def wire(network: keras.Model, window_frames: int, clip_frames: int, scenes: boo
     layers = tuple(Recurrent(forward, backward) for forward, backward in recurrent_cells(head))
     given, taken = embeddings_range(network.get_layer("encoder")), head.get_layer(INTERFACE)
     shift = taken.bits - 1 - given.bits if taken.bits != given.bits else None
-    events = {"recurrent": layers, "classifiers": "event_classifiers", "look_ahead": look_ahead_of(head)}
-    return replace(wiring, clip_frames=clip_frames, shift=shift, **events)
+    wiring = replace(wiring, recurrent=layers, classifiers="event_classifiers", look_ahead=look_ahead_of(head))
+    return replace(wiring, clip_frames=clip_frames, shift=shift)
 
 
 def build_members(network: keras.Model, wiring: Wiring) -> dict[str, keras.Model]:

@@ -139,7 +139,8 @@ class Wiring:
             wiring = cls(**{**values, "windows": windows, "recurrent": recurrent})
             whole = (wiring.clip_frames, wiring.shift or 0, windows.stride, wiring.look_ahead)
             sound = all(isinstance(name, str) for name in wiring.members) and all(isinstance(n, int) for n in whole)
-            sound = sound and (wiring.causal or all(layer.backward is not None for layer in recurrent))
+            one_way = [layer.backward is None for layer in recurrent]
+            sound = sound and all(name for layer in recurrent for name in layer.cells) and len({*one_way}) < 2
             sound = sound and (wiring.look_ahead >= 0 if wiring.causal else wiring.look_ahead == 0)
             sound = sound and windows.frames > 0 and windows.stride > 0 and wiring.clip_frames >= 0
             sound = sound and 0 <= windows.first < windows.last <= windows.embeddings

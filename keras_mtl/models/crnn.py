@@ -40,7 +40,14 @@ def build_crnn(
     """
     encoder = build_encoder(frames, mel_bands, channels, pools)
     _, embeddings, size = encoder.output_shape
-    causal = {"bidirectional": bidirectional, "look_ahead": look_ahead}
-    head = build_event_head(size, embeddings, recurrent_units, recurrent_layers, events, **causal)
+    head = build_event_head(
+        size,
+        embeddings,
+        recurrent_units,
+        recurrent_layers,
+        events,
+        bidirectional=bidirectional,
+        look_ahead=look_ahead,
+    )
     inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
     return keras.Model(inputs, head(encoder(inputs)), name="crnn")

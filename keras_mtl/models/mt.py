@@ -53,8 +53,15 @@ def build_mt(
     encoder = build_encoder(frames, mel_bands, channels, pools)
     _, embeddings, size = encoder.output_shape
     scene_head = build_scene_head(size, embeddings, attention_units, scenes)
-    causal = {"bidirectional": bidirectional, "look_ahead": look_ahead}
-    event_head = build_event_head(size, embeddings, recurrent_units, recurrent_layers, events, **causal)
+    event_head = build_event_head(
+        size,
+        embeddings,
+        recurrent_units,
+        recurrent_layers,
+        events,
+        bidirectional=bidirectional,
+        look_ahead=look_ahead,
+    )
     inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
     x = encoder(inputs)
     return keras.Model(inputs, {"scenes": scene_head(x), **event_head(x)}, name="mt")

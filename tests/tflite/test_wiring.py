@@ -56,6 +56,7 @@ def test_wiring_comes_back_from_plain_values():
         {"windows": {"frames": 100, "stride": 4, "first": 3, "last": 26}},
         {"windows": None},
         {"recurrent": [{"backward": "a"}]},
+        {"recurrent": [{"forward": "a", "backward": ""}]},
         {"recurrent": [{"forward": "a"}, {"forward": "c", "backward": "d"}]},  # forwards only beside bidirectional
         {"look_ahead": 2},  # of a bidirectional decoder
         {"recurrent": [{"forward": "a"}], "look_ahead": -1},
