@@ -54,11 +54,22 @@ class DeviceLoop:
         """
         if self._wiring.causal:
             return self._as_they_come(clip)
-        steps = widened(self._wiring, self._members, self.embeddings(clip))
+        return self.decoded(self.embeddings(clip))
+
+    def decoded(self, embeddings: np.ndarray, kept: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """What is heard in each step of a clip by a bidirectional event decoder.
+
+        Args:
+            embeddings: of the clip [steps, size], in the encoder's type.
+            kept: the steps whose answers are wanted.
+
+        Returns:
+            As `events`, of the steps that are kept.
+        """
+        steps = widened(self._wiring, self._members, embeddings)
         for layer in self._wiring.recurrent:
             steps = self._layer(layer, steps)
-        found = [self._run(self._wiring.classifiers, step[None]) for step in steps]
-        return _stacked(found)
+        return _stacked([self._run(self._wiring.classifiers, step[None]) for step in steps[kept]])
 
     def embeddings(self, clip: np.ndarray) -> np.ndarray:
         """Log-mel of a clip [frames, mel_bands, 1] to its embeddings [steps, size], heard window by window."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_mtl.firmware_host.compute_estimate import overload
 from keras_mtl.firmware_host.cost import OpRow
+from keras_mtl.firmware_host.memory_table import COLUMNS, latency_line, memory_rows
 from keras_mtl.firmware_host.names import short_name
 from keras_mtl.firmware_host.report import Report
 
@@ -42,7 +43,7 @@ def report_text(report: Report, ops: bool = True) -> str:
             ],
         ),
     ]
-    lines += _arena_lines(report)
+    lines += _memory_lines(report) + _arena_lines(report)
     if report.compatibility:
         lines += ["", *_table(("lacking", "operator", "layer", "why", "try"), [*map(_lacking, report.compatibility)])]
     if report.compute is not None:
@@ -63,6 +64,16 @@ def report_text(report: Report, ops: bool = True) -> str:
         columns = (">#", "operator", "inputs", "output shape", ">MACs", ">weight bytes", ">activation bytes")
         lines += ["", *_table(columns, rows)]
     return "\n".join([*lines, "", f"verdict   {report.verdict}"]) + "\n"
+
+
+def _memory_lines(report: Report) -> list[str]:
+    """What a streaming set needs of RAM, how often its members run and how late it answers; nothing for another."""
+    rows = memory_rows(report.artifact)
+    if not rows:
+        return []
+    name, what, size, calls = COLUMNS
+    table = _table((name, what, f">{size}", f">{calls}"), rows)
+    return ["", *table, "", f"latency   {latency_line(report.artifact)}"]
 
 
 def _arena_lines(report: Report) -> list[str]:

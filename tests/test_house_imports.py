@@ -34,6 +34,9 @@ _HOST_TFLITE = (
     "loops",
     "macs",
     "manifest",
+    "set_golden",
+    "stream_set_manifest",
+    "stream_set_wiring",
     "stream_wiring",
     "wiring",
 )

@@ -18,15 +18,15 @@ from keras_mtl import files
 from keras_mtl.errors import ArtifactError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.tflite.artifact import Artifact
-from keras_mtl.tflite.golden_file import read_golden_file
 from keras_mtl.tflite.manifest import MOST_BYTES, parse_json, require_facts, require_told
+from keras_mtl.tflite.set_golden import read_set_golden
+from keras_mtl.tflite.stream_set_manifest import require_smoothing, stream_told
+from keras_mtl.tflite.stream_set_wiring import StreamWiring
 from keras_mtl.tflite.wiring import Wiring
 
 SCHEMA = "keras_mtl.artifact_set/1"
 MANIFEST = "set.json"
 GOLDEN = "set.golden.npz"
-#: The arrays of golden data: clips as the encoder takes them, and real outputs.
-_GOLDEN = ("seconds", "scenes", "clips", "strong", "weak")
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,14 @@ class ArtifactSet:
 
     Attributes:
         members: the artifacts by their names in the wiring, in the order in which they run.
-        manifest: plain values: `part` ("events" or "joint"), `format`, `cells` (the format of the event decoder),
-            `system`, `features`, `labels`, `decoding`, `wiring`, `members` (file, sha256, bytes, MACs of each),
-            `parameter_bytes`, `macs_per_second`, `buffer_bytes` (what is kept between calls), `seed`, `data`,
-            `git_revision`.
+        manifest: plain values: `part` ("events", "joint" or "stream"), `format`, `cells` (the format of the event
+            decoder), `system`, `features`, `labels`, `decoding`, `wiring`, `members` (of each file, sha256, bytes,
+            MACs), `parameter_bytes`, `macs_per_second`, `buffer_bytes` (what is kept between calls), `seed`, `data`,
+            `git_revision`. A streaming set has `rings`, `latency_s` and `smoothing` besides.
         golden: `seconds` [n, frames, mel_bands, 1] in the encoder's input type and `scenes` logits [n, scenes];
             `clips` [m, frames, mel_bands, 1] and `strong` [m, embeddings, events] and `weak` [m, events]
-            probabilities. Without a task its arrays are missing.
+            probabilities. Without a task its arrays are missing. Of a streaming set it is one `recording` [frames,
+            mel_bands] in the encoder's input type, `scenes` logits [calls, scenes] and `strong` [embeddings, events].
     """
 
     members: dict[str, Artifact]
@@ -60,13 +61,41 @@ class ArtifactSet:
             facts: the manifest keys that the members do not tell.
             golden: reference data.
         """
-        manifest = {"schema": SCHEMA, **facts, **_told(members, wiring, facts["features"])}
+        manifest = {"schema": SCHEMA, **facts, **_told(members, wiring, facts)}
         return ArtifactSet({name: members[name] for name in wiring.members}, manifest, golden)
 
     @property
     def wiring(self) -> Wiring:
-        """How the members work together."""
-        return Wiring.from_dict(self.manifest["wiring"])
+        """How the members work together: a `StreamWiring` of a streaming set."""
+        return _wiring(self.manifest["wiring"])
+
+    @property
+    def streams(self) -> bool:
+        """Whether it is a streaming set."""
+        return isinstance(self.wiring, StreamWiring)
+
+    @property
+    def stream_wiring(self) -> StreamWiring:
+        """How the members of a streaming set work together.
+
+        Raises:
+            ArtifactError: the set hears clips.
+        """
+        wiring = self.wiring
+        if not isinstance(wiring, StreamWiring):
+            raise ArtifactError("the set hears clips, and no stream", hint="keras_mtl convert RUN --part stream")
+        return wiring
+
+    def require_windowed(self, what: str) -> None:
+        """Refuses a streaming set where clips are to be heard; `what` is who refuses it.
+
+        Raises:
+            ArtifactError: it is a streaming set.
+        """
+        if self.streams:
+            raise ArtifactError(
+                f"{what} takes no streaming set", hint="keras_mtl convert RUN --part joint makes one that hears clips"
+            )
 
     def save(self, folder: str | Path) -> Path:
         """Writes the set, whole or not at all. Returns the folder.
@@ -104,11 +133,13 @@ class ArtifactSet:
             if manifest["schema"] != SCHEMA:
                 shown = str(manifest["schema"])[:60]
                 raise ArtifactError(f"{folder / MANIFEST} has schema {shown}, not {SCHEMA}")
-            wiring, listed = Wiring.from_dict(manifest["wiring"]), manifest["members"]
+            wiring, listed = _wiring(manifest["wiring"]), manifest["members"]
             members = {name: _member(folder, listed[name]) for name in wiring.members}
             require_facts(manifest)
             features = LogMelSettings.from_dict(manifest["features"])
-            require_told(manifest, _told(members, wiring, features.to_dict()), "its members say")
+            told = _told(members, wiring, {**manifest, "features": features.to_dict()})
+            require_told(manifest, told, "its members say")
+            require_smoothing(manifest, wiring)
             _require_needed(manifest, features.seconds(wiring.clip_frames), bool(wiring.classifiers))
         except OSError as error:
             raise ArtifactError(f"can't read the set {folder}: {error.strerror}") from None
@@ -116,7 +147,7 @@ class ArtifactSet:
             raise ArtifactError(
                 f"{folder / MANIFEST} is not the manifest of a set", hint="convert the run again"
             ) from None
-        golden = _golden(_inside(folder, GOLDEN), members, wiring, manifest)
+        golden = read_set_golden(_inside(folder, GOLDEN), members, wiring, manifest)
         return ArtifactSet(members, manifest, golden)
 
 
@@ -126,13 +157,22 @@ def is_set(path: str | Path) -> bool:
     return path.name == MANIFEST or (path / MANIFEST).is_file()
 
 
-def _told(members: dict[str, Artifact], wiring: Wiring, features: dict[str, Any]) -> dict[str, Any]:
+def _wiring(values: Any) -> Wiring:
+    streams = isinstance(values, dict) and "stream" in values
+    return StreamWiring.from_dict(values) if streams else Wiring.from_dict(values)
+
+
+def _told(members: dict[str, Artifact], wiring: Wiring, facts: dict[str, Any]) -> dict[str, Any]:
     """The keys of a set's manifest that follow from its members."""
-    calls = wiring.calls_per_second(features["sample_rate_hz"] / features["hop"])
+    calls = wiring.calls_per_second(facts["features"]["sample_rate_hz"] / facts["features"]["hop"])
     listed = {name: _entry(members[name], name) for name in wiring.members}
     bytes_of = {end: _state_bytes(members, wiring, end) for end in ("embedding", "state")}
-    buffers = wiring.buffer_bytes(bytes_of["embedding"], bytes_of["state"])
+    buffers, streaming = wiring.buffer_bytes(bytes_of["embedding"], bytes_of["state"]), {}
+    if isinstance(wiring, StreamWiring):
+        streaming = stream_told(members[wiring.encoder], wiring, facts)
+        buffers |= streaming.pop("buffers")
     return {
+        **streaming,
         "wiring": wiring.to_dict(),
         "members": listed,
         "parameter_bytes": sum(entry["parameter_bytes"] for entry in listed.values()),
@@ -155,7 +195,9 @@ def _state_bytes(members: dict[str, Artifact], wiring: Wiring, end: str) -> int:
     name = wiring.encoder if end == "embedding" else (wiring.recurrent[0].forward if wiring.recurrent else "")
     if not name:
         return 0
-    port = members[name].manifest["outputs"][0]
+    ports = members[name].manifest["outputs"]
+    # A step of an encoder gives its states besides, in whatever order.
+    port = next((port for port in ports if port["name"] == end), ports[0])
     return int(port["shape"][-1]) * np.dtype(port["dtype"]).itemsize
 
 
@@ -183,36 +225,3 @@ def _require_needed(manifest: dict[str, Any], clip_s: float, events: bool) -> No
         needed += [manifest["decoding"][key] for key in ("threshold", "median_s")]
     if None in needed or (events and needed[-1] > clip_s):
         raise ArtifactError("the decoding of the set can't be used", hint="convert the run again")
-
-
-def _golden(
-    path: Path, members: dict[str, Artifact], wiring: Wiring, manifest: dict[str, Any]
-) -> dict[str, np.ndarray]:
-    """The golden data, held against the members' ports and the wiring; none where there is no file."""
-    if not os.path.lexists(path):
-        return {}
-    try:
-        golden = read_golden_file(path, _GOLDEN.__contains__)
-    except ArtifactError as error:
-        raise ArtifactError(f"{path.parent}: {error.message}", hint=error.hint) from None
-    port, labels = members[wiring.encoder].manifest["inputs"][0], manifest.get("labels") or {}
-    mel, scenes, events = port["shape"][2:], len(labels.get("scenes", ())), len(labels.get("events", ()))
-    wanted = {
-        "seconds": (wiring.windows.frames, *mel),
-        "scenes": (scenes,),
-        "clips": (wiring.clip_frames, *mel),
-        "strong": (wiring.steps, events),
-        "weak": (events,),
-    }
-    tasks = [("seconds", "scenes")] * bool(wiring.scene_head) + [("clips", "strong", "weak")] * bool(wiring.classifiers)
-    nothing = np.zeros(0)  # where an array is missing
-    for given, *told in tasks:
-        rows = golden.get(given, nothing)
-        fits = rows.dtype.name == port["dtype"] and rows.shape[1:] == wanted[given] and len(rows) > 0
-        for name in told:
-            values = golden.get(name, nothing)
-            fits = fits and values.shape == (len(rows), *wanted[name]) and values.dtype.kind == "f"
-            fits = fits and values.size > 0 and bool(np.isfinite(values).all())
-        if not fits:
-            raise ArtifactError(f"{path} does not fit the set: {', '.join((given, *told))}", hint="convert again")
-    return {name: golden[name] for task in tasks for name in task}

@@ -66,12 +66,14 @@ def run_set(
         timeout_s: seconds after which the engine's process is stopped.
 
     Raises:
+        ArtifactError: a streaming set.
         EngineRefused: the engine said why it can't run a member, or isn't installed.
         EngineCrash: its process died.
         EngineTimeout: it did not come back in time.
     """
     if engine not in WORKERS:
         raise EngineError(f"unknown engine {engine}", hint=f"engines are {', '.join(ENGINES)}")
+    artifacts.require_windowed("hearing clips")
     for artifact in artifacts.members.values():
         require_runnable(engine, flatbuffer.read_model(artifact.content))
     ports = {
@@ -86,7 +88,7 @@ def run_set(
             if values is not None:
                 np.save(folder / f"{key}.npy", values)
         request: dict[str, Any] = {"folder": name, "engine": engine, "worker": WORKERS[engine], "members": ports}
-        request |= {"wiring": artifacts.manifest["wiring"], "arena_bytes": _share(len(ports))}
+        request |= {"wiring": artifacts.manifest["wiring"], "arena_bytes": member_arena_bytes(len(ports))}
         try:
             answer = run_isolated(_WORKER, request, timeout_s, ENVIRONMENT, MOST_BYTES)
         except EngineTimeout as error:
@@ -107,8 +109,8 @@ def run_set(
     return SetRun(engine, answer["version"], answer["arena_bytes"], **_real(artifacts, found))
 
 
-def _share(members: int) -> int:
-    """The arena of each member: aligned, since what an odd end wastes would be counted as used."""
+def member_arena_bytes(members: int) -> int:
+    """The arena that each of so many members is offered: aligned, since what an odd end wastes is counted as used."""
     return ARENA_OFFERED_BYTES // members // ALIGNMENT_BYTES * ALIGNMENT_BYTES
 
 
