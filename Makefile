@@ -1,6 +1,6 @@
 # Everything a person or a machine does with the project starts here. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help env scaper demo notebooks test test-slow test-firmware lint format lock clean FORCE
+.PHONY: help env scaper demo notebooks test test-slow test-firmware test-fuzz lint format lock clean FORCE
 
 BIN := .venv/bin
 # Holds the folder that the environment was made in: environments can't be moved.
@@ -37,6 +37,9 @@ test-slow: $(STAMP) ## the tests that take minutes each
 
 test-firmware: $(STAMP) ## the firmware's C, here and on emulated Cortex-M cores (with RECORDINGS=DIR, BUNDLE=DIR: yours too)
 	@RECORDINGS='$(RECORDINGS)' BUNDLE='$(BUNDLE)' sh scripts/test_firmware.sh
+
+test-fuzz: $(STAMP) ## 2,000 damaged .tflite files and 500 damaged manifests through `emulate` (half an hour)
+	@$(BIN)/pytest -m slow -s tests/firmware_host/fuzz
 
 lint: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check

@@ -16,14 +16,14 @@ from keras_mtl.firmware_host.arena_lives import Key, Lives, Step, lives
 from keras_mtl.firmware_host.arena_persistent import persistent_bytes
 from keras_mtl.firmware_host.arena_sizes import DEVICE, HOST, Sizes
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.arena_placement import Block, aligned, extent_bytes, offsets
+from keras_mtl.tflite.arena_placement import Block, aligned, end_of, extent_bytes, offsets
 
 #: Bytes of an element as TFLM counts them: four bits take a whole byte there.
 _ELEMENT_BYTES = {"bool": 1, "int4": 1, "bfloat16": 2, "complex64": 8, "complex128": 16, "resource": 4}
 _ELEMENT_BYTES |= {f"{kind}{bits}": bits // 8 for kind in ("int", "uint") for bits in (8, 16, 32, 64)}
 _ELEMENT_BYTES |= {f"float{bits}": bits // 8 for bits in (16, 32, 64)}
 #: Files of use have hundreds; placing is quadratic.
-_MOST_BLOCKS = 4096
+_MOST_BLOCKS = 2048
 _NEVER = (-1, -1)
 
 
@@ -110,7 +110,7 @@ def plan_arena(content: bytes) -> ArenaPlan:
     model = flatbuffer.read_model(content)
     try:
         return _plan(model)
-    except (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError, OverflowError):
+    except (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError, OverflowError, RecursionError):
         raise ArtifactError("the TFLite file has operators with missing tensors", hint="convert it again") from None
 
 
@@ -118,17 +118,19 @@ def _plan(model: Any) -> ArenaPlan:
     life = lives(model)
     host, device = _asked(model, HOST), _asked(model, DEVICE)
     named, blocks = _blocks(model, life, host)
+    starts = offsets(blocks)
     placed = tuple(
         Placed(name, kind, block.taken_bytes, offset, block.first, block.last)
-        for (name, kind), block, offset in zip(named, blocks, offsets(blocks), strict=True)
+        for (name, kind), block, offset in zip(named, blocks, starts, strict=True)
     )
     variables = sum(aligned(_tensor_bytes(t)) for graph in model.subgraphs for t in graph.tensors if t.isVariable)
     kept = persistent_bytes(model, host.values(), HOST, variables)
-    small = extent_bytes(_blocks(model, life, device)[1])
+    narrow = _blocks(model, life, device)[1]
+    small = end_of(blocks, starts) if narrow == blocks else extent_bytes(narrow)
     small += sum(persistent_bytes(model, device.values(), DEVICE, variables).values())
     names = (flatbuffer.op_name(model, operator) for _, operator in flatbuffer.operators(model))
     unknown = dict.fromkeys(name for name in names if not HOST.kernel(name).known)
-    return ArenaPlan(life.steps, placed, extent_bytes(blocks), kept, aligned(small), tuple(unknown))
+    return ArenaPlan(life.steps, placed, end_of(blocks, starts), kept, aligned(small), tuple(unknown))
 
 
 def _asked(model: Any, sizes: Sizes) -> dict[Key, Requests]:
@@ -174,4 +176,6 @@ def _tensor_bytes(tensor: Any) -> int:
                 f"tensor {flatbuffer.tensor_name(tensor)} has no fixed shape", hint="convert with a fixed batch of 1"
             )
         values *= size
+    if values >= 1 << 60:
+        raise ArtifactError(f"tensor {flatbuffer.tensor_name(tensor)} does not fit any memory", hint="convert it again")
     return values * _ELEMENT_BYTES[dtype]

@@ -132,7 +132,14 @@ def parity_lsb(parity: Parity | None, engines: Sequence[EngineResult], basis: st
         return Check("parity_lsb", None, target.parity_lsb, "LSB", False, why)
     why = f"{parity.pair[0]} against {parity.pair[1]}, {parity.inputs} {basis}; ran: {', '.join(ran)}"
     if not math.isfinite(parity.largest_lsb):
-        return Check("parity_lsb", None, target.parity_lsb, "LSB", False, f"not a number: {why}")
+        return Check(
+            "parity_lsb",
+            None,
+            target.parity_lsb,
+            "LSB",
+            False,
+            f"not a number, or outputs of different shapes or none: {why}",
+        )
     return at_most("parity_lsb", round(parity.largest_lsb, 3), target.parity_lsb, "LSB", why)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from keras_mtl.errors import ArtifactError
@@ -13,6 +14,8 @@ from keras_mtl.tflite.loops import loop_graphs, trip_count
 from keras_mtl.tflite.macs import operator_macs
 
 _ELEMENT_BITS = {"bool": 8, "int4": 4, "uint4": 4, "bfloat16": 16, "complex64": 64, "complex128": 128}
+#: Loops that share their bodies can make a small file run as many operators as it likes.
+_MOST_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,9 @@ def op_rows(content: bytes) -> tuple[OpRow, ...]:
     """
     model = flatbuffer.read_model(content)
     try:
-        found = list(_executed(model, 0, 1, frozenset()))
+        found = list(islice(_executed(model, 0, 1, frozenset()), _MOST_ROWS + 1))
+        if len(found) > _MOST_ROWS:
+            raise ArtifactError(f"the TFLite file has more than {_MOST_ROWS:,} operators, those of its loops included")
         return tuple(_row(model, index, *one) for index, one in enumerate(found))
     except (AttributeError, IndexError, TypeError, ValueError):
         raise ArtifactError("the TFLite file has operators with missing tensors", hint="convert it again") from None

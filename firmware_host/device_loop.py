@@ -5,12 +5,13 @@ Only integers move between the members, by the rules of the set's wiring. The fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from keras_mtl.firmware_host.forward_steps import ForwardSteps, widened
 from keras_mtl.tflite.wiring import Recurrent, Wiring
 
 
@@ -51,31 +52,44 @@ class DeviceLoop:
         Returns:
             Probabilities "strong" and logits "attention", integers [steps, events].
         """
-        steps = self._bridged(self.embeddings(clip))
+        if self._wiring.causal:
+            return self._as_they_come(clip)
+        return self.decoded(self.embeddings(clip))
+
+    def decoded(self, embeddings: np.ndarray, kept: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """What is heard in each step of a clip by a bidirectional event decoder.
+
+        Args:
+            embeddings: of the clip [steps, size], in the encoder's type.
+            kept: the steps whose answers are wanted.
+
+        Returns:
+            As `events`, of the steps that are kept.
+        """
+        steps = widened(self._wiring, self._members, embeddings)
         for layer in self._wiring.recurrent:
             steps = self._layer(layer, steps)
-        found = [self._run(self._wiring.classifiers, step[None]) for step in steps]
-        strong, attention = (np.concatenate(each) for each in zip(*found, strict=True))
-        return strong, attention
+        return _stacked([self._run(self._wiring.classifiers, step[None]) for step in steps[kept]])
 
     def embeddings(self, clip: np.ndarray) -> np.ndarray:
         """Log-mel of a clip [frames, mel_bands, 1] to its embeddings [steps, size], heard window by window."""
-        windows, found = self._wiring.windows, []
+        return np.concatenate(list(self._window_by_window(clip)))
+
+    def _window_by_window(self, clip: np.ndarray) -> Iterator[np.ndarray]:
+        windows = self._wiring.windows
         for start, first, last in windows.over(len(clip)):
             (heard,) = self._run(self._wiring.encoder, clip[None, start : start + windows.frames])
-            found.append(heard[0, first:last])
-        return np.concatenate(found)
+            yield heard[0, first:last]
 
-    def _bridged(self, embeddings: np.ndarray) -> np.ndarray:
-        """Embeddings as the first cells take them: 8 bits become 16 without a loss."""
-        if self._wiring.shift is None:
-            return embeddings
-        port = self._members[self._wiring.encoder].outputs[0]
-        wide = (embeddings.astype(np.int32) - port["zero_point"]) << self._wiring.shift
-        return wide.astype(self._members[self._wiring.recurrent[0].forward].inputs[0]["dtype"])
+    def _as_they_come(self, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A causal decoder: nothing of the clip is kept but one window's embeddings and the states."""
+        decoder = ForwardSteps(self._wiring, self._members)
+        found = [said for heard in self._window_by_window(clip) for each in heard for said in decoder.push(each)]
+        return _stacked(found + decoder.finish())
 
     def _layer(self, layer: Recurrent, steps: np.ndarray) -> np.ndarray:
         """Inputs of all steps to the forward and the backward states, side by side."""
+        assert layer.backward is not None  # a wiring has both directions in all layers or in none
         forward = self._states(layer.forward, steps)
         backward = self._states(layer.backward, steps[::-1])[::-1]
         return np.concatenate([forward, backward], axis=1)
@@ -90,3 +104,8 @@ class DeviceLoop:
 
     def _run(self, name: str, *given: np.ndarray) -> list[np.ndarray]:
         return self._members[name].invoke([np.ascontiguousarray(values) for values in given])
+
+
+def _stacked(found: list[list[np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    strong, attention = (np.concatenate(each) for each in zip(*found, strict=True))
+    return strong, attention

@@ -46,11 +46,18 @@ def arena_bytes(
 
 
 def audio_latency_s(wiring: Wiring, settings: LogMelSettings, target: Target) -> Check | None:
-    """How long a sound waits for its result: events of a bidirectional decoder for the end of the clip."""
+    """How long a sound waits for its result: events of a bidirectional decoder for the end of the clip.
+
+    Events of a causal decoder wait for the end of the window that brings the last embedding they need.
+    """
     window_s = wiring.windows.frames * settings.hop_s
     clip_s = wiring.clip_frames * settings.hop_s
     if not clip_s:
         return latency_check(round(window_s, 6), f"the end of a window of {window_s:g} s", target)
+    if wiring.causal:
+        ahead_s = wiring.look_ahead * wiring.windows.stride * settings.hop_s
+        waits_for = f"the end of a window of {window_s:g} s, and the event part's look-ahead of {ahead_s:g} s"
+        return latency_check(round(window_s + ahead_s, 6), waits_for, target)
     waits_for = f"the end of a clip of {clip_s:g} s, from which the backward direction of the event part starts"
     waits_for += f" (scenes for a window of {window_s:g} s)" if wiring.scene_head else ""
     return latency_check(round(clip_s, 6), waits_for, target)
@@ -76,6 +83,8 @@ def parity_probability(golden: Mapping[str, np.ndarray], runs: Sequence[SetRun])
     ends = [list(found)[int(pick(stacked[:, int(np.argmax(spread))]))] for pick in (np.argmin, np.argmax)]
     clips = len(golden["strong"])
     why = f"{ends[0]} against {ends[1]}, {clips} golden clips of {golden['strong'].shape[1]} steps; ran: "
+    if not np.isfinite(largest):
+        return Check("parity_probability", None, PROBABILITY_LIMIT, "", False, f"not a number: {why}")
     return at_most(
         "parity_probability", round(largest, 6), PROBABILITY_LIMIT, "", why + ", ".join(r.engine for r in runs)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,7 +73,8 @@ def emulate_set(
     manifest, settings = artifacts.manifest, LogMelSettings.from_dict(artifacts.manifest["features"])
     file_bytes = sum(len(artifact.content) for artifact in artifacts.members.values())
     hop_s = artifacts.wiring.windows.hop * settings.hop_s
-    note = f"heard continuously: the encoder every {hop_s:g} s, both directions over every clip once"
+    cells = "cells once for every embedding" if artifacts.wiring.causal else "both directions over every clip once"
+    note = f"heard continuously: the encoder every {hop_s:g} s, {cells}"
     arena = arena_of_set(
         {name: artifact.content for name, artifact in artifacts.members.items()}, tflm.arena_bytes if tflm else {}
     )
@@ -144,4 +146,5 @@ def _run(names: Sequence[str], artifacts: ArtifactSet, timeout_s: float) -> tupl
 
 
 def _with_difference(result: EngineResult, parity: Parity) -> EngineResult:
-    return replace(result, from_base_lsb=round(parity.from_base_lsb[result.engine], 3)) if result.ran else result
+    difference = parity.from_base_lsb[result.engine] if result.ran else math.inf
+    return replace(result, from_base_lsb=round(difference, 3)) if math.isfinite(difference) else result

@@ -110,7 +110,7 @@ class LogMelSettings:
             raise FeatureMismatch(f"feature settings with missing or unknown keys: {odd}")
         try:
             return cls(**values)
-        except (RecipeError, TypeError) as error:
+        except (RecipeError, TypeError, ArithmeticError) as error:
             raise FeatureMismatch(f"feature settings that can't be used: {error}") from None
 
     def differences(self, other: LogMelSettings) -> list[str]:

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+
+def read_bytes(path: str | Path, most_bytes: int) -> bytes:
+    """The content of a file that others may have made.
+
+    Args:
+        path: the file; a link is followed.
+        most_bytes: what it may hold.
+
+    Raises:
+        OSError: missing, not to be read, larger, or no file at all: a folder, a pipe that nobody writes to, a device.
+    """
+    # A pipe would else wait here for somebody to open its other end.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb", closefd=True) as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is not a file", str(path))
+        if found.st_size > most_bytes:
+            raise OSError(errno.EFBIG, f"it holds {found.st_size:,} bytes, more than {most_bytes:,}", str(path))
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:  # it grew, or is one of those that say they are empty
+        raise OSError(errno.EFBIG, f"it holds more than {most_bytes:,} bytes", str(path))
+    return content
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -22,7 +23,11 @@ _TAIL_CHARACTERS = 400
 
 
 def run_isolated(
-    worker: str, request: dict[str, Any], timeout_s: float, environment: dict[str, str] | None = None
+    worker: str,
+    request: dict[str, Any],
+    timeout_s: float,
+    environment: dict[str, str] | None = None,
+    most_bytes: int | None = None,
 ) -> dict[str, Any]:
     """Calls `worker.work(request)` in a new Python process.
 
@@ -31,6 +36,8 @@ def run_isolated(
         request: what the worker is given; must be JSON.
         timeout_s: seconds after which the process is killed.
         environment: variables set in that process on top of this one's.
+        most_bytes: what that process may address; an eighth of it is what it may write to any one file. None for no
+            limit. What asks for more gets none, and fails; the machine goes on.
 
     Returns:
         The worker's answer.
@@ -43,17 +50,20 @@ def run_isolated(
     with tempfile.TemporaryDirectory(prefix="keras_mtl_") as folder:
         question, answer = Path(folder, "request.json"), Path(folder, "answer.json")
         question.write_text(json.dumps(request))
+        said = Path(folder, "said.txt")
         command = [sys.executable, "-m", "keras_mtl.isolation", worker, str(question), str(answer)]
         try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=timeout_s,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **(environment or {})},
-                check=False,
-            )
+            # To a file: what a process says without an end must not fill this one's memory.
+            with said.open("wb") as output:
+                done = subprocess.run(
+                    [*command, str(most_bytes or 0)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    timeout=timeout_s,
+                    env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **(environment or {})},
+                    check=False,
+                )
         except subprocess.TimeoutExpired:
             raise errors.EngineTimeout(
                 f"{worker} did not come back within {timeout_s:.0f} s and was stopped",
@@ -64,17 +74,41 @@ def run_isolated(
             if "error" in document:
                 raise errors.by_name(document["error"])(document["message"], hint=document["hint"])
             return document["result"]
-        raise errors.EngineCrash(_describe_death(worker, done.returncode, done.stdout))
+        raise errors.EngineCrash(_describe_death(worker, done.returncode, last_line(said)))
 
 
-def _describe_death(worker: str, code: int, output: bytes) -> str:
-    lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
-    tail = lines[-1][-_TAIL_CHARACTERS:] if lines else "it printed nothing"
-    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
-    return f"{worker} died ({how}); last line: {tail}"
+def last_line(path: Path) -> str:
+    """The last line with anything in it of a file that native code wrote, or its end; empty where there is none."""
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4 * _TAIL_CHARACTERS))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")[-_TAIL_CHARACTERS:]
+    return "".join(character if character.isprintable() else "\ufffd" for character in last)
 
 
-def _main(worker: str, question: str, answer: str) -> None:
+def _describe_death(worker: str, code: int, last: str) -> str:
+    how = f"exit {code}"
+    if code < 0:
+        names = {member.value: member.name for member in signal.Signals}
+        how = f"killed by {names.get(-code, f'signal {-code}')}"
+    return f"{worker} died ({how}); last line: {last or 'it printed nothing'}"
+
+
+def _limit(most_bytes: int) -> None:
+    """Holds this process to its limits, and lets a crash leave no memory image behind."""
+    _, highest = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, highest))
+    if most_bytes:
+        for kind, most in ((resource.RLIMIT_AS, most_bytes), (resource.RLIMIT_FSIZE, most_bytes // 8)):
+            soft, highest = resource.getrlimit(kind)
+            lower = [most, *(limit for limit in (soft, highest) if limit != resource.RLIM_INFINITY)]
+            resource.setrlimit(kind, (min(lower), highest))
+
+
+def _main(worker: str, question: str, answer: str, most_bytes: str) -> None:
+    _limit(int(most_bytes))
     request = json.loads(Path(question).read_text())
     try:
         document: dict[str, Any] = {"result": importlib.import_module(worker).work(request)}

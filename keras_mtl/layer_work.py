@@ -137,7 +137,7 @@ def _none(_layer: Any) -> Work:
 
 # GRN scales and shifts as a normalisation does, and no public counter here knows it: it counts nothing, like BN.
 _WITHOUT_MACS = """
-    InputLayer ReLU MaxPooling2D Reshape Flatten Dropout Add Multiply GRN TimeMean WeakPooling Identity
+    InputLayer ReLU MaxPooling2D Reshape Flatten Dropout Add Multiply GRN TimeMean LookAhead WeakPooling Identity
 """
 _KINDS: dict[str, Callable[[Any], Work]] = {
     "Conv1D": _conv,

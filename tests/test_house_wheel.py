@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -10,6 +12,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from keras_mtl.features import LogMelSettings
+from keras_mtl.firmware_host.engines import ENGINES
+from keras_mtl.tflite.artifact import Artifact
 
 _DATA_SUFFIXES = {".toml", ".md", ".bib", ".txt", ".json", ".npz", ".typed", ".c", ".h"}
 
@@ -41,6 +47,32 @@ def installed(wheel: Path, tmp_path_factory) -> Path:
     pip_install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     _run([*pip_install, "--target", str(target), str(wheel)], cwd=target)
     return target
+
+
+@pytest.fixture(scope="module")
+def host(repository, wheel: Path, tmp_path_factory) -> Path:
+    """The `bin` of an environment with the wheel and what it needs, in the versions of the lock, and nothing else."""
+    environment = tmp_path_factory.mktemp("host") / "environment"
+    _run([sys.executable, "-m", "venv", "--without-pip", str(environment)], cwd=environment.parent)
+    pinned = re.findall(r"^[\w.-]+==[^ \\\n]+", (repository.root / "requirements.lock").read_text(), re.M)
+    (environment / "constraints.txt").write_text("\n".join(pinned))
+    pip_install = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"), "install", "--quiet"]
+    _run([*pip_install, "-c", str(environment / "constraints.txt"), str(wheel)], cwd=environment)
+    return environment / "bin"
+
+
+@pytest.fixture
+def artifact(repository, tmp_path: Path) -> Path:
+    """A file of the small network that the tests of the host part build by hand."""
+    spec = importlib.util.spec_from_file_location("hand_made", repository.root / "tests/firmware_host/conftest.py")
+    hand_made = importlib.util.module_from_spec(spec)
+    sys.modules["hand_made"] = hand_made
+    spec.loader.exec_module(hand_made)
+    features = LogMelSettings(mel_bands=hand_made.SHAPE[1], mean_db=-40.0, std_db=12.0)
+    labels = {"scenes": ["airport", "bus", "metro", "park", "tram"]}
+    facts = {"part": "scenes", "format": "int8", "system": "mt", "features": features.to_dict(), "labels": labels}
+    facts |= {"audio_seconds": 1.0, "output": "logits"}
+    return Artifact.build(hand_made.build("int8"), facts).save(tmp_path / "scenes.int8.tflite")
 
 
 def test_every_package_is_listed(repository) -> None:
@@ -118,3 +150,25 @@ def test_types_of_the_installed_wheel(repository, installed: Path, tmp_path: Pat
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"no issues found in \d{2,} source files", done.stdout)
+
+
+def test_host_part_runs_where_there_is_no_tensorflow(host: Path, artifact: Path, tmp_path: Path) -> None:
+    """Installed as a firmware team's CI installs it: the base wheel in an environment of its own."""
+
+    def said(*command: str) -> str:
+        variables = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8"}
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    absent = ["tensorflow", "keras", "tf_keras", "librosa", "scipy", "soundfile", "matplotlib", "pandas", "torch"]
+    look = "import importlib.util, sys; print([n for n in sys.argv[1:] if importlib.util.find_spec(n)])"
+    assert said(str(host / "python"), "-c", look, *absent, "numpy").strip() == "['numpy']"
+    command, board = str(host / "keras_mtl"), ("--target", "stm32h743")
+    assert "emulate" in said(command, "--help")
+    report = json.loads(said(command, "emulate", artifact.name, *board, "--json", "--html", "page.html"))
+    assert report["verdict"] == "passed"
+    assert [engine["engine"] for engine in report["engines"] if engine["ran"]] == list(ENGINES)
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    said(command, "bundle", artifact.name, *board, "--out", "firmware")
+    assert (tmp_path / "firmware" / "manifest.json").is_file()

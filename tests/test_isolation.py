@@ -19,9 +19,14 @@ _ENOUGH_S = 120.0
 def worker(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Writes a worker module with the given body of `work(request)` and runs it."""
 
-    def run(body: str, request: dict[str, Any] | None = None, timeout_s: float = _ENOUGH_S) -> dict[str, Any]:
+    def run(
+        body: str,
+        request: dict[str, Any] | None = None,
+        timeout_s: float = _ENOUGH_S,
+        most_bytes: int | None = None,
+    ) -> dict[str, Any]:
         (tmp_path / "a_worker.py").write_text(f"def work(request):\n    {body}\n")
-        return run_isolated("a_worker", request or {}, timeout_s, {"PYTHONPATH": str(tmp_path)})
+        return run_isolated("a_worker", request or {}, timeout_s, {"PYTHONPATH": str(tmp_path)}, most_bytes)
 
     return run
 
@@ -87,3 +92,27 @@ def test_variables_are_set_on_top(worker, monkeypatch) -> None:
     monkeypatch.setenv("MY_SETTING", "kept")
     body = "import os; return {k: os.environ.get(k) for k in ('MY_SETTING', 'TF_CPP_MIN_LOG_LEVEL')}"
     assert worker(body) == {"MY_SETTING": "kept", "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+def test_a_process_that_asks_for_too_much_memory_gets_none(worker) -> None:
+    with pytest.raises(errors.EngineCrash, match=r"exit 1.*MemoryError"):
+        worker("return {'a': len(bytearray(1 << 30))}", most_bytes=1 << 29)
+    assert worker("return {'a': len(bytearray(1 << 20))}", most_bytes=1 << 29) == {"a": 1 << 20}
+
+
+def test_limits_hold_for_files_and_leave_no_memory_image(worker) -> None:
+    body = "import resource as r; return {k: r.getrlimit(getattr(r, k))[0] for k in ('RLIMIT_FSIZE', 'RLIMIT_CORE')}"
+    assert worker(body, most_bytes=1 << 29) == {"RLIMIT_FSIZE": 1 << 26, "RLIMIT_CORE": 0}
+    assert worker(body)["RLIMIT_CORE"] == 0
+
+
+def test_a_process_that_never_stops_talking_does_not_fill_this_one(worker) -> None:
+    body = "import os\n    while True: os.write(1, b'la ' * 20_000 + b'\\n')"
+    with pytest.raises(errors.EngineCrash, match=r"died .*la la") as caught:
+        worker(body, most_bytes=1 << 29)
+    assert len(str(caught.value)) < 1000
+
+
+def test_control_characters_of_a_dying_process_are_not_passed_on(worker) -> None:
+    with pytest.raises(errors.EngineCrash, match="last line: \ufffd\\[2Jgone"):
+        worker("import os; os.write(2, b'\\x1b[2Jgone'); os._exit(1)")

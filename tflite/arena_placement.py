@@ -7,6 +7,7 @@ planner places the one that was named last first, and so does this.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,10 +34,6 @@ class Block:
         """The bytes that it takes."""
         return aligned(self.size_bytes)
 
-    def meets(self, other: Block) -> bool:
-        """Whether both are alive at some time."""
-        return self.first <= other.last and other.first <= self.last
-
 
 def aligned(size_bytes: int) -> int:
     """A size, rounded up to a multiple of the alignment."""
@@ -46,19 +43,28 @@ def aligned(size_bytes: int) -> int:
 def offsets(blocks: Sequence[Block]) -> list[int]:
     """The offset of each block in bytes, in the order in which they were given."""
     found = [0] * len(blocks)
+    # Plain lists: the inner loop is quadratic.
+    sizes = [block.taken_bytes for block in blocks]
+    firsts, lasts = [block.first for block in blocks], [block.last for block in blocks]
     placed: list[int] = []
-    for number in sorted(range(len(blocks)), key=lambda n: (-blocks[n].taken_bytes, -n)):
-        block, start = blocks[number], 0
-        for other in sorted(placed, key=lambda n: found[n]):
-            if block.meets(blocks[other]):
-                if found[other] - start >= block.taken_bytes:
+    for number in sorted(range(len(blocks)), key=lambda n: (-sizes[n], -n)):
+        size, first, last, start = sizes[number], firsts[number], lasts[number], 0
+        for other in placed:
+            if firsts[other] <= last and first <= lasts[other]:
+                if found[other] - start >= size:
                     break
-                start = max(start, found[other] + blocks[other].taken_bytes)
+                start = max(start, found[other] + sizes[other])
         found[number] = start
-        placed.append(number)
+        # They stay in the order of their offsets, later ones behind those at the same place.
+        insort(placed, number, key=found.__getitem__)
     return found
 
 
 def extent_bytes(blocks: Sequence[Block]) -> int:
     """The bytes that all blocks are laid out in; 0 for none."""
-    return max((start + block.taken_bytes for start, block in zip(offsets(blocks), blocks, strict=True)), default=0)
+    return end_of(blocks, offsets(blocks))
+
+
+def end_of(blocks: Sequence[Block], starts: Sequence[int]) -> int:
+    """Where the last byte of blocks at these offsets ends; 0 for none."""
+    return max((start + block.taken_bytes for start, block in zip(starts, blocks, strict=True)), default=0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,16 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.errors import ArtifactError, KerasMtlError
-from keras_mtl.files import to_json, write_bytes, write_text
+from keras_mtl.files import read_bytes, to_json, write_bytes, write_text
 from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.golden_file import read_golden_file, require_rows
 from keras_mtl.tflite.macs import macs
+from keras_mtl.tflite.manifest import MOST_BYTES, parse_json, require_facts, require_told
 
 SCHEMA = "keras_mtl.artifact/1"
 METADATA_NAME = "keras_mtl"
+#: Far more than any network for a microcontroller, or a phone, that hears one microphone.
+MOST_FILE_BYTES = 256 << 20
 #: What the file can't know of itself, and what a device has no use for: it would lie in its flash.
 _NOT_EMBEDDED = ("sha256", "file_bytes", "recipe", "metrics")
 
@@ -102,13 +107,13 @@ class Artifact:
         """
         path = Path(path)
         try:
-            content = path.read_bytes()
+            content = read_bytes(path, MOST_FILE_BYTES)
         except OSError as error:
             raise ArtifactError(f"can't read {path}: {error.strerror}") from None
         try:
             model = flatbuffer.read_model(content)
             manifest = _read_manifest(path, content, model)
-            golden = _read_golden(path, manifest["sha256"])
+            golden = _read_golden(path, manifest)
         except ArtifactError as error:
             raise ArtifactError(f"{path}: {error.message}", hint=error.hint) from None
         return Artifact(content, manifest, golden)
@@ -191,36 +196,43 @@ def _read_manifest(path: Path, content: bytes, model: Any) -> dict[str, Any]:
     sidecar = path.with_suffix(".manifest.json")
     embedded = flatbuffer.read_metadata(model, METADATA_NAME)
     try:
-        if sidecar.exists():
-            manifest = json.loads(sidecar.read_text("utf-8"))
+        if os.path.lexists(sidecar):
+            manifest = parse_json(read_bytes(sidecar, MOST_BYTES))
         elif embedded is not None:
-            manifest = {**json.loads(embedded), **identity}
+            manifest = {**parse_json(embedded), **identity}
         else:
             seconds = 1.0  # the file of others does not say how much audio it hears
             return {"schema": SCHEMA, "part": "unknown", "audio_seconds": seconds, **describe(content, seconds)}
         described = manifest["schema"], manifest["sha256"]
-    except (ValueError, KeyError, TypeError, OSError):
-        raise ArtifactError("its manifest can't be read", hint=f"remove {sidecar.name} or convert again") from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        why = f": {error.strerror if isinstance(error, OSError) else error}" if str(error).startswith("it ") else ""
+        raise ArtifactError(
+            f"its manifest can't be read{why}", hint=f"remove {sidecar.name} or convert again"
+        ) from None
     if described[0] != SCHEMA:
-        raise ArtifactError(f"its manifest has schema {described[0]}, not {SCHEMA}", hint="convert again")
+        raise ArtifactError(f"its manifest has schema {str(described[0])[:60]}, not {SCHEMA}", hint="convert again")
     if described[1] != identity["sha256"]:
         raise ArtifactError(f"{sidecar.name} describes another file (sha256 differs)", hint="convert again")
+    require_facts(manifest)
+    require_told(manifest, describe(content, float(manifest.get("audio_seconds", 1.0))), "the file")
     return manifest
 
 
-def _read_golden(path: Path, digest: str) -> Golden | None:
+def _read_golden(path: Path, manifest: dict[str, Any]) -> Golden | None:
     sidecar = path.with_suffix(".golden.npz")
-    if not sidecar.exists():
+    if not os.path.lexists(sidecar):
         return None
-    try:
-        with np.load(sidecar, allow_pickle=False) as arrays:
-            ends = {
-                end: tuple(arrays[f"{end}_{i}"] for i in range(sum(name.startswith(f"{end}_") for name in arrays)))
-                for end in ("input", "output")
-            }
-            golden, owner = Golden(ends["input"], ends["output"]), str(arrays["sha256"])
-    except Exception:  # zipfile, numpy and zlib each raise their own
-        raise ArtifactError(f"{sidecar.name} can't be read", hint="convert again") from None
-    if owner != digest:
+    arrays = read_golden_file(sidecar, lambda name: name == "sha256" or name.startswith(("input_", "output_")))
+    if str(arrays.get("sha256")) != manifest["sha256"]:
         raise ArtifactError(f"{sidecar.name} belongs to another file (sha256 differs)", hint="convert again")
-    return golden
+    ends = {}
+    for end in ("input", "output"):
+        names = [f"{end}_{i}" for i in range(len(manifest[f"{end}s"]))]
+        if {name for name in arrays if name.startswith(f"{end}_")} != set(names):
+            raise ArtifactError(f"{sidecar.name} does not hold {', '.join(names)} and no more", hint="convert again")
+        ends[end] = tuple(arrays[name] for name in names)
+        for name, port in zip(names, manifest[f"{end}s"], strict=True):
+            require_rows(sidecar.name, name, arrays[name], port)
+    if len({len(values) for values in (*ends["input"], *ends["output"])}) > 1:
+        raise ArtifactError(f"{sidecar.name} holds arrays of different numbers of rows", hint="convert again")
+    return Golden(ends["input"], ends["output"])

@@ -48,12 +48,12 @@ def float_islands(model: Any) -> tuple[FloatIsland, ...]:
 
 def per_channel_dense(model: Any) -> tuple[str, ...]:
     """Names of int16x8 FULLY_CONNECTED weights with more than one scale: CMSIS-NN refuses to prepare them."""
-    found = []
+    found: list[str] = []
     for subgraph, operator in flatbuffer.operators(model):
         if flatbuffer.op_name(model, operator) != "FULLY_CONNECTED":
             continue
-        values, weights, *_ = flatbuffer.op_inputs(subgraph, operator)
-        if flatbuffer.tensor_dtype(values) != "int16" or weights is None:
+        values, weights, *_ = (*flatbuffer.op_inputs(subgraph, operator), None, None)
+        if values is None or weights is None or flatbuffer.tensor_dtype(values) != "int16":
             continue
         quantization = flatbuffer.quantization(weights)
         if quantization is not None and len(quantization.scale) > 1:

@@ -46,7 +46,7 @@ def convert_set(run: Run, part: str, kind: str, timeout_s: float = _TIMEOUT_S) -
             refused, crashed or hung, or a file that is not integer-only.
         RunError: the run's samples are missing.
     """
-    _require(run, part, kind)
+    require_quantized(run, part, kind)
     samples, cells = run.samples(), run.info["quantization"]["cells"]
     if not len(samples.golden_events):
         raise RunError(f"{run.path} holds no golden clips of events", hint="train it again with this version")
@@ -59,7 +59,7 @@ def convert_set(run: Run, part: str, kind: str, timeout_s: float = _TIMEOUT_S) -
                 "samples": str(arrays),
                 "folder": folder,
             }
-            request |= {"part": part, "format": kind, "cells": cells, "window_frames": _window_frames(run)}
+            request |= {"part": part, "format": kind, "cells": cells, "window_frames": window_frames(run)}
             answer = run_isolated(_WORKER, request, timeout_s, {"TF_CPP_MIN_LOG_LEVEL": "2"})
             members = {name: (Path(each["content"]).read_bytes(), each) for name, each in answer["members"].items()}
             with np.load(answer["golden"]) as named:
@@ -68,10 +68,10 @@ def convert_set(run: Run, part: str, kind: str, timeout_s: float = _TIMEOUT_S) -
         hint = "the converter can't do every graph; see which layers the network holds"
         raise ConversionError(f"conversion of {part} to {kind} failed: {error.message}", hint=hint) from None
     wiring = Wiring.from_dict(answer["wiring"])
-    facts = _facts(run, part, kind, cells)
+    facts = set_facts(run, part, kind, cells)
     calls = wiring.calls_per_second(run.settings.frame_rate)
     made = {
-        name: _finish(
+        name: finish_member(
             content, each, {"part": f"{part}/{name}", "system": facts["system"], "audio_seconds": 1 / calls[name]}
         )
         for name, (content, each) in members.items()
@@ -80,7 +80,17 @@ def convert_set(run: Run, part: str, kind: str, timeout_s: float = _TIMEOUT_S) -
     return ArtifactSet.build(made, wiring, facts, golden)
 
 
-def _finish(content: bytes, worked: dict[str, Any], facts: dict[str, Any]) -> Artifact:
+def finish_member(content: bytes, worked: dict[str, Any], facts: dict[str, Any]) -> Artifact:
+    """Makes a member of what the converter gave.
+
+    Args:
+        content: the converter's bytes.
+        worked: the worker's `format`, `inputs` and `outputs` of the member.
+        facts: the manifest keys that the file does not tell.
+
+    Raises:
+        ConversionError: the file is not integer-only.
+    """
     if worked["format"] == "int16x8":
         content = patch_int16x8(content)
     model = flatbuffer.read_model(content)
@@ -90,7 +100,12 @@ def _finish(content: bytes, worked: dict[str, Any], facts: dict[str, Any]) -> Ar
     return Artifact.build(flatbuffer.write_model(model), {**facts, "format": worked["format"]})
 
 
-def _require(run: Run, part: str, kind: str) -> None:
+def require_quantized(run: Run, part: str, kind: str) -> None:
+    """Refuses a run that was not quantized to a format, or not in all of a part.
+
+    Raises:
+        ConversionError: with what to do instead.
+    """
     scheme = run.info.get("scheme") if run.info["stage"] == "qat" else None
     if scheme != kind:
         state = f"quantized to {scheme}" if scheme else "not quantized"
@@ -107,12 +122,13 @@ def _require(run: Run, part: str, kind: str) -> None:
         )
 
 
-def _window_frames(run: Run) -> int:
+def window_frames(run: Run) -> int:
     """The encoder hears a second at a time, as the scene decoder was taught."""
     return run.settings.frames(_SECOND * run.settings.sample_rate_hz)
 
 
-def _facts(run: Run, part: str, kind: str, cells: str) -> dict[str, Any]:
+def set_facts(run: Run, part: str, kind: str, cells: str) -> dict[str, Any]:
+    """The keys of a set's manifest that come from the run; `part` is "events" or "joint"."""
     labels = {"events": list(EVENTS)} | ({"scenes": list(SCENES)} if part == "joint" else {})
     return {
         "part": part,

@@ -2,7 +2,7 @@
 
 A model is the object tree (`ModelT`) of the schema that `ai_edge_litert` ships. Strings in it are bytes, and vectors of
 numbers are numpy arrays that may be views of the file. The helpers give names, types, quantization and constant data in
-plain Python. `write_model` gives the same bytes for the same tree, and keeps constant data aligned to 16 bytes, which a
+plain Python. `write_model` gives the same bytes for the same tree, and aligns constant data to 16 bytes, which a
 microcontroller needs and the schema's own packer forgets.
 """
 
@@ -18,6 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_mtl.errors import ArtifactError
 from keras_mtl.tflite.consistency import fault_of
+from keras_mtl.tflite.flatbuffer_verify import structure_fault
 
 _IDENTIFIER = b"TFL3"
 _ALIGNMENT_BYTES = 16
@@ -65,9 +66,6 @@ class _AlignedBuffer(schema.BufferT):
 def read_model(content: bytes) -> Any:
     """The object tree of a `.tflite` file.
 
-    Args:
-        content: the file's bytes.
-
     Returns:
         A `ModelT` with at least one subgraph.
 
@@ -79,9 +77,10 @@ def read_model(content: bytes) -> Any:
     if len(content) < 8 or content[4:8] != _IDENTIFIER:
         raise ArtifactError("not a TFLite file: it lacks the identifier TFL3", hint="give a .tflite file")
     try:
-        model = schema.ModelT.InitFromPackedBuf(content, 0)
-        fault = fault_of(model)
-    except Exception as error:  # the generated reader raises whatever a wild offset leads to
+        fault = structure_fault(content)
+        model = None if fault else schema.ModelT.InitFromPackedBuf(content, 0)
+        fault = fault or fault_of(model)
+    except Exception as error:  # a vector that isn't verified: those in the options of some operators
         raise ArtifactError(
             f"the TFLite file is cut off or corrupt ({type(error).__name__})", hint="copy or convert it again"
         ) from None
@@ -107,8 +106,9 @@ def write_model(model: Any) -> bytes:
 
 
 def text(value: bytes | str | None) -> str:
-    """A string of the schema as `str`."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else (value or "")
+    """A string of the schema as `str`, in one line: names in a damaged file must not steer a terminal."""
+    decoded = value.decode("utf-8", "replace") if isinstance(value, bytes) else (value or "")
+    return "".join(c if c.isprintable() else "\ufffd" for c in decoded)
 
 
 def operators(model: Any) -> Iterator[tuple[Any, Any]]:

@@ -82,12 +82,24 @@ class _Loop:
 
     def trips(self, verdict: int) -> int:
         """How often this truth value of the condition is true before it is false for the first time, and for good."""
-        made_by = self._maker(self._condition, verdict)
-        name = flatbuffer.op_name(self._model, made_by) if made_by else "nothing"
-        if name == "LOGICAL_AND":
-            return min(self.trips(int(part)) for part in made_by.inputs)
-        if name != "LESS":
-            raise _Untold(f"its condition ends in {name}, not in LESS or LOGICAL_AND")
+        counts, asked, todo = [], set(), [verdict]
+        while todo:
+            part = todo.pop(0)
+            if part in asked:  # a part that is used twice, or by itself
+                continue
+            asked.add(part)
+            made_by = self._maker(self._condition, part)
+            name = flatbuffer.op_name(self._model, made_by) if made_by else "nothing"
+            if name == "LOGICAL_AND":
+                todo += [int(i) for i in made_by.inputs]
+            elif name == "LESS":
+                counts.append(self._count(made_by))
+            else:
+                raise _Untold(f"its condition ends in {name}, not in LESS or LOGICAL_AND")
+        return min(counts)
+
+    def _count(self, made_by: Any) -> int:
+        """How often LESS(counter, limit) is true."""
         counter, limit = (int(i) for i in made_by.inputs)
         if counter not in self._condition.inputs:
             raise _Untold("LESS does not compare a counter of the loop")

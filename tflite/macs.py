@@ -40,7 +40,7 @@ def macs(content: bytes) -> int:
         ArtifactError: not a TFLite file, or an operator whose MACs can't be told from the file.
     """
     model = flatbuffer.read_model(content)
-    total = _graph_macs(model, 0, frozenset())
+    total = _graph_macs(model, 0, frozenset(), {})
     if total >= 1 << 63:
         raise ArtifactError("the file's MACs do not fit 64 bits", hint="copy or convert it again")
     return total
@@ -57,19 +57,22 @@ def operator_macs(model: Any, subgraph: Any, operator: Any) -> int:
     Raises:
         ArtifactError: an operator whose MACs can't be told from the file, by name; or a corrupt one.
     """
-    return _operator_macs(model, subgraph, operator, frozenset())
+    return _operator_macs(model, subgraph, operator, frozenset(), {})
 
 
-def _graph_macs(model: Any, number: int, within: frozenset[int]) -> int:
+def _graph_macs(model: Any, number: int, within: frozenset[int], known: dict[int, int]) -> int:
+    """MACs of a subgraph. Each is counted once: loops that share their bodies would else be counted without an end."""
     if number in within:
         raise ArtifactError(
             "MACs of operator WHILE can't be counted from the file: the loop holds itself", hint="convert it again"
         )
-    graph, within = model.subgraphs[number], within | {number}
-    return sum(_operator_macs(model, graph, operator, within) for operator in graph.operators or [])
+    if number not in known:
+        graph, within = model.subgraphs[number], within | {number}
+        known[number] = sum(_operator_macs(model, graph, o, within, known) for o in graph.operators or [])
+    return known[number]
 
 
-def _operator_macs(model: Any, subgraph: Any, operator: Any, within: frozenset[int]) -> int:
+def _operator_macs(model: Any, subgraph: Any, operator: Any, within: frozenset[int], known: dict[int, int]) -> int:
     name = flatbuffer.op_name(model, operator)
     if name in _WITHOUT_MACS:
         return 0
@@ -77,7 +80,8 @@ def _operator_macs(model: Any, subgraph: Any, operator: Any, within: frozenset[i
         condition, body = loop_graphs(model, operator)
         steps = trip_count(model, subgraph, operator)
         # The condition is asked once more than the body runs.
-        return steps * _graph_macs(model, body, within) + (steps + 1) * _graph_macs(model, condition, within)
+        inner, asked = (_graph_macs(model, number, within, known) for number in (body, condition))
+        return steps * inner + (steps + 1) * asked
     if name not in _COUNTED:
         raise ArtifactError(
             f"MACs of operator {name} can't be counted from the file",

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_mtl.errors import ConversionError
 from keras_mtl.models.timing import embeddings_of, frames_per_embedding
-from keras_mtl.tflite.qat_event_head import DIRECTIONS, INTERFACE, cell_step, classifier_step, recurrent_names
+from keras_mtl.tflite.qat_event_head import INTERFACE, cell_step, classifier_step, look_ahead_of, recurrent_cells
 from keras_mtl.tflite.qat_network import embeddings_range
 from keras_mtl.tflite.wiring import Recurrent, Windows, Wiring
 
@@ -45,10 +45,11 @@ def wire(network: keras.Model, window_frames: int, clip_frames: int, scenes: boo
             f"than a window of {window_frames}"
         )
     head = network.get_layer("event_head")
-    layers = tuple(Recurrent(*(f"{name}_{way}" for way in DIRECTIONS)) for name in recurrent_names(head))
+    layers = tuple(Recurrent(forward, backward) for forward, backward in recurrent_cells(head))
     given, taken = embeddings_range(network.get_layer("encoder")), head.get_layer(INTERFACE)
     shift = taken.bits - 1 - given.bits if taken.bits != given.bits else None
-    return replace(wiring, clip_frames=clip_frames, recurrent=layers, shift=shift, classifiers="event_classifiers")
+    events = {"recurrent": layers, "classifiers": "event_classifiers", "look_ahead": look_ahead_of(head)}
+    return replace(wiring, clip_frames=clip_frames, shift=shift, **events)
 
 
 def build_members(network: keras.Model, wiring: Wiring) -> dict[str, keras.Model]:
@@ -68,7 +69,7 @@ def build_members(network: keras.Model, wiring: Wiring) -> dict[str, keras.Model
     for number, layer in enumerate(wiring.recurrent):
         head = network.get_layer("event_head")
         interface = None if number else head.get_layer(INTERFACE)
-        for name in (layer.forward, layer.backward):
+        for name in layer.cells:
             members[name] = cell_step(head, name, interface)
     if wiring.classifiers:
         members[wiring.classifiers] = classifier_step(network.get_layer("event_head"))

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from keras_mtl.errors import ConversionError
-from keras_mtl.models.event_head import WeakPooling
+from keras_mtl.models.event_head import LookAhead, WeakPooling
 from keras_mtl.tflite.fake_quant import FakeQuant
 from keras_mtl.tflite.flat_graph import no_twin
 from keras_mtl.tflite.qat_fold import activation_of
@@ -31,14 +31,15 @@ def event_head_twin(head: keras.Model, scheme: str, interface: FakeQuant) -> ker
     """The twin of a network's "event_head".
 
     Args:
-        head: functional model of bidirectional GRU layers with the classifiers "strong" and "event_attention".
+        head: functional model of GRU layers, bidirectional or going forwards, with the classifiers "strong" and
+            "event_attention".
         scheme: "int8" or "int16x8", of the recurrent cells and of the classifiers.
         interface: the layer that quantizes the embeddings, which the encoder gives on its levels.
 
     Returns:
         A functional model "event_head": [batch, time, size] to {"strong" [batch, time, events], "weak"
-        [batch, events]} probabilities. The recurrent layers have the names of the float ones with "_forward" and
-        "_backward".
+        [batch, events]} probabilities. The recurrent layers have the names of the float ones with "_forward" and, where
+        they are bidirectional, "_backward".
 
     Raises:
         ConversionError: a layer without a twin.
@@ -48,11 +49,14 @@ def event_head_twin(head: keras.Model, scheme: str, interface: FakeQuant) -> ker
     x, step = interface(inputs)
     twins: list[Any] = []
     for layer in recurrent:
-        pair = [FakeQuantGRU(layer.forward_layer.units, scheme, name=f"{layer.name}_{DIRECTIONS[0]}")]
-        pair.append(FakeQuantGRU(layer.forward_layer.units, scheme, True, name=f"{layer.name}_{DIRECTIONS[1]}"))
-        twins += zip(pair, (layer.forward_layer, layer.backward_layer), strict=True)
-        x = _layers.Concatenate(name=f"{layer.name}_states")([twin(x, input_step=step) for twin in pair])
+        ways = list(zip(DIRECTIONS, _one_way(layer), strict=False))
+        made = [FakeQuantGRU(one.units, scheme, way == DIRECTIONS[1], name=f"{layer.name}_{way}") for way, one in ways]
+        twins += zip(made, _one_way(layer), strict=True)
+        states = [twin(x, input_step=step) for twin in made]
+        x = _layers.Concatenate(name=f"{layer.name}_states")(states) if len(states) > 1 else states[0]
         step = state_step(SCHEMES[scheme])
+    if ahead := look_ahead_of(head):
+        x = LookAhead(ahead, name="look_ahead")(x)
     strong, attention = _classified(SCHEMES[scheme], _classifiers(head), x, step)
     weak = WeakPooling(name="weak")([strong, _layers.Softmax(name="attention")(attention)])
     model = keras.Model(inputs, {"strong": strong, "weak": weak}, name="event_head")
@@ -106,11 +110,17 @@ def classifier_step(head: keras.Model) -> keras.Model:
     return keras.Model(inputs, found, name="event_classifiers")
 
 
-def recurrent_names(head: keras.Model) -> list[str]:
-    """Names of a twin's recurrent layers in order, without their directions."""
+def recurrent_cells(head: keras.Model) -> list[tuple[str, str | None]]:
+    """A twin's recurrent layers in order: names of the forward and, where there is one, of the backward cell."""
     names = [layer.name for layer in head.layers if isinstance(layer, FakeQuantGRU)]
-    ends = tuple(f"_{direction}" for direction in DIRECTIONS)
-    return list(dict.fromkeys(name.removesuffix(ends[0]).removesuffix(ends[1]) for name in names))
+    forward, backward = (f"_{direction}" for direction in DIRECTIONS)
+    layers = dict.fromkeys(name.removesuffix(forward).removesuffix(backward) for name in names)
+    return [(name + forward, name + backward if name + backward in names else None) for name in layers]
+
+
+def look_ahead_of(head: keras.Model) -> int:
+    """Embeddings that an event head, float or twin, hears before it answers for one."""
+    return sum(layer.steps for layer in head.layers if isinstance(layer, LookAhead))
 
 
 def _classified(scheme: Scheme, classifiers: list[Any], x: Any, step: Any) -> tuple[Any, Any]:
@@ -127,14 +137,20 @@ def _classified(scheme: Scheme, classifiers: list[Any], x: Any, step: Any) -> tu
 
 
 def _recurrent_layers(head: keras.Model) -> list[Any]:
-    """The bidirectional GRU layers of a float event head, in order."""
-    found = []
+    """The GRU layers of a float event head in order, bidirectional or going forwards."""
+    found: list[Any] = []
     for layer in head.layers:
-        if isinstance(layer, _layers.Bidirectional):
+        if isinstance(layer, _layers.Bidirectional | _layers.GRU):
             _require_plain(layer)
             found.append(layer)
-        elif not isinstance(layer, _layers.InputLayer | _layers.Dropout | _layers.Dense | WeakPooling):
+        elif not isinstance(layer, _layers.InputLayer | _layers.Dropout | _layers.Dense | LookAhead | WeakPooling):
             raise no_twin(layer)
+    # A device steps through all layers in both directions, or through all of them as embeddings come.
+    if len({type(layer) for layer in found}) > 1:
+        raise ConversionError(
+            f"model {head.name} has recurrent layers that go forwards only beside bidirectional ones",
+            hint="bidirectional is true for all of them, or for none",
+        )
     if not found:
         raise ConversionError(f"model {head.name} has no recurrent layer", hint="build_event_head makes one that has")
     return found
@@ -142,13 +158,21 @@ def _recurrent_layers(head: keras.Model) -> list[Any]:
 
 def _require_plain(layer: Any) -> None:
     """Refuses what a cell does not compute: other activations, no reset after the product, states kept apart."""
-    for one in (layer.forward_layer, layer.backward_layer):
+    if isinstance(layer, _layers.Bidirectional) and layer.merge_mode != "concat":
+        raise no_twin(layer)
+    for one in _one_way(layer):
         plain = type(one) is _layers.GRU and one.reset_after and one.use_bias and one.return_sequences
         gates = (
             [keras.activations.serialize(act) for act in (one.activation, one.recurrent_activation)] if plain else []
         )
-        if gates != ["tanh", "sigmoid"] or layer.merge_mode != "concat" or one.stateful:
+        # Bidirectional turns a direction round itself: its backward layer is a GRU that goes backwards.
+        if gates != ["tanh", "sigmoid"] or one.stateful or (one is layer and one.go_backwards):
             raise no_twin(layer)
+
+
+def _one_way(layer: Any) -> list[Any]:
+    """The GRU layers of a recurrent layer, in the order of `DIRECTIONS`."""
+    return [layer.forward_layer, layer.backward_layer] if isinstance(layer, _layers.Bidirectional) else [layer]
 
 
 def _classifiers(head: keras.Model) -> list[Any]:

@@ -36,7 +36,7 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     with np.load(request["samples"]) as arrays:
         frames = arrays["frames"]
     model, stream = build_step(encoder_of(keras.saving.load_model(request["model"], compile=False)))
-    content = to_tflite(model, request["format"], _anything(model))
+    content = to_tflite(model, request["format"], anything(model))
     (folder / "content").write_bytes(content)
     port = next(port for port in describe(content, 1.0)["inputs"] if INPUT in port["name"])
     golden = _golden(model, stream, dequantize(quantize(frames, port), port))
@@ -64,8 +64,12 @@ def encoder_of(network: keras.Model) -> keras.Model:
     return keras.Model(network.inputs[0], network.get_layer(EMBEDDINGS).output, name="encoder")
 
 
-def _anything(model: keras.Model) -> dict[str, np.ndarray]:
-    """Strict int8 asks for data, although the ranges of the network win over whatever is in them."""
+def anything(model: keras.Model) -> dict[str, np.ndarray]:
+    """Data for each input of a model: strict int8 asks for some, although the network's ranges win over what is there.
+
+    Returns:
+        float32 [rows, ...] by the input's name, the same every time.
+    """
     random = np.random.default_rng(0)
     return {port.name: random.uniform(-1, 1, (_ROWS, *port.shape[1:])).astype(np.float32) for port in model.inputs}
 

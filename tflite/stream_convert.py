@@ -66,10 +66,9 @@ def convert_stream(run: Run, kind: str, timeout_s: float = _TIMEOUT_S) -> Artifa
     except (EngineCrash, EngineTimeout) as error:
         hint = "the converter can't do every graph; see which layers the network holds"
         raise ConversionError(f"conversion of {PART} to {kind} failed: {error.message}", hint=hint) from None
-    content = _finish(content, kind, answer)
-    facts = _facts(run, kind, Stream.from_dict(answer["stream"]))
+    content = finish_step(content, kind, answer)
+    facts = step_facts(run, kind, Stream.from_dict(answer["stream"]), content)
     ports = describe(content, facts["audio_seconds"])
-    facts["state_bytes"] = sum(_bytes(port) for port in ports["inputs"][1:])
     made = {
         end: tuple(quantize(steps[f"{end}_{number}"], port) for number, port in enumerate(ports[f"{end}s"]))
         for end in ("input", "output")
@@ -77,7 +76,17 @@ def convert_stream(run: Run, kind: str, timeout_s: float = _TIMEOUT_S) -> Artifa
     return Artifact.build(content, facts, Golden(made["input"], made["output"]))
 
 
-def _finish(content: bytes, kind: str, answer: dict[str, Any]) -> bytes:
+def finish_step(content: bytes, kind: str, answer: dict[str, Any]) -> bytes:
+    """Patches, audits and names what the converter gave for a step.
+
+    Args:
+        content: the converter's bytes.
+        kind: the format.
+        answer: the worker's: `inputs` and `outputs`, names of the ports.
+
+    Raises:
+        ConversionError: the file is not integer-only although it must be.
+    """
     model = flatbuffer.read_model(content)
     if kind == "int16x8":
         concatenate_sums(model)
@@ -107,8 +116,17 @@ def _model_file(run: Run, kind: str) -> str:
     return "qat.keras"
 
 
-def _facts(run: Run, kind: str, stream: Stream) -> dict[str, Any]:
+def step_facts(run: Run, kind: str, stream: Stream, content: bytes) -> dict[str, Any]:
+    """The manifest keys of a step that the file itself does not tell, or not at once.
+
+    Args:
+        run: what it was made of.
+        kind: the format.
+        stream: how a device drives it.
+        content: the file's bytes.
+    """
     info = run.info
+    states = describe(content, 1.0)["inputs"][1:]
     return {
         "part": PART,
         "format": kind,
@@ -119,6 +137,7 @@ def _facts(run: Run, kind: str, stream: Stream) -> dict[str, Any]:
         "stream": stream.to_dict(),
         "latency_s": round(stream.latency * stream.stride * run.settings.hop_s, 6),
         "first_exact_step": stream.latency + stream.warm_up,
+        "state_bytes": sum(_bytes(port) for port in states),
         "seed": info["seed"],
         "git_revision": info["git_revision"],
         "data": info["data"],

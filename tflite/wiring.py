@@ -2,8 +2,9 @@
 
 The encoder hears windows of log-mel. Of each window only the embeddings whose whole field of view lies inside it are
 kept, so that a clip heard window by window has exactly the embeddings of the clip heard at once; windows overlap by
-what is dropped. The event decoder steps its cells over the buffered embeddings, forward and backward, layer by layer;
-the scene decoder takes the embeddings of one window, all of them, as a clip of that length.
+what is dropped. The event decoder steps its cells over the buffered embeddings, forward and backward, layer by layer; a
+causal one steps through all its layers as each embedding comes, and buffers none. The scene decoder takes the
+embeddings of one window, all of them, as a clip of that length.
 """
 
 from __future__ import annotations
@@ -59,15 +60,21 @@ class Windows:
 
 @dataclass(frozen=True)
 class Recurrent:
-    """One bidirectional layer.
+    """One recurrent layer.
 
     Attributes:
         forward, backward: names of its cells among the members. Each takes "input" and "state" and gives the next
             state, which is also what the layer gives for that step. States begin with the integer that stands for 0.
+            A layer without a backward cell (None) hears forwards only.
     """
 
     forward: str
-    backward: str
+    backward: str | None = None
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Names of its cells: one, or two."""
+        return (self.forward,) if self.backward is None else (self.forward, self.backward)
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class Wiring:
         windows: how the encoder goes over a clip.
         clip_frames: log-mel frames that the event decoder hears at a time; 0 without one.
         recurrent: its layers in order. A layer reads the embeddings, or the forward and the backward states of the
-            layer before it, side by side.
+            layer before it, side by side. Either all of them are bidirectional, or none.
         shift: bits by which an embedding's integer, less its zero point, is shifted to the left to be the first
             cells' input; None where it is taken as it is.
         encoder: name of the encoder among the members.
@@ -86,6 +93,8 @@ class Wiring:
             classes for each step. With w their softmax over the classes, a clip's probability is sum(strong w) / sum(w)
             over the steps. Empty without.
         scene_head: takes the embeddings of a window and gives the logits of the scenes. Empty without.
+        look_ahead: embeddings that a causal event decoder hears before it answers for one: what the classifiers give
+            after embedding k + look_ahead is for embedding k. For the last ones of a clip it is what they gave last.
     """
 
     windows: Windows
@@ -95,11 +104,17 @@ class Wiring:
     encoder: str = "encoder"
     classifiers: str = ""
     scene_head: str = ""
+    look_ahead: int = 0
+
+    @property
+    def causal(self) -> bool:
+        """Whether there is an event decoder, and it hears forwards only."""
+        return bool(self.recurrent) and all(layer.backward is None for layer in self.recurrent)
 
     @property
     def members(self) -> tuple[str, ...]:
         """Names of all members, in the order in which they run."""
-        cells = [name for layer in self.recurrent for name in (layer.forward, layer.backward)]
+        cells = [name for layer in self.recurrent for name in layer.cells]
         return tuple(name for name in (self.encoder, self.scene_head, *cells, self.classifiers) if name)
 
     @property
@@ -122,9 +137,12 @@ class Wiring:
             windows = Windows(**{key: int(value) for key, value in values["windows"].items()})
             recurrent = tuple(Recurrent(**layer) for layer in values["recurrent"])
             wiring = cls(**{**values, "windows": windows, "recurrent": recurrent})
-            whole = (wiring.clip_frames, wiring.shift or 0, windows.stride)
+            whole = (wiring.clip_frames, wiring.shift or 0, windows.stride, wiring.look_ahead)
             sound = all(isinstance(name, str) for name in wiring.members) and all(isinstance(n, int) for n in whole)
-            sound = sound and 0 <= windows.first < windows.last <= windows.embeddings and wiring.clip_frames >= 0
+            sound = sound and (wiring.causal or all(layer.backward is not None for layer in recurrent))
+            sound = sound and (wiring.look_ahead >= 0 if wiring.causal else wiring.look_ahead == 0)
+            sound = sound and windows.frames > 0 and windows.stride > 0 and wiring.clip_frames >= 0
+            sound = sound and 0 <= windows.first < windows.last <= windows.embeddings
         except (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError):
             sound = False
         if not sound or (wiring.clip_frames and wiring.clip_frames < windows.frames):
@@ -140,12 +158,16 @@ class Wiring:
     def buffer_bytes(self, embedding_bytes: int, state_bytes: int) -> dict[str, int]:
         """Bytes that a device keeps between invocations, beside the members' arenas.
 
-        Of the last layer only the backward states are kept: its forward states go into the classifiers one by one.
+        Of the last layer only the backward states are kept: its forward states go into the classifiers one by one. A
+        causal decoder keeps the embeddings of a window until it has stepped through them, and one state of each layer.
 
         Args:
             embedding_bytes: of one embedding.
             state_bytes: of one state of one direction.
         """
+        if self.causal:
+            window = self.windows.embeddings * embedding_bytes
+            return {"embeddings": window, "running_states": len(self.recurrent) * state_bytes}
         kept = {"embeddings": (self.steps or self.windows.embeddings) * embedding_bytes}
         for number, _ in enumerate(self.recurrent, start=1):
             directions = 1 if number == len(self.recurrent) else 2

@@ -17,7 +17,12 @@ def require_driver(artifacts: ArtifactSet) -> None:
     wiring = artifacts.wiring
     if not wiring.recurrent or not wiring.classifiers:
         raise VerdictFailed("there is no driver for a set without recurrent layers and classifiers")
-    cells = [artifacts.members[name].manifest for layer in wiring.recurrent for name in (layer.forward, layer.backward)]
+    if wiring.causal:
+        raise VerdictFailed(
+            "the event decoder of this set hears forwards only, and the driver of clips goes in both directions",
+            hint="a bundle of its streaming set has a driver that steps forwards",
+        )
+    cells = [artifacts.members[name].manifest for layer in wiring.recurrent for name in layer.cells]
     types = {port["dtype"] for cell in cells for port in (*cell["inputs"], *cell["outputs"])}
     if len(types) > 1 or not types <= {"int8", "int16"}:
         raise VerdictFailed(
@@ -35,7 +40,7 @@ def driver_texts(name: str, artifacts: ArtifactSet, buffer_bytes: int) -> dict[s
     """
     wiring, prefix = artifacts.wiring, name.upper()
     ports = {member: artifact.manifest for member, artifact in artifacts.members.items()}
-    cells = [member for layer in wiring.recurrent for member in (layer.forward, layer.backward)]
+    cells = [member for layer in wiring.recurrent for member in layer.cells]
     encoder, classifiers = ports[wiring.encoder], ports[wiring.classifiers]
     scenes = wiring.scene_head
     last = len(wiring.recurrent)

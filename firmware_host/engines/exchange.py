@@ -16,6 +16,10 @@ from keras_mtl.errors import EngineRefused
 
 #: The file in the exchange folder that takes what native code says.
 WORDS = "words.txt"
+_MOST_WORDS_BYTES = 1 << 16
+#: What an engine may give for all inputs together, and for each of many: ten seconds' events are ten thousand bytes.
+_MOST_OUTPUT_BYTES, _SMALL_OUTPUT_BYTES = 64 << 20, 1 << 20
+_LARGE = "see the shapes of its tensors"
 
 
 @contextmanager
@@ -32,11 +36,17 @@ def native_words(folder: Path) -> Iterator[Callable[[], str]]:
     kept = os.dup(2)
     os.dup2(handle, 2)
     try:
-        yield lambda: path.read_text("utf-8", "replace")
+        yield lambda: _end_of(path)
     finally:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(handle)
+
+
+def _end_of(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _MOST_WORDS_BYTES))
+        return file.read().decode("utf-8", "replace")
 
 
 def package_version(package: str) -> str:
@@ -76,6 +86,8 @@ def clear_refusals(request: dict[str, Any], package: str) -> Iterator[None]:
             yield
         except ImportError as error:
             raise EngineRefused(f"{package} can't be imported: {error}", hint=f"install {package}") from None
+        except MemoryError:
+            raise EngineRefused("the model needs more memory than an engine is given", hint=_LARGE) from None
         except (RuntimeError, ValueError, TypeError) as error:
             lines = [line.strip() for line in (*words().splitlines(), *str(error).splitlines())]
             said = " | ".join(dict.fromkeys(filter(None, lines)))
@@ -103,9 +115,14 @@ def run_all(
     with clear_refusals(request, package):
         given = [np.load(folder / f"input_{i}.npy") for i in range(request["inputs"])]
         model = open_model((folder / "model.tflite").read_bytes(), request)
-        found = [model.invoke(list(one)) for one in zip(*given, strict=True)]
+        found: list[Arrays] = []
+        for one in zip(*given, strict=True):
+            found.append(model.invoke(list(one)))
+            each = sum(values.nbytes for values in found[-1])
+            if each > _SMALL_OUTPUT_BYTES and len(given[0]) * each > _MOST_OUTPUT_BYTES:
+                raise EngineRefused(f"the outputs are larger than {_MOST_OUTPUT_BYTES:,} bytes", hint=_LARGE)
         arena_bytes = model.arena()
-    outputs = [np.stack(values) for values in zip(*found, strict=True)]
+        outputs = [np.stack(values) for values in zip(*found, strict=True)]
     for i, values in enumerate(outputs):
         np.save(folder / f"output_{i}.npy", values)
     return {"version": package_version(package), "arena_bytes": arena_bytes, "outputs": len(outputs)}

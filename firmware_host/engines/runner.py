@@ -13,7 +13,7 @@ import numpy as np
 from keras_mtl.errors import EngineCrash, EngineError, EngineRefused, EngineTimeout
 from keras_mtl.firmware_host.engines.exchange import WORDS
 from keras_mtl.firmware_host.engines.refusals import explain, require_runnable
-from keras_mtl.isolation import run_isolated
+from keras_mtl.isolation import last_line, run_isolated
 from keras_mtl.tflite import flatbuffer
 
 #: The worker module of each engine.
@@ -27,6 +27,10 @@ WORKERS = {
 ENGINES = tuple(WORKERS)
 #: What TensorFlow Lite Micro is given: far more than any microcontroller has, so that the need is measured.
 ARENA_OFFERED_BYTES = 64 << 20
+#: What an engine's process may address: a file whose shapes ask for more is refused, and the machine goes on.
+MOST_BYTES = 4 << 30
+#: Workers multiply no matrices in NumPy: without its threads they start sooner, and address less.
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +79,12 @@ def run_engine(engine: str, content: bytes, inputs: Sequence[np.ndarray], timeou
         ends = {"inputs": len(batches), "outputs": len(flatbuffer.graph_outputs(model))}
         request = {"folder": name, "engine": engine, "arena_bytes": ARENA_OFFERED_BYTES, **ends}
         try:
-            answer = run_isolated(WORKERS[engine], request, timeout_s)
+            answer = run_isolated(WORKERS[engine], request, timeout_s, ENVIRONMENT, MOST_BYTES)
         except EngineTimeout as error:
             late = f"{engine} did not come back within {timeout_s:g} s and was stopped"
             raise EngineTimeout(late, error.hint) from None
         except EngineCrash as error:
-            words = last_words(folder)
+            words = last_line(folder / WORDS)
             death = error.message.replace(WORKERS[engine], engine)
             raise EngineCrash(death + (f"; before that it said: {words}" if words else "")) from None
         except EngineRefused as error:
@@ -105,10 +109,3 @@ def _batches(model: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         except ValueError:
             raise EngineRefused(f"inputs of shape {list(values.shape)} do not fit the model's {list(shape)}") from None
     return batches
-
-
-def last_words(folder: Path) -> str:
-    """The last line that an engine's native code wrote before it died."""
-    path = folder / WORDS
-    lines = path.read_text("utf-8", "replace").split("\n") if path.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")

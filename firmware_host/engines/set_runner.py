@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.errors import EngineCrash, EngineError, EngineRefused, EngineTimeout
+from keras_mtl.firmware_host.engines.exchange import WORDS
 from keras_mtl.firmware_host.engines.refusals import require_runnable
-from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENGINES, WORKERS, last_words
-from keras_mtl.isolation import run_isolated
+from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENGINES, ENVIRONMENT, MOST_BYTES, WORKERS
+from keras_mtl.isolation import last_line, run_isolated
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.arena_placement import ALIGNMENT_BYTES
 from keras_mtl.tflite.artifact import dequantize
@@ -65,12 +66,14 @@ def run_set(
         timeout_s: seconds after which the engine's process is stopped.
 
     Raises:
+        ArtifactError: a streaming set.
         EngineRefused: the engine said why it can't run a member, or isn't installed.
         EngineCrash: its process died.
         EngineTimeout: it did not come back in time.
     """
     if engine not in WORKERS:
         raise EngineError(f"unknown engine {engine}", hint=f"engines are {', '.join(ENGINES)}")
+    artifacts.require_windowed("hearing clips")
     for artifact in artifacts.members.values():
         require_runnable(engine, flatbuffer.read_model(artifact.content))
     ports = {
@@ -85,30 +88,46 @@ def run_set(
             if values is not None:
                 np.save(folder / f"{key}.npy", values)
         request: dict[str, Any] = {"folder": name, "engine": engine, "worker": WORKERS[engine], "members": ports}
-        request |= {"wiring": artifacts.manifest["wiring"], "arena_bytes": _share(len(ports))}
+        request |= {"wiring": artifacts.manifest["wiring"], "arena_bytes": member_arena_bytes(len(ports))}
         try:
-            answer = run_isolated(_WORKER, request, timeout_s)
+            answer = run_isolated(_WORKER, request, timeout_s, ENVIRONMENT, MOST_BYTES)
         except EngineTimeout as error:
             raise EngineTimeout(
                 f"{engine} did not come back within {timeout_s:g} s and was stopped", error.hint
             ) from None
         except EngineCrash as error:
-            words = last_words(folder)
+            words = last_line(folder / WORDS)
             death = error.message.replace(_WORKER, engine)
             raise EngineCrash(death + (f"; before that it said: {words}" if words else "")) from None
         except EngineRefused as error:
             raise EngineRefused(f"{engine} refused the set: {error.message}", error.hint) from None
-        found = {key: np.load(folder / f"{key}.npy") for key in _heard(seconds, clips)}
+        shapes = _shapes(artifacts, seconds, clips)
+        found = {key: np.load(folder / f"{key}.npy") for key in shapes}
+    for key, values in found.items():
+        if values.shape != shapes[key]:  # of a damaged member, whose tensors say otherwise than its operators
+            raise EngineRefused(f"{engine} gives {key} of shape {list(values.shape)}, not {list(shapes[key])}")
     return SetRun(engine, answer["version"], answer["arena_bytes"], **_real(artifacts, found))
 
 
-def _share(members: int) -> int:
-    """The arena of each member: aligned, since what an odd end wastes would be counted as used."""
+def member_arena_bytes(members: int) -> int:
+    """The arena that each of so many members is offered: aligned, since what an odd end wastes is counted as used."""
     return ARENA_OFFERED_BYTES // members // ALIGNMENT_BYTES * ALIGNMENT_BYTES
 
 
-def _heard(seconds: np.ndarray | None, clips: np.ndarray | None) -> list[str]:
-    return ([] if seconds is None else ["scenes"]) + ([] if clips is None else ["strong", "attention"])
+def _shapes(artifacts: ArtifactSet, seconds: np.ndarray | None, clips: np.ndarray | None) -> dict[str, tuple[int, ...]]:
+    """Shapes of what is heard, by what the members say of themselves."""
+    wiring, shapes = artifacts.wiring, {}
+
+    def row(member: str, place: int) -> list[int]:
+        return artifacts.members[member].manifest["outputs"][place]["shape"][1:]
+
+    if seconds is not None:
+        shapes["scenes"] = (len(seconds), *row(wiring.scene_head, 0))
+    if clips is not None:
+        steps = clips.shape[1] // wiring.windows.stride
+        for place, name in enumerate(("strong", "attention")):
+            shapes[name] = (len(clips), steps, *row(wiring.classifiers, place))
+    return shapes
 
 
 def _real(artifacts: ArtifactSet, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

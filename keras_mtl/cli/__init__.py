@@ -55,10 +55,15 @@ def main() -> None:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in _DISK_IS_FULL:
+        if not error.errno:
             raise
         where = f" ({error.filename})" if error.filename else ""
-        click.echo(f"error: {error.strerror}{where} (make room, or write to another disk)", err=True)
+        full = error.errno in _DISK_IS_FULL
+        hint = "make room, or write to another disk" if full else "name another file or folder"
+        click.echo(f"error: {error.strerror}{where} ({hint})", err=True)
+        sys.exit(2)
+    except MemoryError:
+        click.echo("error: not enough memory (free some, or give it less at once)", err=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA_MODULES:

@@ -122,28 +122,30 @@ def command(
     names = ENGINES if "all" in engines else engines
     reports = []
     for path, artifact in loaded:
-        click.echo(f"running {path} on {', '.join(names)}", err=True)
+        shown = click.format_filename(path)  # names of files need not be UTF-8, and reports are
+        click.echo(f"running {shown} on {', '.join(names)}", err=True)
         if isinstance(artifact, ArtifactSet):
-            reports.append(emulate_set(artifact, held_against, names, features, path, timeout_s))
+            reports.append(emulate_set(artifact, held_against, names, features, shown, timeout_s))
         else:
-            reports.append(emulate(artifact, held_against, names, features, path, timeout_s))
+            reports.append(emulate(artifact, held_against, names, features, shown, timeout_s))
     verdict = "passed" if all(report.passed for report in reports) else "failed"
-    if html is not None:
-        write_text(html, report_html(reports))
-        click.echo(f"wrote {html}", err=True)
     compared = older.compare(reports, Tolerance(tolerance_percent, tolerance_lsb)) if older else None
     documents = [report.to_dict() for report in reports]
     several = {"schema": REPORTS_SCHEMA, "reports": documents, "verdict": verdict}
     document = to_json(
         (documents[0] if len(documents) == 1 else several) | ({"baseline": compared} if compared else {})
     )
-    if report_file is not None:
-        write_text(report_file, document)
-        click.echo(f"wrote {report_file}", err=True)
     if as_json:
         click.echo(document, nl=False)
     else:
         texts = [report_text(report) for report in reports] + ([baseline_text(compared)] if compared else [])
         click.echo("\n".join(texts), nl=False)
+    # After the report: where a file can't be written, that is not lost.
+    if report_file is not None:
+        write_text(report_file, document)
+        click.echo(f"wrote {report_file}", err=True)
+    if html is not None:
+        write_text(html, report_html(reports))
+        click.echo(f"wrote {html}", err=True)
     if verdict == "failed" or (compared and compared["verdict"] == "failed"):
         raise click.exceptions.Exit(1)

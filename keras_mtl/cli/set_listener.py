@@ -38,6 +38,7 @@ def listen_with_set(path: Path, engine: str = "litert") -> Listener:
     from keras_mtl.tflite.artifact_set import ArtifactSet
 
     artifacts = ArtifactSet.load(path)
+    artifacts.require_windowed("hearing clips")
     wiring, settings = artifacts.wiring, LogMelSettings.from_dict(artifacts.manifest["features"])
     (port,) = artifacts.members[wiring.encoder].manifest["inputs"]
 

@@ -18,7 +18,7 @@ from keras_mtl.models.cp_mobile import build_cp_mobile
 from keras_mtl.models.cp_mobile_rnn import build_cp_mobile_rnn
 from keras_mtl.models.crnn import build_crnn
 from keras_mtl.models.encoder import build_encoder
-from keras_mtl.models.event_head import WeakPooling, build_event_head
+from keras_mtl.models.event_head import LookAhead, WeakPooling, build_event_head
 from keras_mtl.models.fdy_lka import build_fdy_lka
 from keras_mtl.models.frequency_dynamic_conv import KernelMixture, TimeMean
 from keras_mtl.models.grn import GRN
@@ -84,6 +84,7 @@ __all__ = [
     "BUILDERS",
     "GRN",
     "KernelMixture",
+    "LookAhead",
     "TimeMean",
     "WeakPooling",
     "build",

@@ -18,6 +18,8 @@ def build_crnn(
     recurrent_units: int = 128,
     recurrent_layers: int = 2,
     events: int = 10,
+    bidirectional: bool = True,
+    look_ahead: int = 0,
 ) -> keras.Model:
     """The event network: 627,652 parameters, 43.059 M MACs per second of audio. Inferred, as the encoder is.
 
@@ -27,8 +29,10 @@ def build_crnn(
         channels: output channels of the encoder's layers.
         pools: (time, mel) pools of the encoder's layers.
         recurrent_units: units of one direction of the GRU layers.
-        recurrent_layers: bidirectional GRU layers.
+        recurrent_layers: GRU layers.
         events: number of event classes.
+        bidirectional: whether the event decoder hears in both directions; else it is causal.
+        look_ahead: embeddings that a causal decoder hears before it answers for one.
 
     Returns:
         A functional model "crnn": "log_mel" [batch, frames, mel_bands, 1] to {"strong": probabilities
@@ -36,6 +40,7 @@ def build_crnn(
     """
     encoder = build_encoder(frames, mel_bands, channels, pools)
     _, embeddings, size = encoder.output_shape
-    head = build_event_head(size, embeddings, recurrent_units, recurrent_layers, events)
+    causal = {"bidirectional": bidirectional, "look_ahead": look_ahead}
+    head = build_event_head(size, embeddings, recurrent_units, recurrent_layers, events, **causal)
     inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
     return keras.Model(inputs, head(encoder(inputs)), name="crnn")

@@ -21,6 +21,8 @@ def build_mt(
     recurrent_layers: int = 2,
     scenes: int = 10,
     events: int = 10,
+    bidirectional: bool = True,
+    look_ahead: int = 0,
 ) -> keras.Model:
     """The multitask network: 633,519 parameters, 43.157 M MACs per second of audio.
 
@@ -33,9 +35,11 @@ def build_mt(
         pools: (time, mel) pools of the encoder's layers.
         attention_units: width of the scene head's attention.
         recurrent_units: units of one direction of the event head's GRU layers.
-        recurrent_layers: bidirectional GRU layers of the event head.
+        recurrent_layers: GRU layers of the event head.
         scenes: number of scenes.
         events: number of event classes.
+        bidirectional: whether the event decoder hears in both directions; else it is causal.
+        look_ahead: embeddings that a causal decoder hears before it answers for one.
 
     Returns:
         A functional model "mt": "log_mel" [batch, frames, mel_bands, 1] to a dict: "scenes" logits [batch, scenes],
@@ -49,7 +53,8 @@ def build_mt(
     encoder = build_encoder(frames, mel_bands, channels, pools)
     _, embeddings, size = encoder.output_shape
     scene_head = build_scene_head(size, embeddings, attention_units, scenes)
-    event_head = build_event_head(size, embeddings, recurrent_units, recurrent_layers, events)
+    causal = {"bidirectional": bidirectional, "look_ahead": look_ahead}
+    event_head = build_event_head(size, embeddings, recurrent_units, recurrent_layers, events, **causal)
     inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
     x = encoder(inputs)
     return keras.Model(inputs, {"scenes": scene_head(x), **event_head(x)}, name="mt")

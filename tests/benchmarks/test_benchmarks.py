@@ -22,7 +22,15 @@ def _run(repository, script: str, *arguments: str) -> str:
 
 @pytest.mark.parametrize(
     "script",
-    ["scoreboard.py", "train_step.py", "preparation.py", "input_pipeline.py", "quantization.py", "firmware_c.py"],
+    [
+        "scoreboard.py",
+        "train_step.py",
+        "preparation.py",
+        "input_pipeline.py",
+        "quantization.py",
+        "firmware_c.py",
+        "emulation.py",
+    ],
 )
 def test_help_says_how_it_is_called(repository, script: str) -> None:
     assert f"python benchmarks/{script}" in _run(repository, script, "--help")

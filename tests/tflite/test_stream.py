@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -70,8 +71,9 @@ def pushes_of(total: int, seed: int) -> list[int]:
     return sizes
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "engine"), [*itertools.product(("int8", "int16x8"), ENGINES), ("float32", "tflm"), ("float32", "litert")]
+)
 def test_embeddings_are_those_of_the_windows(streams, windowed, recording, kind, engine):
     frames = quantize(recording, streams[kind].manifest["inputs"][0])
     pushes = pushes_of(len(frames), ENGINES.index(engine))
@@ -171,7 +173,7 @@ def test_a_matrix_that_is_turned_beforehand_changes_no_number(artifacts, kind):
     assert transpose_before_matmul(model) == 1
     assert transpose_before_matmul(model) == 0
     turned, kept, inputs = flatbuffer.write_model(model), artifacts[kind].content, artifacts[kind].golden.inputs
-    for engine in ENGINES:
+    for engine in ("tflm", "litert", "tflite-runtime"):
         runs = [run_engine(engine, content, [values[:4] for values in inputs]) for content in (kept, turned)]
         np.testing.assert_array_equal(runs[0].outputs[0], runs[1].outputs[0])
         if engine == "tflm":

@@ -16,7 +16,7 @@ from keras_mtl.tflite.stream_step import build_step
 from keras_mtl.tflite.stream_wiring import Stream
 
 layers = keras.layers
-BANDS, STEPS = 16, 14
+BANDS, STEPS = 16, 12
 
 
 def encoder_of(*chain) -> keras.Model:
@@ -92,13 +92,10 @@ def test_no_embedding_comes_later_than_it_must(name):
         weight.assign(np.abs(weight.numpy()) + 0.01)  # nothing hides behind a ReLU
     log_mel = random.uniform(0.5, 1.0, (1, frames, *encoder.input_shape[2:])).astype(np.float32)
     middle = STEPS // 2
-    goal = np.asarray(encoder(log_mel))[0, middle]
-    changed = []
-    for frame in range(frames):
-        louder = log_mel.copy()
-        louder[:, frame] += 5.0
-        if np.abs(np.asarray(encoder(louder))[0, middle] - goal).max() > 1e-6 * np.abs(goal).max():
-            changed.append(frame)
+    louder = np.repeat(log_mel, 1 + frames, axis=0)
+    louder[np.arange(frames) + 1, np.arange(frames)] += 5.0
+    goal, *found = np.asarray(encoder(louder))[:, middle]
+    changed = np.flatnonzero(np.abs(np.stack(found) - goal).max(axis=1) > 1e-6 * np.abs(goal).max())
     # What it sees begins with the frame that the warm-up says, and ends within the steps that the latency says.
     assert -(-(middle * plan.stride - changed[0]) // plan.stride) == plan.warm_up
     assert changed[-1] // plan.stride - middle <= plan.latency

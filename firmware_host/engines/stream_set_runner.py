@@ -1,0 +1,124 @@
+"""Runs a streaming set on one engine, in a process of its own; arrays travel as files in a temporary folder."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_mtl.errors import ArtifactError, EngineCrash, EngineError, EngineRefused, EngineTimeout
+from keras_mtl.firmware_host.engines.refusals import require_runnable
+from keras_mtl.firmware_host.engines.runner import ENGINES, WORKERS, last_words
+from keras_mtl.firmware_host.engines.set_runner import SetRun, member_arena_bytes
+from keras_mtl.isolation import run_isolated
+from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.artifact import dequantize
+from keras_mtl.tflite.artifact_set import ArtifactSet
+
+_WORKER = "keras_mtl.firmware_host.engines.stream_set_worker"
+
+
+@dataclass(frozen=True, eq=False)
+class StreamSetRun(SetRun):
+    """What one engine heard by a streaming set.
+
+    Of `SetRun`, `scenes` are the logits [calls, scenes] and `strong` the probabilities [embeddings, events], real
+    values; None without the decoder.
+
+    Attributes:
+        calls: embeddings heard at each call of the scene decoder, int64 [calls].
+        integers: `strong` as the classifiers gave it.
+        busy_s: seconds that it took, all in all.
+    """
+
+    calls: np.ndarray | None = None
+    integers: np.ndarray | None = None
+    busy_s: float = 0.0
+
+
+def set_request(engine: str, artifacts: ArtifactSet, folder: Path) -> dict[str, Any]:
+    """Writes a streaming set's files into a folder and says how a worker opens them.
+
+    Args:
+        engine: one of `ENGINES`.
+        artifacts: the set.
+        folder: where the members' files go, by their names.
+
+    Raises:
+        ArtifactError: the set hears window by window.
+        EngineRefused: a member that the engine is known not to run.
+        EngineError: an unknown engine.
+    """
+    wiring = artifacts.stream_wiring
+    if engine not in WORKERS:
+        raise EngineError(f"unknown engine {engine}", hint=f"engines are {', '.join(ENGINES)}")
+    for name, artifact in artifacts.members.items():
+        require_runnable(engine, flatbuffer.read_model(artifact.content))
+        (folder / name).write_bytes(artifact.content)
+    ports = {n: {end: member.manifest[end] for end in ("inputs", "outputs")} for n, member in artifacts.members.items()}
+    request: dict[str, Any] = {"folder": str(folder), "engine": engine, "worker": WORKERS[engine], "members": ports}
+    return request | {"wiring": wiring.to_dict(), "arena_bytes": member_arena_bytes(len(ports))}
+
+
+def run_stream_set(
+    engine: str,
+    artifacts: ArtifactSet,
+    recording: np.ndarray,
+    pushes: Sequence[int] | None = None,
+    timeout_s: float = 600.0,
+) -> StreamSetRun:
+    """Hears one recording by a streaming set, from a start to its end, as a device would.
+
+    Args:
+        engine: one of `ENGINES`.
+        artifacts: the set.
+        recording: log-mel [frames, mel_bands] in the encoder's input type.
+        pushes: frames of the parts in which it comes; all at once by default.
+        timeout_s: seconds after which the engine's process is stopped.
+
+    Raises:
+        ArtifactError: a set that hears window by window, or a recording that does not fit.
+        EngineRefused: the engine said why it can't run a member, or isn't installed.
+        EngineCrash: its process died.
+        EngineTimeout: it did not come back in time.
+    """
+    pushes = [len(recording)] if pushes is None else [int(size) for size in pushes]
+    wiring = artifacts.stream_wiring
+    port = artifacts.members[wiring.encoder].manifest["inputs"][0]
+    wanted, found = (port["shape"][2], port["dtype"]), (recording.shape[-1], str(recording.dtype))
+    if recording.ndim != 2 or wanted != found or sum(pushes) != len(recording):
+        raise ArtifactError(
+            f"a recording of {list(recording.shape)} {recording.dtype} in parts of {sum(pushes)} frames in all",
+            hint=f"{wanted[0]} bands of {wanted[1]} are wanted",
+        )
+    with tempfile.TemporaryDirectory(prefix="keras_mtl_stream_") as name:
+        folder = Path(name)
+        request = set_request(engine, artifacts, folder) | {"pushes": pushes}
+        np.save(folder / "recording.npy", recording)
+        try:
+            answer = run_isolated(_WORKER, request, timeout_s)
+        except EngineTimeout as error:
+            late = f"{engine} did not come back within {timeout_s:g} s and was stopped"
+            raise EngineTimeout(late, error.hint) from None
+        except EngineCrash as error:
+            words = last_words(folder)
+            death = error.message.replace(_WORKER, engine)
+            raise EngineCrash(death + (f"; before that it said: {words}" if words else "")) from None
+        except EngineRefused as error:
+            raise EngineRefused(f"{engine} refused the set: {error.message}", error.hint) from None
+        calls, scenes, strong = (np.load(folder / f"{key}.npy") for key in ("calls", "scenes", "strong"))
+    ports = {name: artifact.manifest["outputs"] for name, artifact in artifacts.members.items()}
+    return StreamSetRun(
+        engine,
+        answer["version"],
+        answer["arena_bytes"],
+        dequantize(scenes, ports[wiring.scene_head][0]) if wiring.scene_ring else None,
+        dequantize(strong, ports[wiring.classifiers][0]) if wiring.classifiers else None,
+        calls=calls,
+        integers=strong if wiring.classifiers else None,
+        busy_s=answer["busy_s"],
+    )

@@ -1,0 +1,314 @@
+"""Files that were made to do harm, and places that can't be read or written: one clear line, and nothing is lost."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_set import small_set
+
+from keras_mtl import cli
+
+#: Root reads and writes everything, unless it gives up that power.
+_AS_A_USER = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+#: A place that nothing can be written to, in a name space of its own.
+_READ_ONLY = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+
+
+@pytest.fixture
+def artifact(make_artifact, tmp_path) -> Path:
+    """A sound artifact with both sidecars."""
+    return make_artifact("int8").save(tmp_path / "art" / "scenes.int8.tflite")
+
+
+@pytest.fixture(scope="module")
+def made_set(builder, tmp_path_factory) -> Path:
+    return small_set(builder).save(tmp_path_factory.mktemp("sets") / "small")
+
+
+@pytest.fixture
+def a_set(made_set, tmp_path) -> Path:
+    """The folder of a sound set, to be damaged."""
+    return shutil.copytree(made_set, tmp_path / "set")
+
+
+@pytest.fixture
+def refusal(monkeypatch, capsys) -> Callable[..., str]:
+    """The line that `keras_mtl emulate` gives with exit status 2, which must be one, and soon."""
+
+    def refused(path: Path, *more: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["keras_mtl", "emulate", str(path), "--target", "dcase-asc", *more])
+        began = time.monotonic()
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert (stopped.value.code, out) == (2, ""), err
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1, err
+        assert time.monotonic() - began < 20
+        return err
+
+    return refused
+
+
+def _rewire(folder: Path, member: str, **entry: str) -> None:
+    manifest = json.loads((folder / "set.json").read_text())
+    manifest["members"][member] |= entry
+    (folder / "set.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("way", ["../encoder.int8.tflite", "/etc/hostname", "sub/encoder.int8.tflite", "..", ".", ""])
+def test_members_outside_of_the_set_are_refused(a_set, tmp_path, refusal, way):
+    shutil.copy(a_set / "encoder.int8.tflite", tmp_path)
+    (a_set / "sub").mkdir()
+    shutil.copy(a_set / "encoder.int8.tflite", a_set / "sub")
+    _rewire(a_set, "encoder", file=way)
+    assert "outside of its folder" in refusal(a_set)
+
+
+@pytest.mark.parametrize("name", ["encoder.int8.tflite", "set.golden.npz"])
+def test_links_out_of_the_set_are_refused(a_set, tmp_path, refusal, name):
+    (a_set / name).rename(tmp_path / name)
+    (a_set / name).symlink_to(tmp_path / name)
+    assert "outside of its folder" in refusal(a_set)
+
+
+def test_a_set_that_is_itself_behind_a_link_is_read(a_set, tmp_path):
+    from keras_mtl.tflite.artifact_set import ArtifactSet
+
+    (tmp_path / "link").symlink_to(a_set)
+    assert ArtifactSet.load(tmp_path / "link").manifest == ArtifactSet.load(a_set).manifest
+
+
+def test_sizes_and_ports_are_the_files_own(a_set, artifact, refusal):
+    """A manifest that makes a network smaller than it is would pass any limit."""
+    sound = (a_set / "set.json").read_text()
+    for key, value in (("parameter_bytes", 1), ("macs_per_second", 1), ("buffers", {}), ("calls_per_second", {})):
+        (a_set / "set.json").write_text(json.dumps(json.loads(sound) | {key: value}))
+        assert f"{key} is not what its members say" in refusal(a_set)
+    sidecar = artifact.with_suffix(".manifest.json")
+    manifest = json.loads(sidecar.read_text())
+    ports = [manifest["inputs"][0] | {"scale": 1.0}]
+    for key, value in (("parameter_bytes", 1), ("macs_per_second", None), ("inputs", ports), ("outputs", [])):
+        sidecar.write_text(json.dumps(manifest | {key: value}))
+        assert f"{key} is not what the file says" in refusal(artifact)
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _endless_link(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def _gigantic(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(300 << 20)  # no bytes on the disk
+
+
+@pytest.mark.parametrize("make", [_pipe, _folder, _device, _endless_link, _gigantic])
+def test_what_is_no_file_or_too_large_is_refused_at_once(artifact, a_set, refusal, make):
+    for path, given in (
+        (artifact.with_suffix(".golden.npz"), artifact),
+        (artifact.with_suffix(".manifest.json"), artifact),
+        (artifact, artifact),
+        (a_set / "set.golden.npz", a_set),
+        (a_set / "forward.int8.tflite", a_set),
+    ):
+        kept = path.rename(path.parent / "kept")
+        make(path)
+        assert refusal(given)
+        path.rmdir() if path.is_dir() else path.unlink()
+        kept.rename(path)
+    (a_set / "set.json").unlink()
+    make(a_set / "set.json")
+    assert refusal(a_set / "set.json")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 1_000_000,
+        b'{"a":' * 100_000,
+        b" " * (5 << 20),
+        b'{"schema": "\xff"}',
+        b'{"audio_seconds": NaN}',
+        b"[]",
+        b'""',
+    ],
+)
+def test_manifests_that_are_no_manifests(artifact, a_set, refusal, content):
+    artifact.with_suffix(".manifest.json").write_bytes(content)
+    assert "manifest can't be read" in refusal(artifact)
+    (a_set / "set.json").write_bytes(content)
+    said = refusal(a_set)
+    assert "not the manifest of a set" in said or "can't read the set" in said
+
+
+@pytest.mark.parametrize("text", ["\x1b[2Jpassed", "two\nlines", "\ud800", "\u202eslotted"])
+def test_texts_that_would_steer_a_terminal(artifact, refusal, text):
+    sidecar = artifact.with_suffix(".manifest.json")
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"part": text}))
+    assert "can't be printed" in refusal(artifact)
+
+
+def _npz(path: Path, arrays: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, content in arrays.items():
+            archive.writestr(f"{name}.npy", content)
+
+
+def _packed(values: np.ndarray) -> bytes:
+    packed = io.BytesIO()
+    np.lib.format.write_array(packed, values, allow_pickle=True)
+    return packed.getvalue()
+
+
+class _Harm:
+    """What runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return print, ("unpickled",)
+
+
+def test_golden_data_that_would_do_harm(artifact, refusal):
+    path = artifact.with_suffix(".golden.npz")
+    with np.load(path) as arrays:
+        sound = {name: _packed(arrays[name]) for name in arrays}
+    header, data = sound["input_0"][:128], sound["input_0"][128:]
+    assert b"(6, 8, 6, 1)" in header
+    huge = header.replace(b"(6, 8, 6, 1), }" + b" " * 12, b"(9000000000, 8, 6, 1), }   ") + data
+    row = np.zeros((6, 8, 6, 1), np.int8)
+    for changed, message in (
+        ({"input_0": _packed(np.array([_Harm()], object))}, "holds no numbers"),
+        ({"input_0": huge}, "another size than its shape"),
+        ({"input_0": header[:60]}, "can't be read"),
+        ({"input_0": _packed(row[:, :4])}, "no rows of int8"),
+        ({"input_0": _packed(row.astype(np.int16))}, "no rows of int8"),
+        ({"input_0": _packed(row[:0])}, "no rows of int8"),
+        ({"input_0": _packed(row[:3])}, "different numbers of rows"),
+        ({"input_1": _packed(row)}, "does not hold input_0"),
+        ({"bomb": b"\0" * (257 << 20)}, "unpacks to more than"),
+        ({f"a{i}": b"" for i in range(300)}, "arrays"),
+    ):
+        _npz(path, sound | changed)
+        assert message in refusal(artifact)
+    _npz(path, {name: content for name, content in sound.items() if name != "output_0"})
+    assert "does not hold output_0" in refusal(artifact)
+
+
+def test_golden_data_of_a_set_must_fit_it(a_set, refusal):
+    with np.load(a_set / "set.golden.npz") as arrays:
+        sound = dict(arrays)
+    for name, values in (
+        ("clips", sound["clips"][:, :20]),
+        ("clips", sound["clips"].astype(np.float32)),
+        ("seconds", sound["seconds"][:0]),
+        ("strong", sound["strong"][:1]),
+        ("weak", sound["weak"] * np.nan),
+        ("scenes", sound["scenes"][:, :2]),
+    ):
+        np.savez(a_set / "set.golden.npz", **(sound | {name: values}))
+        assert "does not fit the set" in refusal(a_set)
+
+
+def test_what_a_set_is_heard_by_must_be_there(a_set, refusal):
+    sound = json.loads((a_set / "set.json").read_text())
+    for key in ("features", "labels", "decoding", "audio_seconds", "wiring", "members", "parameter_bytes", "buffers"):
+        for changed in ({k: v for k, v in sound.items() if k != key}, sound | {key: None}):
+            (a_set / "set.json").write_text(json.dumps(changed))
+            assert refusal(a_set)
+    for decoding in ({}, {"threshold": 0.5}, {"threshold": 2.0, "median_s": 0.1}, {"threshold": 0.5, "median_s": 1e12}):
+        (a_set / "set.json").write_text(json.dumps(sound | {"decoding": decoding}))
+        assert refusal(a_set)
+
+
+def _emulated(command: list[str], *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    call = [*command, sys.executable, "-m", "keras_mtl", "emulate", "--target", "dcase-asc", "--engine", "litert"]
+    return subprocess.run([*call, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def _one_line(done: subprocess.CompletedProcess[str]) -> str:
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("running ")]
+    assert (done.returncode, len(errors)) == (2, 1), done.stderr
+    return errors[0]
+
+
+def test_what_may_not_be_read_is_told(artifact, tmp_path):
+    if _AS_A_USER and shutil.which(_AS_A_USER[0]) is None:
+        pytest.skip("root reads everything, and there is no setpriv to give that up")
+    for path in (artifact, artifact.with_suffix(".manifest.json"), artifact.with_suffix(".golden.npz")):
+        path.chmod(0)
+        line = _one_line(_emulated(_AS_A_USER, artifact, cwd=tmp_path))
+        assert "can't" in line and path.name.split(".")[-2] in line
+        path.chmod(0o644)
+
+
+def test_a_page_that_can_not_be_written_loses_no_report(artifact, tmp_path):
+    (tmp_path / "file").write_text("kept")
+    places = [tmp_path / "file" / "page.html", Path("/proc/page.html"), Path("/dev/null/page.html")]
+    before = sorted(tmp_path.rglob("*"))
+    for place in places:
+        done = _emulated([], artifact, "--json", "--html", place, cwd=tmp_path)
+        assert json.loads(done.stdout)["verdict"] == "passed"
+        assert _one_line(done).startswith("error: ")
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_too_little_memory_is_told(tmp_path):
+    with (tmp_path / "large.tflite").open("wb") as file:
+        file.truncate(200 << 20)
+    code = """
+import resource, sys
+from pathlib import Path
+from keras_mtl import cli
+import keras_mtl.firmware_host.set_emulator
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20),) * 2)
+cli.main()
+"""
+    call = [sys.executable, "-c", code, "emulate", "large.tflite", "--target", "dcase-asc"]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert _one_line(done).startswith("error: not enough memory")
+
+
+def test_a_full_device_for_the_report_is_told(artifact, tmp_path):
+    call = f"'{sys.executable}' -m keras_mtl emulate '{artifact}' --target dcase-asc --engine litert --json > /dev/full"
+    done = subprocess.run(["sh", "-c", call], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "No space left on device" in _one_line(done)
+
+
+def test_a_read_only_disk_is_told_and_keeps_what_is_on_it(artifact, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    prepare = f"mount -t tmpfs none '{disk}' && echo old > '{disk}/page.html' && mount -o remount,ro '{disk}'"
+    probe = subprocess.run([*_READ_ONLY, prepare], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip("this machine lets nobody mount a disk of their own")
+    script = f'{prepare} && {{ "$@"; status=$?; cat "{disk}/page.html" >&2; ls -A "{disk}" >&2; exit $status; }}'
+    done = _emulated([*_READ_ONLY, script, "sh"], artifact, "--html", disk / "page.html", cwd=tmp_path)
+    assert done.returncode == 2
+    error, kept, *left = [line for line in done.stderr.splitlines() if not line.startswith("running ")]
+    assert "Read-only file system" in error
+    assert (kept, left) == ("old", ["page.html"])
+    assert done.stdout.rstrip().endswith("verdict   passed")
