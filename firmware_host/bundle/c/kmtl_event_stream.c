@@ -12,7 +12,7 @@ static bool works(kmtl_event_stream_t *self, int network, const void *const *inp
   return !self->failed;
 }
 
-static bool both_directions(const kmtl_event_stream_t *self) { return self->settings->clip > 0u; }
+static bool both_directions(const kmtl_event_stream_t *self) { return self->settings->ring > 0u; }
 
 /* States of the last layer to the next row of scores. */
 static bool classify(kmtl_event_stream_t *self, const void *states) {
@@ -47,7 +47,7 @@ static void step_forwards(kmtl_event_stream_t *self, const void *embedding) {
   uint32_t layer;
 
   if (settings->bridge.widen) {
-    kmtl_cells_widen(&settings->bridge, (const int8_t *)embedding, settings->embedding, self->memory.cell_input);
+    kmtl_cells_widen(&settings->bridge, (const int8_t *)embedding, settings->layers[0].inputs, self->memory.cell_input);
     heard = self->memory.cell_input;
   }
   for (layer = 0u; layer < settings->layer_count; layer++) {
@@ -82,32 +82,20 @@ static bool invoke_cell(void *context, const void *input, const void *state, voi
 static bool take_states(void *context, uint32_t step, const void *states) {
   kmtl_event_stream_t *const self = (kmtl_event_stream_t *)context;
 
-  return (step < self->undecided) || (step >= self->kept_end) || classify(self, states);
+  return (step < self->kept_from) || (step >= self->kept_end) || classify(self, states);
 }
 
-/* Scores of the embeddings that are held, from the first undecided one on up to `end`. */
-static void run_over_held(kmtl_event_stream_t *self, uint16_t end) {
+/* The cells go over the last `count` embeddings: scores up to number `end` of them, from the first one on for which
+ * they are not known. */
+static void go_over(kmtl_event_stream_t *self, kmtl_embeddings_t *ring, uint16_t count, uint16_t end) {
+  const uint32_t first = self->heard - count;
+
+  self->kept_from = (uint16_t)(self->answered - first);
   self->kept_end = end;
-  if (!kmtl_cells_run(&self->cells, self->memory.embeddings, self->held, take_states, self)) {
+  self->answered = first + end;
+  if (!kmtl_cells_run(&self->cells, kmtl_embeddings_last(ring, count), count, take_states, self)) {
     self->failed = true;
   }
-  self->undecided = end;
-}
-
-/* Keeps an embedding, and runs over the clip when it is full. */
-static void hold(kmtl_event_stream_t *self, const void *embedding) {
-  const kmtl_event_stream_settings_t *const settings = self->settings;
-  const size_t size = (size_t)settings->embedding * settings->embedding_bytes;
-
-  (void)memcpy(at(self->memory.embeddings, self->held, size), embedding, size);
-  self->held++;
-  if (self->held < settings->clip) {
-    return;
-  }
-  run_over_held(self, (uint16_t)(settings->clip - settings->after));
-  self->held = (uint16_t)(settings->clip - settings->hop);
-  self->undecided = (uint16_t)(self->undecided - settings->hop);
-  (void)memmove(self->memory.embeddings, at(self->memory.embeddings, settings->hop, size), self->held * size);
 }
 
 /* Decodes what waits until there are changes or nothing is left. */
@@ -161,7 +149,7 @@ static void set_cells(kmtl_event_stream_t *self) {
     layer->forward = &self->memory.cells[2u * k];
     layer->backward = &self->memory.cells[(2u * k) + 1u];
     layer->states = states;
-    states = at(states, (size_t)settings->clip * 2u * settings->layers[k].units, settings->state_bytes);
+    states = at(states, (size_t)settings->ring * 2u * settings->layers[k].units, settings->state_bytes);
   }
   self->cells.layers = self->memory.cell_layers;
   self->cells.count = settings->layer_count;
@@ -197,8 +185,8 @@ void kmtl_event_stream_reset(kmtl_event_stream_t *self) {
   }
   kmtl_event_decoder_reset(&self->decoder);
   self->heard = 0u;
-  self->held = 0u;
-  self->undecided = 0u;
+  self->answered = 0u;
+  self->kept_from = 0u;
   self->kept_end = 0u;
   self->rows = 0u;
   self->next_row = 0u;
@@ -208,15 +196,19 @@ void kmtl_event_stream_reset(kmtl_event_stream_t *self) {
   self->failed = false;
 }
 
-bool kmtl_event_stream_push(kmtl_event_stream_t *self, const void *embedding) {
+bool kmtl_event_stream_push(kmtl_event_stream_t *self, kmtl_embeddings_t *ring) {
+  const kmtl_event_stream_settings_t *const settings = self->settings;
+
   if (self->failed) {
     return false;
   }
   self->heard++;
-  if (both_directions(self)) {
-    hold(self, embedding);
+  if (!both_directions(self)) {
+    step_forwards(self, kmtl_embeddings_last(ring, 1u));
+  } else if ((self->heard >= settings->ring) && (((self->heard - settings->ring) % settings->hop) == 0u)) {
+    go_over(self, ring, settings->ring, (uint16_t)(settings->side + settings->hop));
   } else {
-    step_forwards(self, embedding);
+    return true;
   }
   decode(self);
   return !self->failed;
@@ -236,15 +228,16 @@ bool kmtl_event_stream_poll(kmtl_event_stream_t *self, kmtl_event_t *change) {
   return true;
 }
 
-bool kmtl_event_stream_finish(kmtl_event_stream_t *self) {
+bool kmtl_event_stream_finish(kmtl_event_stream_t *self, kmtl_embeddings_t *ring) {
   const kmtl_event_stream_settings_t *const settings = self->settings;
 
   if (self->failed) {
     return false;
   }
   if (both_directions(self)) {
-    if (self->undecided < self->held) {
-      run_over_held(self, self->held);
+    if (self->answered < self->heard) {
+      const uint16_t count = (self->heard < settings->ring) ? (uint16_t)self->heard : settings->ring;
+      go_over(self, ring, count, count);
     }
   } else if ((settings->look_ahead > 0u) && (self->heard > 0u)) {
     /* What is left to be said is said from the last states, one row for all of it. */

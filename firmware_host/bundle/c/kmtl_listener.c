@@ -27,19 +27,15 @@ static void fill(void *memory, size_t count, uint8_t bytes, int16_t value) {
 /* Scenes ---------------------------------------------------------------------------------------------------------- */
 
 static void hear_scene(kmtl_listener_t *self) {
-  const kmtl_listener_encoder_t *const encoder = self->settings->encoder;
   const kmtl_listener_scenes_t *const scenes = self->settings->scenes;
-  const size_t size = (size_t)encoder->embedding * encoder->bytes;
   const void *inputs[1];
   void *outputs[1];
   uint16_t scene;
 
-  (void)memcpy(at(self->memory.scene_embeddings, self->scene_held, size), self->memory.embedding, size);
-  self->scene_held++;
-  if (self->scene_held < scenes->window) {
+  if ((self->heard < scenes->window) || (((self->heard - scenes->window) % scenes->hop) != 0u)) {
     return;
   }
-  inputs[0] = self->memory.scene_embeddings;
+  inputs[0] = kmtl_embeddings_last(&self->ring, scenes->window);
   outputs[0] = self->memory.logits;
   if (!works(self, scenes->network, inputs, outputs)) {
     return;
@@ -52,9 +48,6 @@ static void hear_scene(kmtl_listener_t *self) {
     self->scene_step = self->heard;
     self->scene_waits = true;
   }
-  self->scene_held = (uint16_t)(scenes->window - scenes->hop);
-  (void)memmove(self->memory.scene_embeddings, at(self->memory.scene_embeddings, scenes->hop, size),
-                self->scene_held * size);
 }
 
 static bool results_wait(const kmtl_listener_t *self) {
@@ -84,12 +77,13 @@ static void hear_step(kmtl_listener_t *self) {
     self->early--;
     return;
   }
+  kmtl_embeddings_push(&self->ring, self->memory.embedding);
   self->heard++;
   if (self->settings->scenes != NULL) {
     hear_scene(self);
   }
   if (!self->failed && (self->settings->events != NULL)) {
-    self->failed = !kmtl_event_stream_push(&self->events, self->memory.embedding);
+    self->failed = !kmtl_event_stream_push(&self->events, &self->ring);
   }
 }
 
@@ -134,6 +128,8 @@ bool kmtl_listener_init(kmtl_listener_t *self, const kmtl_listener_settings_t *s
   self->run = run;
   self->run_context = run_context;
   has_fft = kmtl_log_mel_init(&self->front_end, settings->encoder->features, memory->history, memory->scratch);
+  kmtl_embeddings_init(&self->ring, memory->ring, settings->ring,
+                       (size_t)settings->encoder->embedding * settings->encoder->bytes);
   if (settings->scenes != NULL) {
     kmtl_scene_smoother_init(&self->smoother, &settings->scenes->smoothing, memory->scene_scores);
   }
@@ -152,11 +148,11 @@ void kmtl_listener_reset(kmtl_listener_t *self) {
   if (self->settings->events != NULL) {
     kmtl_event_stream_reset(&self->events);
   }
+  kmtl_embeddings_reset(&self->ring);
   begin_states(self);
   self->heard = 0u;
   self->frames = 0u;
   self->early = self->settings->encoder->latency;
-  self->scene_held = 0u;
   self->scene = KMTL_NO_SCENE;
   self->scene_step = 0u;
   self->scene_waits = false;
@@ -213,7 +209,7 @@ bool kmtl_listener_finish(kmtl_listener_t *self) {
     return false;
   }
   if (self->settings->events != NULL) {
-    self->failed = !kmtl_event_stream_finish(&self->events);
+    self->failed = !kmtl_event_stream_finish(&self->events, &self->ring);
   }
   return !self->failed;
 }

@@ -2,9 +2,8 @@
  * Part of keras_mtl. SPDX-License-Identifier: Apache-2.0
  *
  * Behind it are the front end, the streaming encoder with its states, the scene decoder over the last embeddings with
- * its smoother, and the event decoder, of one of two kinds: one that only hears forwards goes along with every
- * embedding and keeps none; one that hears in both directions goes over the embeddings of a clip every so often. The
- * networks themselves are the caller's: one function runs them by number, with TensorFlow Lite Micro or anything else.
+ * its smoother, and the event decoder (kmtl_event_stream). The networks themselves are the caller's: one function runs
+ * them by number, with TensorFlow Lite Micro or anything else.
  *
  * All memory is the caller's, and its sizes are known beforehand: keras_mtl generates a struct that has all of it
  * (NAME_listener.h). Nothing is allocated. There may be any number of listeners, each with memory of its own.
@@ -47,7 +46,7 @@ typedef struct {
 typedef struct {
   int network;
   uint8_t bytes;            /* of an element: 1 (int8) or 2 (int16) */
-  uint8_t state_count;      /* KMTL_LISTENER_MOST_STATES at most */
+  uint8_t state_count;      /* at most KMTL_LISTENER_MOST_STATES */
   uint8_t embedding_output; /* place of the embedding among the network's outputs */
   uint16_t frames;          /* log-mel frames of a step */
   uint16_t latency;         /* steps after a start whose embeddings are of what was before it, and are dropped */
@@ -63,8 +62,8 @@ typedef struct {
 typedef struct {
   int network;
   uint8_t logit_bytes; /* 1 or 2 */
-  uint16_t window;     /* embeddings that it hears at a time */
-  uint16_t hop;        /* from 1 to window */
+  uint16_t window;     /* embeddings that it hears at a time: at most those of the ring */
+  uint16_t hop;        /* at least 1 */
   kmtl_scene_settings_t smoothing;
 } kmtl_listener_scenes_t;
 
@@ -73,6 +72,7 @@ typedef struct {
   const kmtl_listener_encoder_t *encoder;
   const kmtl_listener_scenes_t *scenes;
   const kmtl_event_stream_settings_t *events;
+  uint16_t ring; /* embeddings that are kept: the most that scenes and events hear at a time, at least 1 */
 } kmtl_listener_settings_t;
 
 /* The caller's memory, each as aligned as its elements; kept between calls, but for `scratch`. What belongs to a part
@@ -84,7 +84,7 @@ typedef struct {
   void *log_mel;          /* [frames * bands] of the encoder's type */
   void *states;           /* [elements of all states] of the encoder's type */
   void *embedding;        /* [embedding] of the encoder's type */
-  void *scene_embeddings; /* [window * embedding] of the encoder's type */
+  void *ring;             /* [ring * embedding] of the encoder's type */
   void *logits;           /* [scenes] */
   float *scene_scores;    /* [scenes] */
   kmtl_event_stream_memory_t events;
@@ -114,12 +114,12 @@ typedef struct {
   kmtl_network_run_t run;
   void *run_context;
   kmtl_log_mel_t front_end;
+  kmtl_embeddings_t ring;
   kmtl_scene_smoother_t smoother;
   kmtl_event_stream_t events;
   uint32_t heard;       /* embeddings so far, from that of the first frames on */
   uint16_t frames;      /* frames of the step that is coming */
   uint16_t early;       /* embeddings to be dropped yet */
-  uint16_t scene_held;  /* embeddings in scene_embeddings */
   uint16_t scene;       /* as told last */
   uint32_t scene_step;
   bool scene_waits;
