@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.errors import ArtifactError, EngineCrash, EngineError, EngineRefused, EngineTimeout
+from keras_mtl.firmware_host.engines.exchange import WORDS
 from keras_mtl.firmware_host.engines.refusals import explain
-from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENGINES, WORKERS, last_words
-from keras_mtl.isolation import run_isolated
+from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENGINES, ENVIRONMENT, MOST_BYTES, WORKERS
+from keras_mtl.isolation import last_line, run_isolated
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.stream_wiring import Stream
@@ -87,12 +88,12 @@ def run_stream(
         request |= {"folder": name, "engine": engine, "worker": WORKERS[engine], "pushes": pushes}
         request |= {"arena_bytes": ARENA_OFFERED_BYTES, "features": manifest["features"] if heard.ndim == 1 else None}
         try:
-            answer = run_isolated(_WORKER, request, timeout_s)
+            answer = run_isolated(_WORKER, request, timeout_s, ENVIRONMENT, MOST_BYTES)
         except EngineTimeout as error:
             late = f"{engine} did not come back within {timeout_s:g} s and was stopped"
             raise EngineTimeout(late, error.hint) from None
         except EngineCrash as error:
-            words = last_words(folder)
+            words = last_line(folder / WORDS)
             death = error.message.replace(_WORKER, engine)
             raise EngineCrash(death + (f"; before that it said: {words}" if words else "")) from None
         except EngineRefused as error:

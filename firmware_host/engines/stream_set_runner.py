@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.errors import ArtifactError, EngineCrash, EngineError, EngineRefused, EngineTimeout
+from keras_mtl.firmware_host.engines.exchange import WORDS
 from keras_mtl.firmware_host.engines.refusals import require_runnable
-from keras_mtl.firmware_host.engines.runner import ENGINES, WORKERS, last_words
+from keras_mtl.firmware_host.engines.runner import ENGINES, ENVIRONMENT, MOST_BYTES, WORKERS
 from keras_mtl.firmware_host.engines.set_runner import SetRun, member_arena_bytes
-from keras_mtl.isolation import run_isolated
+from keras_mtl.isolation import last_line, run_isolated
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import dequantize
 from keras_mtl.tflite.artifact_set import ArtifactSet
@@ -100,12 +101,12 @@ def run_stream_set(
         request = set_request(engine, artifacts, folder) | {"pushes": pushes}
         np.save(folder / "recording.npy", recording)
         try:
-            answer = run_isolated(_WORKER, request, timeout_s)
+            answer = run_isolated(_WORKER, request, timeout_s, ENVIRONMENT, MOST_BYTES)
         except EngineTimeout as error:
             late = f"{engine} did not come back within {timeout_s:g} s and was stopped"
             raise EngineTimeout(late, error.hint) from None
         except EngineCrash as error:
-            words = last_words(folder)
+            words = last_line(folder / WORDS)
             death = error.message.replace(_WORKER, engine)
             raise EngineCrash(death + (f"; before that it said: {words}" if words else "")) from None
         except EngineRefused as error:
