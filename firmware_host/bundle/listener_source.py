@@ -19,6 +19,8 @@ from keras_mtl.tflite.stream_set_wiring import StreamWiring
 #: `KMTL_LISTENER_MOST_STATES` of kmtl_listener.h.
 _MOST_STATES = 15
 _BYTES = {"int8": 1, "int16": 2}
+#: The example's file.
+EXAMPLE = "listener_main.cc"
 
 
 def require_listener(artifacts: ArtifactSet) -> StreamWiring:
@@ -53,7 +55,7 @@ def listener_buffers(artifacts: ArtifactSet) -> dict[str, int]:
 
 
 def listener_texts(name: str, artifacts: ArtifactSet) -> dict[str, str]:
-    """The two files, which need `kmtl/NAME_log_mel_tables.h` and `listener_networks.h` beside them.
+    """The two files, which need `kmtl/NAME_log_mel_tables.h` and `listener_networks.h` beside them, and an example.
 
     Args:
         name: the set's identifier.
@@ -85,7 +87,23 @@ def listener_texts(name: str, artifacts: ArtifactSet) -> dict[str, str]:
         "events_or_null": "&events" if wiring.classifiers else "NULL",
         "ring": f"{max(wiring.scene_ring, wiring.event_ring, 1)}u",
     }
-    return {f"listener.{end}": filled(f"listener.{end}.in", **words) for end in ("h", "c")}
+    example = {"sample_rate_hz": settings.sample_rate_hz, "labels": _label_function(name, artifacts)}
+    return {
+        **{f"listener.{end}": filled(f"listener.{end}.in", **words) for end in ("h", "c")},
+        EXAMPLE: filled("listener_main.cc.in", name=name, NAME=name.upper(), **example),
+    }
+
+
+def _label_function(name: str, artifacts: ArtifactSet) -> str:
+    """C++ of the example that finds a label."""
+    tasks = list(artifacts.manifest["labels"])
+    lists = [f"  static const char* const {task}[] = {name.upper()}_{task.upper()}_LABELS;" for task in tasks]
+    if len(tasks) > 1:
+        found = "heard.kind == KMTL_HEARD_SCENE ? scenes[heard.label] : events[heard.label]"
+    else:
+        found = f"{tasks[0]}[heard.label]"
+    opened, closed = "const char* LabelOf(const kmtl_heard_t& heard) {", "}"
+    return "\n".join([opened, *lists, f"  return {found};", closed, ""])
 
 
 def _assigned(field: str, buffer: Buffer) -> str:
