@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_mtl.errors import ArtifactError
-from keras_mtl.firmware_host.report import SCHEMA, Report
+from keras_mtl.files import read_bytes
+from keras_mtl.firmware_host.report import MOST_BYTES, SCHEMA, Report
 
 REPORTS_SCHEMA = "keras_mtl.reports/1"
 _MAKE = "make one by `keras_mtl emulate ... --report FILE`"
@@ -77,7 +78,7 @@ class Baseline:
             ArtifactError: missing, not JSON, or of another schema.
         """
         try:
-            document = json.loads(Path(path).read_text("utf-8"))
+            document = json.loads(read_bytes(path, MOST_BYTES))
         except OSError as error:
             raise ArtifactError(f"can't read the baseline {path}: {error.strerror}", hint=_MAKE) from None
         except (ValueError, RecursionError):

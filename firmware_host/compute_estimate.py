@@ -1,9 +1,8 @@
 """How many instructions a second of audio takes on a target: an estimate, always a range, never a measured latency.
 
-The figures are instructions for each multiply-accumulate (MAC), by core, kernel family and type. Those of the
-Cortex-M4 and M55 were measured: a small CNN (convolution 3x3, depthwise, 1x1, mean, dense, softmax; 1,510,720 MACs)
-in TensorFlow Lite Micro of August 2026, built with -O2, under QEMU, which counts instructions and not cycles. The
-others are derived, in wider ranges, and each says from what. Operators without MACs are not counted, but for MEAN.
+It adds up what `instruction_rates` says of each operator: instructions for each multiply-accumulate (MAC) by core,
+kernel family, type, kind of layer and depth. On Arm cores these were measured kernel by kernel under QEMU; a range goes
+15 % beyond both ends, for shapes in between. Where there is no figure it is derived and wider, and `basis` says how.
 
 Conventions: ranges are (least, most). `load` takes one instruction for a cycle: caches, flash wait states and stalls
 make it more, two instructions in a cycle (Cortex-M7, M55) less.
@@ -13,70 +12,45 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from keras_mtl.firmware_host.cost import OpRow
+from keras_mtl.firmware_host.instruction_rates import DEPTHS, PER_ELEMENT, RATES, XTENSA_CYCLES
 from keras_mtl.firmware_host.target import Target
 
 Range = tuple[float, float]
 
-
-@dataclass(frozen=True)
-class _Rate:
-    """Instructions for one MAC (or one element, of MEAN), and where the range comes from."""
-
-    least: float
-    most: float
-    basis: str
-
-
-_MEASURED = "measured under QEMU on a small CNN"
-_MEASURED_M4 = f"{_MEASURED} on a Cortex-M4"
-_MEASURED_M55 = f"{_MEASURED} on a Cortex-M55"
-_M4_REFERENCE = "measured under QEMU on one small CNN ({} on a Cortex-M4), a quarter less and more for other networks"
-_AS_M4 = "this core has the Cortex-M4's DSP instructions, and that it may do two instructions in a cycle isn't credited"
-_PLAIN_C = "derived: CMSIS-NN's portable C (no DSP instructions here); a Cortex-M4's reference kernels ({}) to twice"
-_ESPRESSIF = "cycles, not instructions, that Espressif publishes for single kernels on this chip (ESP-NN, README)"
-_ESP_PLAIN = (
-    "derived: ESP-NN has no int16 kernels; Espressif's cycles for plain C in int8 on this chip (10 to 35), "
-    "by 1.25 for int16 as on a Cortex-M4, and twice that at most for TFLM's reference kernels"
-)
-_ESP_REFERENCE = "derived: Espressif's cycles for plain C in int8 on this chip (10 to 35) to twice"
-_RATES = {
-    ("m4", "cmsis-nn", "int8"): _Rate(6.3, 7.4, _MEASURED_M4),
-    ("m4", "cmsis-nn", "int16x8"): _Rate(8, 12, _MEASURED_M4),
-    ("m4", "reference", "int8"): _Rate(24, 40, _M4_REFERENCE.format(32)),
-    ("m4", "reference", "int16x8"): _Rate(30, 50, _M4_REFERENCE.format(40)),
-    ("m55", "cmsis-nn", "int8"): _Rate(2.2, 3.3, _MEASURED_M55),
-    ("m55", "cmsis-nn", "int16x8"): _Rate(4.3, 8.9, _MEASURED_M55),
-    ("m0", "cmsis-nn", "int8"): _Rate(32, 64, _PLAIN_C.format(32)),
-    ("m0", "cmsis-nn", "int16x8"): _Rate(40, 100, _PLAIN_C.format(40) + " and a half: 64-bit sums on a 32-bit core"),
-    ("m0", "reference", "int8"): _Rate(32, 80, "derived: a Cortex-M4's reference kernels (32) to two and a half times"),
-    ("m0", "reference", "int16x8"): _Rate(40, 120, "derived: a Cortex-M4's reference kernels (40) to three times"),
-    ("lx7", "esp-nn", "int8"): _Rate(0.8, 6.4, _ESPRESSIF),
-    ("lx7", "esp-nn", "int16x8"): _Rate(13, 88, _ESP_PLAIN),
-    ("lx7", "reference", "int8"): _Rate(10, 70, _ESP_REFERENCE),
-    ("lx7", "reference", "int16x8"): _Rate(13, 88, _ESP_PLAIN),
-}
-#: Cores by what they are estimated as. A core that only has plain C is estimated as the Cortex-M0+.
+#: Cores by what they are estimated as.
 _CORES = {
-    **dict.fromkeys(("cortex-m0", "cortex-m0plus", "cortex-m0+", "cortex-m1", "cortex-m3", "cortex-m23"), "m0"),
+    **dict.fromkeys(("cortex-m0", "cortex-m0plus", "cortex-m0+", "cortex-m1", "cortex-m23"), "m0"),
+    "cortex-m3": "m3",
     **dict.fromkeys(("cortex-m4", "cortex-m4f", "cortex-m7", "cortex-m33", "cortex-m35p"), "m4"),
     **dict.fromkeys(("cortex-m52", "cortex-m55", "cortex-m85"), "m55"),
     "xtensa-lx7": "lx7",
 }
-_MEASURED_CORES = ("cortex-m4", "cortex-m4f")
-#: For one input element of MEAN, which no family here has a kernel for.
-_MEAN = _Rate(130, 130, "MEAN: 130 instructions an element, measured on a Cortex-M4 (reference kernel)")
-_MEAN_ELSEWHERE = _Rate(
-    130, 260, "MEAN: derived, a Cortex-M4's 130 instructions an element to twice (reference kernel)"
-)
-#: An int16x8 depthwise convolution took 3.9 times the instructions of the same layer in int8, by scalar code.
-_SLOW_DEPTHWISE = _Rate(
-    3.9 * 6.3, 3.9 * 7.4, "int16x8 DEPTHWISE_CONV_2D: 3.9 times int8 on a Cortex-M4, measured (generic path)"
-)
+#: What the figures of a core were measured on, in words.
+_MEASURED_ON = {"m0": "Cortex-M0+", "m3": "Cortex-M3", "m4": "Cortex-M4 and M33", "m55": "Cortex-M55"}
+_MEASURED_CORES = ("cortex-m0plus", "cortex-m0+", "cortex-m3", "cortex-m4", "cortex-m4f", "cortex-m33", "cortex-m55")
+_ESPRESSIF = {
+    ("esp-nn", "int8"): "cycles that Espressif publishes for single kernels on this chip (ESP-NN, README), not ours",
+    (
+        "esp-nn",
+        "int16x8",
+    ): "derived from the cycles that Espressif publishes for plain C in int8: ESP-NN has no int16 kernels",
+}
+_ESP_PLAIN_C = "derived from the cycles that Espressif publishes for plain C on this chip"
 _DTYPES = {"int8": "int8", "int16": "int16x8"}
+_KINDS = {
+    "CONV_2D": "conv",
+    "TRANSPOSE_CONV": "conv",
+    "FULLY_CONNECTED": "dense",
+    "BATCH_MATMUL": "dense",
+    "DEPTHWISE_CONV_2D": "depthwise",
+}
+#: How far beyond the measured ends a range goes.
+_BEYOND = 1.15
+#: Operators without MACs were measured on a Cortex-M4 with CMSIS-NN: elsewhere, this much less and more.
+_ELSEWHERE = 2.5
 
 
 def estimate(
@@ -95,26 +69,26 @@ def estimate(
     """
     if not target.is_board or not target.clock_hz:
         return None, ""
-    core = _CORES.get(str(target.core).lower())
+    core, kernels = _CORES.get(str(target.core).lower()), str(target.kernels)
     if core is None:
         return None, f"no compute estimate: no figures for the core {target.core} (there are for {', '.join(_CORES)})"
-    parts: dict[tuple[str, str], list[tuple[float, float, _Rate]]] = {}
+    parts: dict[tuple[str, str], list[tuple[float, Range]]] = {}
     for row, calls in zip(rows, calls_per_second, strict=True):
         if row.macs is None or row.repeats is None:
             return None, f"no compute estimate: the MACs of {row.op} can't be counted"
-        amount = row.macs if row.op != "MEAN" else sum(map(math.prod, row.input_shapes[:1])) * row.repeats
-        if not amount:
-            continue
-        if amount >= 1 << 63:
-            return None, f"no compute estimate: the size of {row.op} is beyond all reason"
-        dtype = _DTYPES.get(row.input_dtypes[0])
-        if dtype is None:
+        dtype = _DTYPES.get(row.input_dtypes[0] if row.input_dtypes else "")
+        if row.macs and dtype is None:
             return None, f"no compute estimate: no figures for {row.input_dtypes[0]} kernels ({row.op})"
-        rate = _rate(row.op, core, str(target.kernels), dtype)
-        if rate is None:
-            return None, f"no compute estimate: no figures for {target.kernels} on {target.core}"
-        parts.setdefault((row.op, dtype), []).append((row.macs * calls, amount * calls, rate))
-    return (_summed(parts, target), "") if parts else (None, "no compute estimate: the file has no MACs")
+        elements = sum(map(math.prod, row.input_shapes[:1])) * row.repeats
+        if max(row.macs, elements) >= 1 << 63:
+            return None, f"no compute estimate: the size of {row.op} is beyond all reason"
+        amount, rate = _of_row(row, elements, core, kernels, str(dtype))
+        if row.macs and rate is None:
+            return None, f"no compute estimate: no figures for {row.op} with {kernels} on {target.core}"
+        if amount and rate is not None:
+            made = amount * calls * rate[0], amount * calls * rate[1]
+            parts.setdefault((row.op, str(dtype)), []).append((row.macs * calls, made))
+    return (_summed(parts, core, target), "") if parts else (None, "no compute estimate: the file has no MACs")
 
 
 def overload(compute: dict[str, Any]) -> str:
@@ -143,60 +117,62 @@ def compute_notes(compute: dict[str, Any] | None, none_because: str) -> list[str
     return [f"the compute estimate is {least:.0%} to {most:.0%} of the clock; {overload(compute)}"]
 
 
-def _rate(op: str, core: str, kernels: str, dtype: str) -> _Rate | None:
-    if op == "MEAN":
-        return _MEAN if core in ("m4", "m55") else _MEAN_ELSEWHERE
-    if op == "DEPTHWISE_CONV_2D" and dtype == "int16x8" and kernels == "cmsis-nn" and core != "m0":
-        return _SLOW_DEPTHWISE
-    # Scalar C does not use Helium: a Cortex-M55 runs it as a Cortex-M4 does.
-    return _RATES.get((core, kernels, dtype)) or _RATES.get(("m4" if core == "m55" else core, kernels, dtype))
+def _of_row(row: OpRow, elements: int, core: str, kernels: str, dtype: str) -> tuple[int, Range | None]:
+    """What is counted of a row (MACs, or elements of its input), and the instructions for one of it."""
+    if not row.macs:
+        measured = PER_ELEMENT.get((row.op, dtype))
+        here = _BEYOND if (core, kernels) == ("m4", "cmsis-nn") else _ELSEWHERE
+        return elements, None if measured is None else (measured[0] / here, measured[1] * here)
+    if core == "lx7":
+        return row.macs, XTENSA_CYCLES.get((kernels, dtype))
+    # Plain C does not use Helium: a Cortex-M55 runs it as a Cortex-M4 does.
+    cells = RATES.get((core, kernels, dtype)) or (RATES.get(("m4", kernels, dtype)) if core == "m55" else None)
+    kind = _KINDS.get(row.op)
+    if cells is None or kind is None:
+        return row.macs, None
+    depth = row.macs // max(1, row.repeats or 1) // max(1, math.prod(row.output_shape))
+    column = 0 if kind == "depthwise" else sum(depth > end for end in DEPTHS)
+    least, most = cells[kind][column]
+    return row.macs, (least / _BEYOND, most * _BEYOND)
 
 
-def _summed(parts: dict[tuple[str, str], list[tuple[float, float, _Rate]]], target: Target) -> dict[str, Any]:
+def _summed(parts: dict[tuple[str, str], list[tuple[float, Range]]], core: str, target: Target) -> dict[str, Any]:
     listed: list[dict[str, Any]] = []
-    rates: list[tuple[_Rate, str]] = []
-    for (op, dtype), amounts in parts.items():
-        made = _total((amount * rate.least, amount * rate.most) for _, amount, rate in amounts)
-        macs = sum(macs for macs, _, _ in amounts)
-        listed.append(
-            {"op": op, "dtype": dtype, "macs_per_second": round(macs), "instructions_per_second": _whole(made)}
-        )
-        rates += [(rate, dtype) for _, _, rate in amounts]
-    total = _total((made[0], made[1]) for made in (part["instructions_per_second"] for part in listed))
-    macs = sum(part["macs_per_second"] for part in listed)
-    clock_hz = target.clock_hz or 0
+    for (op, dtype), rows in parts.items():
+        part = {"op": op, "dtype": dtype, "macs_per_second": round(sum(macs for macs, _ in rows))}
+        listed.append({**part, "instructions_per_second": _total(made for _, made in rows)})
+    total = _total(part["instructions_per_second"] for part in listed)
+    macs, clock_hz = sum(part["macs_per_second"] for part in listed), target.clock_hz or 0
+    # Without MACs a type has only operators that were not measured as that type's kernels.
+    dtypes = {part["dtype"] for part in listed if part["macs_per_second"]} or {part["dtype"] for part in listed}
     return {
         "core": target.core,
         "kernels": target.kernels,
-        "dtype": " and ".join(sorted({str(part["dtype"]) for part in listed}, key=len)),
+        "dtype": " and ".join(sorted(dtypes, key=len)),
         "instructions_per_mac": [round(end / macs, 2) for end in total] if macs else None,
-        "instructions_per_second": _whole(total),
+        "instructions_per_second": total,
         "clock_hz": clock_hz,
         "load": [round(end / clock_hz, 4) for end in total],
-        "basis": _basis(rates, str(target.core).lower()),
+        "basis": _basis(sorted(dtypes, key=len), core, target),
         "measured": False,
         "parts": listed,
     }
 
 
-def _basis(rates: Iterable[tuple[_Rate, str]], core: str) -> str:
-    """Each figure that was used once, with where it comes from; figures of one source side by side."""
-    figures: dict[str, list[str]] = {}
-    special = []
-    for rate, dtype in dict.fromkeys(rates):
-        if rate in (_MEAN, _MEAN_ELSEWHERE, _SLOW_DEPTHWISE):
-            special.append(rate.basis)
-        else:
-            figures.setdefault(rate.basis, []).append(f"{dtype} {rate.least:g} to {rate.most:g} a MAC")
-    said = [f"{', '.join(listed)}: {basis}" for basis, listed in figures.items()]
-    borrowed = [_AS_M4] if figures and _CORES[core] == "m4" and core not in _MEASURED_CORES else []
-    return "; ".join([*said, *borrowed, *dict.fromkeys(special)])
+def _basis(dtypes: Sequence[str], core: str, target: Target) -> str:
+    """Where the figures are from, and where they are not this core's."""
+    if core == "lx7":
+        plain_c = {_ESPRESSIF.get((str(target.kernels), dtype), _ESP_PLAIN_C): None for dtype in dtypes}
+        return "; ".join([*plain_c, "operators without MACs: a Cortex-M4's instructions, widened"])
+    source = "m4" if (core, target.kernels) == ("m55", "reference") else core
+    said = {f"instructions a MAC by layer, measured under QEMU on {_MEASURED_ON[source]}, 15 % beyond both ends": None}
+    if str(target.core).lower() not in _MEASURED_CORES:
+        said[f"a {target.core} runs the same instructions; that it may do two in a cycle isn't credited"] = None
+    if (core, target.kernels) != ("m4", "cmsis-nn"):
+        said["operators without MACs: a Cortex-M4's instructions, widened"] = None
+    return "; ".join(said)
 
 
-def _total(ranges: Iterable[Range]) -> Range:
+def _total(ranges: Iterable[Sequence[float]]) -> list[int]:
     listed = list(ranges)
-    return sum(least for least, _ in listed), sum(most for _, most in listed)
-
-
-def _whole(ends: Range) -> list[int]:
-    return [round(end) for end in ends]
+    return [round(sum(ends[0] for ends in listed)), round(sum(ends[1] for ends in listed))]

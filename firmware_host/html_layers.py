@@ -20,7 +20,7 @@ def layers_section(report: Report) -> str:
     audio, total = report.artifact.get("audio_seconds"), report.artifact.get("macs_per_second")
     each = f"{number(total)} MACs for a second of audio" if total is not None else "MACs that can't all be counted"
     written = report.artifact.get("activation_bytes_per_second")
-    each += f", which write {number(written)} bytes of activations" if written is not None else ""
+    each += f", in which operators write {number(written)} bytes of activations" if written is not None else ""
     lead = f"{each}; {number(report.artifact.get('parameter_bytes'))} bytes of weights and other constants"
     told = f"; one inference hears {audio:g} s" if audio and not report.artifact.get("members") else ""
     parts = ["<h2>Layers</h2>", f"<p>{escape(lead + told)}.</p>", _bars(report)]

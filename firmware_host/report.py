@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_mtl.errors import ArtifactError
-from keras_mtl.files import to_json, write_text
+from keras_mtl.files import read_bytes, to_json, write_text
 from keras_mtl.firmware_host.cost import OpRow
 
 SCHEMA = "keras_mtl.report/1"
+#: Reports of large networks hold some hundred thousand bytes.
+MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Report:
             ArtifactError: missing, not JSON, or not a report of this schema.
         """
         try:
-            document = json.loads(Path(path).read_text("utf-8"))
+            document = json.loads(read_bytes(path, MOST_BYTES))
             if document["schema"] != SCHEMA:
                 raise ArtifactError(f"{path} has schema {document['schema']}, not {SCHEMA}")
             return cls(
@@ -151,7 +153,7 @@ class Report:
             )
         except OSError as error:
             raise ArtifactError(f"can't read the report {path}: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ArtifactError(f"{path} is not a report of schema {SCHEMA}") from None
 
 

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from keras_mtl.errors import TargetError
+from keras_mtl.files import read_bytes
 
 KINDS = ("budget", "board")
 KERNELS = ("cmsis-nn", "esp-nn", "reference")
+_MOST_BYTES = 1 << 20
 _BOARD_FIELDS = (
     "core clock_hz flash_bytes ram_bytes arena_ram_bytes application_flash_bytes application_ram_bytes kernels "
     "audio_latency_s"
@@ -99,7 +101,7 @@ def load_target(name_or_file: str | Path) -> Target:
             f"unknown target {wanted}", hint=f"{hint}targets are {', '.join(names)}, or the path of a .toml file"
         )
     try:
-        content = Path(wanted).read_text("utf-8")
+        content = read_bytes(wanted, _MOST_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise TargetError(f"can't read the target file {wanted}: {getattr(error, 'strerror', 'not UTF-8')}") from None
     return read_target(content, wanted)

@@ -171,4 +171,4 @@ def test_host_part_runs_where_there_is_no_tensorflow(host: Path, artifact: Path,
     assert [engine["engine"] for engine in report["engines"] if engine["ran"]] == list(ENGINES)
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
     said(command, "bundle", artifact.name, *board, "--out", "firmware")
-    assert (tmp_path / "firmware" / "manifest.json").is_file()
+    assert said(command, "bundle", "--verify", "firmware").strip()

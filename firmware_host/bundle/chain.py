@@ -19,7 +19,7 @@ from keras_mtl.errors import FeatureMismatch
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.bundle.golden import numbered
 from keras_mtl.firmware_host.bundle.golden_audio import golden_waveform, log_mel_db
-from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, run_engine
+from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENVIRONMENT, MOST_BYTES, run_engine
 from keras_mtl.isolation import run_isolated
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.artifact_set import ArtifactSet
@@ -101,7 +101,7 @@ def set_chain(artifacts: ArtifactSet, settings: LogMelSettings, timeout_s: float
         }
         request = {"folder": name, "wiring": artifacts.manifest["wiring"], "members": ports}
         request["arena_bytes"] = ARENA_OFFERED_BYTES // len(ports)
-        answer = run_isolated(_WORKER, request, timeout_s)
+        answer = run_isolated(_WORKER, request, timeout_s, ENVIRONMENT, MOST_BYTES)
         with np.load(folder / "chain.npz", allow_pickle=False) as arrays:
             found = {key: arrays[key] for key in arrays}
     return Chain(chain.waveform, chain.levels, chain.inputs, found), answer["arena_bytes"]

@@ -23,6 +23,11 @@ _NO_FRONT_END = (
     "There is no front end in this bundle, for the model does not say which features it takes, or takes some\n"
     "   that CMSIS-DSP has no FFT for (it has powers of two from 32 to 4096). Compute them exactly as the settings say."
 )
+_ESP_DSP = "\n  CMSIS-DSP is plain C with `-D__GNUC_PYTHON__`: the eleven files that `CMakeLists.txt` names will do."
+_ZEPHYR_DSP = (
+    ", `CONFIG_CMSIS_DSP=y`, `CONFIG_CMSIS_DSP_TRANSFORM=y`,\n"
+    "  `CONFIG_CMSIS_DSP_COMPLEXMATH=y` and `CONFIG_CMSIS_DSP_FASTMATH=y`"
+)
 _SMOOTHING = (
     " `kmtl/kmtl_scene_smoother.h` makes a scene of the logits that does not flicker;\n"
     "   `SCENE_WEIGHT` and `SCENE_HOLD` are to begin with."
@@ -131,12 +136,8 @@ def _target(name: str, report: Report) -> dict[str, str]:
 
 def _build(name: str, stages: list[str], front_end: bool) -> str:
     dsp = " -DCMSISDSP_SOURCE_DIR=CMSIS-DSP" if front_end else ""
-    zephyr = ", and `CONFIG_CMSIS_DSP=y` with `_TRANSFORM`, `_COMPLEXMATH` and `_FASTMATH`" if front_end else ""
-    esp = (
-        "\n  CMSIS-DSP is plain C with `-D__GNUC_PYTHON__`: the eleven files that `CMakeLists.txt` names will do."
-        if front_end
-        else ""
-    )
+    zephyr = _ZEPHYR_DSP if front_end else ""
+    esp = _ESP_DSP if front_end else ""
     listed = ", ".join(stages[:-1]) + (" and " if len(stages) > 1 else "") + stages[-1]
     cells = _CELLS if "cells" in stages else ""
     return filled(

@@ -34,7 +34,7 @@ _ROWS = (
         r"set_driver\..*",
         "Hears clips: windows of the encoder, recurrent cells, classifiers. Portable C99, all memory in its state.",
     ),
-    (r"kmtl/kmtl_tflm\.h", "One network on TFLM, as a C++ class."),
+    (r"kmtl/kmtl_(network|tflm)\.h", "How networks are called from C, and one network on TFLM as a C++ class."),
     (
         r"kmtl/(kmtl_log_mel\..*|.*_log_mel_tables\..*)",
         "The log-mel front end and its tables. Portable C99; links CMSIS-DSP.",

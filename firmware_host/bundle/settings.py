@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -95,7 +96,9 @@ def _ports(prefix: str, kind: str, ports: list[dict[str, Any]]) -> list[str]:
     lines = []
     for place, port in enumerate(ports):
         if len(ports) > 1:
-            lines.append(f"/* {kind.capitalize()} {place}: {port['name']}. */")
+            # A name may hold anything, the end of a comment too.
+            name = re.sub(r"[^\w./:;-]", "_", str(port["name"]), flags=re.ASCII)
+            lines.append(f"/* {kind.capitalize()} {place}: {name}. */")
         lines += [*_port(f"{prefix}_{numbered(kind, place, len(ports)).upper()}", port), ""]
     return lines
 

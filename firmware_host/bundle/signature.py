@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from keras_mtl.errors import KerasMtlError
+from keras_mtl.files import read_bytes
 
+_MOST_BYTES = 1 << 16
 _MAKE_A_KEY = "openssl genpkey -algorithm ed25519 -out key.pem"
 _PUBLIC_PART = "openssl pkey -in key.pem -pubout -out key.pub"
 
@@ -71,7 +73,7 @@ def is_signed(content: bytes, signature: bytes, public_key: Any) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path, _MOST_BYTES)
     except OSError as error:
         raise KerasMtlError(f"can't read the key {path}: {error.strerror}") from None
 

@@ -10,7 +10,7 @@ from typing import Any
 #: The folder of a bundle that they go to.
 FOLDER = "kmtl"
 #: What every bundle has: the call of TensorFlow Lite Micro and the self-test's comparisons.
-ALWAYS = ("kmtl_tflm.h", "kmtl_selftest.h", "kmtl_selftest.c")
+ALWAYS = ("kmtl_network.h", "kmtl_tflm.h", "kmtl_selftest.h", "kmtl_selftest.c")
 _PLACES = ("c", "templates")
 
 

@@ -47,6 +47,7 @@ FILES = {
     "golden_vectors.h",
     "kmtl/kmtl_log_mel.c",
     "kmtl/kmtl_log_mel.h",
+    "kmtl/kmtl_network.h",
     "kmtl/kmtl_scene_smoother.c",
     "kmtl/kmtl_scene_smoother.h",
     "kmtl/kmtl_selftest.c",

@@ -30,74 +30,127 @@ def board(core: str, kernels: str = "cmsis-nn"):
     return replace(load_target("stm32h743"), core=core, kernels=kernels)
 
 
-# The figures that were measured: the least and the most instructions for each MAC.
-@pytest.mark.parametrize(
-    ("core", "kernels", "dtype", "ends"),
-    [
-        ("cortex-m4", "cmsis-nn", "int8", [6.3, 7.4]),
-        ("cortex-m4", "cmsis-nn", "int16", [8, 12]),
-        ("cortex-m55", "cmsis-nn", "int8", [2.2, 3.3]),
-        ("cortex-m55", "cmsis-nn", "int16", [4.3, 8.9]),
-    ],
+# Whole files in TensorFlow Lite Micro with CMSIS-NN on a Cortex-M4 under QEMU, instructions of one inference, bit-exact
+# with the host: the scene part of `mt` (convolutions 3x3, pools, attention), and one step of its first recurrent cell.
+MT_CONVOLUTIONS = (
+    ((100, 128), 1, 8),
+    ((50, 64), 8, 8),
+    ((50, 32), 8, 24),
+    ((50, 16), 24, 32),
+    ((50, 8), 32, 56),
+    ((50, 8), 56, 56),
 )
-def test_measured_figures_are_taken_as_they_are(core, kernels, dtype, ends):
-    compute, why = estimate([row(dtype=dtype, macs=10**6)], [2.0], board(core, kernels))
-    assert why == ""
-    assert compute["instructions_per_mac"] == ends
-    assert compute["instructions_per_second"] == [end * 2 * 10**6 for end in ends]
-    assert compute["load"] == [round(end * 2e6 / 480e6, 4) for end in ends]
-    assert "measured under QEMU on a small CNN" in compute["basis"]
-    assert compute["measured"] is False  # of this file, nothing was
-    assert (compute["core"], compute["kernels"], compute["clock_hz"]) == (core, kernels, 480_000_000)
+MT_POOLS = ((100, 128, 8), (50, 64, 8), (50, 32, 24), (50, 16, 32), (50, 8, 56))
+MEASURED_SCENES = {"int8": 72_967_720, "int16": 77_927_480}
+MEASURED_CELL = 441_280
 
 
-@pytest.mark.parametrize(("dtype", "measured"), [("int8", 32), ("int16", 40)])
-def test_one_measured_figure_becomes_a_range_around_it(dtype, measured):
-    compute, _ = estimate([row(dtype=dtype)], [1.0], board("cortex-m4", "reference"))
-    least, most = compute["instructions_per_mac"]
-    assert least < measured < most
-    assert f"({measured} on a Cortex-M4)" in compute["basis"]
+def scene_part(dtype: str) -> list[OpRow]:
+    rows = []
+    for (height, width), inputs, outputs in MT_CONVOLUTIONS:
+        shapes = ((1, height, width, inputs), (outputs, 3, 3, inputs))
+        macs = height * width * inputs * outputs * 9
+        rows.append(row("CONV_2D", dtype, macs, input_shapes=shapes, output_shape=(1, height, width, outputs)))
+    rows += [row("MAX_POOL_2D", dtype, 0, input_shapes=((1, *shape),)) for shape in MT_POOLS]
+    rows.append(row("FULLY_CONNECTED", dtype, 89_600, output_shape=(1, 25, 16)))
+    rows.append(row("BATCH_MATMUL", dtype, 5_600, output_shape=(1, 1, 224)))
+    return rows
+
+
+def cell() -> list[OpRow]:
+    dense = [
+        row("FULLY_CONNECTED", "int16", 128 * depth, output_shape=(1, 128)) for depth in (224, 224, 224, 128, 128, 128)
+    ]
+    elementwise = ("ADD", "ADD", "ADD", "ADD", "LOGISTIC", "LOGISTIC", "MUL", "MUL", "TANH", "SUB")
+    return dense + [row(op, "int16", 0, input_shapes=((1, 128),)) for op in elementwise]
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
-def test_cores_without_figures_get_wider_ranges_and_a_reason(dtype):
-    def ends(core, kernels="cmsis-nn"):
-        compute, _ = estimate([row(dtype=dtype, macs=10**6)], [1.0], board(core, kernels))
-        return compute["instructions_per_mac"], compute["basis"]
+def test_range_holds_what_a_whole_network_took_on_a_cortex_m4(m4, dtype):
+    rows = scene_part(dtype)
+    compute, why = estimate(rows, [1.0] * len(rows), m4)
+    assert why == ""
+    least, most = compute["instructions_per_second"]
+    assert least < MEASURED_SCENES[dtype] < most
+    assert most / least < 2
+    assert compute["measured"] is False  # of the file in question, nothing was
+    assert (compute["core"], compute["kernels"], compute["clock_hz"]) == ("cortex-m4", "cmsis-nn", 64_000_000)
+    assert compute["load"] == [round(end / 64e6, 4) for end in (least, most)]
+    assert "measured under QEMU on Cortex-M4" in compute["basis"]
 
-    def width(of):
-        return of[1] / of[0]
 
-    m4, _ = ends("cortex-m4")
-    for core in ("cortex-m7", "cortex-m33"):
-        as_m4, basis = ends(core)
-        assert as_m4 == m4
-        assert "Cortex-M4's DSP instructions" in basis
-    small, basis = ends("cortex-m0plus")
-    assert small[0] > m4[1]
-    assert width(small) > width(m4)
-    assert "derived: CMSIS-NN's portable C" in basis
-    xtensa, basis = ends("xtensa-lx7", "esp-nn")
-    assert width(xtensa) > 3
-    assert "Espressif" in basis
+def test_range_holds_what_a_recurrent_cell_took_on_a_cortex_m4(m4):
+    compute, _ = estimate(cell(), [1.0] * len(cell()), m4)
+    least, most = compute["instructions_per_second"]
+    assert least < MEASURED_CELL < most
+    assert {part["op"] for part in compute["parts"]} == {"FULLY_CONNECTED", "ADD", "LOGISTIC", "MUL", "TANH", "SUB"}
+
+
+def per_mac(core: str, kernels: str = "cmsis-nn", dtype: str = "int8", depth: int = 504) -> tuple[float, float, str]:
+    compute, why = estimate([row(dtype=dtype, macs=depth * 400)], [1.0], board(core, kernels))
+    assert compute is not None, why
+    return *compute["instructions_per_mac"], compute["basis"]
+
+
+# One convolution each that was measured: core, kernels, type, depth, instructions a MAC.
+@pytest.mark.parametrize(
+    ("core", "kernels", "dtype", "depth", "measured"),
+    [
+        ("cortex-m4", "cmsis-nn", "int8", 9, 13.99),
+        ("cortex-m33", "cmsis-nn", "int8", 72, 2.67),
+        ("cortex-m4", "cmsis-nn", "int16", 504, 1.94),
+        ("cortex-m3", "cmsis-nn", "int8", 288, 2.77),
+        ("cortex-m0plus", "cmsis-nn", "int8", 216, 6.86),
+        ("cortex-m0plus", "cmsis-nn", "int16", 72, 8.68),
+        ("cortex-m55", "cmsis-nn", "int8", 288, 0.24),
+        ("cortex-m55", "cmsis-nn", "int16", 9, 8.58),
+        ("cortex-m4", "reference", "int8", 288, 7.49),
+        ("cortex-m0plus", "reference", "int16", 27, 45.96),
+    ],
+)
+def test_range_holds_what_was_measured_of_a_kernel(core, kernels, dtype, depth, measured):
+    least, most, basis = per_mac(core, kernels, dtype, depth)
+    assert least < measured < most
+    assert "measured under QEMU on Cortex-M" in basis
+
+
+def test_more_depth_is_less_work_for_a_mac():
+    for core in ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m55"):
+        for dtype in ("int8", "int16"):
+            middles = [sum(per_mac(core, dtype=dtype, depth=depth)[:2]) for depth in (9, 32, 72, 504)]
+            assert middles == sorted(middles, reverse=True)
+
+
+def test_cores_and_kernels_without_figures_say_what_stands_for_them():
+    assert per_mac("cortex-m7")[:2] == per_mac("cortex-m4")[:2]
+    assert "may do two in a cycle isn't credited" in per_mac("cortex-m7")[2]
+    assert "credited" not in per_mac("cortex-m4")[2]
+    assert per_mac("cortex-m55", "reference") == per_mac("cortex-m4", "reference")
+    least, most, basis = per_mac("xtensa-lx7", "esp-nn")
+    assert (least, most) == (0.8, 6.4)
+    assert "cycles that Espressif publishes" in basis
+    least, most, basis = per_mac("xtensa-lx7", "esp-nn", "int16")
+    assert most / least > 5
+    assert "ESP-NN has no int16 kernels" in basis
 
 
 def test_mean_counts_its_elements(m4):
     compute, _ = estimate([row("MEAN", macs=0), row()], [1.0, 1.0], m4)
     mean, conv = compute["parts"]
-    assert mean["instructions_per_second"] == [130 * 400] * 2
+    assert mean["instructions_per_second"] == [round(130 * 400 / 1.15), round(130 * 400 * 1.15)]
     assert (mean["op"], mean["macs_per_second"], conv["op"]) == ("MEAN", 0, "CONV_2D")
-    assert "MEAN: 130 instructions an element" in compute["basis"]
     only, _ = estimate([row("MEAN", macs=0)], [1.0], m4)
     assert only["instructions_per_mac"] is None
+    wider, _ = estimate([row("MEAN", macs=0)], [1.0], board("cortex-m55"))
+    assert wider["instructions_per_second"] == [round(130 * 400 / 2.5), round(130 * 400 * 2.5)]
+    assert "a Cortex-M4's instructions, widened" in wider["basis"]
 
 
 def test_int16_depthwise_takes_the_slow_path(m4):
-    compute, _ = estimate([row("DEPTHWISE_CONV_2D", "int16", 10**6)], [1.0], m4)
-    assert compute["instructions_per_second"] == [round(3.9 * 6.3e6), round(3.9 * 7.4e6)]
-    assert "3.9 times int8" in compute["basis"]
+    slow, _ = estimate([row("DEPTHWISE_CONV_2D", "int16", 10**6)], [1.0], m4)
     fast, _ = estimate([row("DEPTHWISE_CONV_2D", "int8", 10**6)], [1.0], m4)
-    assert fast["instructions_per_mac"] == [6.3, 7.4]
+    ratios = [a / b for a, b in zip(slow["instructions_per_second"], fast["instructions_per_second"], strict=True)]
+    assert ratios == pytest.approx([4.05, 4.05], rel=0.02)  # an older measurement of a whole layer: 3.9
 
 
 def test_parts_are_added_up_by_operator_and_type(m4):
@@ -108,8 +161,10 @@ def test_parts_are_added_up_by_operator_and_type(m4):
         ("FULLY_CONNECTED", "int16x8", 2_500_000),
     ]
     sums = [sum(part["instructions_per_second"][end] for part in compute["parts"]) for end in (0, 1)]
-    assert compute["instructions_per_second"] == sums == [4 * 6_300_000 + 2_500_000 * 8, 4 * 7_400_000 + 2_500_000 * 12]
+    assert compute["instructions_per_second"] == sums
     assert compute["dtype"] == "int8 and int16x8"
+    alone, _ = estimate(rows[:1], [4.0], m4)
+    assert compute["parts"][0]["instructions_per_second"] == alone["instructions_per_second"]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +172,7 @@ def test_parts_are_added_up_by_operator_and_type(m4):
     [
         ([row(dtype="float32")], "cortex-m4", "cmsis-nn", "no figures for float32 kernels"),
         ([row()], "riscv", "reference", "no figures for the core riscv"),
-        ([row()], "cortex-m4", "esp-nn", "no figures for esp-nn on cortex-m4"),
+        ([row()], "cortex-m4", "esp-nn", "no figures for CONV_2D with esp-nn on cortex-m4"),
         ([row("SVDF", macs=None)], "cortex-m4", "cmsis-nn", "MACs of SVDF can't be counted"),
         ([row("MEAN", macs=0, repeats=None)], "cortex-m4", "cmsis-nn", "MACs of MEAN can't be counted"),
         ([row("RELU", macs=0)], "cortex-m4", "cmsis-nn", "no MACs"),
@@ -137,10 +192,9 @@ def test_a_budget_has_no_core_to_estimate_for():
     assert estimate([row()], [1.0], load_target("dcase-asc")) == (None, "")
 
 
-@pytest.mark.parametrize(("macs", "word"), [(10**6, ""), (95 * 10**5, "may be more"), (10**7, ""), (10**8, "is more")])
+@pytest.mark.parametrize(("macs", "word"), [(10**6, ""), (35 * 10**6, "may be more"), (10**8, "is more")])
 def test_more_than_the_core_has_is_said(m4, macs, word):
-    clock = 64_000_000 if macs != 10**7 else 480_000_000
-    compute, note = estimate([row(macs=macs)], [1.0], replace(m4, clock_hz=clock))
+    compute, note = estimate([row(macs=macs)], [1.0], m4)
     assert word in overload(compute)
     assert bool(overload(compute)) == bool(word)
     assert len(compute_notes(compute, note)) == bool(word)
@@ -150,10 +204,10 @@ def test_report_shows_it_with_its_basis_and_never_as_a_latency(make_artifact, m4
     report = emulate(make_artifact("int8"), m4, engines=("tflm",))
     compute = report.to_dict()["compute"]
     macs = 8 * 6 * 3 * 3 * 4 + 48 * 5
-    assert [part["op"] for part in compute["parts"]] == ["CONV_2D", "FULLY_CONNECTED"]
+    assert [part["op"] for part in compute["parts"]] == ["CONV_2D", "MAX_POOL_2D", "FULLY_CONNECTED"]
     assert sum(part["macs_per_second"] for part in compute["parts"]) == macs
     text = report_text(report)
-    for word in ("an estimate, not measured", "6.3 to 7.4 a MAC", "basis: int8 6.3 to 7.4", "% of 64 MHz"):
+    for word in ("an estimate, not measured", " a MAC\n", "basis: instructions a MAC by layer", "% of 64 MHz"):
         assert word in text
     assert Report.load(report.save(tmp_path / "report.json")) == report
     floats = emulate(make_artifact("float32"), m4, engines=("tflm",))

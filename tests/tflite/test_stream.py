@@ -164,6 +164,7 @@ def test_the_emulator_takes_a_step(streams, kind):
     assert report.passed, report.failures()
     window_arena = {"int8": 130_000, "int16x8": 260_000}[kind]
     assert report.check("arena_bytes").value < window_arena / 6
+    assert report.arena["measured_bytes"] <= report.arena["planned_bytes"] <= 1.05 * report.arena["measured_bytes"]
     assert report.check("integer_only").value == 0
 
 

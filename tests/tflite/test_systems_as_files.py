@@ -161,6 +161,8 @@ def test_scene_files_pass_dcase_asc(run_of, system, kind, tmp_path):
     if kind != "float16":
         assert all(engine.ran for engine in report.engines), [engine.reason for engine in report.engines]
         assert _check(report, "integer_only").ok
+        measured = report.arena["measured_bytes"]
+        assert measured <= report.arena["planned_bytes"] <= 1.05 * measured
 
 
 @pytest.mark.parametrize("kind", ["float16", "int8", "int16x8"])

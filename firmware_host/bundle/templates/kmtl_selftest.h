@@ -14,9 +14,6 @@ extern "C" {
 /* Takes one line without its end: to a terminal, a serial port, a debugger. */
 typedef void (*kmtl_print_t)(const char *line);
 
-/* One inference of a network of the bundle, as NAME_run of NAME_networks.h. 0: done. */
-typedef int (*kmtl_run_t)(void *context, int network, const void *const *inputs, void *const *outputs);
-
 /* Hold `count` elements against golden ones; each may differ by `tolerance` at most. The first that differs by more is
  * printed: stage, index (counted from `first` on), expected, found. Returns whether there is none. */
 bool kmtl_check_int8(kmtl_print_t print, const char *stage, const int8_t *expected, const int8_t *found, size_t count,

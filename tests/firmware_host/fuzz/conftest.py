@@ -62,10 +62,10 @@ class Emulations:
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir()
 
-    def __call__(self, calls: Iterable[tuple[str, Path, str]]) -> list[Outcome]:
-        """Emulates (name, path, target) one by one."""
+    def __call__(self, calls: Iterable[tuple[str, Path, str]], timeout_s: float = 5.0) -> list[Outcome]:
+        """Emulates (name, path, target) one by one, with so many seconds for each interpreter."""
         try:
-            return [_noted(self._one(name, path, target)) for name, path, target in calls]
+            return [_noted(self._one(name, path, target, timeout_s)) for name, path, target in calls]
         finally:
             self._stop()
 
@@ -73,7 +73,7 @@ class Emulations:
         """Temporary files that were not taken away."""
         return [path.name for path in self._folder.iterdir()]
 
-    def _one(self, name: str, path: Path, target: str) -> Outcome:
+    def _one(self, name: str, path: Path, target: str, timeout_s: float) -> Outcome:
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _RUNNER],
@@ -85,7 +85,7 @@ class Emulations:
         began = time.monotonic()
         self._calls += 1
         self._page.unlink(missing_ok=True)
-        arguments = ["emulate", str(path), "--target", target, "--timeout", "5"]
+        arguments = ["emulate", str(path), "--target", target, "--timeout", str(timeout_s)]
         arguments += [["--json"], ["--html", str(self._page)]][self._calls % 2]
         self._process.stdin.write(json.dumps(arguments).encode() + b"\n")
         self._process.stdin.flush()

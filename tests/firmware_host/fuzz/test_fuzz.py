@@ -124,7 +124,7 @@ def test_sound_seeds_are_run(seeds, sets, tmp_path, emulations):
     """The seeds themselves come through, so that what fails below fails by its damage."""
     paths = {name: seed.save(tmp_path / f"{name}.tflite") for name, seed in seeds.items()}
     calls = [(name, paths[name], "dcase-asc") for name in ("int8", "cell")] + [("set", sets[0], "dcase-asc")]
-    assert [(outcome.name, outcome.kind) for outcome in emulations(calls)] == [
+    assert [(outcome.name, outcome.kind) for outcome in emulations(calls, timeout_s=60)] == [
         ("int8", "passed"),
         ("cell", "passed"),
         ("set", "passed"),

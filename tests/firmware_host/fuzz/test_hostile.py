@@ -144,6 +144,14 @@ def test_what_is_no_file_or_too_large_is_refused_at_once(artifact, a_set, refusa
     assert refusal(a_set / "set.json")
 
 
+@pytest.mark.parametrize("make", [_pipe, _device, _endless_link, _gigantic])
+def test_what_is_no_target_or_baseline_is_refused_at_once(artifact, tmp_path, refusal, make):
+    make(tmp_path / "own.toml")
+    assert "can't read the target file" in refusal(artifact, "--target", str(tmp_path / "own.toml"))
+    make(tmp_path / "old.json")
+    assert "can't read the baseline" in refusal(artifact, "--baseline", str(tmp_path / "old.json"))
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -273,6 +281,16 @@ def test_a_page_that_can_not_be_written_loses_no_report(artifact, tmp_path):
         assert _one_line(done).startswith("error: ")
     assert sorted(tmp_path.rglob("*")) == before
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_file_whose_name_is_not_utf_8_has_a_report(artifact, tmp_path):
+    try:
+        shutil.copyfile(artifact, os.fsencode(tmp_path) + b"/Z\xfcrich.tflite")
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    (path,) = tmp_path.glob("Z*.tflite")
+    document = json.loads(_emulated([], path.name, "--json", cwd=tmp_path).stdout)
+    assert (document["artifact"]["path"], document["verdict"]) == ("Z\ufffdrich.tflite", "passed")
 
 
 def test_too_little_memory_is_told(tmp_path):
