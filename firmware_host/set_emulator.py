@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 from keras_mtl.errors import ArtifactError, EngineError
 from keras_mtl.features import LogMelSettings
@@ -15,7 +16,7 @@ from keras_mtl.firmware_host import checks, set_checks, set_parity
 from keras_mtl.firmware_host.arena_report import arena_of_set
 from keras_mtl.firmware_host.compatibility import compatibility
 from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
-from keras_mtl.firmware_host.cost import activation_bytes_per_second, op_rows
+from keras_mtl.firmware_host.cost import OpRow, activation_bytes_per_second, op_rows
 from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.firmware_host.engines.set_runner import SetRun, run_set
 from keras_mtl.firmware_host.parity import Parity
@@ -57,17 +58,12 @@ def emulate_set(
     if not golden:
         raise ArtifactError(f"{path or 'the set'} has no golden data", hint="convert the run again")
     models = {name: flatbuffer.read_model(artifact.content) for name, artifact in artifacts.members.items()}
-    rows = tuple(
-        replace(row, name=f"{name}/{row.name}")
-        for name, artifact in artifacts.members.items()
-        for row in op_rows(artifact.content)
-    )
-    rows = tuple(replace(row, index=index) for index, row in enumerate(rows))
+    rows = member_rows(artifacts)
     wanted = tuple(name for name in ENGINES if name in engines or (target.is_board and name == "tflm"))
     runs, results = _run(wanted, artifacts, timeout_s)
     scenes = set_parity.scenes_parity(artifacts, runs)
     if scenes is not None:
-        results = [_with_difference(result, scenes) for result in results]
+        results = [with_difference(result, scenes) for result in results]
     tflm = next((run for run in runs if run.engine == "tflm"), None)
     result = next((result for result in results if result.engine == "tflm"), None)
     manifest, settings = artifacts.manifest, LogMelSettings.from_dict(artifacts.manifest["features"])
@@ -95,20 +91,7 @@ def emulate_set(
         set_checks.events_differ(golden, runs, manifest, artifacts.wiring),
         checks.features_match(manifest, features),
     )
-    about = {
-        "path": path,
-        "sha256": hashlib.sha256(
-            "".join(m.manifest["sha256"] for m in artifacts.members.values()).encode()
-        ).hexdigest(),
-        "file_bytes": file_bytes,
-        **{key: manifest.get(key) for key in ("part", "format", "cells", "system", "features", "audio_seconds")},
-        "parameter_bytes": manifest["parameter_bytes"],
-        "macs": round(manifest["macs_per_second"] * manifest["audio_seconds"]),
-        "macs_per_second": manifest["macs_per_second"],
-        "activation_bytes_per_second": activation_bytes_per_second(rows, each_call),
-        "buffers": manifest["buffers"],
-        "members": manifest["members"],
-    }
+    about = about_set(artifacts, path) | {"activation_bytes_per_second": activation_bytes_per_second(rows, each_call)}
     notes = [f"{r.engine} did not run the set: {r.reason}" for r in results if not r.ran]
     notes += compute_notes(compute, no_compute)
     events = set_parity.events_parity(artifacts, runs)
@@ -145,6 +128,33 @@ def _run(names: Sequence[str], artifacts: ArtifactSet, timeout_s: float) -> tupl
     return [outcome for outcome in outcomes.values() if isinstance(outcome, SetRun)], results
 
 
-def _with_difference(result: EngineResult, parity: Parity) -> EngineResult:
+def member_rows(artifacts: ArtifactSet) -> tuple[OpRow, ...]:
+    """The operators of all members, numbered through, each with its member's name before its own."""
+    rows = tuple(
+        replace(row, name=f"{name}/{row.name}")
+        for name, artifact in artifacts.members.items()
+        for row in op_rows(artifact.content)
+    )
+    return tuple(replace(row, index=index) for index, row in enumerate(rows))
+
+
+def about_set(artifacts: ArtifactSet, path: str) -> dict[str, Any]:
+    """What a report says of a set itself; `path` is where it lies."""
+    manifest, members = artifacts.manifest, artifacts.members.values()
+    return {
+        "path": path,
+        "sha256": hashlib.sha256("".join(member.manifest["sha256"] for member in members).encode()).hexdigest(),
+        "file_bytes": sum(len(member.content) for member in members),
+        **{key: manifest.get(key) for key in ("part", "format", "cells", "system", "features", "audio_seconds")},
+        "parameter_bytes": manifest["parameter_bytes"],
+        "macs": round(manifest["macs_per_second"] * manifest["audio_seconds"]),
+        "macs_per_second": manifest["macs_per_second"],
+        "buffers": manifest["buffers"],
+        "members": manifest["members"],
+    }
+
+
+def with_difference(result: EngineResult, parity: Parity) -> EngineResult:
+    """An engine's result with its difference from the base of a comparison."""
     difference = parity.from_base_lsb[result.engine] if result.ran else math.inf
     return replace(result, from_base_lsb=round(difference, 3)) if math.isfinite(difference) else result

@@ -42,7 +42,7 @@ def report_text(report: Report, ops: bool = True) -> str:
             ],
         ),
     ]
-    lines += _arena_lines(report)
+    lines += _memory_lines(report) + _arena_lines(report)
     if report.compatibility:
         lines += ["", *_table(("lacking", "operator", "layer", "why", "try"), [*map(_lacking, report.compatibility)])]
     if report.compute is not None:
@@ -63,6 +63,21 @@ def report_text(report: Report, ops: bool = True) -> str:
         columns = (">#", "operator", "inputs", "output shape", ">MACs", ">weight bytes", ">activation bytes")
         lines += ["", *_table(columns, rows)]
     return "\n".join([*lines, "", f"verdict   {report.verdict}"]) + "\n"
+
+
+def _memory_lines(report: Report) -> list[str]:
+    """What a streaming set needs of RAM, how often its members run and how late it answers; nothing for another."""
+    artifact = report.artifact
+    if "memory" not in artifact:
+        return []
+    ram, calls = artifact["memory"], artifact["calls_per_second"]
+    rows = [(name, "arena", f"{size:,}", f"{calls[name]:g}") for name, size in ram["arena_bytes"].items()]
+    rows += [(name, "buffer", f"{size:,}", "") for name, size in ram["buffer_bytes"].items()]
+    rows += [("each arena by itself", "all", f"{ram['separate_bytes']:,}", "")]
+    rows += [("arenas over each other", "all", f"{ram['shared_bytes']:,}", "")]
+    waits = ", ".join(f"{task} {seconds:g} s" for task, seconds in artifact["latency_s"].items())
+    columns = ("memory", "", ">bytes", ">calls a second")
+    return ["", *_table(columns, rows), "", f"latency   at most, computing not counted: {waits}"]
 
 
 def _arena_lines(report: Report) -> list[str]:

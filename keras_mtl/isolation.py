@@ -96,8 +96,12 @@ def _describe_death(worker: str, code: int, last: str) -> str:
     return f"{worker} died ({how}); last line: {last or 'it printed nothing'}"
 
 
-def _limit(most_bytes: int) -> None:
-    """Holds this process to its limits, and lets a crash leave no memory image behind."""
+def limit_process(most_bytes: int) -> None:
+    """Holds this process to its limits, and lets a crash leave no memory image behind.
+
+    Args:
+        most_bytes: as of `run_isolated`; 0 for no limit.
+    """
     _, highest = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, highest))
     if most_bytes:
@@ -108,7 +112,7 @@ def _limit(most_bytes: int) -> None:
 
 
 def _main(worker: str, question: str, answer: str, most_bytes: str) -> None:
-    _limit(int(most_bytes))
+    limit_process(int(most_bytes))
     request = json.loads(Path(question).read_text())
     try:
         document: dict[str, Any] = {"result": importlib.import_module(worker).work(request)}

@@ -31,7 +31,7 @@ SMOOTHING = {"weight": 0.3, "hold": 3}
 def convert_stream_set(
     run: Run,
     kind: str,
-    scene_hop: int = SCENE_HOP,
+    scene_hop: int | None = None,
     event_hop: int | None = None,
     timeout_s: float = _TIMEOUT_S,
 ) -> ArtifactSet:
@@ -40,7 +40,7 @@ def convert_stream_set(
     Args:
         run: a run quantized to the format, with the events among its tasks.
         kind: "int8" or "int16x8".
-        scene_hop: steps of the encoder from one call of the scene decoder to the next.
+        scene_hop: steps of the encoder from one call of the scene decoder to the next; by default `SCENE_HOP`.
         event_hop: steps from one turn of a bidirectional event decoder over its ring to the next; by default nine
             tenths of the ring.
         timeout_s: seconds that the converter may take.
@@ -73,7 +73,7 @@ def convert_stream_set(
             request: dict[str, Any] = {"model": str((run.path / "qat.keras").resolve()), "samples": str(arrays)}
             request |= {"folder": folder, "format": kind, "cells": cells, "scenes": part == "joint"}
             request |= {"window_frames": window_frames(run), "clip_frames": samples.golden_events.shape[1]}
-            request |= {"scene_hop": scene_hop, "event_hop": event_hop}
+            request |= {"scene_hop": SCENE_HOP if scene_hop is None else scene_hop, "event_hop": event_hop}
             answer = run_isolated(_WORKER, request, timeout_s, {"TF_CPP_MIN_LOG_LEVEL": "2"})
             contents = {name: Path(each["content"]).read_bytes() for name, each in answer["members"].items()}
             with np.load(answer["golden"]) as named:

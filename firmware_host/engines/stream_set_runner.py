@@ -113,6 +113,7 @@ def run_stream_set(
             raise EngineRefused(f"{engine} refused the set: {error.message}", error.hint) from None
         calls, scenes, strong = (np.load(folder / f"{key}.npy") for key in ("calls", "scenes", "strong"))
     ports = {name: artifact.manifest["outputs"] for name, artifact in artifacts.members.items()}
+    _require_shapes(engine, artifacts, len(recording), calls, scenes, strong)
     return StreamSetRun(
         engine,
         answer["version"],
@@ -123,3 +124,18 @@ def run_stream_set(
         integers=strong if wiring.classifiers else None,
         busy_s=answer["busy_s"],
     )
+
+
+def _require_shapes(
+    engine: str, artifacts: ArtifactSet, frames: int, calls: np.ndarray, scenes: np.ndarray, strong: np.ndarray
+) -> None:
+    """Refuses what a damaged member gave, whose tensors say otherwise than its operators."""
+    wiring = artifacts.stream_wiring
+    embeddings = max(0, frames // wiring.stream.stride - wiring.stream.latency)
+    wanted = {"scenes": (wiring.scene_head, scenes, len(calls)), "strong": (wiring.classifiers, strong, embeddings)}
+    for key, (member, found, rows) in wanted.items():
+        if not member or not rows:
+            continue
+        shape = (rows, *artifacts.members[member].manifest["outputs"][0]["shape"][1:])
+        if found.shape != shape:
+            raise EngineRefused(f"{engine} gives {key} of shape {list(found.shape)}, not {list(shape)}")

@@ -27,6 +27,7 @@ COMMANDS = {
     "targets": "The boards and budgets to hold artifacts against, with figures.",
     "bundle": "Write the firmware folder of artifacts that pass.",
     "predict": "Scene and events of recordings.",
+    "listen": "Scenes and events of sound as it comes: sound card, file, stdin.",
 }
 
 

@@ -71,6 +71,9 @@ def _write(artifacts: tuple[str, ...], target: str, out: Path, key: Path | None,
 
     held_against = load_target(target)
     loaded = [(path, ArtifactSet.load(path) if is_set(path) else Artifact.load(path)) for path in artifacts]
+    for _, artifact in loaded:
+        if isinstance(artifact, ArtifactSet):
+            artifact.require_windowed("a bundle")
     require_free(out)
     private_key = None if key is None else load_private_key(key)
     checked: list[tuple[Artifact | ArtifactSet, Report]] = []

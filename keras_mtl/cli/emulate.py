@@ -86,7 +86,8 @@ def command(
     Every interpreter runs in a process of its own. Parameters and multiply-accumulates are counted from the file, the
     arena is what TensorFlow Lite Micro used, and parity is the largest difference between any two interpreters and the
     reference outputs that came with the artifact, in steps of its output. A set is run as a device would run it, its
-    arena is that of all members and of what is kept between them, and probabilities and decoded events are compared.
+    arena is that of all members and of what is kept between them, and probabilities and decoded events are compared. A
+    streaming set hears one recording from its start to its end, and its memory is told member by member.
     Exit status 1: a check failed, or a figure is worse than the baseline's by more than the tolerance.
 
     \b
@@ -95,6 +96,7 @@ def command(
       keras_mtl emulate scenes.int8.tflite --target stm32h743 --html report.html
       keras_mtl emulate scenes.int16x8.tflite --target my_board.toml --engine tflm --engine litert --json
       keras_mtl emulate joint.int8/ --target stm32h743
+      keras_mtl emulate stream.int8/ --target stm32h743
       keras_mtl emulate scenes.int8.tflite --target rp2350 --report report.json
       keras_mtl emulate scenes.int8.tflite --target rp2350 --baseline report.json --tolerance 1
     """
@@ -103,6 +105,7 @@ def command(
     from keras_mtl.firmware_host.engines import ENGINES
     from keras_mtl.firmware_host.html import report_html
     from keras_mtl.firmware_host.set_emulator import emulate_set
+    from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
     from keras_mtl.firmware_host.target import load_target
     from keras_mtl.firmware_host.text import baseline_text, report_text
     from keras_mtl.tflite.artifact import Artifact
@@ -125,7 +128,8 @@ def command(
         shown = click.format_filename(path)  # names of files need not be UTF-8, and reports are
         click.echo(f"running {shown} on {', '.join(names)}", err=True)
         if isinstance(artifact, ArtifactSet):
-            reports.append(emulate_set(artifact, held_against, names, features, shown, timeout_s))
+            hear = emulate_stream_set if artifact.streams else emulate_set
+            reports.append(hear(artifact, held_against, names, features, shown, timeout_s))
         else:
             reports.append(emulate(artifact, held_against, names, features, shown, timeout_s))
     verdict = "passed" if all(report.passed for report in reports) else "failed"

@@ -144,6 +144,13 @@ def test_a_set_waits_for_its_longest_result(board, features, events, scene_head,
     assert audio_latency_s(wiring, features, replace(board, audio_latency_s=0.9)).ok is False
 
 
+def test_events_of_a_causal_set_wait_for_a_window_and_the_look_ahead(board, features):
+    wiring = Wiring(Windows(100, 4, 3, 22), 1000, (Recurrent("forward"),), scene_head="scene_head", look_ahead=5)
+    check = audio_latency_s(wiring, features, board)
+    assert (check.value, check.ok) == (1.2, True)
+    assert "a window of 1 s, and the event part's look-ahead of 0.2 s" in check.why
+
+
 def test_macs_are_per_second_of_audio(make_artifact, budget):
     report = emulate(make_artifact("int8", audio_seconds=0.5), budget, engines=("litert",))
     assert report.check("macs_per_second").value == 2 * (8 * 6 * 3 * 3 * 4 + 48 * 5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,7 +55,12 @@ def test_wiring_comes_back_from_plain_values():
         {"windows": {"frames": 100, "stride": 4, "first": 22, "last": 22}},
         {"windows": {"frames": 100, "stride": 4, "first": 3, "last": 26}},
         {"windows": None},
-        {"recurrent": [{"forward": "a"}]},
+        {"recurrent": [{"backward": "a"}]},
+        {"recurrent": [{"forward": "a"}, {"forward": "c", "backward": "d"}]},  # forwards only beside bidirectional
+        {"look_ahead": 2},  # of a bidirectional decoder
+        {"recurrent": [{"forward": "a"}], "look_ahead": -1},
+        {"recurrent": [{"forward": "a"}], "look_ahead": 0.5},
+        {"recurrent": [], "look_ahead": 2},
         {"recurrent": 3},
         {"clip_frames": "many"},
         {"clip_frames": 50},
@@ -74,3 +81,19 @@ def test_calls_and_buffers():
     # 250 embeddings of 224 bytes; both directions of the first layer, the backward one of the last.
     kept = WIRING.buffer_bytes(embedding_bytes=224, state_bytes=256)
     assert kept == {"embeddings": 56_000, "states_1": 128_000, "states_2": 64_000, "running_states": 512}
+
+
+def test_a_causal_wiring_keeps_a_window_and_the_states():
+    causal = replace(WIRING, recurrent=(Recurrent("a"), Recurrent("c")), look_ahead=5)
+    assert causal.causal
+    assert not WIRING.causal
+    assert Wiring.from_dict(causal.to_dict()) == causal
+    assert causal.members == ("encoder", "s", "a", "c", "e")
+    assert causal.buffer_bytes(embedding_bytes=224, state_bytes=256) == {"embeddings": 5_600, "running_states": 512}
+    assert not Wiring(Windows(100, 4, 3, 22)).causal
+
+
+def test_a_wiring_from_before_there_were_causal_ones_is_bidirectional():
+    written = WIRING.to_dict()
+    del written["look_ahead"]
+    assert Wiring.from_dict(written) == WIRING

@@ -1,0 +1,170 @@
+"""A streaming set that hears samples as they come, on an engine in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from keras_mtl import errors
+from keras_mtl.errors import EngineCrash, EngineTimeout
+from keras_mtl.firmware_host.engines.exchange import WORDS
+from keras_mtl.firmware_host.engines.live_worker import END, HEADER_BYTES
+from keras_mtl.firmware_host.engines.runner import ENVIRONMENT, MOST_BYTES
+from keras_mtl.firmware_host.engines.stream_set_runner import set_request
+from keras_mtl.firmware_host.stream_listener import Heard
+from keras_mtl.isolation import last_line
+from keras_mtl.tflite.artifact_set import ArtifactSet
+
+_WORKER = "keras_mtl.firmware_host.engines.live_worker"
+#: Samples of one message: few enough for the time limit, however much comes at once.
+_MOST_SAMPLES = 1 << 16
+_READ_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What is known after a push.
+
+    Attributes:
+        heard: what became known by it.
+        scene: the scene that is believed; None before the first.
+        sounding: the events that sound.
+        samples: how many came since the start.
+        busy_s: seconds that the engine's process spent on this push.
+    """
+
+    heard: tuple[Heard, ...]
+    scene: str | None
+    sounding: tuple[str, ...]
+    samples: int
+    busy_s: float
+
+
+class LiveSet:
+    """Hears samples by a streaming set, in constant memory. A context manager: the process ends with the block.
+
+    Args:
+        engine: one of `ENGINES`.
+        artifacts: the set.
+        timeout_s: seconds that the engine may take to start, and for each part of a push.
+
+    Raises:
+        ArtifactError: the set hears clips.
+        EngineError: it is unknown, can't run a member, died, or did not start in time.
+    """
+
+    def __init__(self, engine: str, artifacts: ArtifactSet, timeout_s: float = 60.0) -> None:
+        self._engine, self._timeout_s = engine, timeout_s
+        self._temporary = tempfile.TemporaryDirectory(prefix="keras_mtl_live_")
+        self._folder, self._unread = Path(self._temporary.name), b""
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            known = ("features", "labels", "decoding", "smoothing")
+            manifest = {key: artifacts.manifest[key] for key in known if key in artifacts.manifest}
+            request = set_request(engine, artifacts, self._folder) | {"manifest": manifest, "most_bytes": MOST_BYTES}
+            question = self._folder / "request.json"
+            question.write_text(json.dumps(request), "utf-8")
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", _WORKER, str(question)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **ENVIRONMENT},
+                start_new_session=True,  # an interrupt is for this process, which then asks for the end
+            )
+            assert self._process.stdin is not None
+            os.set_blocking(self._process.stdin.fileno(), False)
+            self._answer()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> LiveSet:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def push(self, samples: np.ndarray) -> Hearing:
+        """Takes samples [samples], float in [-1, 1] or int16, at the set's rate; gives what is known after them.
+
+        Raises:
+            EngineError: the engine died, or did not answer in time.
+        """
+        values = samples.astype(np.float32) / (32768 if samples.dtype == np.int16 else 1)
+        parts = [values[i : i + _MOST_SAMPLES] for i in range(0, len(values), _MOST_SAMPLES)] or [values]
+        found = [self._ask(len(part).to_bytes(HEADER_BYTES, "little") + part.astype("<f4").tobytes()) for part in parts]
+        heard = tuple(each for one in found for each in one.heard)
+        last = found[-1]
+        return Hearing(heard, last.scene, last.sounding, last.samples, sum(one.busy_s for one in found))
+
+    def finish(self) -> Hearing:
+        """The end of a recording; after it nothing more can be heard."""
+        return self._ask(END.to_bytes(HEADER_BYTES, "little", signed=True))
+
+    def close(self) -> None:
+        """Stops the engine's process, if it still lives."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            for end in (process.stdin, process.stdout):
+                if end is not None:
+                    end.close()
+            process.wait()
+        self._temporary.cleanup()
+
+    def _ask(self, message: bytes) -> Hearing:
+        process = self._alive()
+        assert process.stdin is not None
+        end, deadline = process.stdin.fileno(), time.monotonic() + self._timeout_s
+        view = memoryview(message)
+        while view:
+            _, ready, _ = select.select([], [end], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise self._late()
+            try:
+                view = view[os.write(end, view) :]
+            except BrokenPipeError:
+                break  # it died, or has an error to tell: the answer says which
+        answer = self._answer()
+        heard = tuple(Heard(**each) for each in answer["heard"])
+        return Hearing(heard, answer["scene"], tuple(answer["sounding"]), answer["samples"], answer["busy_s"])
+
+    def _answer(self) -> dict[str, Any]:
+        process = self._alive()
+        assert process.stdout is not None
+        end, deadline = process.stdout.fileno(), time.monotonic() + self._timeout_s
+        while b"\n" not in self._unread:
+            ready, _, _ = select.select([end], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise self._late()
+            if not (read := os.read(end, _READ_BYTES)):
+                words = last_line(self._folder / WORDS)
+                raise EngineCrash(f"{self._engine} died" + (f"; before that it said: {words}" if words else ""))
+            self._unread += read
+        line, _, self._unread = self._unread.partition(b"\n")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise errors.by_name(answer["error"])(answer["message"], hint=answer["hint"])
+        return answer
+
+    def _alive(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise EngineCrash(f"{self._engine} was stopped and hears nothing more")
+        return self._process
+
+    def _late(self) -> EngineTimeout:
+        return EngineTimeout(f"{self._engine} did not answer within {self._timeout_s:g} s and was stopped")

@@ -1,0 +1,93 @@
+"""`keras_mtl listen`: scenes and events of sound as it comes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from keras_mtl.cli.listen_view import View
+    from keras_mtl.firmware_host.engines.live_set import LiveSet
+
+#: Share of the newest block in the load that is shown.
+_NEWEST = 0.1
+
+
+@click.command("listen")
+@click.argument("source", required=False, metavar="[FILE|-]")
+@click.option("--model", "model", required=True, metavar="SET", help="Folder of a streaming set, or its set.json.")
+@click.option(
+    "--device", metavar="N", help="Sound card: its number or a part of its name. [default: the system's choice]"
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime"]),
+    default="litert",
+    show_default=True,
+    help="Interpreter. Of integer sets all give the same within the last place.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0.001),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For the interpreter's start, and for each block of sound.",
+)
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each scene and event, as it becomes known.")
+def command(source: str | None, model: str, device: str | None, engine: str, timeout_s: float, as_json: bool) -> None:
+    """Hear sound as it comes by a streaming SET: what the scene is, and which events begin and end.
+
+    The sound is that of FILE, of the standard input with "-" (raw samples, 16 bits, one channel, at the set's rate), or
+    of a sound card, which needs the extra `listen`. It goes through the front end, the networks and the decoders as it
+    would on a device, in constant memory. Press Ctrl-C to stop.
+
+    \b
+    Examples:
+      keras_mtl listen --model stream.int8/
+      keras_mtl listen --model stream.int8/ --device 3
+      keras_mtl listen street.wav --model stream.int8/ --json
+      ffmpeg -i talk.mp3 -f s16le -ac 1 -ar 16000 - | keras_mtl listen - --model stream.int8/
+    """
+    if source is not None and device is not None:
+        raise click.UsageError("--device takes a sound card, and FILE or - another source: give one of them")
+    from keras_mtl.cli.listen_sources import from_device, from_file, from_raw
+    from keras_mtl.cli.listen_view import JsonView, TextView
+    from keras_mtl.firmware_host.engines.live_set import LiveSet
+    from keras_mtl.tflite.artifact_set import ArtifactSet
+
+    artifacts = ArtifactSet.load(model)
+    artifacts.stream_wiring  # noqa: B018  refuses a set of clips before the engine starts
+    rate_hz = int(artifacts.manifest["features"]["sample_rate_hz"])
+    if source is None:
+        blocks = from_device(device, rate_hz)
+    elif source == "-":
+        blocks = from_raw(sys.stdin.buffer, rate_hz)
+    else:
+        blocks = from_file(Path(source), rate_hz)
+    view = JsonView(sys.stdout) if as_json else TextView(sys.stdout, sys.stdout.isatty())
+    with LiveSet(engine, artifacts, timeout_s) as hearing:
+        _listen(hearing, blocks, view, rate_hz)
+
+
+def _listen(live: LiveSet, blocks: Iterator[np.ndarray], view: View, rate_hz: int) -> None:
+    samples, busy_s, load = 0, 0.0, 0.0
+    try:
+        for block in blocks:
+            hearing = live.push(block)
+            samples += len(block)
+            busy_s += hearing.busy_s
+            load += _NEWEST * (hearing.busy_s * rate_hz / max(1, len(block)) - load)
+            view.show(hearing, samples / rate_hz, load)
+    except KeyboardInterrupt:
+        pass  # the way to stop a sound card
+    hearing = live.finish()
+    view.show(hearing, samples / rate_hz, load)
+    view.end(samples / rate_hz, (busy_s + hearing.busy_s) * rate_hz / max(1, samples))

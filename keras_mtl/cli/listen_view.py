@@ -1,0 +1,95 @@
+"""What `keras_mtl listen` shows: a line that is written over for what sounds now, and lines that stay."""
+
+from __future__ import annotations
+
+import json
+from typing import IO, Protocol
+
+from keras_mtl.firmware_host.engines.live_set import Hearing
+from keras_mtl.firmware_host.stream_listener import BEGIN, SCENE, Heard
+
+SCHEMA = "keras_mtl.heard/1"
+#: Writes over the line that the cursor stands in.
+_OVER = "\r\x1b[2K"
+_COLUMNS = 110
+
+
+class View(Protocol):
+    """What shows the hearing."""
+
+    def show(self, hearing: Hearing, seconds: float, load: float) -> None:
+        """Shows what is known after so many seconds of audio, at a load of computing over audio time."""
+
+    def end(self, seconds: float, load: float) -> None:
+        """The sound has ended."""
+
+
+class JsonView:
+    """A line of JSON for each thing that became known, and one for the end.
+
+    Args:
+        out: where it goes.
+    """
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
+
+    def show(self, hearing: Hearing, seconds: float, load: float) -> None:
+        """See `View`; the load is told at the end."""
+        for each in hearing.heard:
+            self._say(each.to_dict())
+
+    def end(self, seconds: float, load: float) -> None:
+        """See `View`."""
+        self._say({"kind": "end", "duration_s": round(seconds, 6), "load": round(load, 4)})
+
+    def _say(self, document: dict[str, object]) -> None:
+        self._out.write(json.dumps({"schema": SCHEMA, **document}, ensure_ascii=False) + "\n")
+        self._out.flush()
+
+
+class TextView:
+    """Lines for people: scenes and events that ended stay, what sounds now is written over on a terminal.
+
+    Args:
+        out: where it goes.
+        live: whether it is a terminal.
+    """
+
+    def __init__(self, out: IO[str], live: bool) -> None:
+        self._out, self._live = out, live
+
+    def show(self, hearing: Hearing, seconds: float, load: float) -> None:
+        """See `View`."""
+        lines = [_line(each) for each in hearing.heard if each.kind != BEGIN or not self._live]
+        over = _OVER if self._live else ""
+        for line in lines:
+            self._out.write(f"{over}{line}\n")
+        if self._live:
+            sounding = ", ".join(hearing.sounding) or "-"
+            now = f"{clock(seconds)}  {hearing.scene or '...'}  |  {sounding}  |  load {load:.0%}"
+            self._out.write(_OVER + now[:_COLUMNS])
+        if lines or self._live:
+            self._out.flush()
+
+    def end(self, seconds: float, load: float) -> None:
+        """See `View`."""
+        over = _OVER if self._live else ""
+        self._out.write(f"{over}{clock(seconds)}  end, load {load:.1%}\n")
+        self._out.flush()
+
+
+def clock(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds: "0:01:02.34"."""
+    hundredths = round(100 * seconds)
+    minutes, rest = divmod(hundredths, 6000)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest // 100:02d}.{rest % 100:02d}"
+
+
+def _line(each: Heard) -> str:
+    if each.kind == SCENE:
+        return f"{clock(each.onset_s)}  scene  {each.label}  ({each.score:.2f})"
+    if each.offset_s is None:
+        return f"{clock(each.onset_s)}  begins {each.label}"
+    lasted = f"{each.offset_s - each.onset_s:.2f} s"
+    return f"{clock(each.onset_s)}  event  {each.label}  {lasted}  ({each.score:.2f})"
