@@ -62,7 +62,7 @@ def write_listener(artifacts: ArtifactSet, bundle: Path) -> Path:
     )
     texts = listener_texts(NAME, artifacts)
     texts["listener_networks.h"] = header(NAME, "listener_networks.h", "Numbers of the networks.", numbers)
-    texts |= static_texts(f"kmtl_{part}.{end}" for part in PARTS for end in ("h", "c"))
+    texts |= static_texts(["kmtl_network.h", *(f"kmtl_{part}.{end}" for part in PARTS for end in ("h", "c"))])
     tables = log_mel_tables(FEATURES, NAME, f"{NAME}_log_mel")
     texts |= {f"kmtl/{file}": text for file, text in tables.items()}
     for file, text in texts.items():

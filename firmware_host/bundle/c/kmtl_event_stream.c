@@ -159,7 +159,7 @@ static void set_cells(kmtl_event_stream_t *self) {
 }
 
 void kmtl_event_stream_init(kmtl_event_stream_t *self, const kmtl_event_stream_settings_t *settings,
-                            const kmtl_event_stream_memory_t *memory, kmtl_network_run_t run, void *run_context) {
+                            const kmtl_event_stream_memory_t *memory, kmtl_run_t run, void *run_context) {
   (void)memset(self, 0, sizeof(*self));
   self->settings = settings;
   self->memory = *memory;

@@ -16,15 +16,11 @@
 #include "kmtl_cells.h"
 #include "kmtl_embeddings.h"
 #include "kmtl_event_decoder.h"
+#include "kmtl_network.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* One inference of a network, as NAME_run of NAME_networks.h: pointers to the elements of each input, and to room for
- * those of each output, in the file's order; a null pointer is an output that is not wanted. An output may be the
- * memory of an input: all inputs are read before any output is written. 0: done. */
-typedef int (*kmtl_network_run_t)(void *context, int network, const void *const *inputs, void *const *outputs);
 
 /* One recurrent layer: a cell takes (input, state) and gives the next state, which is also the layer's output. */
 typedef struct {
@@ -56,7 +52,7 @@ typedef struct {
 
 /* A cell on its way to kmtl_cells. */
 typedef struct {
-  kmtl_network_run_t run;
+  kmtl_run_t run;
   void *run_context;
   int network;
 } kmtl_event_cell_t;
@@ -81,7 +77,7 @@ typedef struct {
 typedef struct {
   const kmtl_event_stream_settings_t *settings;
   kmtl_event_stream_memory_t memory;
-  kmtl_network_run_t run;
+  kmtl_run_t run;
   void *run_context;
   kmtl_event_decoder_t decoder;
   kmtl_cells_t cells;
@@ -99,7 +95,7 @@ typedef struct {
 
 /* Begins. Settings, memory and run's context must outlive the state; `memory` itself is copied. */
 void kmtl_event_stream_init(kmtl_event_stream_t *self, const kmtl_event_stream_settings_t *settings,
-                            const kmtl_event_stream_memory_t *memory, kmtl_network_run_t run, void *run_context);
+                            const kmtl_event_stream_memory_t *memory, kmtl_run_t run, void *run_context);
 
 /* Begins anew: nothing was heard, changes that wait are gone. */
 void kmtl_event_stream_reset(kmtl_event_stream_t *self);

@@ -119,7 +119,7 @@ static void begin_states(kmtl_listener_t *self) {
 }
 
 bool kmtl_listener_init(kmtl_listener_t *self, const kmtl_listener_settings_t *settings,
-                        const kmtl_listener_memory_t *memory, kmtl_network_run_t run, void *run_context) {
+                        const kmtl_listener_memory_t *memory, kmtl_run_t run, void *run_context) {
   bool has_fft;
 
   (void)memset(self, 0, sizeof(*self));

@@ -111,7 +111,7 @@ typedef struct {
 typedef struct {
   const kmtl_listener_settings_t *settings;
   kmtl_listener_memory_t memory;
-  kmtl_network_run_t run;
+  kmtl_run_t run;
   void *run_context;
   kmtl_log_mel_t front_end;
   kmtl_embeddings_t ring;
@@ -129,7 +129,7 @@ typedef struct {
 /* Begins. Settings, memory and run's context must outlive the state; `memory` itself is copied. Returns false where
  * CMSIS-DSP has no FFT of this length. */
 bool kmtl_listener_init(kmtl_listener_t *self, const kmtl_listener_settings_t *settings,
-                        const kmtl_listener_memory_t *memory, kmtl_network_run_t run, void *run_context);
+                        const kmtl_listener_memory_t *memory, kmtl_run_t run, void *run_context);
 
 /* Begins anew: nothing was heard, no scene is known, results that wait are gone. */
 void kmtl_listener_reset(kmtl_listener_t *self);
