@@ -141,9 +141,15 @@ class StreamListener:
         self.decoder = AnswerDecoder(manifest, wiring, {name: member.outputs for name, member in members.items()})
 
     def push(self, samples: np.ndarray) -> list[Heard]:
-        """Takes samples [samples], float in [-1, 1] or int16, at the features' rate; gives what became known."""
-        answers = self._loop.push(quantize(self._levels.push(samples), self._port))
-        return self.decoder.push(answers, self._loop.embeddings)
+        """Takes samples [samples], float in [-1, 1] or int16, at the features' rate.
+
+        Returns:
+            What became known by them, in the order in which it did: the same however the samples are cut.
+        """
+        frames = quantize(self._levels.push(samples), self._port)
+        return [
+            heard for answers in self._loop.steps(frames) for heard in self.decoder.push(answers, self._loop.embeddings)
+        ]
 
     def finish(self) -> list[Heard]:
         """The end of a recording: decodes what was held back, and ends what sounds. Then it must be reset."""

@@ -84,10 +84,9 @@ def parity_probability(golden: Mapping[str, np.ndarray], runs: Sequence[StreamSe
     found = {REFERENCE: golden["strong"], **{run.engine: run.strong for run in runs if run.strong is not None}}
     if len(found) < 2:
         return Check("parity_probability", None, PROBABILITY_LIMIT, "", False, "no engine could run the set")
-    stacked = np.stack([np.asarray(values, np.float64) for values in found.values()])
+    stacked = np.stack([np.ravel(np.asarray(values, np.float64)) for values in found.values()])
     spread = np.ptp(stacked, axis=0)
-    at = np.unravel_index(int(spread.argmax()), spread.shape)
-    ends = [list(found)[int(pick(stacked[(slice(None), *at)]))] for pick in (np.argmin, np.argmax)]
+    ends = [list(found)[int(pick(stacked[:, int(spread.argmax())]))] for pick in (np.argmin, np.argmax)]
     why = f"{ends[0]} against {ends[1]}, {len(golden['strong'])} steps of the golden recording; ran: "
     why += ", ".join(run.engine for run in runs)
     return at_most("parity_probability", round(float(spread.max()), 6), PROBABILITY_LIMIT, "", why)

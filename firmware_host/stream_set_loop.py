@@ -7,7 +7,7 @@ change nothing. The firmware's driver does the same in C.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,19 +72,25 @@ class StreamSetLoop:
 
     def push(self, frames: np.ndarray) -> Answers:
         """Takes log-mel frames [frames, mel_bands] in the encoder's input type; gives what became known by them."""
-        scenes, strong = [], []
+        answers = list(self.steps(frames))
+        scenes = [call for each in answers for call in each.scenes]
+        return Answers(scenes, self._joined([each.strong for each in answers]))
+
+    def steps(self, frames: np.ndarray) -> Iterator[Answers]:
+        """The same embedding by embedding: what became known by each, `embeddings` of them having been heard."""
+        wiring = self._wiring
         for embedding in self._encoder.push(frames):
             self._ring[self._heard % len(self._ring)] = embedding
             self._heard += 1
-            wiring = self._wiring
+            scenes, strong = [], []
             if wiring.scene_ring and self._heard >= wiring.scene_ring and self._is_scene_turn():
-                heard = self._last(wiring.scene_ring)[None]
-                scenes.append((self._heard, self._members[wiring.scene_head].invoke([heard])[0][0].copy()))
+                ring = self._last(wiring.scene_ring)[None]
+                scenes.append((self._heard, self._members[wiring.scene_head].invoke([ring])[0][0].copy()))
             if self._forward is not None:
                 strong += [pair[0].copy() for pair in self._forward.push(embedding)]
             elif turn := wiring.turn(self._heard, self._answered):
                 strong.append(self._events(turn))
-        return Answers(scenes, self._joined(strong))
+            yield Answers(scenes, self._joined(strong))
 
     def finish(self) -> Answers:
         """The end of a recording: what the event decoder says of the embeddings that it did not answer for yet.

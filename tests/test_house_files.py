@@ -17,8 +17,8 @@ _TEXT_SUFFIXES = {".py", ".toml", ".md", ".txt", ".bib", ".sh", ".lock", ".yaml"
 _NOT_OURS = {".git", ".venv", "build", "dist", "demo", "runs", "__pycache__", ".hypothesis"}
 # Extras that the locked environment goes without: Ray is 200 MB and runs sweeps on a cluster, PyTorch is larger and
 # only timed, and no test needs either; Scaper is compiled against a library that not every machine has; Beam wants
-# older versions of protobuf and pyarrow than the rest.
-_NOT_LOCKED = {"sweep", "benchmark", "scaper", "beam"}
+# older versions of protobuf and pyarrow than the rest; a sound card's library needs PortAudio, which no test has.
+_NOT_LOCKED = {"sweep", "benchmark", "scaper", "beam", "listen"}
 _UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
 # A home, work or temporary folder of one machine. `~/`, and paths that a document makes up after `/path/to`, are fine.
 _MACHINE_PATH = re.compile(r"(?<![\w~.$}/-])/(?:" + "|".join(("home", "root", "work", "Users", "mnt", "opt")) + r")/\w")

@@ -73,7 +73,7 @@ def require_smoothing(manifest: Mapping[str, Any], wiring: Wiring) -> None:
     """
     if not isinstance(wiring, StreamWiring) or not wiring.scene_ring:
         return
-    said = manifest.get("smoothing")
+    said: Any = manifest.get("smoothing")
     sound = isinstance(said, dict) and {*said} == {"weight", "hold"} and type(said["hold"]) is int
     if not sound or not (isinstance(said["weight"], float | int) and 0 < said["weight"] <= 1 and said["hold"] >= 1):
         raise ArtifactError("the smoothing of the set's scenes can't be used", hint="convert the run again")

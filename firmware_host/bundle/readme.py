@@ -100,7 +100,7 @@ def set_readme(
         f"| {manifest['calls_per_second'][member]:g} |"
         for member, artifact in artifacts.members.items()
     )
-    stages = ["features", "input", "encoder", *(["scenes"] if scenes else []), "cells", "decoder"]
+    stages = ["features", "input", "encoder with scenes" if scenes else "encoder", "cells", "decoder"]
     return filled(
         "README_set.md.in",
         **_target(name, report),

@@ -98,6 +98,11 @@ class LiveSet:
     ) -> None:
         self.close()
 
+    @property
+    def pid(self) -> int:
+        """Number of the engine's process."""
+        return self._alive().pid
+
     def push(self, samples: np.ndarray) -> Hearing:
         """Takes samples [samples], float in [-1, 1] or int16, at the set's rate; gives what is known after them.
 

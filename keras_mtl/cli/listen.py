@@ -90,4 +90,4 @@ def _listen(live: LiveSet, blocks: Iterator[np.ndarray], view: View, rate_hz: in
         pass  # the way to stop a sound card
     hearing = live.finish()
     view.show(hearing, samples / rate_hz, load)
-    view.end(samples / rate_hz, (busy_s + hearing.busy_s) * rate_hz / max(1, samples))
+    view.end(samples / rate_hz, (busy_s + hearing.busy_s) * rate_hz / samples if samples else 0.0)

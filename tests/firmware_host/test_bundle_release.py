@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from small_sets import make_set
 
 from keras_mtl.cli.bundle import command
-from keras_mtl.errors import ArtifactError, KerasMtlError
+from keras_mtl.errors import ArtifactError, KerasMtlError, VerdictFailed
 from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
 from keras_mtl.firmware_host.bundle.signature import load_private_key
 from keras_mtl.firmware_host.emulator import emulate
@@ -341,3 +342,16 @@ def test_wrong_use_is_told(arguments, says):
     done = CliRunner().invoke(command, arguments)
     assert done.exit_code == 2
     assert says in done.stderr
+
+
+def test_set_without_room_for_its_reserves_is_refused(builder, tmp_path):
+    """The emulator keeps one reserve for the whole set, and the bundle one for each arena."""
+    artifacts, board = make_set(builder, "events", "int16", 1), load_target("stm32h743")
+    needed = emulate_set(artifacts, board, ("tflm",)).check("arena_bytes")
+    assert needed is not None
+    tight = replace(board, arena_ram_bytes=int(needed.value) + 65_536 + 5 * 1024, application_ram_bytes=65_536)
+    report = emulate_set(artifacts, tight, ("tflm",))
+    assert report.passed
+    with pytest.raises(VerdictFailed, match="with a reserve for each"):
+        write_bundle([(artifacts, report)], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

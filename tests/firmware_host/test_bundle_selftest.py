@@ -6,66 +6,30 @@ function pointer: the front end, the driver of the cells, the decoders and the c
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import json
-import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 from c_programs import CMSIS_DSP, CMSIS_SOURCES, HERE, HOST, require
 from small_sets import make_set
+from tflm_declarations import check_for_tflm
 
 from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.emulator import emulate
 from keras_mtl.firmware_host.set_emulator import emulate_set
 from keras_mtl.firmware_host.target import load_target
+from keras_mtl.tflite.wiring import Windows
 
 _STRICT = ("-std=c99", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow")
 _DSP = ("-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"), "-isystem", str(CMSIS_DSP / "PrivateInclude"))
-
-
-#: What of TensorFlow Lite Micro the C++ of a bundle touches, declared; its resolver gets the methods that are called.
-_TFLM = {
-    "micro/micro_mutable_op_resolver.h": """
-#pragma once
-enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
-namespace tflite {
-struct TFLMRegistration {};
-REGISTRATIONS
-template <unsigned int N> class MicroMutableOpResolver { public: METHODS };
-}
-""",
-    "micro/micro_interpreter.h": """
-#pragma once
-#include <cstddef>
-#include <cstdint>
-#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
-struct TfLiteTensor { union { char* raw; } data; std::size_t bytes; };
-namespace tflite {
-struct Model;
-class MicroInterpreter {
- public:
-  template <class Resolver> MicroInterpreter(const Model*, const Resolver&, std::uint8_t*, std::size_t) {}
-  TfLiteStatus AllocateTensors();
-  TfLiteStatus Invoke();
-  TfLiteTensor* input(std::size_t);
-  TfLiteTensor* output(std::size_t);
-  std::size_t inputs_size() const;
-  std::size_t outputs_size() const;
-  std::size_t arena_used_bytes() const;
-};
-}
-""",
-    "schema/schema_generated.h": """
-#pragma once
-namespace tflite { struct Model; const Model* GetModel(const void*); }
-""",
-}
 
 
 @pytest.fixture(scope="module")
@@ -195,34 +159,37 @@ def test_wrong_golden_data_fail_their_stage(set_folders, selftest, tmp_path, fil
 @pytest.mark.parametrize("kind", ["int8", "joint"])
 def test_networks_are_well_formed_for_tflm(model_folders, set_folders, tmp_path, kind):
     """Against declarations, since no package ships the headers; with the real library they are linked by hand."""
-    if shutil.which("g++") is None:
-        pytest.skip("needs g++")
     folder = set_folders(kind) if kind == "joint" else model_folders(kind)
-    resolvers = "".join(path.read_text() for path in folder.rglob("*_resolver.h"))
-    typed = sorted(set(re.findall(r"tflite::(Register_\w+)\(\)", resolvers)))
-    added = sorted(set(re.findall(r"resolver->(Add\w+)\(", resolvers)))
-    words = {
-        "REGISTRATIONS": "\n".join(f"TFLMRegistration {name}();" for name in typed),
-        "METHODS": "\n".join(f"TfLiteStatus {name}(const TFLMRegistration& = {{}});" for name in added),
-    }
-    for file, text in _TFLM.items():
-        path = tmp_path / "tensorflow" / "lite" / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for word, declared in words.items():
-            text = text.replace(word, declared)
-        path.write_text(text)
-    sources = [str(path) for path in sorted(folder.rglob("*.cc"))]
-    assert len(sources) == (8 if kind == "joint" else 2)
-    strict = ["-std=c++11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-fno-rtti", "-fno-exceptions"]
-    command = [
-        "g++",
-        *strict,
-        "-fsyntax-only",
-        f"-I{folder}",
-        f"-I{folder / 'kmtl'}",
-        "-isystem",
-        str(tmp_path),
-        *sources,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert check_for_tflm(folder, tmp_path) == (8 if kind == "joint" else 2)
+
+
+class _Settings(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int32) for name in ("frames", "stride", "first", "last")]
+
+
+class _Window(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int32) for name in ("start", "first", "end", "at")]
+
+
+def test_windows_in_c_are_those_of_the_wiring(tmp_path):
+    """The same windows and the same embeddings of each, over clips of all lengths, and then an end."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    source = Path(str(resources.files("keras_mtl.firmware_host.bundle") / "templates" / "kmtl_windows.c"))
+    library = tmp_path / "windows.so"
+    subprocess.run(["gcc", *_STRICT, "-shared", str(source), "-o", str(library)], check=True)
+    following = ctypes.CDLL(str(library)).kmtl_windows_next
+    following.restype = ctypes.c_bool
+    compared = 0
+    for frames, stride, first, last in [(100, 4, 3, 22), (8, 2, 1, 3), (9, 3, 0, 3), (8, 1, 2, 6), (100, 4, 0, 25)]:
+        windows = Windows(frames, stride, first, last)
+        for clip in range(frames, 4 * frames, stride):
+            window, kept = _Window(0, 0, 0, 0), 0
+            for start, begin, end in windows.over(clip):
+                assert following(ctypes.byref(_Settings(frames, stride, first, last)), clip, ctypes.byref(window))
+                assert (window.start, window.first, window.end, window.at) == (start, begin, end, kept)
+                kept += end - begin
+                compared += 1
+            assert not following(ctypes.byref(_Settings(frames, stride, first, last)), clip, ctypes.byref(window))
+            assert kept == clip // stride
+    assert compared > 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,12 +15,16 @@ import pytest
 from c_programs import ALL, CORTEX_M, HERE, HOST, Core, Program, require
 from small_sets import FEATURES, make_set
 from small_streams import make_stream_set
+from tflm_declarations import check_for_tflm
 
 from keras_mtl.errors import ArtifactError
+from keras_mtl.firmware_host.arena_report import arena_of_set
 from keras_mtl.firmware_host.bundle.c_source import header, identifier
 from keras_mtl.firmware_host.bundle.listener_source import listener_buffers, listener_texts
 from keras_mtl.firmware_host.bundle.log_mel_tables import log_mel_tables
+from keras_mtl.firmware_host.bundle.networks import Network, network_texts, networks_header, networks_source
 from keras_mtl.firmware_host.bundle.static_files import static_texts
+from keras_mtl.firmware_host.cost import op_rows
 from keras_mtl.tflite.artifact_set import ArtifactSet
 from keras_mtl.timeline import Grid
 
@@ -232,3 +237,26 @@ def test_the_ring_gives_the_last_ones(built, tmp_path: Path) -> None:
 def test_a_set_that_hears_clips_has_no_listener(builder) -> None:
     with pytest.raises(ArtifactError, match="hears clips"):
         listener_texts(NAME, make_set(builder, "joint", "int8", 1))
+
+
+@pytest.mark.parametrize("name", ["int8 both directions", "scenes alone"])
+def test_networks_in_one_arena_and_the_example_are_well_formed(name: str, builder, tmp_path: Path) -> None:
+    require(HOST)
+    artifacts = make_stream_set(builder, *SETS[name])
+    contents = {member: artifact.content for member, artifact in artifacts.members.items()}
+    shared = arena_of_set(contents, {})["shared_bytes"]
+    networks = [
+        Network(f"{NAME}_{member}", member, artifact, op_rows(artifact.content), 4096)
+        for member, artifact in artifacts.members.items()
+    ]
+    bundle = write_listener(artifacts, tmp_path / "bundle")
+    texts = {f"models/{file}": text for network in networks for file, text in network_texts(network).items()}
+    texts["listener_networks.h"] = networks_header(NAME, "listener_networks.h", networks, shared)
+    texts["listener_networks.cc"] = networks_source(NAME, "listener_networks.h", networks, "models/", True)
+    texts |= static_texts(["kmtl_tflm.h"])
+    for file, text in texts.items():
+        (bundle / file).parent.mkdir(parents=True, exist_ok=True)
+        (bundle / file).write_text(text)
+    assert check_for_tflm(bundle, tmp_path) == len(networks) + 2
+    assert f"#define SMALL_ARENA_BYTES {shared}" in texts["listener_networks.h"]
+    assert len(re.findall(r"uint8_t \w+_arena\[", texts["listener_networks.cc"])) == 1

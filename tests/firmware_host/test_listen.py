@@ -1,0 +1,193 @@
+"""`keras_mtl listen`: sound from a file and from the standard input through real interpreters, as it comes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import wave
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from small_stream_sets import FEATURES, make_stream_set, make_windowed
+
+from keras_mtl.cli import group
+from keras_mtl.cli.listen_sources import from_raw
+from keras_mtl.cli.listen_view import TextView
+from keras_mtl.errors import ArtifactError, DataError, EngineCrash, EngineTimeout
+from keras_mtl.firmware_host.engines.live_set import Hearing, LiveSet
+from keras_mtl.firmware_host.stream_listener import Heard
+
+SECONDS = 3
+
+
+@pytest.fixture(scope="module")
+def artifacts(builder):
+    return make_stream_set(builder, "int8", event_hop=10)
+
+
+@pytest.fixture(scope="module")
+def sound() -> np.ndarray:
+    """Tones that come and go, int16."""
+    generator = np.random.default_rng(3)
+    time_s = np.arange(SECONDS * FEATURES.sample_rate_hz) / FEATURES.sample_rate_hz
+    made = np.zeros(len(time_s))
+    for hz in (200, 700, 1500, 2500, 4000, 6500):
+        loud = (generator.uniform(size=12) < 0.5) * 10.0 ** generator.uniform(0, 3, 12)
+        made += np.repeat(loud, len(time_s) // 12) * np.sin(2 * np.pi * hz * time_s)
+    return made.clip(-32768, 32767).astype(np.int16)
+
+
+@pytest.fixture
+def saved(artifacts, tmp_path) -> str:
+    return str(artifacts.save(tmp_path / "set"))
+
+
+def heard_in(artifacts, sound: np.ndarray, sizes: list[int], engine: str = "tflm") -> list[Heard]:
+    ends = np.cumsum(sizes)
+    with LiveSet(engine, artifacts) as live:
+        found = [
+            each for end, size in zip(ends, sizes, strict=True) for each in live.push(sound[end - size : end]).heard
+        ]
+        return [*found, *live.finish().heard]
+
+
+def test_sizes_of_the_pushes_change_nothing(artifacts, sound):
+    """One sample at a time, sizes at random, all at once: the same scenes and events, known at the same time."""
+    some = sound[: FEATURES.sample_rate_hz]
+    sizes, generator = [0], np.random.default_rng(1)
+    while sum(sizes) < len(some):
+        sizes.append(min(int(2 ** generator.uniform(0, 13)), len(some) - sum(sizes)))
+    ones = [*[1] * 4000, len(some) - 4000]
+    found = [heard_in(artifacts, some, each) for each in ([len(some)], sizes, ones)]
+
+    assert found[0] == found[1] == found[2]
+    assert {each.kind for each in found[0]} == {"scene", "event_begin", "event_end"}
+    floats = heard_in(artifacts, (some / 32768).astype(np.float32), sizes)
+    assert floats == found[1]
+
+
+def test_file_and_standard_input(saved, artifacts, sound, tmp_path):
+    path = tmp_path / "sound.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(FEATURES.sample_rate_hz)
+        file.writeframes(sound.tobytes())
+    listen = ["listen", "--model", saved, "--engine", "tflm"]
+    done = CliRunner().invoke(group, [*listen, str(path), "--json"])
+    assert done.exit_code == 0, done.output
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {line["schema"] for line in lines} == {"keras_mtl.heard/1"}
+    *heard, end = lines
+    assert (end["kind"], end["duration_s"]) == ("end", SECONDS)
+    assert 0 < end["load"] < 10
+    block = FEATURES.sample_rate_hz // 10
+    goal = heard_in(artifacts, sound, [block] * (len(sound) // block))
+    assert [{key: line[key] for key in line if key != "schema"} for line in heard] == [each.to_dict() for each in goal]
+    assert len(goal) > 5
+    piped = CliRunner().invoke(group, [*listen, "-", "--json"], input=sound.tobytes())
+    assert piped.exit_code == 0, piped.output
+    raw = [json.loads(line) for line in piped.stdout.splitlines()]
+    assert raw[:-1] == heard
+    text = CliRunner().invoke(group, [*listen, "-"], input=sound.tobytes()).stdout
+    assert f"scene  {goal[0].label}" in text or f"event  {goal[0].label}" in text
+    assert "\x1b" not in text  # nothing is written over where nobody looks
+    assert text.splitlines()[-1].startswith("0:00:03.00  end, load ")
+
+
+def test_standard_input_is_heard_as_it_comes(saved, sound):
+    """What is known is told while the pipe stays open; an interrupt ends it and is no failure."""
+    command = [sys.executable, "-m", "keras_mtl", "listen", "-", "--model", saved, "--engine", "tflm", "--json"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdin.write(sound.tobytes())
+        process.stdin.flush()
+        first = json.loads(process.stdout.readline())
+        assert first["kind"] in ("scene", "event_begin")
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert json.loads(rest.splitlines()[-1])["kind"] == "end"
+
+
+def test_wrong_use_and_bad_input(saved, builder, tmp_path, sound):
+    run = CliRunner().invoke
+    both = run(group, ["listen", "a.wav", "--device", "1", "--model", saved])
+    assert both.exit_code == 2
+    assert "give one of them" in both.output
+    missing = run(group, ["listen", str(tmp_path / "no.wav"), "--model", saved])
+    assert isinstance(missing.exception, DataError)
+    clips = str(make_windowed(builder, "int8").save(tmp_path / "clips"))
+    windowed = run(group, ["listen", "-", "--model", clips], input=b"")
+    assert isinstance(windowed.exception, ArtifactError)
+    assert "keras_mtl convert RUN --part stream" in str(windowed.exception)
+    odd = run(group, ["listen", "-", "--model", saved, "--engine", "tflm"], input=sound[:5000].tobytes() + b"\1")
+    assert isinstance(odd.exception, DataError)
+    assert "ends within a sample" in str(odd.exception)
+    # Nothing is no sound, and no failure.
+    nothing = run(group, ["listen", "-", "--model", saved, "--engine", "tflm", "--json"], input=b"")
+    assert json.loads(nothing.stdout) == {"schema": "keras_mtl.heard/1", "kind": "end", "duration_s": 0.0, "load": 0.0}
+
+
+def test_a_sound_card_needs_the_extra(saved, run_python):
+    """Without sounddevice, or without PortAudio or a device, it is one line that says what to do."""
+    code = """
+import contextlib, io, json, sys
+sys.modules["sounddevice"] = None
+from keras_mtl import cli
+sys.argv = ["keras_mtl", "listen", "--model", sys.argv[1]]
+err, code = io.StringIO(), 0
+try:
+    with contextlib.redirect_stderr(err):
+        cli.main()
+except SystemExit as stop:
+    code = stop.code
+print(json.dumps({"code": code, "err": err.getvalue()}))
+"""
+    done = run_python(code, saved)
+    assert done["code"] == 2
+    assert done["err"] == "error: a sound card needs sounddevice (pip install 'keras_mtl[listen]')\n"
+
+
+def test_samples_split_between_reads_are_put_together():
+    class Pipe(io.BytesIO):
+        def read1(self, most: int = -1) -> bytes:
+            return self.read(3)
+
+    values = np.arange(-50, 50, dtype=np.int16)
+    assert np.concatenate(list(from_raw(Pipe(values.tobytes()), 16_000))).tolist() == values.tolist()
+
+
+def test_an_engine_that_dies_or_hangs_is_one_clear_error(artifacts, sound):
+    with LiveSet("tflm", artifacts) as live:
+        live.push(sound[:2000])
+        os.kill(live.pid, signal.SIGKILL)
+        with pytest.raises(EngineCrash, match="tflm died"):
+            live.push(sound[:2000])
+    with LiveSet("tflm", artifacts, timeout_s=3.0) as live:
+        os.kill(live.pid, signal.SIGSTOP)
+        with pytest.raises(EngineTimeout, match="did not answer within 3 s"):
+            live.push(np.tile(sound, 10))
+    with pytest.raises(EngineCrash, match="hears nothing more"):
+        live.push(sound)
+
+
+def test_a_terminal_shows_what_sounds_now():
+    out = io.StringIO()
+    view = TextView(out, live=True)
+    began = Heard("event_begin", "bark", 1.0, None, None, 1.5)
+    view.show(Hearing((began,), "park", ("bark",), 24_000, 0.01), 1.5, 0.125)
+    ended = Heard("event_end", "bark", 1.0, 2.25, 0.75, 2.5)
+    view.show(Hearing((ended,), "park", (), 40_000, 0.01), 3725.5, 0.125)
+    shown = out.getvalue().split("\r\x1b[2K")
+    assert shown[1:] == [
+        "0:00:01.50  park  |  bark  |  load 12%",
+        "0:00:01.00  event  bark  1.25 s  (0.75)\n",
+        "1:02:05.50  park  |  -  |  load 12%",
+    ]

@@ -1,0 +1,138 @@
+"""Hours of sound through the host path: no growth of memory, no drift of the clock, the same events in each loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_stream_sets import FEATURES, STRIDE, make_stream_set
+
+from keras_mtl.firmware_host.engines.live_set import LiveSet
+from keras_mtl.firmware_host.stream_listener import AnswerDecoder, Heard
+from keras_mtl.firmware_host.stream_set_loop import Answers
+
+RATE_HZ = FEATURES.sample_rate_hz
+STEP_S = STRIDE * FEATURES.hop_s
+#: Steps of a loop: a multiple of both hops, so that each loop meets the decoders' turns where the last one did.
+SCENE_HOP, EVENT_HOP, LOOP = 2, 10, 100
+LOOP_S = LOOP * STEP_S
+_KEPT_LOOPS = 3
+_GROWTH_BYTES = 4 << 20
+
+
+@pytest.fixture(scope="module")
+def artifacts(builder):
+    return make_stream_set(builder, "int8", scene_hop=SCENE_HOP, event_hop=EVENT_HOP)
+
+
+def resident_bytes(process: int | str = "self") -> int:
+    """Memory of a process that lies in RAM."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmRSS")))
+
+
+def looped_sound() -> np.ndarray:
+    """A loop of tones that come and go, each in a band of its own, int16."""
+    generator = np.random.default_rng(6)
+    time = np.arange(round(LOOP_S * RATE_HZ)) / RATE_HZ
+    sound = np.zeros(len(time))
+    for hz in (200, 700, 1500, 2500, 4000, 6500):
+        loud = generator.uniform(size=10) < 0.5
+        sound += np.repeat(loud * 10.0 ** generator.uniform(0, 3, 10), len(time) // 10) * np.sin(2 * np.pi * hz * time)
+    return sound.clip(-32768, 32767).astype(np.int16)
+
+
+def by_loop(heard: list[Heard]) -> dict[int, list[tuple]]:
+    """Events that ended, by the loop that they began in, as if it were the first."""
+    found: dict[int, list[tuple]] = {}
+    for each in heard:
+        if each.offset_s is not None:
+            loop = int((each.onset_s + STEP_S / 2) // LOOP_S)
+            ends = (round(each.onset_s - loop * LOOP_S, 6), round(each.offset_s - loop * LOOP_S, 6))
+            found.setdefault(loop, []).append((*ends, each.label, each.score))
+    return found
+
+
+def require_same_loops(heard: list[Heard], goal: list[tuple] | None) -> list[tuple]:
+    """Every whole loop of these has the same events, and those of the goal where there is one."""
+    loops = by_loop(heard)
+    for loop in sorted(loops)[1:-1]:
+        goal = goal or loops[loop]
+        assert loops[loop] == goal
+    assert goal
+    return goal
+
+
+@pytest.mark.parametrize("hours", [pytest.param(24, marks=pytest.mark.slow), 0.05])
+def test_sound_through_front_end_networks_and_decoders(artifacts, hours):
+    """24 hours take forty minutes: the front end and small networks on TensorFlow Lite Micro."""
+    sound, loops = looped_sound(), round(hours * 3600 / LOOP_S)
+    sizes, heard, before, goal, drift = pushes(len(sound)), list[Heard](), 0, None, 0
+    with LiveSet("tflm", artifacts) as live:
+        for loop in range(loops):
+            for first, last in sizes:
+                hearing = live.push(sound[first:last])
+                heard += hearing.heard
+            # The clock is that of the samples.
+            drift = max(drift, abs(hearing.samples - (loop + 1) * len(sound)))
+            if loop % 20 == 19:
+                goal = require_same_loops(heard, goal)
+                heard = [each for each in heard if each.onset_s > (loop - _KEPT_LOOPS) * LOOP_S]
+            if loop == 20:
+                before = resident_bytes(live.pid)
+        grown = resident_bytes(live.pid) - before
+        heard += live.finish().heard
+    assert before and loops > 60
+    assert grown < _GROWTH_BYTES
+    assert drift == 0
+    assert require_same_loops(heard, goal) == goal
+    last = max(each.known_s for each in heard)
+    assert loops * LOOP_S - 1 < last <= loops * LOOP_S
+
+
+def pushes(samples: int) -> list[tuple[int, int]]:
+    """Where the parts of a loop begin and end: the same in each, of sizes that are no multiple of anything."""
+    sizes, done = np.random.default_rng(2).integers(1, 5000, samples), 0
+    found = []
+    while done < samples:
+        found.append((done, min(samples, done + int(sizes[len(found)]))))
+        done = found[-1][1]
+    return found
+
+
+def recorded(artifacts) -> Iterator[Answers]:
+    """Recorded answers of the networks, a turn of the event decoder at a time, without an end."""
+    names = artifacts.stream_wiring.scene_head, artifacts.stream_wiring.classifiers
+    generator, heard = np.random.default_rng(5), 0
+    logits, strong = (np.dtype(artifacts.members[name].manifest["outputs"][0]["dtype"]) for name in names)
+    scenes = generator.integers(-40, 40, (LOOP // SCENE_HOP, 3)).cumsum(0).clip(-128, 127).astype(logits)
+    events = (generator.normal(0, 4000, (LOOP, 2)).cumsum(0) + 12_000).clip(0, 32_767).astype(strong)
+    while True:
+        calls = [(heard + step, scenes[(heard + step) % LOOP // SCENE_HOP]) for step in range(0, EVENT_HOP, SCENE_HOP)]
+        yield Answers(calls, events[heard % LOOP :][:EVENT_HOP])
+        heard += EVENT_HOP
+
+
+@pytest.mark.parametrize("hours", [pytest.param(24, marks=pytest.mark.slow), 0.5])
+def test_recorded_network_outputs_through_the_decoders(artifacts, hours):
+    """24 hours take two minutes."""
+    ports = {name: artifact.manifest["outputs"] for name, artifact in artifacts.members.items()}
+    decoder = AnswerDecoder(artifacts.manifest, artifacts.stream_wiring, ports)
+    heard, goal, before, steps = list[Heard](), None, 0, 0
+    for answers in recorded(artifacts):
+        steps += EVENT_HOP
+        heard += decoder.push(answers, steps)
+        if steps % (100 * LOOP) == 0:
+            goal = require_same_loops(heard, goal)
+            before = before or resident_bytes()
+            heard = [each for each in heard if each.onset_s > steps * STEP_S - _KEPT_LOOPS * LOOP_S]
+        if steps * STEP_S >= hours * 3600:
+            break
+    assert resident_bytes() - before < _GROWTH_BYTES
+    assert require_same_loops(heard, goal) == goal
+    # The times of the last events are exact: nothing was summed up.
+    onsets = {round(each.onset_s / STEP_S + 0.25, 6) % 1 for each in heard if each.offset_s is not None}
+    assert onsets == {0.0}
+    assert heard[-1].known_s >= hours * 3600 - 1

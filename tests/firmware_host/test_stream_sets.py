@@ -1,0 +1,224 @@
+"""Streaming sets: the answers of a set that hears clips, whatever the pushes; their manifest, report and refusals."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from small_stream_sets import BANDS, CLIP_EMBEDDINGS, ENCODER, FEATURES, STREAM, make_stream_set, make_windowed, noise
+
+from keras_mtl.cli import group
+from keras_mtl.errors import ArtifactError, EngineError
+from keras_mtl.firmware_host.engines.set_runner import run_set
+from keras_mtl.firmware_host.engines.stream_set_runner import run_stream_set
+from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
+from keras_mtl.firmware_host.target import load_target
+from keras_mtl.tflite.artifact_set import MANIFEST, ArtifactSet
+from keras_mtl.tflite.stream_set_wiring import StreamWiring
+
+#: (type of the encoder, look-ahead of a causal event decoder or None).
+KINDS = [("int8", None), ("int16", None), ("int8", 2)]
+
+
+@pytest.fixture(scope="module")
+def streams(builder) -> dict[tuple, ArtifactSet]:
+    return {kind: make_stream_set(builder, *kind) for kind in KINDS}
+
+
+def pushes_of(total: int, seed: int) -> list[int]:
+    """Sizes from 1 up, most of them small, nothing among them."""
+    generator, sizes = np.random.default_rng(seed), [0]
+    while sum(sizes) < total:
+        sizes.append(min(int(2 ** generator.uniform(0, 6)), total - sum(sizes)))
+    return sizes
+
+
+@pytest.mark.parametrize(("kind", "engine"), [*((kind, "tflm") for kind in KINDS), (KINDS[0], "litert")])
+def test_answers_are_those_of_the_set_that_hears_clips(builder, kind, engine):
+    windowed = make_windowed(builder, *kind)
+    whole_ring = CLIP_EMBEDDINGS if kind[1] is None else None
+    stream = make_stream_set(builder, *kind, scene_hop=1, event_hop=whole_ring)
+    port, clip = stream.members[ENCODER].manifest["inputs"][0], windowed.golden["clips"][0, ..., 0]
+    # Beyond a clip's end lies what stands for 0, and so it does in the stream.
+    recording = np.concatenate([clip, np.full((STREAM.stride, BANDS), port["zero_point"], clip.dtype)])
+    heard = run_stream_set(engine, stream, recording, pushes_of(len(recording), 1))
+    goal = run_set(engine, windowed, clips=clip[None, ..., None])
+    np.testing.assert_array_equal(heard.strong, goal.strong[0])
+    assert len(np.unique(heard.strong)) > 10
+    assert heard.calls.tolist() == list(range(4, CLIP_EMBEDDINGS + 1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sizes_of_the_pushes_change_nothing(streams, kind):
+    recording = streams[kind].golden["recording"]
+    found = [run_stream_set("tflm", streams[kind], recording, pushes) for pushes in (pushes_of(75, 2), [1] * 75)]
+    for heard in found:
+        np.testing.assert_array_equal(heard.strong, streams[kind].golden["strong"])
+        np.testing.assert_array_equal(heard.scenes, streams[kind].golden["scenes"])
+    # Embedding k comes out of step k + 1, and 75 frames are 37 steps.
+    assert len(found[0].strong) == 36
+
+
+def test_scenes_are_those_of_the_seconds(builder):
+    """The scene decoder hears the same of a ring as of a window whose embeddings look at nothing beyond it."""
+    windowed, stream = make_windowed(builder, "int8"), make_stream_set(builder, "int8", scene_hop=1)
+    port = stream.members[ENCODER].manifest["inputs"][0]
+    second = noise("int8", 8, seed=9)
+    # Zeros around the window, as its padding has them.
+    zeros = np.full((8, BANDS), port["zero_point"], np.int8)
+    heard = run_stream_set("tflm", stream, np.concatenate([zeros, second, zeros]))
+    goal = run_set("tflm", windowed, second[None, ..., None])
+    at = heard.calls.tolist().index(4 + 4)
+    np.testing.assert_array_equal(heard.scenes[at], goal.scenes[0])
+
+
+@pytest.mark.parametrize(("hop", "embeddings"), [(None, 100), (12, 47), (1, 30), (5, 11), (5, 12), (7, 1), (7, 0)])
+def test_turns_answer_for_every_embedding_once(builder, hop, embeddings):
+    wiring = make_wiring(builder, event_hop=hop)
+    turns = list(wiring.turns(embeddings))
+    assert [k for turn in turns for k in range(turn.kept_from, turn.kept_to)] == list(range(embeddings))
+    kept = wiring.kept()
+    for turn in turns[1:-1]:
+        assert turn.last - turn.first == CLIP_EMBEDDINGS
+        assert (turn.kept_from - turn.first, turn.kept_to - turn.first) == (kept["kept_from"], kept["kept_to"])
+
+
+def make_wiring(builder, **hops) -> StreamWiring:
+    return StreamWiring.of(make_windowed(builder, "int8").wiring, STREAM, ENCODER, **hops)
+
+
+def test_manifest_tells_rings_rates_and_latency(streams):
+    manifest = streams["int8", None].manifest
+    # A step is 20 ms, the window of the features 128 ms, the median filter three steps, the encoder a step late.
+    assert manifest["rings"] == {
+        "scenes": {"embeddings": 4, "seconds": 0.08, "hop_steps": 2, "hop_s": 0.04},
+        "events": {"embeddings": 12, "seconds": 0.24, "hop_steps": 12, "hop_s": 0.24, "kept_from": 0, "kept_to": 12},
+    }
+    assert manifest["latency_s"] == {"scenes": 0.124, "events": 0.344}
+    assert manifest["buffers"] == {
+        "ring": 12 * 4,
+        "states_1": 12 * 2 * 6,
+        "states_2": 12 * 6,
+        "running_states": 12,
+        "encoder_states": 3 * 6,
+    }
+    assert manifest["calls_per_second"] == {
+        "encoder_step": 50.0,
+        "scene_head": 25.0,
+        **{f"gru_{n}_{way}": 50.0 for n in (1, 2) for way in ("forward", "backward")},
+        "classifiers": 50.0,
+    }
+    causal = streams["int8", 2].manifest
+    # Three steps: the one at hand and two to come.
+    assert causal["latency_s"] == {"scenes": 0.124, "events": round(0.064 + 0.02 * (3 + 1 + 1), 6)}
+    assert "events" not in causal["rings"]
+    assert causal["buffers"] == {"ring": 4 * 4, "running_states": 12, "encoder_states": 18}
+
+
+def test_saved_and_read_back_with_a_hop_of_its_own(builder, tmp_path):
+    made = make_stream_set(builder, "int8", event_hop=8)
+    loaded = ArtifactSet.load(made.save(tmp_path / "set"))
+    assert loaded.manifest == json.loads(json.dumps(made.manifest))
+    assert loaded.stream_wiring == made.stream_wiring
+    assert loaded.stream_wiring.kept() == {"kept_from": 2, "kept_to": 10}
+    for name in ("recording", "scenes", "strong"):
+        np.testing.assert_array_equal(loaded.golden[name], made.golden[name])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        (("wiring", "event_hop"), 13, "event hop of 13 steps"),
+        (("wiring", "scene_hop"), 0, "scene hop of 0"),
+        (("wiring", "event_hop"), "8", "wiring of the streaming set can't be read"),
+        (("wiring", "stream"), {"stride": 2}, "wiring of the stream can't be read"),
+        (("latency_s",), {"scenes": 0.0, "events": 0.0}, "latency_s is not what its members say"),
+        (("rings",), {}, "rings is not what"),
+        (("smoothing",), {"weight": 2.0, "hold": 1}, "smoothing of the set's scenes"),
+        (("smoothing",), None, "smoothing of the set's scenes"),
+    ],
+)
+def test_a_changed_manifest_is_refused(streams, tmp_path, path, value, says):
+    folder = streams["int8", None].save(tmp_path / "set")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    place = manifest
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match=says):
+        ArtifactSet.load(folder)
+
+
+def test_golden_data_of_another_set_are_refused(streams, tmp_path):
+    folder = streams["int8", None].save(tmp_path / "set")
+    other = streams["int16", None].save(tmp_path / "other")
+    (folder / "set.golden.npz").write_bytes((other / "set.golden.npz").read_bytes())
+    with pytest.raises(ArtifactError, match=r"does not fit the set: recording, scenes, strong"):
+        ArtifactSet.load(folder)
+
+
+def test_report_tells_the_memory(streams):
+    artifacts = streams["int8", None]
+    report = emulate_stream_set(artifacts, load_target("stm32h743"), ["litert"])
+    assert report.passed, report.failures()
+    assert [engine.engine for engine in report.engines if engine.ran] == ["tflm", "litert"]
+    memory, arenas = report.artifact["memory"], report.arena["members"]
+    assert memory["arena_bytes"] == {name: one["measured_bytes"] for name, one in arenas.items()}
+    kept = sum(artifacts.manifest["buffers"].values())
+    assert memory["separate_bytes"] == report.arena["measured_bytes"] + kept
+    assert report.check("arena_bytes").value == memory["separate_bytes"]
+    # What is planned lies over each other, what interpreters keep adds up.
+    assert memory["shared_bytes"] == report.arena["shared_bytes"] + kept
+    assert memory["shared_bytes"] < memory["separate_bytes"]
+    assert report.check("audio_latency_s").value == 0.344
+    # LiteRT's tables of sigmoid and tanh are others than TFLM's, whose results are the golden ones.
+    assert report.check("parity_lsb").value <= 1
+    assert 0 < report.check("parity_probability").value < 0.01
+    # Two engines that agree with a network that is another one: the report says so.
+    wrong = {**artifacts.golden, "strong": 1 - artifacts.golden["strong"]}
+    failed = emulate_stream_set(replace(artifacts, golden=wrong), load_target("stm32h743"), ["litert"])
+    assert {"parity_probability", "events_differ"} <= {check.name for check in failed.checks if not check.ok}
+
+
+def test_events_alone(builder):
+    artifacts = make_stream_set(builder, "int8", part="events")
+    assert "scenes" not in artifacts.manifest["latency_s"]
+    report = emulate_stream_set(artifacts, load_target("dcase-asc"), ["litert"])
+    assert report.check("parity_lsb") is None
+    assert report.check("macs_per_second").value == artifacts.manifest["macs_per_second"]
+
+
+def test_commands(streams, builder, tmp_path):
+    folder = str(streams["int8", None].save(tmp_path / "stream"))
+    run = CliRunner().invoke
+    written = ["--report", str(tmp_path / "report.json"), "--html", str(tmp_path / "report.html")]
+    done = run(group, ["emulate", folder, "--target", "stm32h743", "--engine", "tflm", *written])
+    assert done.exit_code == 0, done.output
+    for words in ("arenas over each other", "encoder_states", "latency   at most", "scenes 0.124 s"):
+        assert words in done.stdout
+    document = json.loads((tmp_path / "report.json").read_text())
+    assert document["artifact"]["latency_s"] == {"scenes": 0.124, "events": 0.344}
+    # What hears clips refuses a stream, and the other way round, each in one line that says what to do.
+    bundle = run(group, ["bundle", folder, "--target", "stm32h743", "--out", str(tmp_path / "out")])
+    assert isinstance(bundle.exception, ArtifactError)
+    assert "takes no streaming set (keras_mtl convert RUN --part joint" in str(bundle.exception)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ArtifactError, match="hearing clips takes no streaming set"):
+        run_set("tflm", streams["int8", None])
+    with pytest.raises(ArtifactError, match="hears clips, and no stream"):
+        run_stream_set("tflm", make_windowed(builder, "int8"), noise("int8", 8))
+
+
+def test_wrong_use(streams):
+    artifacts, recording = streams["int8", None], noise("int8", 8)
+    with pytest.raises(EngineError, match="unknown engine tlfm"):
+        run_stream_set("tlfm", artifacts, recording)
+    with pytest.raises(ArtifactError, match=r"\[8, 6\] int16 in parts of 8"):
+        run_stream_set("tflm", artifacts, recording.astype(np.int16))
+    with pytest.raises(ArtifactError, match="in parts of 9 frames"):
+        run_stream_set("tflm", artifacts, recording, [9])
+    assert FEATURES.mel_bands == BANDS
