@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from c_programs import ALL, CORTEX_M, HERE, HOST, Core, Program, require
 from small_sets import FEATURES, make_set
-from small_streams import make_stream_set
 from tflm_declarations import check_for_tflm
+from two_state_streams import make_stream_set
 
 from keras_mtl.errors import ArtifactError
 from keras_mtl.firmware_host.arena_report import arena_of_set

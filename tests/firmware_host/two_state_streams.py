@@ -1,4 +1,7 @@
-"""Streaming sets of small networks built by hand, as `convert_stream_set` makes them of a trained one."""
+"""Streaming sets of small networks built by hand whose encoder has two states and gives its outputs in another order.
+
+Their scenes and events change often, so that what a listener hears is worth comparing.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,17 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from small_sets import (
-    _STATE,
-    _SUMS,
-    _WEIGHT,
     BANDS,
     CLIP,
-    EVENTS,
     FEATURES,
     SIZE,
     STRIDE,
     UNITS,
+    WEIGHT,
     WINDOW,
-    _embedding,
-    _input,
-    _Maker,
+    Maker,
+    embedding_levels,
+    input_levels,
 )
 
 from keras_mtl.firmware_host.engines.stream_set_runner import run_stream_set
@@ -32,9 +32,10 @@ from keras_mtl.tflite.wiring import Recurrent, Windows, Wiring
 
 LATENCY = 2
 _SEED = 15
+_STATE = 2.0**-15
 
 
-class _StreamMaker(_Maker):
+class _StepMaker(Maker):
     """Makes the members of one streaming set."""
 
     def step(self, dtype: str) -> bytes:
@@ -42,13 +43,13 @@ class _StreamMaker(_Maker):
 
         The outputs stand in another order than the inputs.
         """
-        made, (step, zero) = self.builder(), _embedding(dtype)
+        made, (step, zero) = self.builder(), embedding_levels(dtype)
         frames = (1, STRIDE, BANDS, 1)
-        new = made.tensor("log_mel", frames, dtype, None, *_input(dtype))
-        held = made.tensor("state_1", frames, dtype, None, *_input(dtype))
+        new = made.tensor("log_mel", frames, dtype, None, *input_levels(dtype))
+        held = made.tensor("state_1", frames, dtype, None, *input_levels(dtype))
         before = made.tensor("state_2", (1, SIZE), dtype, None, step, zero)
-        both = made.tensor("both", (1, 2 * STRIDE, BANDS, 1), dtype, None, *_input(dtype))
-        kept = made.tensor("next_state_1", frames, dtype, None, *_input(dtype))
+        both = made.tensor("both", (1, 2 * STRIDE, BANDS, 1), dtype, None, *input_levels(dtype))
+        kept = made.tensor("next_state_1", frames, dtype, None, *input_levels(dtype))
         maps = made.tensor("maps", (1, 1, 1, SIZE), dtype, None, step, zero)
         flat = made.tensor("next_state_2", (1, SIZE), dtype, None, step, zero)
         out = made.tensor("embedding", (1, SIZE), dtype, None, step, zero)
@@ -59,11 +60,11 @@ class _StreamMaker(_Maker):
         size = made.tensor("size", (4,), "int32", list(frames))
         made.op("SLICE", 1, [both, begin, size], [kept], schema.SliceOptionsT())
         kernel = self.generator.integers(-100, 100, (SIZE, 2 * STRIDE, BANDS, 1))
-        steps = np.full(SIZE, _WEIGHT / 8)
+        steps = np.full(SIZE, WEIGHT / 8)
         bias = self.generator.integers(-200, 200, SIZE)
         weights = made.tensor("kernel", kernel.shape, "int8", kernel, steps)
         kind = "int64" if dtype == "int16" else "int32"
-        offsets = made.tensor("bias", bias.shape, kind, bias, steps * _input(dtype)[0])
+        offsets = made.tensor("bias", bias.shape, kind, bias, steps * input_levels(dtype)[0])
         options = schema.Conv2DOptionsT()
         options.padding, options.strideH, options.strideW = schema.Padding.VALID, 1, 1
         options.dilationHFactor = options.dilationWFactor = 1
@@ -72,18 +73,6 @@ class _StreamMaker(_Maker):
         made.op("RESHAPE", 1, [maps, shape], [flat], schema.ReshapeOptionsT())
         made.op("ADD", 1, [flat, before], [out], schema.AddOptionsT())
         made.ends[0] = ([new, held, before], [flat, out, kept])
-        return made.bytes()
-
-    def forward_classifiers(self) -> bytes:
-        """States of one direction to probabilities and attention logits."""
-        made = self.builder()
-        source = made.tensor("states", (1, UNITS), "int16", None, _STATE)
-        logits, attention = (made.tensor(name, (1, EVENTS), "int16", None, _SUMS) for name in ("logits", "attention"))
-        strong = made.tensor("strong", (1, EVENTS), "int16", None, _STATE)
-        self.dense(made, source, _STATE, 0, (UNITS, EVENTS), logits, "int16")
-        made.op("LOGISTIC", 1, [logits], [strong])
-        self.dense(made, source, _STATE, 0, (UNITS, EVENTS), attention, "int16")
-        made.ends[0] = ([source], [strong, attention])
         return made.bytes()
 
 
@@ -99,9 +88,9 @@ def make_stream_set(
         look_ahead: of a causal one.
         tasks: what it decodes.
     """
-    maker = _StreamMaker(builder, np.random.default_rng(_SEED))
+    maker = _StepMaker(builder, np.random.default_rng(_SEED))
     shift = 7 if dtype == "int8" else None
-    step = _embedding(dtype)[0] / (128 if shift else 1)
+    step = embedding_levels(dtype)[0] / (128 if shift else 1)
     events = "events" in tasks
     layers = tuple(Recurrent(f"gru_{n}_forward", None if causal else f"gru_{n}_backward") for n in (1, 2) if events)
     decoders = {"scene_head": "scene_head" if "scenes" in tasks else "", "classifiers": "classifiers" if events else ""}
@@ -111,7 +100,7 @@ def make_stream_set(
     stream = Stream(STRIDE, LATENCY, 1, states)
     wiring = StreamWiring.of(wiring, stream, "encoder_step", scene_hop=3)
     contents = {"encoder_step": maker.step(dtype), "scene_head": maker.scene_head(dtype)}
-    contents["classifiers"] = maker.forward_classifiers() if causal else maker.classifiers()
+    contents["classifiers"] = maker.classifiers(UNITS if causal else 2 * UNITS)
     for number, layer in enumerate(layers):
         for name in layer.cells:
             contents[name] = maker.cell(UNITS * len(layer.cells) if number else SIZE, _STATE if number else step)
