@@ -6,7 +6,7 @@
  * them by number, with TensorFlow Lite Micro or anything else.
  *
  * All memory is the caller's, and its sizes are known beforehand: keras_mtl generates a struct that has all of it
- * (NAME_listener.h). Nothing is allocated. There may be any number of listeners, each with memory of its own.
+ * (listener.h). Nothing is allocated. There may be any number of listeners, each with memory of its own.
  *
  *   while (count > 0u) {
  *     size_t taken;
