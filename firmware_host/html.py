@@ -11,6 +11,7 @@ from keras_mtl.firmware_host.html_layers import layers_section
 from keras_mtl.firmware_host.html_parity import parity_section
 from keras_mtl.firmware_host.html_style import STYLE
 from keras_mtl.firmware_host.html_tables import definitions, mark, number, table
+from keras_mtl.firmware_host.memory_table import COLUMNS, latency_line, memory_rows
 from keras_mtl.firmware_host.report import Check, Report
 
 #: The page may load nothing, and a browser holds it to that.
@@ -52,6 +53,7 @@ def _section(report: Report) -> str:
         "<h2>Checks</h2>",
         _checks(report),
         "".join(f'<p class="note">{escape(note)}</p>' for note in report.notes),
+        _memory(report),
         arena_section(report.arena),
         layers_section(report),
         compute_section(report.compute),
@@ -61,6 +63,16 @@ def _section(report: Report) -> str:
         _engines(report),
     ]
     return "\n".join(filter(None, parts))
+
+
+def _memory(report: Report) -> str:
+    """The memory of a streaming set; nothing for another artifact."""
+    rows = memory_rows(report.artifact)
+    if not rows:
+        return ""
+    name, what, size, calls = COLUMNS
+    shown = table((name, what, f"#{size}", f"#{calls}"), (tuple(map(escape, row)) for row in rows))
+    return f"<h2>Memory</h2>\n{shown}\n<p>Latency {escape(latency_line(report.artifact))}</p>"
 
 
 def _checks(report: Report) -> str:

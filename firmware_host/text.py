@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_mtl.firmware_host.compute_estimate import overload
 from keras_mtl.firmware_host.cost import OpRow
+from keras_mtl.firmware_host.memory_table import COLUMNS, latency_line, memory_rows
 from keras_mtl.firmware_host.names import short_name
 from keras_mtl.firmware_host.report import Report
 
@@ -67,17 +68,12 @@ def report_text(report: Report, ops: bool = True) -> str:
 
 def _memory_lines(report: Report) -> list[str]:
     """What a streaming set needs of RAM, how often its members run and how late it answers; nothing for another."""
-    artifact = report.artifact
-    if "memory" not in artifact:
+    rows = memory_rows(report.artifact)
+    if not rows:
         return []
-    ram, calls = artifact["memory"], artifact["calls_per_second"]
-    rows = [(name, "arena", f"{size:,}", f"{calls[name]:g}") for name, size in ram["arena_bytes"].items()]
-    rows += [(name, "buffer", f"{size:,}", "") for name, size in ram["buffer_bytes"].items()]
-    rows += [("each arena by itself", "all", f"{ram['separate_bytes']:,}", "")]
-    rows += [("arenas over each other", "all", f"{ram['shared_bytes']:,}", "")]
-    waits = ", ".join(f"{task} {seconds:g} s" for task, seconds in artifact["latency_s"].items())
-    columns = ("memory", "", ">bytes", ">calls a second")
-    return ["", *_table(columns, rows), "", f"latency   at most, computing not counted: {waits}"]
+    name, what, size, calls = COLUMNS
+    table = _table((name, what, f">{size}", f">{calls}"), rows)
+    return ["", *table, "", f"latency   {latency_line(report.artifact)}"]
 
 
 def _arena_lines(report: Report) -> list[str]:
@@ -91,13 +87,17 @@ def _arena_lines(report: Report) -> list[str]:
     for parity in filter(None, (report.parity, (report.parity or {}).get("events"))):
         first = parity["first_difference"]
         if first is not None:
-            where = (
-                f"{first.get('member', '')} operator {first['operator']}, {first['op']} ({short_name(first['layer'])})"
-            )
-            grown = f"{_number(first['lsb'])} LSB, its inputs by {_number(first['inputs_lsb'])}"
-            found = f"first at {where.strip()}, by {grown}" if "operator" in first else first["why"]
-            lines.append(f"differs   {first['engine']} against {first['against']}: {found}")
+            lines.append(f"differs   {first['engine']} against {first['against']}: {_where(first)}")
     return ["", *lines] if lines else []
+
+
+def _where(first: dict[str, Any]) -> str:
+    """Where two engines begin to differ, or why that can't be told."""
+    member = f"{first['member']} " if "member" in first else ""
+    if "operator" not in first:
+        return f"{member}{first['why']}"
+    where = f"{member}operator {first['operator']}, {first['op']} ({short_name(first['layer'])})"
+    return f"first at {where}, by {_number(first['lsb'])} LSB, its inputs by {_number(first['inputs_lsb'])}"
 
 
 def baseline_text(baseline: dict[str, Any]) -> str:

@@ -143,6 +143,8 @@ class Wiring:
             sound = sound and (wiring.look_ahead >= 0 if wiring.causal else wiring.look_ahead == 0)
             sound = sound and windows.frames > 0 and windows.stride > 0 and wiring.clip_frames >= 0
             sound = sound and 0 <= windows.first < windows.last <= windows.embeddings
+            # Else the last window of a clip begins within an embedding, and `over` would never come to the end.
+            sound = sound and not (wiring.clip_frames and (wiring.clip_frames - windows.frames) % windows.stride)
         except (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError):
             sound = False
         if not sound or (wiring.clip_frames and wiring.clip_frames < windows.frames):

@@ -86,7 +86,8 @@ def command(
     from keras_mtl.tflite.stream_set_convert import convert_stream_set
 
     loaded = Run.load(run)
-    streams = part == PART and kind in SCHEMES and "cells" in loaded.info.get("quantization", {})
+    events = loaded.info["stage"] == "qat" and "events" in loaded.info["tasks"]
+    streams = part == PART and kind in SCHEMES and events and "cells" in loaded.info.get("quantization", {})
     hops = {"scene_hop": scene_hop_steps, "event_hop": event_hop_steps}
     if not streams and any(hops.values()):
         raise click.UsageError("--scene-hop and --event-hop belong to a streaming set: --part stream of a joint run")

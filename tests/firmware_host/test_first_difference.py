@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,3 +107,14 @@ def test_histogram_counts_steps_and_what_is_no_number():
     assert parity.histograms == {"b": {"0": 1, "1": 1, "2": 1, ">2": 1}}
     told = parity.to_dict(2)
     assert (told["base"], told["largest_lsb"], told["engines"]["b"]["differing"]) == ("a", None, 3)
+
+
+@pytest.mark.parametrize("member", [{}, {"member": "forward"}])
+def test_text_says_why_no_operator_can_be_named(summed, member):
+    artifact = Artifact.build(summed, {"part": "unknown", "format": "int16x8", "audio_seconds": 1.0})
+    report = emulate(artifact, load_target("dcase-asc"), _ENGINES[:2])
+    why = {"engine": "tflm", "against": "litert", "why": "not named: the file can't be rewritten"}
+    parity = {**report.parity, "first_difference": why | member}
+    text = report_text(replace(report, parity=parity))
+    told = " ".join([*member.values(), "not named: the file can't be rewritten"])
+    assert f"differs   tflm against litert: {told}" in text

@@ -200,6 +200,8 @@ def test_commands(streams, builder, tmp_path):
     assert done.exit_code == 0, done.output
     for words in ("arenas over each other", "encoder_states", "latency   at most", "scenes 0.124 s"):
         assert words in done.stdout
+    page = (tmp_path / "report.html").read_text()
+    assert all(words in page for words in ("<h2>Memory</h2>", "arenas over each other", "scenes 0.124 s"))
     document = json.loads((tmp_path / "report.json").read_text())
     assert document["artifact"]["latency_s"] == {"scenes": 0.124, "events": 0.344}
     # What hears clips refuses a stream, and the other way round, each in one line that says what to do.

@@ -64,6 +64,7 @@ def test_wiring_comes_back_from_plain_values():
         {"recurrent": 3},
         {"clip_frames": "many"},
         {"clip_frames": 50},
+        {"clip_frames": 1002},
         {"encoder": 5},
         {"unknown": 1},
     ],
