@@ -29,6 +29,7 @@ PARTS = {
     "event decoder": "a second of audio (25 steps, 10 classes, median of 11)",
     "scene smoother": "a call (10 scenes)",
     "driver of cells": "a second of audio (25 steps, two bidirectional layers of 64 units), less the cells' own",
+    "listener": "a second of audio (sizes of `mt` in int8; front end and decoders are in it, networks are not)",
 }
 #: Instructions by which a count may be wrong: two ticks of 40.
 _COUNT_APART = 80

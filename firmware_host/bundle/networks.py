@@ -11,6 +11,10 @@ from keras_mtl.firmware_host.bundle.settings import arena_reserve_bytes, arena_s
 from keras_mtl.firmware_host.cost import OpRow
 from keras_mtl.tflite.artifact import Artifact
 
+_SHARED_SETTING = """/* Bytes of the arena of all: what each keeps, the most that one computes in, and a reserve. */
+#define {}_ARENA_BYTES {}
+"""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -55,15 +59,17 @@ def network_texts(network: Network) -> dict[str, str]:
     }
 
 
-def networks_header(name: str, file: str, networks: Sequence[Network]) -> str:
+def networks_header(name: str, file: str, networks: Sequence[Network], shared_arena_bytes: int | None = None) -> str:
     """The header that starts and runs all networks of a bundle, for C and C++.
 
     Args:
         name: the bundle's identifier.
         file: the header's name.
         networks: in the order in which they run.
+        shared_arena_bytes: of the one arena that all of them share; None where each has its own.
     """
     prefix = name.upper()
+    shared = "" if shared_arena_bytes is None else _SHARED_SETTING.format(prefix, shared_arena_bytes)
     members = "\n".join(f"#define {_number(name, network)} {place}" for place, network in enumerate(networks))
     declared = f"""
 /* Makes the interpreters. 0: done. Else the number of the first network, counted from 1, that did not start: its arena
@@ -77,11 +83,13 @@ int {name}_run(void *context, int network, const void *const *inputs, void *cons
 /* Bytes of its arena that a network uses on this device, after the start: its setting may shrink to that. */
 unsigned long {name}_arena_used_bytes(int network);
 """
-    body = f"/* The networks by number. */\n{members}\n#define {prefix}_NETWORKS {len(networks)}\n\n"
+    body = f"/* The networks by number. */\n{members}\n#define {prefix}_NETWORKS {len(networks)}\n{shared}\n"
     return header(name, file, f"The networks of {name} on TensorFlow Lite Micro.", body + extern_c(declared))
 
 
-def networks_source(name: str, file: str, networks: Sequence[Network], folder: str = "") -> str:
+def networks_source(
+    name: str, file: str, networks: Sequence[Network], folder: str = "", share_arena: bool = False
+) -> str:
     """The C++ source to `networks_header`.
 
     Args:
@@ -89,6 +97,7 @@ def networks_source(name: str, file: str, networks: Sequence[Network], folder: s
         file: the header's name.
         networks: in the order in which they run.
         folder: where the networks' own files lie, with a slash at its end.
+        share_arena: whether they have one arena, over each other; `networks_header` then has its size.
     """
     kinds = ("data", "resolver", "settings")
     includes = "\n".join(f'#include "{folder}{each.role}_{kind}.h"' for each in networks for kind in kinds)
@@ -96,9 +105,16 @@ def networks_source(name: str, file: str, networks: Sequence[Network], folder: s
         f"alignas(16) KERAS_MTL_ARENA static std::uint8_t {each.role}_arena[{each.name.upper()}_ARENA_BYTES];"
         for each in networks
     )
-    fields = "\n".join(
+    places = {each.role: f"{each.role}_arena, sizeof({each.role}_arena)" for each in networks}
+    allocator = ""
+    if share_arena:
+        arenas = f"alignas(16) KERAS_MTL_ARENA static std::uint8_t shared_arena[{name.upper()}_ARENA_BYTES];"
+        places = dict.fromkeys(places, "allocator")
+        made = "tflite::MicroAllocator::Create(shared_arena, sizeof(shared_arena))"
+        allocator = f"  tflite::MicroAllocator* allocator{{{made}}};\n"
+    fields = allocator + "\n".join(
         f"  keras_mtl::TflmNetwork<keras_mtl::{each.name}::OpResolver> {each.role}"
-        f"{{{each.name}_model, {each.role}_arena, sizeof({each.role}_arena)}};"
+        f"{{{each.name}_model, {places[each.role]}}};"
         for each in networks
     )
     starts = "\n".join(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import Any
 import pytest
 from c_programs import CMSIS_DSP, CMSIS_SOURCES, HERE, HOST, require
 from small_sets import make_set
+from tflm_declarations import check_for_tflm
 
 from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.emulator import emulate
@@ -30,45 +30,6 @@ from keras_mtl.tflite.wiring import Windows
 
 _STRICT = ("-std=c99", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow")
 _DSP = ("-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"), "-isystem", str(CMSIS_DSP / "PrivateInclude"))
-
-
-#: What of TensorFlow Lite Micro the C++ of a bundle touches, declared; its resolver gets the methods that are called.
-_TFLM = {
-    "micro/micro_mutable_op_resolver.h": """
-#pragma once
-enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
-namespace tflite {
-struct TFLMRegistration {};
-REGISTRATIONS
-template <unsigned int N> class MicroMutableOpResolver { public: METHODS };
-}
-""",
-    "micro/micro_interpreter.h": """
-#pragma once
-#include <cstddef>
-#include <cstdint>
-#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
-struct TfLiteTensor { union { char* raw; } data; std::size_t bytes; };
-namespace tflite {
-struct Model;
-class MicroInterpreter {
- public:
-  template <class Resolver> MicroInterpreter(const Model*, const Resolver&, std::uint8_t*, std::size_t) {}
-  TfLiteStatus AllocateTensors();
-  TfLiteStatus Invoke();
-  TfLiteTensor* input(std::size_t);
-  TfLiteTensor* output(std::size_t);
-  std::size_t inputs_size() const;
-  std::size_t outputs_size() const;
-  std::size_t arena_used_bytes() const;
-};
-}
-""",
-    "schema/schema_generated.h": """
-#pragma once
-namespace tflite { struct Model; const Model* GetModel(const void*); }
-""",
-}
 
 
 @pytest.fixture(scope="module")
@@ -198,37 +159,8 @@ def test_wrong_golden_data_fail_their_stage(set_folders, selftest, tmp_path, fil
 @pytest.mark.parametrize("kind", ["int8", "joint"])
 def test_networks_are_well_formed_for_tflm(model_folders, set_folders, tmp_path, kind):
     """Against declarations, since no package ships the headers; with the real library they are linked by hand."""
-    if shutil.which("g++") is None:
-        pytest.skip("needs g++")
     folder = set_folders(kind) if kind == "joint" else model_folders(kind)
-    resolvers = "".join(path.read_text() for path in folder.rglob("*_resolver.h"))
-    typed = sorted(set(re.findall(r"tflite::(Register_\w+)\(\)", resolvers)))
-    added = sorted(set(re.findall(r"resolver->(Add\w+)\(", resolvers)))
-    words = {
-        "REGISTRATIONS": "\n".join(f"TFLMRegistration {name}();" for name in typed),
-        "METHODS": "\n".join(f"TfLiteStatus {name}(const TFLMRegistration& = {{}});" for name in added),
-    }
-    for file, text in _TFLM.items():
-        path = tmp_path / "tensorflow" / "lite" / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for word, declared in words.items():
-            text = text.replace(word, declared)
-        path.write_text(text)
-    sources = [str(path) for path in sorted(folder.rglob("*.cc"))]
-    assert len(sources) == (8 if kind == "joint" else 2)
-    strict = ["-std=c++11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-fno-rtti", "-fno-exceptions"]
-    command = [
-        "g++",
-        *strict,
-        "-fsyntax-only",
-        f"-I{folder}",
-        f"-I{folder / 'kmtl'}",
-        "-isystem",
-        str(tmp_path),
-        *sources,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert check_for_tflm(folder, tmp_path) == (8 if kind == "joint" else 2)
 
 
 class _Settings(ctypes.Structure):

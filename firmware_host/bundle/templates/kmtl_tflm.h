@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tensorflow/lite/micro/micro_allocator.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
@@ -22,6 +23,11 @@ class TflmNetwork {
   TflmNetwork(const unsigned char* model, std::uint8_t* arena, std::size_t arena_bytes)
       : resolver_(), interpreter_(tflite::GetModel(model), resolver_, arena, arena_bytes), status_(kTfLiteError) {}
 
+  /* Several networks with one allocator, in one arena: what they compute lies in the same memory, so none may run while
+   * another does, and nothing is left in the arena from one inference to the next but what Run() copies out. */
+  TflmNetwork(const unsigned char* model, tflite::MicroAllocator* allocator)
+      : resolver_(), interpreter_(tflite::GetModel(model), resolver_, allocator), status_(kTfLiteError) {}
+
   /* Registers the operators and lays out the arena; to be called once. kTfLiteError: the arena is too small, or the
    * library lacks an operator; TensorFlow Lite Micro prints which. */
   TfLiteStatus Start(RegisterFunction register_operators) {
@@ -34,7 +40,8 @@ class TflmNetwork {
 
   /* One inference. inputs[i] points to the elements of input i, outputs[i] to room for those of output i, in the
    * file's order; an output whose pointer is null is not copied. The inputs are copied each time, since an inference
-   * may overwrite the network's own. */
+   * may overwrite the network's own; and all of them before any output, so that the next states of a streaming encoder
+   * may go where its states are. */
   TfLiteStatus Run(const void* const* inputs, void* const* outputs) {
     if (status_ != kTfLiteOk) {
       return status_;
@@ -55,7 +62,7 @@ class TflmNetwork {
     return kTfLiteOk;
   }
 
-  /* What of the arena is used, after Start(). */
+  /* What of the arena is used, after Start(); of a shared one by all that have started. */
   std::size_t arena_used_bytes() const { return interpreter_.arena_used_bytes(); }
 
  private:

@@ -11,6 +11,7 @@
 #define MEASURE_DECODER 2
 #define MEASURE_SMOOTHER 3
 #define MEASURE_CELLS 4
+#define MEASURE_LISTENER 5
 
 #define SYSTICK_CONTROL (*(volatile uint32_t *)0xE000E010u)
 #define SYSTICK_RELOAD (*(volatile uint32_t *)0xE000E014u)
@@ -147,6 +148,71 @@ static void set_up(void) {
 
 /* One second of embeddings through two bidirectional layers. */
 static void work(void) { sink = kmtl_cells_run(&network, embeddings, STEPS, emit, NULL); }
+#elif MEASURE == MEASURE_LISTENER
+#include "kmtl_listener.h"
+#include "mt_tables.h"
+#define CLASSES 10
+#define MEDIAN 11
+#define FRAMES 4
+#define EMBEDDING 224
+#define STATES 4096
+#define UNITS 128
+#define WINDOW 25
+/* Sizes of `mt` in int8, event decoder forwards; networks that do nothing. */
+static int nothing(void *context, int network, const void *const *inputs, void *const *outputs) {
+  (void)context;
+  (void)network;
+  (void)inputs;
+  *(volatile int8_t *)outputs[0] = 0;
+  return 0;
+}
+static const kmtl_listener_state_t state = {STATES, -128, 1u};
+static const kmtl_listener_encoder_t encoder = {0, 1u, 1u, 0u, FRAMES, 3u, EMBEDDING, &state, &mt_tables, 1.7f, 12.0f};
+static const kmtl_listener_scenes_t scenes = {1, 1u, WINDOW, 5u, {CLASSES, 3u, 0.3f, 0.1f}};
+static const kmtl_event_layer_t layers[2] = {{2, 2, EMBEDDING, UNITS, 0, 0}, {3, 3, UNITS, UNITS, 0, 0}};
+static const kmtl_event_stream_settings_t events = {
+    4, 2u, 2u, 2u, 2u, layers, {true, 7u, -128}, 0u, 0u, 0u, 0u, {CLASSES, MEDIAN, 16384, 16384, 0}};
+static const kmtl_listener_settings_t settings = {&encoder, &scenes, &events, WINDOW};
+static kmtl_listener_t listener;
+static float history[MT_WINDOW], scratch[MT_SCRATCH], levels[MT_BANDS], scene_scores[CLASSES];
+static int8_t log_mel[FRAMES * MT_BANDS], states[STATES], embedding[EMBEDDING], ring[WINDOW * EMBEDDING], logits[CLASSES];
+static int16_t running[2 * UNITS], cell_input[EMBEDDING], scores[CLASSES];
+static int16_t decoder_scores[KMTL_EVENT_DECODER_SCORES(CLASSES, MEDIAN)];
+static kmtl_event_track_t tracks[CLASSES];
+static kmtl_event_t changes[CLASSES];
+static int16_t samples[MT_SAMPLE_RATE_HZ / 10];
+
+static void set_up(void) {
+  const kmtl_event_stream_memory_t of_events = {NULL,    running, cell_input, scores, decoder_scores,
+                                                tracks, changes, NULL,       NULL,   NULL};
+  const kmtl_listener_memory_t memory = {history, scratch, levels,       log_mel,  states, embedding,
+                                         ring,    logits,  scene_scores, of_events};
+  uint32_t k;
+  (void)kmtl_listener_init(&listener, &settings, &memory, nothing, NULL);
+  for (k = 0u; k < (MT_SAMPLE_RATE_HZ / 10); k++) {
+    samples[k] = random_score();
+  }
+  printf("kept_bytes %u\nscratch_bytes %u\n",
+         (unsigned)(sizeof listener + sizeof history + sizeof levels + sizeof scene_scores + sizeof log_mel +
+                    sizeof states + sizeof embedding + sizeof ring + sizeof logits + sizeof running +
+                    sizeof cell_input + sizeof scores + sizeof decoder_scores + sizeof tracks + sizeof changes),
+         (unsigned)sizeof scratch);
+}
+
+/* One second of audio. */
+static void work(void) {
+  uint32_t part;
+  for (part = 0u; part < 10u; part++) {
+    size_t at = 0u, taken;
+    kmtl_heard_t heard;
+    while (at < (MT_SAMPLE_RATE_HZ / 10)) {
+      (void)kmtl_listener_push(&listener, &samples[at], (MT_SAMPLE_RATE_HZ / 10) - at, &taken);
+      at += taken;
+      while (kmtl_listener_poll(&listener, &heard)) {
+      }
+    }
+  }
+}
 #else
 static void set_up(void) {}
 static void work(void) { (void)random_score(); }

@@ -8,7 +8,8 @@ extern "C" {
 #endif
 
 /* One inference of a network of the bundle, by its number, as NAME_run of its networks' header. Pointers to the elements of
- * each input, and to room for those of each output. 0: done. */
+ * each input, and to room for those of each output, in the file's order; a null pointer is an output that is not
+ * wanted. An output may lie where an input is: all inputs are read before any output is written. 0: done. */
 typedef int (*kmtl_run_t)(void *context, int network, const void *const *inputs, void *const *outputs);
 
 #ifdef __cplusplus

@@ -1,0 +1,262 @@
+"""The C listener, fed with what networks gave in the real TensorFlow Lite Micro, hears what the one in Python hears."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from c_programs import ALL, CORTEX_M, HERE, HOST, Core, Program, require
+from small_sets import FEATURES, make_set
+from tflm_declarations import check_for_tflm
+from two_state_streams import make_stream_set
+
+from keras_mtl.errors import ArtifactError
+from keras_mtl.firmware_host.arena_report import arena_of_set
+from keras_mtl.firmware_host.bundle.c_source import header, identifier
+from keras_mtl.firmware_host.bundle.listener_source import listener_buffers, listener_texts
+from keras_mtl.firmware_host.bundle.log_mel_tables import log_mel_tables
+from keras_mtl.firmware_host.bundle.networks import Network, network_texts, networks_header, networks_source
+from keras_mtl.firmware_host.bundle.static_files import static_texts
+from keras_mtl.firmware_host.cost import op_rows
+from keras_mtl.tflite.artifact_set import ArtifactSet
+from keras_mtl.timeline import Grid
+
+NAME, SECONDS = "small", 10
+PARTS = ("log_mel", "cells", "embeddings", "event_decoder", "event_stream", "listener", "scene_smoother")
+#: Both kinds of event decoder, both types, and one task alone.
+SETS: dict[str, tuple[Any, ...]] = {
+    "int8 forwards": ("int8", True),
+    "int16 forwards with a look-ahead": ("int16", True, 2),
+    "int8 both directions": ("int8", False),
+    "int16 both directions": ("int16", False),
+    "scenes alone": ("int8", True, 0, ("scenes",)),
+    "events alone": ("int16", True, 0, ("events",)),
+}
+#: What the emulated cores hear, too: the other sets differ by nothing that a core would do otherwise.
+ON_CORES = ("int16 forwards with a look-ahead", "int8 both directions")
+KINDS = ("scene", "event_begin", "event_end")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A set, its listener in C as a bundle has it, and what it heard in Python.
+
+    Attributes:
+        folder: has `samples`, and in `calls` what the networks gave.
+        bundle: the sources.
+    """
+
+    artifacts: ArtifactSet
+    folder: Path
+    bundle: Path
+    heard: list[dict[str, Any]]
+
+
+def write_listener(artifacts: ArtifactSet, bundle: Path) -> Path:
+    """The C of a listener as it lies in a bundle, without the networks."""
+    numbers = "\n".join(
+        f"#define {NAME}_{identifier(member)} {place}".upper().replace("#DEFINE", "#define")
+        for place, member in enumerate(artifacts.members)
+    )
+    texts = listener_texts(NAME, artifacts)
+    texts["listener_networks.h"] = header(NAME, "listener_networks.h", "Numbers of the networks.", numbers)
+    texts |= static_texts(["kmtl_network.h", *(f"kmtl_{part}.{end}" for part in PARTS for end in ("h", "c"))])
+    tables = log_mel_tables(FEATURES, NAME, f"{NAME}_log_mel")
+    texts |= {f"kmtl/{file}": text for file, text in tables.items()}
+    for file, text in texts.items():
+        (bundle / file).parent.mkdir(parents=True, exist_ok=True)
+        (bundle / file).write_text(text)
+    return bundle
+
+
+def sounds() -> np.ndarray:
+    """Tones in noise that change every 0.2 s, int16."""
+    generator, rate, part = np.random.default_rng(0), FEATURES.sample_rate_hz, 3200
+    times = np.arange(part) / rate
+    parts = [
+        10 ** generator.uniform(-4, -0.3)
+        * (np.sin(2 * np.pi * 10 ** generator.uniform(1.8, 3.9) * times) + 0.1 * generator.normal(size=part))
+        for _ in range(SECONDS * rate // part)
+    ]
+    return (20_000 * np.concatenate(parts)).clip(-32768, 32767).astype("<i2")
+
+
+@pytest.fixture(scope="module")
+def recorded(builder, tmp_path_factory) -> Any:
+    """Sets by their names, each recorded once."""
+    known: dict[str, Recorded] = {}
+
+    def record(name: str) -> Recorded:
+        if name not in known:
+            artifacts, folder = make_stream_set(builder, *SETS[name]), tmp_path_factory.mktemp("recorded")
+            artifacts.save(folder / "set")
+            sounds().tofile(folder / "samples")
+            (folder / "calls").mkdir()
+            program = [sys.executable, str(HERE / "record_listener.py")]
+            arguments = [str(folder / part) for part in ("set", "samples", "calls")]
+            subprocess.run([*program, *arguments], check=True, capture_output=True, timeout=120)
+            heard = json.loads((folder / "calls" / "heard.json").read_text())
+            known[name] = Recorded(artifacts, folder, write_listener(artifacts, folder / "bundle"), heard)
+        return known[name]
+
+    return record
+
+
+def listen(
+    program: Program, recorded: Recorded, push: int, fail: int = 0, listeners: int = 2
+) -> tuple[dict[str, int], np.ndarray]:
+    """Listeners in turn: what the program printed, and what they heard."""
+    calls = ["calls"] * listeners
+    said = program.run("samples", "heard", str(push), str(fail), *calls, cwd=recorded.folder).split()
+    rows, again = (np.fromfile(recorded.folder / name, "<i8").reshape(-1, 9) for name in ("heard", "again"))
+    whole = rows[rows[:, 0] == listeners - 1, 1:].tolist()
+    for side in range(listeners):
+        assert again[again[:, 0] == side, 1:].tolist() == whole
+    return dict(zip(said[::2], map(int, said[1::2]), strict=True)), rows
+
+
+def as_python_says(rows: np.ndarray, artifacts: ArtifactSet) -> list[dict[str, Any]]:
+    """Rows of one listener as `heard.json` has them, but for the score of a scene; and its clock is looked at."""
+    wiring, labels = artifacts.stream_wiring, artifacts.manifest["labels"]
+    grid, found = Grid.over(FEATURES, wiring.stream.stride, wiring.stream.stride), []
+    scores = artifacts.members[wiring.classifiers].manifest["outputs"][0] if wiring.classifiers else {}
+
+    def seconds(step: int) -> float:
+        return round(max(0.0, grid.start_s + grid.step_s * step), 6)
+
+    for _, number, label, step, onset, ms, onset_ms, score_sum, known in rows.tolist():
+        assert abs(ms - 1000 * seconds(step)) <= 0.5
+        assert abs(onset_ms - 1000 * seconds(onset)) <= 0.5
+        kind, ends = KINDS[number], KINDS[number] == "event_end"
+        score = None
+        if ends:
+            mean = score_sum / (step - onset) - scores["zero_point"]
+            score = round(float(mean * scores["scale"]), 6)
+        name = labels["scenes" if kind == "scene" else "events"][label]
+        values = (kind, name, seconds(onset), seconds(step) if ends else None, score, seconds(known))
+        found.append(dict(zip(("kind", "label", "onset_s", "offset_s", "score", "known_s"), values, strict=True)))
+    return found
+
+
+def without_scores_of_scenes(heard: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each | ({"score": None} if each["kind"] == "scene" else {}) for each in heard]
+
+
+def check(core: Core, name: str, pushes: tuple[int, ...], recorded: Any, built: Any, listeners: int = 2) -> None:
+    """All listeners hear what Python heard, when it did, whatever the pushes; and their memory is what it was to be."""
+    require(core)
+    of_python = recorded(name)
+    program = built(core, HERE / "c" / "listen.c", bundle=of_python.bundle)
+    for push in pushes:
+        said, rows = listen(program, of_python, push, 0, listeners)
+        assert said["failed"] == 0
+        assert said["apart"] <= 1
+        assert said["sounded"] == ("events" in of_python.artifacts.manifest["labels"])
+        assert said["buffers"] == sum(listener_buffers(of_python.artifacts).values())
+        # The state itself, and what aligns the buffers; pointers of this machine have eight bytes.
+        assert 0 < said["bytes"] - said["buffers"] < (400 if core.machine else 1000)
+        for side in range(listeners):
+            heard = as_python_says(rows[rows[:, 0] == side], of_python.artifacts)
+            assert heard == without_scores_of_scenes(of_python.heard), (push, side)
+    found = {each["kind"] for each in of_python.heard}
+    wanted = {"scenes": {"scene"}, "events": {"event_begin", "event_end"}}
+    assert found == set().union(*(wanted[task] for task in of_python.artifacts.manifest["labels"]))
+    assert len(of_python.heard) > 4
+
+
+@pytest.mark.parametrize("core", [core for core in ALL if core not in CORTEX_M], ids=lambda core: core.name)
+@pytest.mark.parametrize("name", SETS)
+def test_hears_what_python_hears(core: Core, name: str, recorded, built) -> None:
+    check(core, name, (1, 0, 160_000), recorded, built)
+
+
+@pytest.mark.parametrize("core", CORTEX_M, ids=lambda core: core.name)
+@pytest.mark.parametrize("name", ON_CORES)
+def test_hears_what_python_hears_on_cores(core: Core, name: str, recorded, built) -> None:
+    check(core, name, (1 if core is CORTEX_M[0] else 0,), recorded, built, listeners=1)
+
+
+@pytest.mark.parametrize("name", ["int8 forwards", "int8 both directions"])
+def test_a_network_that_fails_ends_it_until_a_reset(name: str, recorded, built) -> None:
+    """The first listener's networks fail at some call; the other goes on, and after a reset both hear everything."""
+    of_python = recorded(name)
+    program = built(HOST, HERE / "c" / "listen.c", bundle=of_python.bundle)
+    for call in (1, 30, 400):
+        said, rows = listen(program, of_python, 1000, fail=call)
+        assert said["failed"] == 2  # the push, and then the end
+        first, other = (as_python_says(rows[rows[:, 0] == side], of_python.artifacts) for side in (0, 1))
+        assert other == without_scores_of_scenes(of_python.heard)
+        assert first == other[: len(first)]
+        assert len(first) < len(other)
+
+
+def test_the_ring_gives_the_last_ones(built, tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text(
+        "#include <stdio.h>\n"
+        '#include "kmtl_embeddings.h"\n'
+        "int main(void) {\n"
+        "  int16_t memory[7 * 3], row[3];\n"
+        "  kmtl_embeddings_t ring;\n"
+        "  uint16_t came, count, k;\n"
+        "  kmtl_embeddings_init(&ring, memory, 7u, sizeof row);\n"
+        "  for (came = 0u; came < 60u; came++) {\n"
+        "    for (k = 0u; k < 3u; k++) {\n"
+        "      row[k] = (int16_t)((came * 3u) + k - 90u);\n"
+        "    }\n"
+        "    kmtl_embeddings_push(&ring, row);\n"
+        "    count = (uint16_t)(1u + ((came * 5u) % 7u));\n"
+        "    if (count <= (came + 1u)) {\n"
+        "      const int16_t *const last = (const int16_t *)kmtl_embeddings_last(&ring, count);\n"
+        '      printf("%u:", (unsigned)count);\n'
+        "      for (k = 0u; k < (count * 3u); k++) {\n"
+        '        printf("%d,", (int)last[k]);\n'
+        "      }\n"
+        '      printf(" ");\n'
+        "    }\n"
+        "  }\n"
+        "  return 0;\n"
+        "}\n"
+    )
+    printed = built(HOST, tmp_path / "main.c").run(cwd=tmp_path).split()
+    expected = []
+    for came in range(60):
+        count = 1 + came * 5 % 7
+        if count <= came + 1:
+            numbers = range((came + 1 - count) * 3 - 90, (came + 1) * 3 - 90)
+            expected.append(f"{count}:" + "".join(f"{number}," for number in numbers))
+    assert printed == expected
+
+
+def test_a_set_that_hears_clips_has_no_listener(builder) -> None:
+    with pytest.raises(ArtifactError, match="hears clips"):
+        listener_texts(NAME, make_set(builder, "joint", "int8", 1))
+
+
+@pytest.mark.parametrize("name", ["int8 both directions", "scenes alone"])
+def test_networks_in_one_arena_and_the_example_are_well_formed(name: str, builder, tmp_path: Path) -> None:
+    require(HOST)
+    artifacts = make_stream_set(builder, *SETS[name])
+    contents = {member: artifact.content for member, artifact in artifacts.members.items()}
+    shared = arena_of_set(contents, {})["shared_bytes"]
+    networks = [
+        Network(f"{NAME}_{member}", member, artifact, op_rows(artifact.content), 4096)
+        for member, artifact in artifacts.members.items()
+    ]
+    bundle = write_listener(artifacts, tmp_path / "bundle")
+    texts = {f"models/{file}": text for network in networks for file, text in network_texts(network).items()}
+    texts["listener_networks.h"] = networks_header(NAME, "listener_networks.h", networks, shared)
+    texts["listener_networks.cc"] = networks_source(NAME, "listener_networks.h", networks, "models/", True)
+    texts |= static_texts(["kmtl_tflm.h"])
+    for file, text in texts.items():
+        (bundle / file).parent.mkdir(parents=True, exist_ok=True)
+        (bundle / file).write_text(text)
+    assert check_for_tflm(bundle, tmp_path) == len(networks) + 2
+    assert f"#define SMALL_ARENA_BYTES {shared}" in texts["listener_networks.h"]
+    assert len(re.findall(r"uint8_t \w+_arena\[", texts["listener_networks.cc"])) == 1
