@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from keras_mtl.errors import ArtifactError, EngineError
+from keras_mtl.errors import ArtifactError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host import checks
 from keras_mtl.firmware_host.arena_report import arena_of
@@ -18,6 +16,7 @@ from keras_mtl.firmware_host.compatibility import compatibility
 from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
 from keras_mtl.firmware_host.cost import activation_bytes_per_second, op_rows, uncounted
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run_engine
+from keras_mtl.firmware_host.every_engine import run_on_each
 from keras_mtl.firmware_host.first_difference import first_difference
 from keras_mtl.firmware_host.parity import REFERENCE, Parity, compare
 from keras_mtl.firmware_host.report import EngineResult, Report
@@ -65,7 +64,7 @@ def emulate(
     integer = _is_integer(artifact.manifest, model)
     wanted = tuple(name for name in ENGINES if name in engines or (target.is_board and name == "tflm"))
     inputs = artifact.golden.inputs if artifact.golden else random_inputs(model)
-    runs, results = _run(wanted, artifact.content, inputs, timeout_s)
+    runs, results = run_on_each(wanted, lambda name: run_engine(name, artifact.content, inputs, timeout_s))
     parity = _parity(artifact, model, runs)
     if parity is not None:
         results = [_with_difference(result, parity) for result in results]
@@ -152,28 +151,6 @@ def _random(generator: np.random.Generator, shape: tuple[int, ...], name: str) -
         raise ArtifactError(f"no test inputs can be made of type {name}")
     limits = np.iinfo(name)
     return generator.integers(limits.min, limits.max, (_RANDOM_INPUTS, *inner), endpoint=True).astype(name)
-
-
-def _run(
-    names: Sequence[str], content: bytes, inputs: Sequence[np.ndarray], timeout_s: float
-) -> tuple[dict[str, EngineRun], list[EngineResult]]:
-    def attempt(name: str) -> EngineRun | EngineError:
-        try:
-            return run_engine(name, content, inputs, timeout_s)
-        except EngineError as error:
-            return error
-
-    # Threads only wait here: each engine is a process of its own.
-    with ThreadPoolExecutor(max_workers=min(len(names), os.cpu_count() or 1) or 1) as pool:
-        outcomes = dict(zip(names, pool.map(attempt, names), strict=True))
-    runs = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, EngineRun)}
-    results = [
-        EngineResult(name, outcome.version, True, arena_bytes=outcome.arena_bytes)
-        if isinstance(outcome, EngineRun)
-        else EngineResult(name, "", False, str(outcome))
-        for name, outcome in outcomes.items()
-    ]
-    return runs, results
 
 
 def _parity(artifact: Artifact, model: Any, runs: dict[str, EngineRun]) -> Parity | None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from keras_mtl.errors import ArtifactError, EngineError
+from keras_mtl.errors import ArtifactError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host import checks, set_checks, set_parity
 from keras_mtl.firmware_host.arena_report import arena_of_set
@@ -18,7 +16,8 @@ from keras_mtl.firmware_host.compatibility import compatibility
 from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
 from keras_mtl.firmware_host.cost import OpRow, activation_bytes_per_second, op_rows
 from keras_mtl.firmware_host.engines import ENGINES
-from keras_mtl.firmware_host.engines.set_runner import SetRun, run_set
+from keras_mtl.firmware_host.engines.set_runner import run_set
+from keras_mtl.firmware_host.every_engine import run_on_each
 from keras_mtl.firmware_host.parity import Parity
 from keras_mtl.firmware_host.report import EngineResult, Report
 from keras_mtl.firmware_host.target import Target
@@ -60,7 +59,9 @@ def emulate_set(
     models = {name: flatbuffer.read_model(artifact.content) for name, artifact in artifacts.members.items()}
     rows = member_rows(artifacts)
     wanted = tuple(name for name in ENGINES if name in engines or (target.is_board and name == "tflm"))
-    runs, results = _run(wanted, artifacts, timeout_s)
+    seconds, clips = golden.get("seconds"), golden.get("clips")
+    ran, results = run_on_each(wanted, lambda name: run_set(name, artifacts, seconds, clips, timeout_s))
+    runs = list(ran.values())
     scenes = set_parity.scenes_parity(artifacts, runs)
     if scenes is not None:
         results = [with_difference(result, scenes) for result in results]
@@ -107,25 +108,6 @@ def emulate_set(
         parity=set_parity.told(artifacts, scenes, events, target.parity_lsb, timeout_s),
         compatibility=tuple(finding.to_dict() for finding in findings),
     )
-
-
-def _run(names: Sequence[str], artifacts: ArtifactSet, timeout_s: float) -> tuple[list[SetRun], list[EngineResult]]:
-    def attempt(name: str) -> SetRun | EngineError:
-        try:
-            return run_set(name, artifacts, artifacts.golden.get("seconds"), artifacts.golden.get("clips"), timeout_s)
-        except EngineError as error:
-            return error
-
-    # Threads only wait here: each engine is a process of its own.
-    with ThreadPoolExecutor(max_workers=min(len(names), os.cpu_count() or 1) or 1) as pool:
-        outcomes = dict(zip(names, pool.map(attempt, names), strict=True))
-    results = [
-        EngineResult(name, outcome.version, True, arena_bytes=outcome.arenas_in_all)
-        if isinstance(outcome, SetRun)
-        else EngineResult(name, "", False, str(outcome))
-        for name, outcome in outcomes.items()
-    ]
-    return [outcome for outcome in outcomes.values() if isinstance(outcome, SetRun)], results
 
 
 def member_rows(artifacts: ArtifactSet) -> tuple[OpRow, ...]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-from keras_mtl.errors import ArtifactError, EngineError
+from keras_mtl.errors import ArtifactError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host import checks, set_checks, set_parity, stream_set_checks
 from keras_mtl.firmware_host.arena_report import arena_of_set
@@ -14,8 +12,9 @@ from keras_mtl.firmware_host.compatibility import compatibility
 from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
 from keras_mtl.firmware_host.cost import activation_bytes_per_second
 from keras_mtl.firmware_host.engines import ENGINES
-from keras_mtl.firmware_host.engines.stream_set_runner import StreamSetRun, run_stream_set
-from keras_mtl.firmware_host.report import EngineResult, Report
+from keras_mtl.firmware_host.engines.stream_set_runner import run_stream_set
+from keras_mtl.firmware_host.every_engine import run_on_each
+from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.set_emulator import about_set, member_rows, with_difference
 from keras_mtl.firmware_host.target import Target
 from keras_mtl.tflite import flatbuffer
@@ -60,7 +59,10 @@ def emulate_stream_set(
     models = {name: flatbuffer.read_model(artifact.content) for name, artifact in artifacts.members.items()}
     rows = member_rows(artifacts)
     wanted = tuple(name for name in ENGINES if name in engines or (target.is_board and name == "tflm"))
-    runs, results = _run(wanted, artifacts, timeout_s)
+    recording = golden["recording"]
+    pushes = [min(_PUSH, len(recording) - first) for first in range(0, len(recording), _PUSH)]
+    ran, results = run_on_each(wanted, lambda name: run_stream_set(name, artifacts, recording, pushes, timeout_s))
+    runs = list(ran.values())
     scenes, events = set_parity.scenes_parity(artifacts, runs), set_parity.events_parity(artifacts, runs)
     if scenes is not None:
         results = [with_difference(result, scenes) for result in results]
@@ -106,27 +108,3 @@ def emulate_stream_set(
         parity=set_parity.told(artifacts, scenes, events, target.parity_lsb, timeout_s),
         compatibility=tuple(finding.to_dict() for finding in findings),
     )
-
-
-def _run(
-    names: Sequence[str], artifacts: ArtifactSet, timeout_s: float
-) -> tuple[list[StreamSetRun], list[EngineResult]]:
-    recording = artifacts.golden["recording"]
-    pushes = [min(_PUSH, len(recording) - first) for first in range(0, len(recording), _PUSH)]
-
-    def attempt(name: str) -> StreamSetRun | EngineError:
-        try:
-            return run_stream_set(name, artifacts, recording, pushes, timeout_s)
-        except EngineError as error:
-            return error
-
-    # Threads only wait here: each engine is a process of its own.
-    with ThreadPoolExecutor(max_workers=min(len(names), os.cpu_count() or 1) or 1) as pool:
-        outcomes = dict(zip(names, pool.map(attempt, names), strict=True))
-    results = [
-        EngineResult(name, outcome.version, True, arena_bytes=outcome.arenas_in_all)
-        if isinstance(outcome, StreamSetRun)
-        else EngineResult(name, "", False, str(outcome))
-        for name, outcome in outcomes.items()
-    ]
-    return [outcome for outcome in outcomes.values() if isinstance(outcome, StreamSetRun)], results

@@ -50,6 +50,11 @@ class EngineRun:
     outputs: tuple[np.ndarray, ...]
     arena_bytes: int | None = None
 
+    @property
+    def arenas_in_all(self) -> int | None:
+        """The one arena, under the name that runs of sets have for theirs."""
+        return self.arena_bytes
+
 
 def run_engine(engine: str, content: bytes, inputs: Sequence[np.ndarray], timeout_s: float = 120.0) -> EngineRun:
     """Runs a model n times, each time on one row of every input.

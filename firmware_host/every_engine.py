@@ -1,0 +1,51 @@
+"""Runs one thing on several engines, and lists what came of each: a result, or why there is none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+from keras_mtl.errors import EngineError
+from keras_mtl.firmware_host.report import EngineResult
+
+
+class _Run(Protocol):
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def arenas_in_all(self) -> int | None: ...
+
+
+_Kind = TypeVar("_Kind", bound=_Run)
+
+
+def run_on_each(names: Sequence[str], run: Callable[[str], _Kind]) -> tuple[dict[str, _Kind], list[EngineResult]]:
+    """Runs several engines at a time, as many as there are cores.
+
+    Args:
+        names: of the engines.
+        run: runs the one of that name, and raises EngineError where it refuses, crashes or hangs.
+
+    Returns:
+        What `run` gave, by engine, of those that ran; and a row of the report for each engine.
+    """
+
+    def attempt(name: str) -> _Kind | EngineError:
+        try:
+            return run(name)
+        except EngineError as error:
+            return error
+
+    # Threads only wait here: each engine is a process of its own.
+    with ThreadPoolExecutor(max_workers=min(len(names), os.cpu_count() or 1) or 1) as pool:
+        outcomes = dict(zip(names, pool.map(attempt, names), strict=True))
+    results = [
+        EngineResult(name, "", False, str(outcome))
+        if isinstance(outcome, EngineError)
+        else EngineResult(name, outcome.version, True, arena_bytes=outcome.arenas_in_all)
+        for name, outcome in outcomes.items()
+    ]
+    return {name: run for name, run in outcomes.items() if not isinstance(run, EngineError)}, results
