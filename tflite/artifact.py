@@ -214,7 +214,7 @@ def _read_manifest(path: Path, content: bytes, model: Any) -> dict[str, Any]:
     if described[1] != identity["sha256"]:
         raise ArtifactError(f"{sidecar.name} describes another file (sha256 differs)", hint="convert again")
     require_facts(manifest)
-    require_told(manifest, describe(content, float(manifest.get("audio_seconds", 1.0))), "the file")
+    require_told(manifest, describe(content, float(manifest.get("audio_seconds", 1.0))), "the file says")
     return manifest
 
 

@@ -138,6 +138,7 @@ class ArtifactSet:
             require_facts(manifest)
             features = LogMelSettings.from_dict(manifest["features"])
             told = _told(members, wiring, {**manifest, "features": features.to_dict()})
+            del told["wiring"]  # it is what was read, and of an older set without the keys that came since
             require_told(manifest, told, "its members say")
             require_smoothing(manifest, wiring)
             _require_needed(manifest, features.seconds(wiring.clip_frames), bool(wiring.classifiers))

@@ -68,7 +68,7 @@ def require_told(manifest: Mapping[str, Any], told: Mapping[str, Any], by: str) 
     Args:
         manifest: of an artifact or a set.
         told: what is so.
-        by: what tells so, as "the file".
+        by: what tells so, as "the file says".
 
     Raises:
         ArtifactError: naming the key.
@@ -77,7 +77,7 @@ def require_told(manifest: Mapping[str, Any], told: Mapping[str, Any], by: str) 
         if key not in manifest:
             raise ArtifactError(f"its manifest lacks {key}", hint=_AGAIN)
         if manifest[key] != value:
-            raise ArtifactError(f"its manifest's {key} is not what {by} says", hint=_AGAIN)
+            raise ArtifactError(f"its manifest's {key} is not what {by}", hint=_AGAIN)
 
 
 def _require(sound: bool, key: str, wanted: str, values: Mapping[str, Any]) -> None:

@@ -67,7 +67,7 @@ def require_same_loops(heard: list[Heard], goal: list[tuple] | None) -> list[tup
 
 @pytest.mark.parametrize("hours", [pytest.param(24, marks=pytest.mark.slow), 0.05])
 def test_sound_through_front_end_networks_and_decoders(artifacts, hours):
-    """24 hours take forty minutes: the front end and small networks on TensorFlow Lite Micro."""
+    """24 hours take half an hour: the front end and small networks on TensorFlow Lite Micro."""
     sound, loops = looped_sound(), round(hours * 3600 / LOOP_S)
     sizes, heard, before, goal, drift = pushes(len(sound)), list[Heard](), 0, None, 0
     with LiveSet("tflm", artifacts) as live:

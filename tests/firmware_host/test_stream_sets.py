@@ -153,6 +153,15 @@ def test_a_changed_manifest_is_refused(streams, tmp_path, path, value, says):
         ArtifactSet.load(folder)
 
 
+def test_sets_from_before_there_were_causal_ones_are_read(builder, tmp_path):
+    folder = make_windowed(builder, "int8").save(tmp_path / "set")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    del manifest["wiring"]["look_ahead"]
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    loaded = ArtifactSet.load(folder)
+    assert loaded.wiring == make_windowed(builder, "int8").wiring
+
+
 def test_golden_data_of_another_set_are_refused(streams, tmp_path):
     folder = streams["int8", None].save(tmp_path / "set")
     other = streams["int16", None].save(tmp_path / "other")
