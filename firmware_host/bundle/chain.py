@@ -19,7 +19,8 @@ from keras_mtl.errors import FeatureMismatch
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.bundle.golden import numbered
 from keras_mtl.firmware_host.bundle.golden_audio import golden_waveform, log_mel_db
-from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENVIRONMENT, MOST_BYTES, run_engine
+from keras_mtl.firmware_host.engines.process import ENVIRONMENT, MOST_BYTES
+from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, run_engine
 from keras_mtl.isolation import run_isolated
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.artifact_set import ArtifactSet

@@ -20,7 +20,7 @@ from keras_mtl import errors
 from keras_mtl.errors import EngineCrash, EngineTimeout
 from keras_mtl.firmware_host.engines.exchange import WORDS
 from keras_mtl.firmware_host.engines.live_worker import END, HEADER_BYTES
-from keras_mtl.firmware_host.engines.runner import ENVIRONMENT, MOST_BYTES
+from keras_mtl.firmware_host.engines.process import ENVIRONMENT, MOST_BYTES
 from keras_mtl.firmware_host.engines.stream_set_runner import set_request
 from keras_mtl.firmware_host.stream_listener import Heard
 from keras_mtl.isolation import last_line

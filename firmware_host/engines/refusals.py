@@ -51,6 +51,11 @@ def explain(engine: str, model: Any, refusal: EngineRefused) -> EngineRefused:
     return EngineRefused(f"{engine} refused the model: {short}", refusal.hint)
 
 
+def explain_set(engine: str, refusal: EngineRefused) -> EngineRefused:
+    """A refusal of one of a set's members, which the interpreter's own words tell, in one line."""
+    return EngineRefused(f"{engine} refused the set: {refusal.message}", refusal.hint)
+
+
 def _layer(model: Any, number: int) -> str:
     """Name of the main graph's operator of that number, to follow its operator; empty where there is none."""
     graph = model.subgraphs[0]

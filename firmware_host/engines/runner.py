@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.errors import EngineCrash, EngineError, EngineRefused, EngineTimeout
-from keras_mtl.firmware_host.engines.exchange import WORDS
+from keras_mtl.errors import EngineError, EngineRefused
+from keras_mtl.firmware_host.engines.process import run_worker
 from keras_mtl.firmware_host.engines.refusals import explain, require_runnable
-from keras_mtl.isolation import last_line, run_isolated
 from keras_mtl.tflite import flatbuffer
 
 #: The worker module of each engine.
@@ -27,10 +26,6 @@ WORKERS = {
 ENGINES = tuple(WORKERS)
 #: What TensorFlow Lite Micro is given: far more than any microcontroller has, so that the need is measured.
 ARENA_OFFERED_BYTES = 64 << 20
-#: What an engine's process may address: a file whose shapes ask for more is refused, and the machine goes on.
-MOST_BYTES = 4 << 30
-#: Workers multiply no matrices in NumPy: without its threads they start sooner, and address less.
-ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,17 +78,7 @@ def run_engine(engine: str, content: bytes, inputs: Sequence[np.ndarray], timeou
             np.save(folder / f"input_{i}.npy", values)
         ends = {"inputs": len(batches), "outputs": len(flatbuffer.graph_outputs(model))}
         request = {"folder": name, "engine": engine, "arena_bytes": ARENA_OFFERED_BYTES, **ends}
-        try:
-            answer = run_isolated(WORKERS[engine], request, timeout_s, ENVIRONMENT, MOST_BYTES)
-        except EngineTimeout as error:
-            late = f"{engine} did not come back within {timeout_s:g} s and was stopped"
-            raise EngineTimeout(late, error.hint) from None
-        except EngineCrash as error:
-            words = last_line(folder / WORDS)
-            death = error.message.replace(WORKERS[engine], engine)
-            raise EngineCrash(death + (f"; before that it said: {words}" if words else "")) from None
-        except EngineRefused as error:
-            raise explain(engine, model, error) from None
+        answer = run_worker(engine, WORKERS[engine], request, timeout_s, lambda error: explain(engine, model, error))
         outputs = [np.load(folder / f"output_{i}.npy") for i in range(answer["outputs"])]
     single = tuple(o[:, 0] if o.ndim > 1 and o.shape[1] == 1 else o for o in outputs)
     return EngineRun(engine, answer["version"], single, answer["arena_bytes"])

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.errors import EngineCrash, EngineError, EngineRefused, EngineTimeout
-from keras_mtl.firmware_host.engines.exchange import WORDS
-from keras_mtl.firmware_host.engines.refusals import require_runnable
-from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENGINES, ENVIRONMENT, MOST_BYTES, WORKERS
-from keras_mtl.isolation import last_line, run_isolated
+from keras_mtl.errors import EngineError, EngineRefused
+from keras_mtl.firmware_host.engines.process import run_worker
+from keras_mtl.firmware_host.engines.refusals import explain_set, require_runnable
+from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENGINES, WORKERS
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.arena_placement import ALIGNMENT_BYTES
 from keras_mtl.tflite.artifact import dequantize
@@ -89,18 +88,7 @@ def run_set(
                 np.save(folder / f"{key}.npy", values)
         request: dict[str, Any] = {"folder": name, "engine": engine, "worker": WORKERS[engine], "members": ports}
         request |= {"wiring": artifacts.manifest["wiring"], "arena_bytes": member_arena_bytes(len(ports))}
-        try:
-            answer = run_isolated(_WORKER, request, timeout_s, ENVIRONMENT, MOST_BYTES)
-        except EngineTimeout as error:
-            raise EngineTimeout(
-                f"{engine} did not come back within {timeout_s:g} s and was stopped", error.hint
-            ) from None
-        except EngineCrash as error:
-            words = last_line(folder / WORDS)
-            death = error.message.replace(_WORKER, engine)
-            raise EngineCrash(death + (f"; before that it said: {words}" if words else "")) from None
-        except EngineRefused as error:
-            raise EngineRefused(f"{engine} refused the set: {error.message}", error.hint) from None
+        answer = run_worker(engine, _WORKER, request, timeout_s, lambda error: explain_set(engine, error))
         shapes = _shapes(artifacts, seconds, clips)
         found = {key: np.load(folder / f"{key}.npy") for key in shapes}
     for key, values in found.items():

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.errors import ArtifactError, EngineCrash, EngineError, EngineRefused, EngineTimeout
-from keras_mtl.firmware_host.engines.exchange import WORDS
+from keras_mtl.errors import ArtifactError, EngineError
+from keras_mtl.firmware_host.engines.process import run_worker
 from keras_mtl.firmware_host.engines.refusals import explain
-from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENGINES, ENVIRONMENT, MOST_BYTES, WORKERS
-from keras_mtl.isolation import last_line, run_isolated
+from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, ENGINES, WORKERS
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.stream_wiring import Stream
@@ -87,15 +86,6 @@ def run_stream(
         request: dict[str, Any] = {key: manifest[key] for key in ("stream", "inputs", "outputs")}
         request |= {"folder": name, "engine": engine, "worker": WORKERS[engine], "pushes": pushes}
         request |= {"arena_bytes": ARENA_OFFERED_BYTES, "features": manifest["features"] if heard.ndim == 1 else None}
-        try:
-            answer = run_isolated(_WORKER, request, timeout_s, ENVIRONMENT, MOST_BYTES)
-        except EngineTimeout as error:
-            late = f"{engine} did not come back within {timeout_s:g} s and was stopped"
-            raise EngineTimeout(late, error.hint) from None
-        except EngineCrash as error:
-            words = last_line(folder / WORDS)
-            death = error.message.replace(_WORKER, engine)
-            raise EngineCrash(death + (f"; before that it said: {words}" if words else "")) from None
-        except EngineRefused as error:
-            raise explain(engine, flatbuffer.read_model(artifact.content), error) from None
+        model = flatbuffer.read_model(artifact.content)
+        answer = run_worker(engine, _WORKER, request, timeout_s, lambda error: explain(engine, model, error))
         return StreamRun(engine, answer["version"], np.load(folder / "embeddings.npy"), answer["arena_bytes"])

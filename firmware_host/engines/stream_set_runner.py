@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.errors import ArtifactError, EngineCrash, EngineError, EngineRefused, EngineTimeout
-from keras_mtl.firmware_host.engines.exchange import WORDS
-from keras_mtl.firmware_host.engines.refusals import require_runnable
-from keras_mtl.firmware_host.engines.runner import ENGINES, ENVIRONMENT, MOST_BYTES, WORKERS
+from keras_mtl.errors import ArtifactError, EngineError, EngineRefused
+from keras_mtl.firmware_host.engines.process import run_worker
+from keras_mtl.firmware_host.engines.refusals import explain_set, require_runnable
+from keras_mtl.firmware_host.engines.runner import ENGINES, WORKERS
 from keras_mtl.firmware_host.engines.set_runner import SetRun, member_arena_bytes
-from keras_mtl.isolation import last_line, run_isolated
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import dequantize
 from keras_mtl.tflite.artifact_set import ArtifactSet
@@ -100,17 +99,7 @@ def run_stream_set(
         folder = Path(name)
         request = set_request(engine, artifacts, folder) | {"pushes": pushes}
         np.save(folder / "recording.npy", recording)
-        try:
-            answer = run_isolated(_WORKER, request, timeout_s, ENVIRONMENT, MOST_BYTES)
-        except EngineTimeout as error:
-            late = f"{engine} did not come back within {timeout_s:g} s and was stopped"
-            raise EngineTimeout(late, error.hint) from None
-        except EngineCrash as error:
-            words = last_line(folder / WORDS)
-            death = error.message.replace(_WORKER, engine)
-            raise EngineCrash(death + (f"; before that it said: {words}" if words else "")) from None
-        except EngineRefused as error:
-            raise EngineRefused(f"{engine} refused the set: {error.message}", error.hint) from None
+        answer = run_worker(engine, _WORKER, request, timeout_s, lambda error: explain_set(engine, error))
         calls, scenes, strong = (np.load(folder / f"{key}.npy") for key in ("calls", "scenes", "strong"))
     ports = {name: artifact.manifest["outputs"] for name, artifact in artifacts.members.items()}
     _require_shapes(engine, artifacts, len(recording), calls, scenes, strong)
