@@ -33,7 +33,8 @@ def test_a_lone_file_still_says_what_it_is(artifacts, saved):
     path.with_suffix(".manifest.json").unlink()
     path.with_suffix(".golden.npz").unlink()
     loaded = Artifact.load(path)
-    assert loaded.manifest == artifacts["int8"].manifest
+    # Where it came from in full stands beside the file, not in it: it would lie in the device's flash.
+    assert loaded.manifest == {k: v for k, v in artifacts["int8"].manifest.items() if k not in ("recipe", "metrics")}
     assert loaded.golden is None
 
 

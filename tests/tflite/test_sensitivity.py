@@ -44,6 +44,7 @@ ram_bytes = {ram}
 arena_ram_bytes = {ram}
 application_flash_bytes = 0
 application_ram_bytes = 0
+audio_latency_s = 10.0
 kernels = "cmsis-nn"
 """
 

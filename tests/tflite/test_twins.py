@@ -98,6 +98,7 @@ def test_average_pool_rounds_as_the_kernel_does(zero_point, low, high, padding):
     np.testing.assert_array_equal(np.rint(found), goal)
 
 
+@pytest.mark.slow
 def test_twin_of_cp_mobile_learns_all_that_it_should():
     network = networks.cp_mobile(17, 32, grn=True)
     twin = build_qat(network, "int8", 17)

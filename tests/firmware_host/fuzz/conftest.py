@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside this on
 
 #: The command line in this process, call after call, as `keras_mtl` runs it; prints what became of each.
 _RUNNER = """
-import contextlib, io, json, os, resource, sys, time, traceback
+import contextlib, io, json, os, pathlib, resource, sys, time, traceback
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 from keras_mtl import cli
 for line in sys.stdin:
@@ -33,7 +33,9 @@ for line in sys.stdin:
         code = stop.code or 0
     except BaseException:
         code = traceback.format_exc()
-    took = {"seconds": time.monotonic() - began, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10}
+    # Not getrusage: its peak begins with that of the process that started this one.
+    peak = pathlib.Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]
+    took = {"seconds": time.monotonic() - began, "peak": int(peak) << 10}
     print(json.dumps({"code": code, "out": out.getvalue(), "err": err.getvalue(), **took}), flush=True)
 """
 _PATIENCE_S = 120.0

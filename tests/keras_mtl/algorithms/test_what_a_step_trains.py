@@ -72,7 +72,9 @@ def test_the_others_train_everything_in_every_step(little, random, algorithm):
         assert all(a != b for a, b in zip(before, little.bits(model.network), strict=True))
 
 
-@pytest.mark.parametrize("algorithm", [HardMTL, CrossHardMTL, GradNormMTL, UncertaintyMTL])
+@pytest.mark.parametrize(
+    "algorithm", [HardMTL, pytest.param(CrossHardMTL, marks=pytest.mark.slow), GradNormMTL, UncertaintyMTL]
+)
 def test_a_resumed_training_ends_as_an_uninterrupted_one(little, random, algorithm, tmp_path):
     """After an odd number of steps: the turn, masks and dropout, and what an algorithm learns beside the network."""
     batches = [little.both(random) for _ in range(3)]
