@@ -21,10 +21,12 @@ import pytest
 from c_programs import CMSIS_DSP, CMSIS_SOURCES, HERE, HOST, require
 from small_sets import make_set
 from tflm_declarations import check_for_tflm
+from two_state_streams import make_stream_set
 
 from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.emulator import emulate
 from keras_mtl.firmware_host.set_emulator import emulate_set
+from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
 from keras_mtl.firmware_host.target import load_target
 from keras_mtl.tflite.wiring import Windows
 
@@ -193,3 +195,34 @@ def test_windows_in_c_are_those_of_the_wiring(tmp_path):
             assert not following(ctypes.byref(_Settings(frames, stride, first, last)), clip, ctypes.byref(window))
             assert kept == clip // stride
     assert compared > 500
+
+
+#: Both kinds of event decoder, both types, and each task alone.
+STREAMS: dict[str, tuple[Any, ...]] = {
+    "both ways": ("int8", False),
+    "causal": ("int16", True, 2),
+    "scenes": ("int8", True, 0, ("scenes",)),
+    "events": ("int16", True, 0, ("events",)),
+}
+
+
+@pytest.fixture(scope="module")
+def stream_folders(builder, board, tmp_path_factory) -> Callable[[str], Path]:
+    """The bundle of a streaming set."""
+
+    @functools.cache
+    def write(kind: str) -> Path:
+        artifacts = make_stream_set(builder, *STREAMS[kind])
+        report = emulate_stream_set(artifacts, board, ("tflm",))
+        return write_bundle([(artifacts, report)], tmp_path_factory.mktemp("stream") / "firmware").path
+
+    return write
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_streaming_set_passes_every_stage(stream_folders, selftest, kind):
+    done = selftest(stream_folders(kind))
+    events = kind != "scenes"
+    cells = ["cells: largest difference 0 steps"] if events else []
+    decoder = ["decoder: passed"] if events else []
+    assert done["lines"] == ["features: passed", "input: passed", *cells, "listener: passed", *decoder, "PASS"]
