@@ -33,8 +33,9 @@ _SMOOTHING = (
     "   `SCENE_WEIGHT` and `SCENE_HOLD` are to begin with."
 )
 _TURNS = (
-    " The event decoder hears in both\n   directions: every {hop} steps it goes over {ring} embeddings within one push, so keep what the microphone gives\n"
-    "   meanwhile (a DMA buffer, or a task of its own)."
+    " The event decoder hears in both\n"
+    "   directions: every {hop} steps it goes over {ring} embeddings within one push. Keep what the microphone gives\n"
+    "   meanwhile, in a DMA buffer or by a task of its own."
 )
 _CELLS = (
     " Scores behind the recurrent cells may: these\n"

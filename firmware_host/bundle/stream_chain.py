@@ -43,7 +43,9 @@ def stream_chain(artifacts: ArtifactSet, settings: LogMelSettings, timeout_s: fl
     wiring, manifest = artifacts.stream_wiring, artifacts.manifest
     stride = wiring.stream.stride
     frames = max(round(_SECONDS / settings.hop_s), wiring.stream.latency * stride + _WINDOWS * wiring.windows.frames)
-    chain = begin_chain(settings, artifacts.members[wiring.encoder].manifest["inputs"][0], -(-frames // stride) * stride)
+    chain = begin_chain(
+        settings, artifacts.members[wiring.encoder].manifest["inputs"][0], -(-frames // stride) * stride
+    )
     recorded: dict[str, tuple[str, int]] = {wiring.encoder: ("embeddings", embedding_place(artifacts))}
     smoothing = decoding = None
     if wiring.scene_head:

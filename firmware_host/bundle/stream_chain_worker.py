@@ -1,4 +1,4 @@
-"""Hears the golden recording by a streaming set on TensorFlow Lite Micro. A worker: imported in a process of its own."""
+"""Hears the golden sound by a streaming set on TensorFlow Lite Micro. A worker: imported in a process of its own."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
             members[member] = replace(members[member], invoke=_recorded(members[member].invoke, calls, place))
         rows = _heard(request, wiring, members, np.load(folder / "recording.npy"))
         arenas = {name: model.arena() for name, model in opened.items()}
-    np.savez(folder / "chain.npz", heard=np.array(rows, np.int32).reshape(-1, 5), **found)  # type: ignore[arg-type]
+    np.savez(folder / "chain.npz", heard=np.array(rows, np.int32).reshape(-1, 5), **found)
     return {"arena_bytes": arenas}
 
 
@@ -65,7 +65,8 @@ def _heard(
     request: dict[str, Any], wiring: StreamWiring, members: dict[str, Member], recording: np.ndarray
 ) -> list[tuple[int, ...]]:
     """What `stream_listener` says of it, in integers."""
-    loop, rows = StreamSetLoop(wiring, members), []
+    loop = StreamSetLoop(wiring, members)
+    rows: list[tuple[int, ...]] = []
     decoder, smoother, believed = None, None, None
     if request["decoding"] is not None:
         decoder = CausalDecoder(**request["decoding"])

@@ -60,9 +60,7 @@ def stream_files(name: str, artifacts: ArtifactSet, report: Report, timeout_s: f
     ]
     facts = manifest.about(name, artifacts.manifest, report) | {
         "arena_bytes": shared_arena_bytes(artifacts, networks),
-        "arenas": {
-            member: network.arena_bytes for member, network in zip(artifacts.members, networks, strict=True)
-        },
+        "arenas": {member: network.arena_bytes for member, network in zip(artifacts.members, networks, strict=True)},
         "buffers": listener_buffers(artifacts),
     }
     _require_room(facts, report)

@@ -226,3 +226,28 @@ def test_streaming_set_passes_every_stage(stream_folders, selftest, kind):
     cells = ["cells: largest difference 0 steps"] if events else []
     decoder = ["decoder: passed"] if events else []
     assert done["lines"] == ["features: passed", "input: passed", *cells, "listener: passed", *decoder, "PASS"]
+
+
+@pytest.mark.parametrize(("network", "output", "what"), [("encoder_step", 1, "embedding"), ("scene_head", 0, "logits")])
+def test_first_difference_of_a_network_that_listens_is_told(stream_folders, selftest, network, output, what):
+    folder = stream_folders("both ways")
+    names = [path.stem for path in networks_of(folder)]
+    done = selftest(folder, spoil=(names.index(network), 2, output, 1))
+    elements = 4 if what == "embedding" else 3
+    assert done["lines"][-1].startswith(f"FAIL {what}[{2 * elements + 1}]: expected ")
+    assert done["status"] == 3
+    scores = selftest(folder, spoil=(names.index("classifiers"), 2, 0, 0))
+    assert "cells: largest difference 1 steps" in scores["lines"]
+    assert scores["lines"][-1] == "PASS"  # what is heard does not hang on a step of rounding
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        ("golden_audio.c", "_golden_heard[", None, "FAIL listener[0]: expected "),
+        ("listener.c", "3u, {3u", "2u, {3u", "FAIL listener: more calls of the scene decoder than there are"),
+    ],
+)
+def test_a_listener_that_hears_something_else_fails(stream_folders, selftest, tmp_path, file, old, new, says):
+    folder = Path(shutil.copytree(stream_folders("both ways"), tmp_path / "firmware"))
+    print((folder / "listener.c").read_text())
