@@ -33,8 +33,8 @@ def command(
     The folder holds the networks as C arrays with their exact operator resolvers, settings, portable C for what
     surrounds them, golden data and a self-test, CMakeLists.txt, a bill of materials, a manifest with the hash of every
     file, and a README that says what to do with each. What fails the target is refused with exit status 1, and nothing
-    is written. Several artifacts get a sub-folder each. A set hears clips or, made by `convert --part stream`, sound for
-    as long as there is some.
+    is written. Several artifacts get a sub-folder each. Of a streaming set (`convert --part stream`) the C hears
+    samples for as long as there are some.
 
     With --verify, a folder is held against its manifest, and files that were changed, are missing or were added are
     named. Exit status 1: there are some, or the signature is not the key's.

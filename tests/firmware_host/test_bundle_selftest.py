@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from c_programs import CMSIS_DSP, CMSIS_SOURCES, HERE, HOST, require
+from run_selftest import networks_of
 from small_sets import make_set
 from tflm_declarations import check_for_tflm
 from two_state_streams import make_stream_set
@@ -244,10 +245,27 @@ def test_first_difference_of_a_network_that_listens_is_told(stream_folders, self
 @pytest.mark.parametrize(
     ("file", "old", "new", "says"),
     [
-        ("golden_audio.c", "_golden_heard[", None, "FAIL listener[0]: expected "),
-        ("listener.c", "3u, {3u", "2u, {3u", "FAIL listener: more calls of the scene decoder than there are"),
+        ("golden_audio.c", "_golden_heard[", "", "FAIL listener[0]: expected "),
+        ("listener.c", "1u, 4u, 3u,", "1u, 4u, 2u,", "FAIL logits["),
+        (
+            "listener.c",
+            "&stream_int8_log_mel_tables,\n    ",
+            "&stream_int8_log_mel_tables,\n    2.0f * ",
+            "FAIL log_mel[",
+        ),
     ],
 )
 def test_a_listener_that_hears_something_else_fails(stream_folders, selftest, tmp_path, file, old, new, says):
     folder = Path(shutil.copytree(stream_folders("both ways"), tmp_path / "firmware"))
-    print((folder / "listener.c").read_text())
+    text = (folder / file).read_text()
+    assert text.count(old) == 1
+    if new:
+        text = text.replace(old, new)
+    else:  # the first number of the array
+        head, rest = text.split(old)
+        line, number = rest.split("\n    ", 1)
+        text = f"{head}{old}{line}\n    9{number}"
+    (folder / file).write_text(text)
+    done = selftest(folder)
+    assert done["lines"][-1].startswith(says)
+    assert done["status"] == 3
