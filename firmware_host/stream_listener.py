@@ -146,7 +146,10 @@ class StreamListener:
         Returns:
             What became known by them, in the order in which it did: the same however the samples are cut.
         """
-        frames = quantize(self._levels.push(samples), self._port)
+        return self.hear(quantize(self._levels.push(samples), self._port))
+
+    def hear(self, frames: np.ndarray) -> list[Heard]:
+        """As `push`, but takes log-mel frames [frames, mel_bands] in the encoder's input type."""
         return [
             heard for answers in self._loop.steps(frames) for heard in self.decoder.push(answers, self._loop.embeddings)
         ]

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from keras_mtl.firmware_host.bundle.listener_source import EXAMPLE
 from keras_mtl.firmware_host.bundle.static_files import filled
 
 _TEST_ONLY = ("selftest.c", "golden_audio.c", "golden_vectors.c", "kmtl/kmtl_selftest.c")
 _PROGRAM = "selftest_main.c"
+_LISTEN = """
+# An example: hears samples from standard input.
+add_executable(listen {file})
+target_link_libraries(listen PRIVATE {name})
+set_target_properties(listen PROPERTIES CXX_STANDARD 17)"""
 
 
 def cmake_text(name: str, files: Iterable[str], front_end: bool) -> str:
@@ -18,7 +24,8 @@ def cmake_text(name: str, files: Iterable[str], front_end: bool) -> str:
         files: paths of its sources.
         front_end: whether CMSIS-DSP is linked.
     """
-    sources = sorted(file for file in files if file.endswith((".c", ".cc")) and file != _PROGRAM)
+    files = set(files)
+    sources = sorted(file for file in files if file.endswith((".c", ".cc")) and file not in (_PROGRAM, EXAMPLE))
     groups = {
         "networks": [file for file in sources if file.endswith(".cc")],
         "portable": [file for file in sources if file.endswith(".c") and file not in _TEST_ONLY],
@@ -27,4 +34,5 @@ def cmake_text(name: str, files: Iterable[str], front_end: bool) -> str:
     words = {group: "\n".join(f"  {file}" for file in listed) for group, listed in groups.items()}
     dsp = filled("CMakeDsp.txt.in", name=name) if front_end else ""
     words["link_dsp"] = f"target_link_libraries({name} PUBLIC {name}_dsp)" if front_end else ""
+    words["programs"] = _LISTEN.format(file=EXAMPLE, name=name) if EXAMPLE in files else ""
     return filled("CMakeLists.txt.in", name=name, dsp=dsp, **words)

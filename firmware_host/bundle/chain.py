@@ -74,7 +74,7 @@ def model_chain(artifact: Artifact, settings: LogMelSettings, timeout_s: float) 
         EngineError: TensorFlow Lite Micro does not run the file.
     """
     port = artifact.manifest["inputs"][0]
-    chain = _begin(settings, port, port["shape"][1])
+    chain = begin_chain(settings, port, port["shape"][1])
     run = run_engine("tflm", artifact.content, [chain.inputs.reshape(1, *port["shape"][1:])], timeout_s)
     found = {f"network_{numbered('output', i, len(run.outputs))}": values[0] for i, values in enumerate(run.outputs)}
     return Chain(chain.waveform, chain.levels, chain.inputs, found)
@@ -90,7 +90,7 @@ def set_chain(artifacts: ArtifactSet, settings: LogMelSettings, timeout_s: float
     port = artifacts.members[wiring.encoder].manifest["inputs"][0]
     stride = wiring.windows.stride
     frames = min(wiring.clip_frames or wiring.windows.frames, _WINDOWS * wiring.windows.frames) // stride * stride
-    chain = _begin(settings, port, frames)
+    chain = begin_chain(settings, port, frames)
     with tempfile.TemporaryDirectory(prefix="keras_mtl_chain_") as name:
         folder = Path(name)
         for member, artifact in artifacts.members.items():
@@ -118,7 +118,14 @@ def input_scaling(settings: LogMelSettings, port: Mapping[str, Any]) -> tuple[np
     return np.float32(per_db), np.float32(zero_point - settings.mean_db * per_db)
 
 
-def _begin(settings: LogMelSettings, port: Mapping[str, Any], frames: int) -> Chain:
+def begin_chain(settings: LogMelSettings, port: Mapping[str, Any], frames: int) -> Chain:
+    """The chain up to the first network's input, without results.
+
+    Args:
+        settings: the features' settings.
+        port: the input of the first network, as in its manifest.
+        frames: log-mel frames that the sound is long.
+    """
     seconds = settings.seconds(frames)
     waveform = golden_waveform(settings, seconds)
     levels = np.rint(log_mel_db(waveform, settings) * STEPS_PER_DB)

@@ -14,14 +14,14 @@ from keras_mtl.scene_smoothing import SceneSmoother
 from keras_mtl.tflite.artifact import dequantize
 
 #: Steps of made-up scores behind those of the clip: in a clip little may happen.
-_MADE_UP_STEPS = 60
+MADE_UP_STEPS = 60
 _SEED = 11
 #: How often each golden output of a scene model is taken: often enough that it is believed.
 CALLS_EACH = 3
 
 
 def with_events(chain: Chain, decoding: dict[str, int], dtype: str) -> Chain:
-    """A set's chain with `scores`, `attention` and `changes` instead of `strong` and `attention`.
+    """A set's chain with `scores` and `changes` instead of `strong`, and `attention`, if there is some, in 16 bits.
 
     Args:
         chain: of a set.
@@ -34,15 +34,15 @@ def with_events(chain: Chain, decoding: dict[str, int], dtype: str) -> Chain:
         `changes` int32 [changes, 5]: onset, offset (0 while it lasts), label, whether it ended, sum of the scores.
     """
     results = dict(chain.results)
-    strong, attention = results.pop("strong"), results.pop("attention")
+    strong = results.pop("strong")
     scores = np.concatenate([strong.astype(np.int16), _made_up(strong.shape[1], decoding["on_above"], dtype)])
     decoder = CausalDecoder(strong.shape[1], **decoding)
     found = [*decoder.push(scores), *decoder.finish()]
     rows = [(c.onset, c.offset, c.label, int(c.ended), c.score_sum) for c in found]
     changes = np.array(rows, np.int32).reshape(-1, 5)
-    return replace(
-        chain, results=results | {"scores": scores, "attention": attention.astype(np.int16), "changes": changes}
-    )
+    if "attention" in results:
+        results["attention"] = results["attention"].astype(np.int16)
+    return replace(chain, results=results | {"scores": scores, "changes": changes})
 
 
 def with_scenes(chain: Chain, logits: np.ndarray, port: dict[str, Any]) -> Chain:
@@ -67,5 +67,5 @@ def _made_up(classes: int, threshold: int, dtype: str) -> np.ndarray:
     """Scores that wander about the threshold, int16 [60, classes]."""
     limits, generator = np.iinfo(dtype), np.random.default_rng(_SEED)
     spread = (int(limits.max) - int(limits.min)) // 8
-    walk = np.cumsum(generator.integers(-spread, spread, (_MADE_UP_STEPS, classes), endpoint=True), axis=0)
+    walk = np.cumsum(generator.integers(-spread, spread, (MADE_UP_STEPS, classes), endpoint=True), axis=0)
     return (threshold + walk - walk.mean(0).astype(int)).clip(limits.min, limits.max).astype(np.int16)

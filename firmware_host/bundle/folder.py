@@ -15,6 +15,7 @@ from keras_mtl.firmware_host.bundle.manifest import MANIFEST, SCHEMA, SIGNATURE,
 from keras_mtl.firmware_host.bundle.model_files import model_files
 from keras_mtl.firmware_host.bundle.set_files import set_files
 from keras_mtl.firmware_host.bundle.signature import sign
+from keras_mtl.firmware_host.bundle.stream_files import stream_files
 from keras_mtl.firmware_host.engines.exchange import package_version
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.tflite.artifact import Artifact
@@ -130,7 +131,7 @@ def _digest(artifact: Artifact | ArtifactSet) -> str:
 
 def _files(name: str, artifact: Artifact | ArtifactSet, report: Report, timeout_s: float) -> dict[str, bytes]:
     if isinstance(artifact, ArtifactSet):
-        return set_files(name, artifact, report, timeout_s)
+        return (stream_files if artifact.streams else set_files)(name, artifact, report, timeout_s)
     return model_files(name, artifact, report, timeout_s)
 
 

@@ -32,6 +32,11 @@ _SMOOTHING = (
     " `kmtl/kmtl_scene_smoother.h` makes a scene of the logits that does not flicker;\n"
     "   `SCENE_WEIGHT` and `SCENE_HOLD` are to begin with."
 )
+_TURNS = (
+    " The event decoder hears in both\n"
+    "   directions: every {hop} steps it goes over {ring} embeddings within one push. Keep what the microphone gives\n"
+    "   meanwhile, in a DMA buffer or by a task of its own."
+)
 _CELLS = (
     " Scores behind the recurrent cells may: these\n"
     "carry on what one operator rounds otherwise, and SUB of 16 bits does so in TFLM of August 2026. How far they are\n"
@@ -120,6 +125,42 @@ def set_readme(
     )
 
 
+def stream_readme(
+    name: str, artifacts: ArtifactSet, report: Report, facts: Mapping[str, Any], files: Iterable[str]
+) -> str:
+    """The text of a streaming set's README.md.
+
+    Args:
+        name: the set's identifier.
+        artifacts: the set.
+        report: the emulator's.
+        facts: `arena_bytes`, and `arenas` and `buffers`, bytes by name.
+        files: paths of the other files.
+    """
+    manifest, wiring = artifacts.manifest, artifacts.stream_wiring
+    members = "\n".join(
+        f"| `{member}` | {artifact.manifest['file_bytes']:,} | {facts['arenas'][member]:,} "
+        f"| {manifest['calls_per_second'][member]:g} |"
+        for member, artifact in artifacts.members.items()
+    )
+    return filled(
+        "README_stream.md.in",
+        **_target(name, report),
+        part=manifest["part"],
+        system=manifest["system"],
+        sha256=report.artifact["sha256"],
+        table=file_table(files, {"tflm": _tflm(report), "members": len(artifacts.members)}),
+        members=members,
+        arena=f"{facts['arena_bytes']:,}",
+        arenas=f"{sum(facts['arenas'].values()):,}",
+        buffers=f"{sum(facts['buffers'].values()):,}",
+        scratch=f"{facts['buffers']['scratch']:,}",
+        turns=_TURNS.format(ring=wiring.event_ring, hop=wiring.event_hop) if wiring.event_ring else "",
+        latency=", ".join(f"{task} {value:g} s" for task, value in manifest["latency_s"].items()),
+        build=_build(name, ["features", "input", "listener", *(["decoder"] if wiring.classifiers else [])], True),
+    )
+
+
 def _target(name: str, report: Report) -> dict[str, str]:
     checks = "\n".join(
         f"| {c.name} | {'-' if c.value is None else f'{c.value:,}'} | {c.limit:,} | {c.unit} | {c.why} |"
@@ -139,7 +180,7 @@ def _build(name: str, stages: list[str], front_end: bool) -> str:
     zephyr = _ZEPHYR_DSP if front_end else ""
     esp = _ESP_DSP if front_end else ""
     listed = ", ".join(stages[:-1]) + (" and " if len(stages) > 1 else "") + stages[-1]
-    cells = _CELLS if "cells" in stages else ""
+    cells = _CELLS if "decoder" in stages else ""
     return filled(
         "README_build.md.in", cells=cells, name=name, stages=listed, dsp_option=dsp, zephyr_dsp=zephyr, esp_dsp=esp
     ).rstrip("\n")

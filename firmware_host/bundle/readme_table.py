@@ -40,9 +40,16 @@ _ROWS = (
         "The log-mel front end and its tables. Portable C99; links CMSIS-DSP.",
     ),
     (
-        r"kmtl/kmtl_(windows|cells)\..*",
-        "The windows of an encoder over a clip, and the driver of recurrent cells. Portable C99.",
+        r"listener\.[ch]",
+        "Hears sound for as long as there is some: settings and a struct with all memory. Portable C99.",
     ),
+    (r"listener_main\.cc", "An example: reads samples and prints what is heard. Leave it out of a release."),
+    (
+        r"kmtl/kmtl_(listener|embeddings|event_stream)\..*",
+        "Samples in, scenes and events out: the loop, the ring of embeddings, the event decoder. Portable C99.",
+    ),
+    (r"kmtl/kmtl_windows\..*", "The windows of an encoder over a clip. Portable C99."),
+    (r"kmtl/kmtl_cells\..*", "The driver of recurrent cells in both directions. Portable C99."),
     (
         r"kmtl/kmtl_event_decoder\..*",
         "Scores to events: median filter, threshold with hysteresis, begins and ends. Portable C99.",

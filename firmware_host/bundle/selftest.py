@@ -18,7 +18,7 @@ from keras_mtl.tflite.artifact_set import ArtifactSet
 #: A float network's outputs may differ by this part of the largest one: sums are made in another order.
 _FLOAT_PART = 2.0**-12
 #: Steps by which scores behind recurrent cells may differ: 0.4 % of the range.
-_CELL_STEPS = {"int8": 1, "int16": 128}
+CELL_STEPS = {"int8": 1, "int16": 128}
 _FRONT_END = {"features": "check_features(print)", "input": "check_input(print)"}
 
 
@@ -34,7 +34,7 @@ def model_selftest(
         chain: the golden chain; None for a model without features of ours.
     """
     includes = ["golden_vectors.h", "model_networks.h", "model_settings.h"]
-    parts, stages = _front_end(name, manifest["inputs"][0], chain, includes)
+    parts, stages = front_end_stages(name, manifest["inputs"][0], chain, includes)
     ports = manifest["inputs"], manifest["outputs"]
     tolerances = [_tolerance(values) for values in outputs]
     if chain is not None:
@@ -55,7 +55,7 @@ def model_selftest(
         parts += _smoother(name, ports[1][0]["dtype"])
         parts += filled("selftest_scenes.c.in", name=name, NAME=name.upper(), calls=CALLS_EACH)
         stages["scenes"] = "check_scenes(print)"
-    return _texts(name, "model", includes, parts, stages)
+    return selftest_texts(name, "model", includes, parts, stages)
 
 
 def set_selftest(name: str, artifacts: ArtifactSet, chain: Chain) -> dict[str, str]:
@@ -69,9 +69,9 @@ def set_selftest(name: str, artifacts: ArtifactSet, chain: Chain) -> dict[str, s
     wiring = artifacts.wiring
     encoder = artifacts.members[wiring.encoder].manifest
     includes = ["kmtl/kmtl_event_decoder.h", "set_driver.h", "set_settings.h"]
-    parts, stages = _front_end(name, encoder["inputs"][0], chain, includes)
+    parts, stages = front_end_stages(name, encoder["inputs"][0], chain, includes)
     words = {"name": name, "NAME": name.upper(), "embedding_kind": encoder["outputs"][0]["dtype"]}
-    words["cell_steps"] = str(_CELL_STEPS[artifacts.members[wiring.classifiers].manifest["outputs"][0]["dtype"]])
+    words["cell_steps"] = str(CELL_STEPS[artifacts.members[wiring.classifiers].manifest["outputs"][0]["dtype"]])
     if wiring.scene_head:
         dtype = artifacts.members[wiring.scene_head].manifest["outputs"][0]["dtype"]
         includes.append("kmtl/kmtl_scene_smoother.h")
@@ -84,17 +84,27 @@ def set_selftest(name: str, artifacts: ArtifactSet, chain: Chain) -> dict[str, s
         }
     else:
         words |= {"scenes_comment": "", "scene_room": "", "logits": "NULL", "check_scenes": ""}
-    parts += filled("selftest_set.c.in", **words)
+    parts += filled("selftest_set.c.in", **words) + filled("selftest_decoder.c.in", name=name, NAME=name.upper())
     stages["encoder"] = "check_encoder(run, context, print)"
     stages["cells"] = "check_cells(run, context, print)"
     stages["decoder"] = "check_decoder(print)"
-    return _texts(name, "set", includes, parts, stages)
+    return selftest_texts(name, "set", includes, parts, stages)
 
 
-def _front_end(
+def front_end_stages(
     name: str, port: Mapping[str, Any], chain: Chain | None, includes: list[str]
 ) -> tuple[str, dict[str, str]]:
-    """The stages up to the network's input; none without a chain."""
+    """The stages up to the network's input; none without a chain.
+
+    Args:
+        name: the bundle's identifier.
+        port: the input of the first network.
+        chain: the golden chain.
+        includes: gets the headers that they need.
+
+    Returns:
+        Their functions, and the calls of these by the stages' names.
+    """
     if chain is None:
         return "", {}
     includes += ["golden_audio.h", "kmtl/kmtl_log_mel.h", f"kmtl/{name}_log_mel_tables.h"]
@@ -163,7 +173,18 @@ def _kind(dtype: str) -> str:
     return "float" if dtype == "float32" else dtype
 
 
-def _texts(name: str, role: str, includes: Sequence[str], parts: str, stages: Mapping[str, str]) -> dict[str, str]:
+def selftest_texts(
+    name: str, role: str, includes: Sequence[str], parts: str, stages: Mapping[str, str]
+) -> dict[str, str]:
+    """The three sources of a self-test.
+
+    Args:
+        name: the bundle's identifier.
+        role: what the header of its networks begins with, as "set".
+        includes: headers.
+        parts: the stages' functions.
+        stages: calls of these by the stages' names, in their order.
+    """
     calls = "\n".join(
         f'  if (!{call}) {{\n    return {place};\n  }}\n  kmtl_say(print, "{stage}", "passed");'
         for place, (stage, call) in enumerate(stages.items(), start=1)

@@ -29,7 +29,7 @@ _WITH_SCRATCH = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
 }
 #: Of networks without: CMSIS-NN's records of an operator are some bytes larger than those of the reference kernels.
-_SMALL_RESERVE_BYTES = 1024
+SMALL_RESERVE_BYTES = 1024
 
 
 def arena_reserve_bytes(rows: Sequence[OpRow]) -> int:
@@ -40,7 +40,7 @@ def arena_reserve_bytes(rows: Sequence[OpRow]) -> int:
     """
     dense = any(row.op == "FULLY_CONNECTED" and row.input_dtypes[0] == "int8" for row in rows)
     scratch = dense or any(row.op in _WITH_SCRATCH for row in rows)
-    return ARENA_RESERVE_BYTES if scratch else _SMALL_RESERVE_BYTES
+    return ARENA_RESERVE_BYTES if scratch else SMALL_RESERVE_BYTES
 
 
 def arena_setting_bytes(measured: int, reserve: int) -> int:

@@ -33,7 +33,8 @@ def command(
     The folder holds the networks as C arrays with their exact operator resolvers, settings, portable C for what
     surrounds them, golden data and a self-test, CMakeLists.txt, a bill of materials, a manifest with the hash of every
     file, and a README that says what to do with each. What fails the target is refused with exit status 1, and nothing
-    is written. Several artifacts get a sub-folder each.
+    is written. Several artifacts get a sub-folder each. Of a streaming set (`convert --part stream`) the C hears
+    samples for as long as there are some.
 
     With --verify, a folder is held against its manifest, and files that were changed, are missing or were added are
     named. Exit status 1: there are some, or the signature is not the key's.
@@ -42,6 +43,7 @@ def command(
     Examples:
       keras_mtl bundle scenes.int8.tflite --target stm32h743 --out firmware
       keras_mtl bundle joint.int8/ --target stm32h743 --out firmware --sign key.pem
+      keras_mtl bundle stream.int8/ --target stm32h743 --out firmware
       keras_mtl bundle scenes.int8.tflite scenes.int16x8.tflite --target my_board.toml --out firmware --json
       keras_mtl bundle --verify firmware --public-key key.pub
     """
@@ -65,22 +67,21 @@ def _write(artifacts: tuple[str, ...], target: str, out: Path, key: Path | None,
     from keras_mtl.firmware_host.emulator import emulate
     from keras_mtl.firmware_host.report import Report
     from keras_mtl.firmware_host.set_emulator import emulate_set
+    from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
     from keras_mtl.firmware_host.target import load_target
     from keras_mtl.tflite.artifact import Artifact
     from keras_mtl.tflite.artifact_set import ArtifactSet, is_set
 
     held_against = load_target(target)
     loaded = [(path, ArtifactSet.load(path) if is_set(path) else Artifact.load(path)) for path in artifacts]
-    for _, artifact in loaded:
-        if isinstance(artifact, ArtifactSet):
-            artifact.require_windowed("a bundle")
     require_free(out)
     private_key = None if key is None else load_private_key(key)
     checked: list[tuple[Artifact | ArtifactSet, Report]] = []
     for path, artifact in loaded:
         click.echo(f"checking {path} for {held_against.name}", err=True)
         if isinstance(artifact, ArtifactSet):
-            checked.append((artifact, emulate_set(artifact, held_against, path=path)))
+            hear = emulate_stream_set if artifact.streams else emulate_set
+            checked.append((artifact, hear(artifact, held_against, path=path)))
         else:
             checked.append((artifact, emulate(artifact, held_against, path=path)))
     bundle = write_bundle(checked, out, private_key=private_key)

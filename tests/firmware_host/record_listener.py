@@ -1,8 +1,9 @@
 """Hears samples by a streaming set in the real TensorFlow Lite Micro, and records every call of a network.
 
-A program: `record_listener.py SET SAMPLES OUT`, where SAMPLES are int16. Into the folder OUT it writes `networks` (how
-many there are, and of each the inputs and outputs and their bytes), for each network `calls_N` (the inputs and outputs
-of each call, in their order) and `heard.json` (what the listener in Python said, push by push of one hop).
+A program: `record_listener.py SET SAMPLES OUT [frames]`, where SAMPLES are int16 or, with that word, log-mel frames in
+the encoder's type. Into the folder OUT it writes `networks` (how many there are, and of each the inputs and outputs and
+their bytes), for each network `calls_N` (the inputs and outputs of each call, in their order) and `heard.json` (what
+the listener in Python said, push by push of one hop).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def _bytes(port: dict[str, Any]) -> int:
     return int(np.prod(port["shape"])) * np.dtype(port["dtype"]).itemsize
 
 
-def main(folder: str, samples: str, out: str) -> None:
+def main(folder: str, samples: str, out: str, kind: str = "samples") -> None:
     """Records."""
     artifacts, made = ArtifactSet.load(folder), Path(out)
     numbers, members = [len(artifacts.members)], {}
@@ -52,8 +53,12 @@ def main(folder: str, samples: str, out: str) -> None:
             numbers += [*map(len, ends), *(_bytes(port) for ports in ends for port in ports)]
         np.array(numbers, "<u4").tofile(made / "networks")
         listener = StreamListener(artifacts.manifest, artifacts.stream_wiring, members)
-        heard, hop = np.fromfile(samples, "<i2"), artifacts.manifest["features"]["hop"]
-        said = [found for first in range(0, len(heard), hop) for found in listener.push(heard[first : first + hop])]
+        if kind == "frames":
+            port = artifacts.members[artifacts.stream_wiring.encoder].manifest["inputs"][0]
+            said = listener.hear(np.fromfile(samples, port["dtype"]).reshape(-1, port["shape"][2]))
+        else:
+            heard, hop = np.fromfile(samples, "<i2"), artifacts.manifest["features"]["hop"]
+            said = [found for first in range(0, len(heard), hop) for found in listener.push(heard[first : first + hop])]
         said += listener.finish()
     (made / "heard.json").write_text(json.dumps([each.to_dict() for each in said]))
 

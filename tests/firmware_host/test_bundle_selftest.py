@@ -19,12 +19,15 @@ from typing import Any
 
 import pytest
 from c_programs import CMSIS_DSP, CMSIS_SOURCES, HERE, HOST, require
+from run_selftest import networks_of
 from small_sets import make_set
 from tflm_declarations import check_for_tflm
+from two_state_streams import make_stream_set
 
 from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.emulator import emulate
 from keras_mtl.firmware_host.set_emulator import emulate_set
+from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
 from keras_mtl.firmware_host.target import load_target
 from keras_mtl.tflite.wiring import Windows
 
@@ -193,3 +196,76 @@ def test_windows_in_c_are_those_of_the_wiring(tmp_path):
             assert not following(ctypes.byref(_Settings(frames, stride, first, last)), clip, ctypes.byref(window))
             assert kept == clip // stride
     assert compared > 500
+
+
+#: Both kinds of event decoder, both types, and each task alone.
+STREAMS: dict[str, tuple[Any, ...]] = {
+    "both ways": ("int8", False),
+    "causal": ("int16", True, 2),
+    "scenes": ("int8", True, 0, ("scenes",)),
+    "events": ("int16", True, 0, ("events",)),
+}
+
+
+@pytest.fixture(scope="module")
+def stream_folders(builder, board, tmp_path_factory) -> Callable[[str], Path]:
+    """The bundle of a streaming set."""
+
+    @functools.cache
+    def write(kind: str) -> Path:
+        artifacts = make_stream_set(builder, *STREAMS[kind])
+        report = emulate_stream_set(artifacts, board, ("tflm",))
+        return write_bundle([(artifacts, report)], tmp_path_factory.mktemp("stream") / "firmware").path
+
+    return write
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_streaming_set_passes_every_stage(stream_folders, selftest, kind):
+    done = selftest(stream_folders(kind))
+    events = kind != "scenes"
+    cells = ["cells: largest difference 0 steps"] if events else []
+    decoder = ["decoder: passed"] if events else []
+    assert done["lines"] == ["features: passed", "input: passed", *cells, "listener: passed", *decoder, "PASS"]
+
+
+@pytest.mark.parametrize(("network", "output", "what"), [("encoder_step", 1, "embedding"), ("scene_head", 0, "logits")])
+def test_first_difference_of_a_network_that_listens_is_told(stream_folders, selftest, network, output, what):
+    folder = stream_folders("both ways")
+    names = [path.stem for path in networks_of(folder)]
+    done = selftest(folder, spoil=(names.index(network), 2, output, 1))
+    elements = 4 if what == "embedding" else 3
+    assert done["lines"][-1].startswith(f"FAIL {what}[{2 * elements + 1}]: expected ")
+    assert done["status"] == 3
+    scores = selftest(folder, spoil=(names.index("classifiers"), 2, 0, 0))
+    assert "cells: largest difference 1 steps" in scores["lines"]
+    assert scores["lines"][-1] == "PASS"  # what is heard does not hang on a step of rounding
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        ("golden_audio.c", "_golden_heard[", "", "FAIL listener[0]: expected "),
+        ("listener.c", "1u, 4u, 3u,", "1u, 4u, 2u,", "FAIL logits["),
+        (
+            "listener.c",
+            "&stream_int8_log_mel_tables,\n    ",
+            "&stream_int8_log_mel_tables,\n    2.0f * ",
+            "FAIL log_mel[",
+        ),
+    ],
+)
+def test_a_listener_that_hears_something_else_fails(stream_folders, selftest, tmp_path, file, old, new, says):
+    folder = Path(shutil.copytree(stream_folders("both ways"), tmp_path / "firmware"))
+    text = (folder / file).read_text()
+    assert text.count(old) == 1
+    if new:
+        text = text.replace(old, new)
+    else:  # the first number of the array
+        head, rest = text.split(old)
+        line, number = rest.split("\n    ", 1)
+        text = f"{head}{old}{line}\n    9{number}"
+    (folder / file).write_text(text)
+    done = selftest(folder)
+    assert done["lines"][-1].startswith(says)
+    assert done["status"] == 3

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 from c_programs import CORTEX_M, HERE, Core, require
 from small_sets import make_set
+from two_state_streams import make_stream_set
 
 from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.emulator import emulate
 from keras_mtl.firmware_host.set_emulator import emulate_set
+from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
 from keras_mtl.firmware_host.target import load_target
 
 #: What each self-test says, stage by stage.
@@ -29,6 +31,10 @@ SAYS = {
         *["features: passed", "input: passed", "encoder: passed", "cells: largest difference 0 steps"],
         *["cells: passed", "decoder: passed"],
     ],
+    "stream": [
+        *["features: passed", "input: passed", "cells: largest difference 0 steps"],
+        *["listener: passed", "decoder: passed"],
+    ],
 }
 _LIMIT_S = 120
 #: A bundle of yours: `make test-firmware BUNDLE=DIR`.
@@ -37,12 +43,14 @@ BUNDLE = os.environ.get("BUNDLE")
 
 @pytest.fixture(scope="module")
 def bundles(make_artifact, builder, tmp_path_factory) -> dict[str, Path]:
-    """A bundle of one small model, and one of a small set with two recurrent layers."""
+    """A bundle of one small model, of a small set with two recurrent layers, and of a streaming one."""
     board = load_target("stm32h743")
     artifact, artifacts = make_artifact("int8"), make_set(builder, "joint", "int8", 2)
+    stream = make_stream_set(builder, "int8", causal=False)
     checked = {
         "model": (artifact, emulate(artifact, board, ("tflm",))),
         "set": (artifacts, emulate_set(artifacts, board, ("tflm",))),
+        "stream": (stream, emulate_stream_set(stream, board, ("tflm",))),
     }
     return {
         kind: write_bundle([each], tmp_path_factory.mktemp(kind) / "firmware").path for kind, each in checked.items()

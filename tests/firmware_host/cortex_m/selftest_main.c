@@ -10,7 +10,7 @@
 #include "selftest.h"
 
 #define MOST_NETWORKS 16
-#define MOST_ENDS 4
+#define MOST_ENDS 16
 
 typedef struct {
   uint32_t inputs, outputs;
@@ -22,6 +22,15 @@ static uint32_t count;
 static FILE *requests, *answers;
 
 static int got(void *data, size_t bytes) { return fread(data, 1u, bytes, answers) == bytes; }
+/* An output that is not wanted. */
+static int dropped(size_t bytes) {
+  char byte;
+  while ((bytes > 0u) && got(&byte, 1u)) {
+    bytes--;
+  }
+  return bytes == 0u;
+}
+
 static int sent(const void *data, size_t bytes) { return fwrite(data, 1u, bytes, requests) == bytes; }
 
 static int run(void *context, int network, const void *const *inputs, void *const *outputs) {
@@ -38,7 +47,8 @@ static int run(void *context, int network, const void *const *inputs, void *cons
   }
   (void)fflush(requests);
   for (k = 0u; k < known->outputs; k++) {
-    if (!got(outputs[k], known->output_bytes[k])) {
+    const int done = (outputs[k] == NULL) ? dropped(known->output_bytes[k]) : got(outputs[k], known->output_bytes[k]);
+    if (!done) {
       return 1;
     }
   }

@@ -1,0 +1,145 @@
+"""Bundles of streaming sets: their golden results, their sources, and what they need on a board.
+
+Their self-tests are in test_bundle_selftest.py, and on emulated cores in test_c_bundles.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from c_programs import HERE
+from click.testing import CliRunner
+from small_sets import FEATURES
+from tflm_declarations import check_for_tflm
+from two_state_streams import make_stream_set
+
+from keras_mtl.cli.bundle import command
+from keras_mtl.errors import VerdictFailed
+from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
+from keras_mtl.firmware_host.bundle.stream_chain import heard_frames
+from keras_mtl.firmware_host.bundle.stream_files import LISTENER_STATE_BYTES
+from keras_mtl.firmware_host.stream_levels import LevelStream
+from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
+from keras_mtl.firmware_host.target import load_target
+from keras_mtl.timeline import Grid
+
+SETS: dict[str, tuple[Any, ...]] = {
+    "both ways": ("int8", False),
+    "causal": ("int16", True, 2),
+    "scenes": ("int8", True, 0, ("scenes",)),
+}
+
+
+@pytest.fixture(scope="module")
+def bundled(builder, tmp_path_factory) -> Callable[[str], tuple[Any, Any, Path]]:
+    """A streaming set, its report and its bundle."""
+
+    @functools.cache
+    def write(kind: str) -> tuple[Any, Any, Path]:
+        artifacts = make_stream_set(builder, *SETS[kind])
+        report = emulate_stream_set(artifacts, load_target("stm32h743"), ("tflm",))
+        folder = tmp_path_factory.mktemp("bundle") / "firmware"
+        return artifacts, report, write_bundle([(artifacts, report)], folder).path
+
+    return write
+
+
+@pytest.mark.parametrize("kind", ["both ways", "causal"])
+def test_golden_results_are_what_the_listener_hears(bundled, tmp_path, kind):
+    """The golden log-mel, heard by `StreamListener`, gives the golden scenes and events."""
+    artifacts, _, folder = bundled(kind)
+    artifacts.save(tmp_path / "set")
+    samples = (folder / "golden_audio.bin").stat().st_size // 2
+    heard_bytes = heard_frames(FEATURES, samples) * FEATURES.mel_bands * (2 if kind == "causal" else 1)
+    (tmp_path / "frames").write_bytes((folder / "golden_network_input.bin").read_bytes()[:heard_bytes])
+    (tmp_path / "out").mkdir()
+    arguments = [str(tmp_path / part) for part in ("set", "frames", "out")]
+    program = [sys.executable, str(HERE / "record_listener.py"), *arguments, "frames"]
+    subprocess.run(program, check=True, capture_output=True, timeout=120)
+    wanted = json.loads((tmp_path / "out" / "heard.json").read_text())
+    rows = np.fromfile(folder / "golden_heard.bin", "<i4").reshape(-1, 5).tolist()
+    assert [_as_told(row, artifacts) for row in rows] == [
+        {key: each[key] for key in ("kind", "label", "onset_s", "offset_s")}
+        | {"score": None if each["kind"] == "scene" else each["score"]}
+        for each in wanted
+    ]
+    assert {each["kind"] for each in wanted} == {"scene", "event_begin", "event_end"}
+
+
+def _as_told(row: list[int], artifacts: Any) -> dict[str, Any]:
+    """A golden row as `Heard` has it, but for the score of a scene and for when it was known."""
+    number, label, step, onset, score_sum = row
+    wiring, kind = artifacts.stream_wiring, ("scene", "event_begin", "event_end")[number]
+    grid = Grid.over(FEATURES, wiring.stream.stride, wiring.stream.stride)
+    onset_s, end_s = (round(max(0.0, grid.start_s + grid.step_s * each), 6) for each in (onset, step))
+    told = {"kind": kind, "label": artifacts.manifest["labels"]["events" if number else "scenes"][label]}
+    told |= {"onset_s": onset_s, "offset_s": None, "score": None}
+    if kind == "event_end":
+        port = artifacts.members[wiring.classifiers].manifest["outputs"][0]
+        mean = score_sum / (step - onset) - port["zero_point"]
+        told |= {"offset_s": end_s, "score": round(float(mean * port["scale"]), 6)}
+    return told
+
+
+@pytest.mark.parametrize("samples", [0, 1, 900, 2_000, 16_000, 16_001, 16_159])
+def test_frames_of_samples_are_those_of_the_listener(samples):
+    assert heard_frames(FEATURES, samples) == len(LevelStream(FEATURES).push(np.zeros(samples, np.int16)))
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_cpp_is_well_formed_and_has_one_arena(bundled, tmp_path, kind):
+    artifacts, _, folder = bundled(kind)
+    assert check_for_tflm(folder, tmp_path) == len(artifacts.members) + 2  # the networks and the example
+    source = (folder / "listener_networks.cc").read_text()
+    assert source.count("_ARENA_BYTES]") == 1
+    facts = json.loads((folder / "manifest.json").read_text())
+    name = facts["name"].upper()
+    assert f"#define {name}_ARENA_BYTES {facts['arena_bytes']}\n" in (folder / "listener_networks.h").read_text()
+    buffers = sum(facts["buffers"].values())
+    assert f"#define {name}_LISTENER_BUFFER_BYTES {buffers}\n" in (folder / "listener.h").read_text()
+    assert max(facts["arenas"].values()) < facts["arena_bytes"]
+    assert "\nadd_executable(listen listener_main.cc)\n" in (folder / "CMakeLists.txt").read_text()
+    readme = (folder / "README.md").read_text()
+    assert f"one arena of {facts['arena_bytes']:,} bytes" in readme
+    assert ("hears in both" in readme) == (kind == "both ways")
+
+
+def test_too_little_ram_for_the_front_end_too_is_refused(bundled, tmp_path):
+    """Networks and rings fit, so that the emulator lets it pass; the front end does not."""
+    artifacts, report, folder = bundled("both ways")
+    facts = json.loads((folder / "manifest.json").read_text())
+    needed = facts["arena_bytes"] + sum(facts["buffers"].values()) + LISTENER_STATE_BYTES
+    board = report.target["application_ram_bytes"]
+    for short in (1, 0):
+        tight = replace(report, target=report.target | {"arena_ram_bytes": needed + board - short})
+        if short:
+            with pytest.raises(VerdictFailed, match="with the front end") as refused:
+                write_bundle([(artifacts, tight)], tmp_path / "firmware")
+            assert f"needs {needed:,} bytes" in str(refused.value)
+            assert not (tmp_path / "firmware").exists()
+        else:
+            write_bundle([(artifacts, tight)], tmp_path / "firmware")
+
+
+def test_command_writes_the_same_folder(bundled, tmp_path):
+    artifacts, _, folder = bundled("causal")
+    artifacts.save(tmp_path / "set")
+    out = tmp_path / "firmware"
+    done = CliRunner().invoke(command, [str(tmp_path / "set"), "--target", "stm32h743", "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    assert verify_bundle(out).passed
+    # All engines ran for this one, so the reports differ, and what tells of them.
+    apart = {"report.json", "README.md", "manifest.json", "sbom.cdx.json"}
+    files = {path.relative_to(out) for path in out.rglob("*") if path.is_file()}
+    assert files == {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    differ = {str(file) for file in files if (out / file).read_bytes() != (folder / file).read_bytes()}
+    assert differ <= apart
