@@ -27,6 +27,8 @@ from keras_mtl.tflite.wiring import Wiring
 SCHEMA = "keras_mtl.artifact_set/1"
 MANIFEST = "set.json"
 GOLDEN = "set.golden.npz"
+#: What file systems take.
+_LONGEST_NAME_BYTES = 255
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,8 @@ def _state_bytes(members: dict[str, Artifact], wiring: Wiring, end: str) -> int:
 def _inside(folder: Path, name: str) -> Path:
     """A file of the set, which must be in its folder: no way out by its name, and none by a link."""
     path = folder / name
+    if len(name.encode("utf-8", "surrogatepass")) > _LONGEST_NAME_BYTES:
+        raise ArtifactError(f"the set names a member by {len(name):,} characters, which no file has")
     real, inside = os.path.realpath(path), os.path.realpath(folder)  # Path.resolve raises at links to themselves
     if Path(name).name != name or Path(real).parent != Path(inside):
         raise ArtifactError(f"the set names a member outside of its folder: {name[:60]}")
