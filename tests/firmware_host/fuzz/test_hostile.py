@@ -76,7 +76,7 @@ def test_members_outside_of_the_set_are_refused(a_set, tmp_path, refusal, way):
     assert "outside of its folder" in refusal(a_set)
 
 
-@pytest.mark.parametrize("name", ["1" * 251 + ".tflite", "\u00e9" * 128, "\ud800" * 100])
+@pytest.mark.parametrize("name", ["1" * 251 + ".tflite", "\u00e9" * 128], ids=["ascii", "utf8"])
 def test_names_that_no_file_has_are_one_short_line(a_set, refusal, name):
     _rewire(a_set, "encoder", file=name)
     assert "characters, which no file has" in refusal(a_set)
