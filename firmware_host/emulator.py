@@ -16,10 +16,10 @@ from keras_mtl.firmware_host.compatibility import compatibility
 from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
 from keras_mtl.firmware_host.cost import activation_bytes_per_second, op_rows, uncounted
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run_engine
-from keras_mtl.firmware_host.every_engine import run_on_each
+from keras_mtl.firmware_host.every_engine import engines_for, run_on_each, with_difference
 from keras_mtl.firmware_host.first_difference import first_difference
 from keras_mtl.firmware_host.parity import REFERENCE, Parity, compare
-from keras_mtl.firmware_host.report import EngineResult, Report
+from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.target import Target
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
@@ -62,12 +62,12 @@ def emulate(
     model = flatbuffer.read_model(artifact.content)
     rows = op_rows(artifact.content)
     integer = _is_integer(artifact.manifest, model)
-    wanted = tuple(name for name in ENGINES if name in engines or (target.is_board and name == "tflm"))
     inputs = artifact.golden.inputs if artifact.golden else random_inputs(model)
+    wanted = engines_for(target, engines)
     runs, results = run_on_each(wanted, lambda name: run_engine(name, artifact.content, inputs, timeout_s))
     parity = _parity(artifact, model, runs)
     if parity is not None:
-        results = [_with_difference(result, parity) for result in results]
+        results = [with_difference(result, parity) for result in results]
     tflm = next((result for result in results if result.engine == "tflm"), None)
 
     seconds = _audio_seconds(artifact.manifest)
@@ -176,14 +176,6 @@ def _fitted(golden: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> tupl
     except ValueError:
         shapes = [[list(values.shape) for values in listed] for listed in (golden, outputs)]
         raise ArtifactError(f"golden outputs of shapes {shapes[0]} do not fit {shapes[1]}") from None
-
-
-def _with_difference(result: EngineResult, parity: Parity) -> EngineResult:
-    if not result.ran:
-        return result
-    difference = parity.from_base_lsb[result.engine]
-    shown = round(difference, 3) if math.isfinite(difference) else None
-    return EngineResult(result.engine, result.version, True, "", result.arena_bytes, shown)
 
 
 def _is_integer(manifest: dict[str, Any], model: Any) -> bool:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from keras_mtl.errors import EngineError
+from keras_mtl.firmware_host.engines import ENGINES
+from keras_mtl.firmware_host.parity import Parity
 from keras_mtl.firmware_host.report import EngineResult
+from keras_mtl.firmware_host.target import Target
 
 
 class _Run(Protocol):
@@ -20,6 +25,11 @@ class _Run(Protocol):
 
 
 _Kind = TypeVar("_Kind", bound=_Run)
+
+
+def engines_for(target: Target, asked_for: Sequence[str]) -> tuple[str, ...]:
+    """The engines that were asked for, in their usual order; for a board also `tflm`, which measures the arena."""
+    return tuple(name for name in ENGINES if name in asked_for or (target.is_board and name == "tflm"))
 
 
 def run_on_each(names: Sequence[str], run: Callable[[str], _Kind]) -> tuple[dict[str, _Kind], list[EngineResult]]:
@@ -49,3 +59,9 @@ def run_on_each(names: Sequence[str], run: Callable[[str], _Kind]) -> tuple[dict
         for name, outcome in outcomes.items()
     ]
     return {name: run for name, run in outcomes.items() if not isinstance(run, EngineError)}, results
+
+
+def with_difference(result: EngineResult, parity: Parity) -> EngineResult:
+    """An engine's row with its difference from the base of a comparison; as it was where there is no such number."""
+    difference = parity.from_base_lsb[result.engine] if result.ran else math.inf
+    return replace(result, from_base_lsb=round(difference, 3)) if math.isfinite(difference) else result

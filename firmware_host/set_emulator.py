@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,9 +16,8 @@ from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
 from keras_mtl.firmware_host.cost import OpRow, activation_bytes_per_second, op_rows
 from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.firmware_host.engines.set_runner import run_set
-from keras_mtl.firmware_host.every_engine import run_on_each
-from keras_mtl.firmware_host.parity import Parity
-from keras_mtl.firmware_host.report import EngineResult, Report
+from keras_mtl.firmware_host.every_engine import engines_for, run_on_each, with_difference
+from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.target import Target
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact_set import ArtifactSet
@@ -58,7 +56,7 @@ def emulate_set(
         raise ArtifactError(f"{path or 'the set'} has no golden data", hint="convert the run again")
     models = {name: flatbuffer.read_model(artifact.content) for name, artifact in artifacts.members.items()}
     rows = member_rows(artifacts)
-    wanted = tuple(name for name in ENGINES if name in engines or (target.is_board and name == "tflm"))
+    wanted = engines_for(target, engines)
     seconds, clips = golden.get("seconds"), golden.get("clips")
     ran, results = run_on_each(wanted, lambda name: run_set(name, artifacts, seconds, clips, timeout_s))
     runs = list(ran.values())
@@ -134,9 +132,3 @@ def about_set(artifacts: ArtifactSet, path: str) -> dict[str, Any]:
         "buffers": manifest["buffers"],
         "members": manifest["members"],
     }
-
-
-def with_difference(result: EngineResult, parity: Parity) -> EngineResult:
-    """An engine's result with its difference from the base of a comparison."""
-    difference = parity.from_base_lsb[result.engine] if result.ran else math.inf
-    return replace(result, from_base_lsb=round(difference, 3)) if math.isfinite(difference) else result

@@ -13,9 +13,9 @@ from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
 from keras_mtl.firmware_host.cost import activation_bytes_per_second
 from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.firmware_host.engines.stream_set_runner import run_stream_set
-from keras_mtl.firmware_host.every_engine import run_on_each
+from keras_mtl.firmware_host.every_engine import engines_for, run_on_each, with_difference
 from keras_mtl.firmware_host.report import Report
-from keras_mtl.firmware_host.set_emulator import about_set, member_rows, with_difference
+from keras_mtl.firmware_host.set_emulator import about_set, member_rows
 from keras_mtl.firmware_host.target import Target
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact_set import ArtifactSet
@@ -58,7 +58,7 @@ def emulate_stream_set(
     settings = LogMelSettings.from_dict(manifest["features"])
     models = {name: flatbuffer.read_model(artifact.content) for name, artifact in artifacts.members.items()}
     rows = member_rows(artifacts)
-    wanted = tuple(name for name in ENGINES if name in engines or (target.is_board and name == "tflm"))
+    wanted = engines_for(target, engines)
     recording = golden["recording"]
     pushes = [min(_PUSH, len(recording) - first) for first in range(0, len(recording), _PUSH)]
     ran, results = run_on_each(wanted, lambda name: run_stream_set(name, artifacts, recording, pushes, timeout_s))

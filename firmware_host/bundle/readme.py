@@ -98,24 +98,12 @@ def set_readme(
         facts: `arenas` and `buffers`, bytes by name.
         files: paths of the other files.
     """
-    files, manifest, wiring = set(files), artifacts.manifest, artifacts.wiring
+    manifest, wiring = artifacts.manifest, artifacts.wiring
     scenes = bool(wiring.scene_head)
-    members = "\n".join(
-        f"| `{member}` | {artifact.manifest['file_bytes']:,} | {facts['arenas'][member]:,} "
-        f"| {manifest['calls_per_second'][member]:g} |"
-        for member, artifact in artifacts.members.items()
-    )
     stages = ["features", "input", "encoder with scenes" if scenes else "encoder", "cells", "decoder"]
     return filled(
         "README_set.md.in",
-        **_target(name, report),
-        part=manifest["part"],
-        system=manifest["system"],
-        sha256=report.artifact["sha256"],
-        table=file_table(files, {"tflm": _tflm(report), "members": len(artifacts.members)}),
-        members=members,
-        arenas=f"{sum(facts['arenas'].values()):,}",
-        buffers=f"{sum(facts['buffers'].values()):,}",
+        **_set(name, artifacts, report, facts, files),
         window_hop_s=f"{wiring.windows.hop * manifest['features']['hop'] / manifest['features']['sample_rate_hz']:g}",
         clip_s=f"{manifest['audio_seconds']:g}",
         front_end=_FRONT_END,
@@ -138,27 +126,37 @@ def stream_readme(
         files: paths of the other files.
     """
     manifest, wiring = artifacts.manifest, artifacts.stream_wiring
-    members = "\n".join(
-        f"| `{member}` | {artifact.manifest['file_bytes']:,} | {facts['arenas'][member]:,} "
-        f"| {manifest['calls_per_second'][member]:g} |"
-        for member, artifact in artifacts.members.items()
-    )
     return filled(
         "README_stream.md.in",
-        **_target(name, report),
-        part=manifest["part"],
-        system=manifest["system"],
-        sha256=report.artifact["sha256"],
-        table=file_table(files, {"tflm": _tflm(report), "members": len(artifacts.members)}),
-        members=members,
+        **_set(name, artifacts, report, facts, files),
         arena=f"{facts['arena_bytes']:,}",
-        arenas=f"{sum(facts['arenas'].values()):,}",
-        buffers=f"{sum(facts['buffers'].values()):,}",
         scratch=f"{facts['buffers']['scratch']:,}",
         turns=_TURNS.format(ring=wiring.event_ring, hop=wiring.event_hop) if wiring.event_ring else "",
         latency=", ".join(f"{task} {value:g} s" for task, value in manifest["latency_s"].items()),
         build=_build(name, ["features", "input", "listener", *(["decoder"] if wiring.classifiers else [])], True),
     )
+
+
+def _set(
+    name: str, artifacts: ArtifactSet, report: Report, facts: Mapping[str, Any], files: Iterable[str]
+) -> dict[str, str]:
+    """What the READMEs of both kinds of set say."""
+    manifest = artifacts.manifest
+    members = [
+        f"| `{member}` | {artifact.manifest['file_bytes']:,} | {facts['arenas'][member]:,} "
+        f"| {manifest['calls_per_second'][member]:g} |"
+        for member, artifact in artifacts.members.items()
+    ]
+    return {
+        **_target(name, report),
+        "part": manifest["part"],
+        "system": manifest["system"],
+        "sha256": report.artifact["sha256"],
+        "table": file_table(set(files), {"tflm": _tflm(report), "members": len(artifacts.members)}),
+        "members": "\n".join(members),
+        "arenas": f"{sum(facts['arenas'].values()):,}",
+        "buffers": f"{sum(facts['buffers'].values()):,}",
+    }
 
 
 def _target(name: str, report: Report) -> dict[str, str]:
