@@ -78,14 +78,6 @@ def test_there_are_notebooks():
     assert [path.stem for path in NOTEBOOKS] == sorted(SAYS)
 
 
-def _slow(path):
-    """The one that fine-tunes three times over takes as long as all others."""
-    return [pytest.mark.slow] if path.stem == "03_qat_tuning" else []
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(path, marks=_slow(path), id=path.stem) for path in NOTEBOOKS], indirect=True
-)
 def test_notebook_runs_and_its_outputs_are_those_that_are_kept(name, notebook, cache, tmp_path):
     kept = [kinds(cell) for cell in cells_of(notebook)]
     (parameters,) = [cell for cell in cells_of(notebook) if "parameters" in cell.metadata.get("tags", [])]

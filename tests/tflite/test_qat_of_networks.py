@@ -90,7 +90,6 @@ def test_embeddings_of_8_bits_reach_cells_of_16_unchanged(twins):
     np.testing.assert_array_equal(np.rint(np.asarray(taken) / float(step)).astype(int), (levels - zero_point) << 7)
 
 
-@pytest.mark.slow
 def test_levels_of_the_embeddings_are_kept_and_the_seed_decides(one_layer, calibration):
     batch = {task: values[:4, ..., None] for task, values in calibration.items()}
     batches = tf.data.Dataset.from_tensors(batch).repeat()
