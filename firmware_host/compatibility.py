@@ -26,7 +26,6 @@ _FAMILIES: dict[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
     "cmsis-nn": ("CMSIS-NN", CMSIS_NN_TYPES),
     "esp-nn": ("ESP-NN", ESP_NN_TYPES),
 }
-_WITH_BIAS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _PER_TENSOR = "convert with dense layers per tensor"
 _NO_SUM = "MEAN or BATCH_MATMUL in its place, on which all runtimes agree"
 _INT64 = "patch the bias to INT64, as `keras_mtl convert` does"

@@ -18,7 +18,7 @@ import numpy as np
 from keras_mtl.errors import FeatureMismatch
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.bundle.golden import numbered
-from keras_mtl.firmware_host.bundle.golden_audio import golden_waveform, log_mel_db
+from keras_mtl.firmware_host.bundle.golden_audio import golden_waveform, log_mel_db, quantized_levels
 from keras_mtl.firmware_host.engines.process import ENVIRONMENT, MOST_BYTES
 from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, run_engine
 from keras_mtl.isolation import run_isolated
@@ -130,10 +130,5 @@ def begin_chain(settings: LogMelSettings, port: Mapping[str, Any], frames: int) 
     waveform = golden_waveform(settings, seconds)
     levels = np.rint(log_mel_db(waveform, settings) * STEPS_PER_DB)
     levels = levels.clip(-(2**15), 2**15 - 1).astype(np.int16)
-    per_db, at_0_db = input_scaling(settings, port)
-    scaled = levels.astype(np.float32) / np.float32(STEPS_PER_DB) * per_db + at_0_db
-    dtype = np.dtype(port["dtype"])
-    if dtype.kind != "f":
-        limits = np.iinfo(dtype)
-        scaled = np.rint(scaled).clip(limits.min, limits.max)
-    return Chain(waveform, levels, scaled.astype(dtype), {})
+    levels_db = levels.astype(np.float32) / np.float32(STEPS_PER_DB)
+    return Chain(waveform, levels, quantized_levels(levels_db, input_scaling(settings, port), port["dtype"]), {})

@@ -98,14 +98,16 @@ def input_scaling(settings: LogMelSettings, port: dict[str, Any]) -> tuple[np.fl
 
 
 def quantized_levels(levels_db: np.ndarray, scaling: tuple[np.float32, np.float32], dtype: str) -> np.ndarray:
-    """Levels in dB, any shape, as the network's input integers, in float32 arithmetic as on a device.
+    """Levels in dB, any shape, as the network's input, in float32 arithmetic as on a device.
 
     Args:
         levels_db: from `log_mel_db`.
         scaling: from `input_scaling`.
-        dtype: "int8" or "int16".
+        dtype: "int8", "int16", or "float32", of which nothing is rounded.
     """
     per_db, at_0_db = scaling
-    limits = np.iinfo(dtype)
     scaled = np.asarray(levels_db, np.float32) * per_db + at_0_db
+    if np.dtype(dtype).kind == "f":
+        return scaled.astype(dtype)
+    limits = np.iinfo(dtype)
     return np.rint(scaled).clip(limits.min, limits.max).astype(dtype)
