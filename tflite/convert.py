@@ -138,13 +138,18 @@ def _model_file(run: Run, part: str, kind: str) -> str:
         )
     if kind not in SCHEMES:
         return "network.keras"
+    require_scheme(run, kind)
+    return WEIGHTS_FILE if run.info.get("engine") == "tfmot" else "qat.keras"
+
+
+def require_scheme(run: Run, kind: str) -> None:
+    """Refuses a run that is not quantized, or to the other of the two schemes."""
     scheme = run.info.get("scheme") if run.info["stage"] == "qat" else None
     if scheme != kind:
         state = f"quantized to {scheme}" if scheme else "not quantized"
         raise ConversionError(
             f"{run.path} is {state}, so it gives no {kind} file", hint=f"keras_mtl quantize RUN --scheme {kind}"
         )
-    return WEIGHTS_FILE if run.info.get("engine") == "tfmot" else "qat.keras"
 
 
 def _facts(run: Run, part: str, kind: str, frames: int) -> dict[str, Any]:

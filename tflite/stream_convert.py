@@ -18,6 +18,7 @@ from keras_mtl.run_folder import Run
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Golden, describe, quantize
 from keras_mtl.tflite.audit import require_integer_only
+from keras_mtl.tflite.convert import origin, require_scheme
 from keras_mtl.tflite.patch import patch_int16x8
 from keras_mtl.tflite.ports import name_ports
 from keras_mtl.tflite.scheme import FORMATS, SCHEMES
@@ -102,12 +103,7 @@ def _model_file(run: Run, kind: str) -> str:
         raise ConversionError(f"unknown format {kind!r}", hint=f"formats: {', '.join(FORMATS)}")
     if kind not in SCHEMES:
         return "network.keras"
-    scheme = run.info.get("scheme") if run.info["stage"] == "qat" else None
-    if scheme != kind:
-        state = f"quantized to {scheme}" if scheme else "not quantized"
-        raise ConversionError(
-            f"{run.path} is {state}, so it gives no {kind} file", hint=f"keras_mtl quantize RUN --scheme {kind}"
-        )
+    require_scheme(run, kind)
     if run.info.get("engine") == "tfmot":
         raise ConversionError(
             f"{run.path} was quantized by tfmot, whose model can't be taken apart into steps",
@@ -125,12 +121,11 @@ def step_facts(run: Run, kind: str, stream: Stream, content: bytes) -> dict[str,
         stream: how a device drives it.
         content: the file's bytes.
     """
-    info = run.info
     states = describe(content, 1.0)["inputs"][1:]
     return {
         "part": PART,
         "format": kind,
-        "system": info["system"],
+        "system": run.info["system"],
         "features": run.settings.to_dict(),
         "output": "embedding",
         "audio_seconds": stream.stride * run.settings.hop_s,
@@ -138,9 +133,7 @@ def step_facts(run: Run, kind: str, stream: Stream, content: bytes) -> dict[str,
         "latency_s": round(stream.latency * stream.stride * run.settings.hop_s, 6),
         "first_exact_step": stream.latency + stream.warm_up,
         "state_bytes": sum(_bytes(port) for port in states),
-        "seed": info["seed"],
-        "git_revision": info["git_revision"],
-        "data": info["data"],
+        **origin(run),
     }
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from keras_mtl.errors import FeatureMismatch
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.bundle.golden import numbered
-from keras_mtl.firmware_host.bundle.golden_audio import golden_waveform, log_mel_db, quantized_levels
+from keras_mtl.firmware_host.bundle.golden_audio import golden_waveform, input_scaling, log_mel_db, quantized_levels
 from keras_mtl.firmware_host.engines.process import ENVIRONMENT, MOST_BYTES
 from keras_mtl.firmware_host.engines.runner import ARENA_OFFERED_BYTES, run_engine
 from keras_mtl.isolation import run_isolated
@@ -106,16 +106,6 @@ def set_chain(artifacts: ArtifactSet, settings: LogMelSettings, timeout_s: float
         with np.load(folder / "chain.npz", allow_pickle=False) as arrays:
             found = {key: arrays[key] for key in arrays}
     return Chain(chain.waveform, chain.levels, chain.inputs, found), answer["arena_bytes"]
-
-
-def input_scaling(settings: LogMelSettings, port: Mapping[str, Any]) -> tuple[np.float32, np.float32]:
-    """Normalisation and quantization of a level in one step, `per_db` and `at_0_db`: dB * per_db + at_0_db, rounded.
-
-    For a float input nothing is rounded.
-    """
-    scale, zero_point = port.get("scale") or 1.0, port.get("zero_point") or 0
-    per_db = 1.0 / (settings.std_db * scale)
-    return np.float32(per_db), np.float32(zero_point - settings.mean_db * per_db)
 
 
 def begin_chain(settings: LogMelSettings, port: Mapping[str, Any], frames: int) -> Chain:

@@ -7,8 +7,9 @@ from typing import Any
 
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.bundle.c_source import C_TYPES, identifier, real
-from keras_mtl.firmware_host.bundle.chain import Chain, input_scaling
+from keras_mtl.firmware_host.bundle.chain import Chain
 from keras_mtl.firmware_host.bundle.decoded import MADE_UP_STEPS
+from keras_mtl.firmware_host.bundle.golden_audio import input_scaling
 from keras_mtl.firmware_host.bundle.selftest import CELL_STEPS, front_end_stages, selftest_texts
 from keras_mtl.firmware_host.bundle.set_settings import event_settings
 from keras_mtl.firmware_host.bundle.static_files import filled
