@@ -26,10 +26,12 @@ class Answers:
         scenes: of each call of the scene decoder how many embeddings were heard by then, and logits [scenes] as
             integers.
         strong: probabilities [embeddings, events] as integers, those that follow on the last ones given.
+        attention: of the same embeddings the logits of the attention, from which a clip's probability is made.
     """
 
     scenes: list[tuple[int, np.ndarray]]
     strong: np.ndarray
+    attention: np.ndarray
 
 
 class StreamSetLoop:
@@ -74,7 +76,7 @@ class StreamSetLoop:
         """Takes log-mel frames [frames, mel_bands] in the encoder's input type; gives what became known by them."""
         answers = list(self.steps(frames))
         scenes = [call for each in answers for call in each.scenes]
-        return Answers(scenes, self._joined([each.strong for each in answers]))
+        return self._answers(scenes, [(each.strong, each.attention) for each in answers])
 
     def steps(self, frames: np.ndarray) -> Iterator[Answers]:
         """The same embedding by embedding: what became known by each, `embeddings` of them having been heard."""
@@ -82,15 +84,15 @@ class StreamSetLoop:
         for embedding in self._encoder.push(frames):
             self._ring[self._heard % len(self._ring)] = embedding
             self._heard += 1
-            scenes, strong = [], []
+            scenes, said = [], []
             if wiring.scene_ring and self._heard >= wiring.scene_ring and self._is_scene_turn():
                 ring = self._last(wiring.scene_ring)[None]
                 scenes.append((self._heard, self._members[wiring.scene_head].invoke([ring])[0][0].copy()))
             if self._forward is not None:
-                strong += [pair[0].copy() for pair in self._forward.push(embedding)]
+                said += _copies(self._forward.push(embedding))
             elif turn := wiring.turn(self._heard, self._answered):
-                strong.append(self._events(turn))
-            yield Answers(scenes, self._joined(strong))
+                said.append(self._events(turn))
+            yield self._answers(scenes, said)
 
     def finish(self) -> Answers:
         """The end of a recording: what the event decoder says of the embeddings that it did not answer for yet.
@@ -98,26 +100,33 @@ class StreamSetLoop:
         A device that hears for ever never does this. The scenes have no end of their own.
         """
         if self._forward is not None:
-            return Answers([], self._joined([pair[0].copy() for pair in self._forward.finish()]))
+            return self._answers([], _copies(self._forward.finish()))
         turn = self._wiring.last_turn(self._heard, self._answered)
-        return Answers([], self._joined([self._events(turn)] if turn else []))
+        return self._answers([], [self._events(turn)] if turn else [])
 
     def _is_scene_turn(self) -> bool:
         return (self._heard - self._wiring.scene_ring) % self._wiring.scene_hop == 0
 
-    def _events(self, turn: Turn) -> np.ndarray:
+    def _events(self, turn: Turn) -> tuple[np.ndarray, np.ndarray]:
         kept = slice(turn.kept_from - turn.first, turn.kept_to - turn.first)
         self._answered = turn.kept_to
-        return self._clip.decoded(self._last(turn.last - turn.first), kept)[0]
+        return self._clip.decoded(self._last(turn.last - turn.first), kept)
 
     def _last(self, count: int) -> np.ndarray:
         """The newest embeddings [count, size], the oldest first."""
         return self._ring[np.arange(self._heard - count, self._heard) % len(self._ring)]
 
-    def _joined(self, strong: list[np.ndarray]) -> np.ndarray:
-        if strong:
-            return np.concatenate(strong)
+    def _answers(self, scenes: list[tuple[int, np.ndarray]], said: list[tuple[np.ndarray, np.ndarray]]) -> Answers:
+        if said:
+            strong, attention = (np.concatenate(each) for each in zip(*said, strict=True))
+            return Answers(scenes, strong, attention)
         if not self._wiring.classifiers:
-            return np.zeros((0, 0))
-        port = self._members[self._wiring.classifiers].outputs[0]
-        return np.zeros((0, port["shape"][-1]), port["dtype"])
+            return Answers(scenes, np.zeros((0, 0)), np.zeros((0, 0)))
+        ports = self._members[self._wiring.classifiers].outputs
+        strong, attention = (np.zeros((0, port["shape"][-1]), port["dtype"]) for port in ports)
+        return Answers(scenes, strong, attention)
+
+
+def _copies(pairs: list[list[np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What the classifiers gave, kept from their next call."""
+    return [(strong.copy(), attention.copy()) for strong, attention in pairs]

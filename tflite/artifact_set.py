@@ -88,17 +88,6 @@ class ArtifactSet:
             raise ArtifactError("the set hears clips, and no stream", hint="keras_mtl convert RUN --part stream")
         return wiring
 
-    def require_windowed(self, what: str) -> None:
-        """Refuses a streaming set where clips are to be heard; `what` is who refuses it.
-
-        Raises:
-            ArtifactError: it is a streaming set.
-        """
-        if self.streams:
-            raise ArtifactError(
-                f"{what} takes no streaming set", hint="keras_mtl convert RUN --part joint makes one that hears clips"
-            )
-
     def save(self, folder: str | Path) -> Path:
         """Writes the set, whole or not at all. Returns the folder.
 

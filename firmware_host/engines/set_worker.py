@@ -10,6 +10,8 @@ import numpy as np
 
 from keras_mtl.firmware_host.device_loop import DeviceLoop, Member
 from keras_mtl.firmware_host.engines.exchange import clear_refusals, package_version
+from keras_mtl.firmware_host.stream_clips import StreamClips
+from keras_mtl.tflite.stream_set_wiring import StreamWiring
 from keras_mtl.tflite.wiring import Wiring
 
 
@@ -29,13 +31,11 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
         EngineRefused: with the interpreter's own words, or because it isn't installed.
     """
     folder, engine = Path(request["folder"]), importlib.import_module(request["worker"])
-    wiring = Wiring.from_dict(request["wiring"])
     found: dict[str, list[np.ndarray]] = {"scenes": [], "strong": [], "attention": []}
     with clear_refusals(request, engine.PACKAGE):
         opened = {name: engine.open_model((folder / name).read_bytes(), request) for name in request["members"]}
-        loop = DeviceLoop(
-            wiring, {name: Member(opened[name].invoke, **ports) for name, ports in request["members"].items()}
-        )
+        members = {name: Member(opened[name].invoke, **ports) for name, ports in request["members"].items()}
+        loop = _loop(request["wiring"], members)
         for second in _rows(folder / "seconds.npy"):
             found["scenes"].append(loop.scenes(second))
         for clip in _rows(folder / "clips.npy"):
@@ -47,6 +47,12 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
         if rows:
             np.save(folder / f"{name}.npy", np.stack(rows))
     return {"version": package_version(engine.PACKAGE), "arena_bytes": arenas}
+
+
+def _loop(wiring: dict[str, Any], members: dict[str, Member]) -> DeviceLoop | StreamClips:
+    if "stream" in wiring:
+        return StreamClips(StreamWiring.from_dict(wiring), members)
+    return DeviceLoop(Wiring.from_dict(wiring), members)
 
 
 def _rows(path: Path) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keras_mtl.cli.options import answer, json_option, quiet_tensorflow
-from keras_mtl.errors import DataError
+from keras_mtl.errors import ArtifactError, DataError
 from keras_mtl.prediction_formats import FORMATS, SUFFIXES
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def command(
     from keras_mtl.datasets.audio_stream import audio_format
     from keras_mtl.prediction import predict
 
+    _require_clips(model)
     for path in audio:  # before hours are spent on the others
         audio_format(path)
     listener = open_listener(model)
@@ -91,6 +92,16 @@ def command(
         plot_timeline(heard[0], plot)
     if form is None or out is not None:
         answer(document, as_json, lambda: [str(path) for path in written] or _lines(heard))
+
+
+def _require_clips(model: Path) -> None:
+    """Refuses a streaming set, whose answers are those of `listen`."""
+    from keras_mtl.tflite.artifact_set import ArtifactSet, is_set
+
+    if is_set(model) and ArtifactSet.load(model).streams:
+        raise ArtifactError(
+            f"{model} is a streaming set, which hears sound as it comes", hint=f"keras_mtl listen FILE --model {model}"
+        )
 
 
 def _checked(

@@ -1,4 +1,7 @@
-"""A set of artifacts as a listener: heard on an interpreter as a device would hear."""
+"""A set of artifacts as a listener: heard on an interpreter as a device would hear.
+
+A streaming set hears each clip from a start to its end.
+"""
 
 from __future__ import annotations
 
@@ -38,12 +41,12 @@ def listen_with_set(path: Path, engine: str = "litert") -> Listener:
     from keras_mtl.tflite.artifact_set import ArtifactSet
 
     artifacts = ArtifactSet.load(path)
-    artifacts.require_windowed("hearing clips")
     wiring, settings = artifacts.wiring, LogMelSettings.from_dict(artifacts.manifest["features"])
-    (port,) = artifacts.members[wiring.encoder].manifest["inputs"]
+    port = artifacts.members[wiring.encoder].manifest["inputs"][0]
+    clip_frames = None if artifacts.streams else wiring.clip_frames
 
-    def hear(kind: str, levels: AnyLevels, frames: int) -> list[SetRun]:
-        if levels.shape[1] != frames:
+    def hear(kind: str, levels: AnyLevels, frames: int | None) -> list[SetRun]:
+        if frames is not None and levels.shape[1] != frames:
             raise ArtifactError(f"the set hears {frames} frames at a time here, not {levels.shape[1]}")
 
         def part(first: int) -> SetRun:
@@ -59,11 +62,11 @@ def listen_with_set(path: Path, engine: str = "litert") -> Listener:
         return np.concatenate([run.scenes for run in hear("seconds", levels, wiring.windows.frames)])
 
     def event_probabilities(levels: AnyLevels) -> tuple[np.ndarray, np.ndarray]:
-        runs = hear("clips", levels, wiring.clip_frames)
+        runs = hear("clips", levels, clip_frames)
         return np.concatenate([run.strong for run in runs]), np.concatenate([run.weak for run in runs])
 
     scenes = scene_logits if wiring.scene_head else None
     decoding = DecodeSettings(**artifacts.manifest["decoding"])
     if not wiring.classifiers:
         return Listener(settings, scenes, decoding=decoding)
-    return Listener(settings, scenes, event_probabilities, wiring.windows.stride, decoding, wiring.clip_frames)
+    return Listener(settings, scenes, event_probabilities, wiring.windows.stride, decoding, clip_frames)

@@ -111,7 +111,8 @@ def recorded(artifacts) -> Iterator[Answers]:
     events = (generator.normal(0, 4000, (LOOP, 2)).cumsum(0) + 12_000).clip(0, 32_767).astype(strong)
     while True:
         calls = [(heard + step, scenes[(heard + step) % LOOP // SCENE_HOP]) for step in range(0, EVENT_HOP, SCENE_HOP)]
-        yield Answers(calls, events[heard % LOOP :][:EVENT_HOP])
+        strong = events[heard % LOOP :][:EVENT_HOP]
+        yield Answers(calls, strong, np.zeros_like(strong))
         heard += EVENT_HOP
 
 

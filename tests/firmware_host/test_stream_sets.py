@@ -52,6 +52,21 @@ def test_answers_are_those_of_the_set_that_hears_clips(builder, kind, engine):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_clip_is_heard_from_a_start_to_its_end(builder, kind):
+    """Clips are to a streaming set what they are to the set that hears clips, one after the other in one process."""
+    windowed, stream = make_windowed(builder, *kind), make_stream_set(builder, *kind)
+    clips, seconds = windowed.golden["clips"], np.stack([noise(kind[0], 8, seed)[..., None] for seed in range(3)])
+    heard, goal = (run_set("tflm", artifacts, seconds, clips) for artifacts in (stream, windowed))
+    for found, expected in ((heard.scenes, goal.scenes), (heard.strong, goal.strong), (heard.weak, goal.weak)):
+        np.testing.assert_array_equal(found, expected)
+    assert len(np.unique(heard.scenes)) > 3
+    longer = run_set("tflm", stream, clips=np.concatenate([clips, clips[:, :5]], axis=1))
+    assert longer.strong.shape[1] == CLIP_EMBEDDINGS + 2
+    with pytest.raises(ArtifactError, match="hears nothing in 6 frames"):
+        run_set("tflm", stream, seconds[:, :6])
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_sizes_of_the_pushes_change_nothing(streams, kind):
     recording = streams[kind].golden["recording"]
     found = [run_stream_set("tflm", streams[kind], recording, pushes) for pushes in (pushes_of(75, 2), [1] * 75)]
@@ -213,10 +228,9 @@ def test_commands(streams, builder, tmp_path):
     assert all(words in page for words in ("<h2>Memory</h2>", "arenas over each other", "scenes 0.124 s"))
     document = json.loads((tmp_path / "report.json").read_text())
     assert document["artifact"]["latency_s"] == {"scenes": 0.124, "events": 0.344}
-    # What hears clips refuses a stream, and the other way round, each in one line that says what to do.
-    with pytest.raises(ArtifactError, match="hearing clips takes no streaming set") as refused:
-        run_set("tflm", streams["int8", None])
-    assert "keras_mtl convert RUN --part joint" in str(refused.value)
+    predicted = run(group, ["predict", "any.wav", "--model", folder])
+    assert isinstance(predicted.exception, ArtifactError)
+    assert f"keras_mtl listen FILE --model {folder}" in predicted.exception.hint
     with pytest.raises(ArtifactError, match="hears clips, and no stream"):
         run_stream_set("tflm", make_windowed(builder, "int8"), noise("int8", 8))
 

@@ -7,10 +7,14 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from event_networks import CLIP, SECOND, clips, run_of, small_network
+from event_networks import CLIP, SECOND, SETTINGS, clips, run_of, small_network
 
+from keras_mtl.bootstrap import Bootstrap
 from keras_mtl.cli import group
+from keras_mtl.cli.listeners import open_listener
+from keras_mtl.datasets.corpus import open_corpus
 from keras_mtl.errors import ArtifactError, ConversionError
+from keras_mtl.evaluation import evaluate
 from keras_mtl.firmware_host.engines.set_runner import run_set
 from keras_mtl.firmware_host.engines.stream_set_runner import run_stream_set
 from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
@@ -56,6 +60,19 @@ def hears_the_network(engine, artifacts):
 @pytest.mark.parametrize("engine", ["tflm", "litert"])
 def test_engines_hear_what_the_network_hears(artifacts, engine):
     hears_the_network(engine, artifacts)
+
+
+def test_it_is_scored_from_its_files(run, artifacts, tmp_path):
+    """A clip's beginning and end are heard otherwise than by the network that hears the clip at once."""
+    heard, goal = open_listener(artifacts.save(tmp_path / "set")), open_listener(run.path)
+    clip = clips(2, CLIP, 9) * SETTINGS.std_db + SETTINGS.mean_db
+    second = clips(5, SECOND, 9) * SETTINGS.std_db + SETTINGS.mean_db
+    for found, expected in zip(heard.event_probabilities(clip), goal.event_probabilities(clip), strict=True):
+        assert np.abs(found - expected).mean() < 0.02
+    assert np.abs(heard.scene_logits(second) - goal.scene_logits(second)).mean() < 0.5
+    assert heard.event_probabilities(clip[:, :200])[0].shape == (2, 50, 10)
+    figures = evaluate(heard, open_corpus("soundscapes:tiny", tmp_path), tmp_path, Bootstrap(0))
+    assert figures["scenes"]["clips"] and figures["events"]["clips"]
 
 
 @pytest.mark.slow
