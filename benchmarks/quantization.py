@@ -13,10 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from kept_answers import kept_answer, score_cells
 
 #: Part, format and arguments of `keras_mtl quantize` of each row; {E} stands for the passes of fine-tuning.
 ROWS: dict[str, tuple[str, str, list[str]]] = {
@@ -29,6 +30,7 @@ ROWS: dict[str, tuple[str, str, list[str]]] = {
 }
 #: A board holds every row: the arena's figure is what is of interest.
 _TARGET = "stm32h743"
+_FIGURES = ("accuracy", "event_f1_macro", "psds1")
 
 
 def main() -> int:
@@ -42,7 +44,7 @@ def main() -> int:
     parser.add_argument("--rows", default=",".join(ROWS), help="some of them, comma-separated (default all)")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    score = _once(options.out / "float.json", ["evaluate", str(options.run), "--data", options.data])
+    score = kept_answer(options.out / "float.json", ["evaluate", str(options.run), "--data", options.data])
     rows = [{"name": "float", "format": "float32", "score": score, "command": "train"}]
     rows += [_row(name, options) for name in options.rows.split(",")]
     document = {"schema": "keras_mtl.quantization_benchmark/1", "data": score["data"], "engine": options.engine}
@@ -59,12 +61,14 @@ def _row(name: str, options: argparse.Namespace) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     run, artifact = folder / "run", folder / ("set" if part == "joint" else f"{part}.{kind}.tflite")
     quantize = ["quantize", str(options.run), "--part", part, "--scheme", kind, *more, "--data", options.data]
-    made = _once(folder / "quantize.json", [*quantize, "--out", str(run)])
-    _once(folder / "convert.json", ["convert", str(run), "--part", part, "--format", kind, "--out", str(artifact)])
+    made = kept_answer(folder / "quantize.json", [*quantize, "--out", str(run)])
+    kept_answer(
+        folder / "convert.json", ["convert", str(run), "--part", part, "--format", kind, "--out", str(artifact)]
+    )
     emulate = ["emulate", str(artifact), "--target", _TARGET, "--engine", "tflm", "--engine", "litert"]
-    report = _once(folder / "report.json", emulate, (0, 1))
+    report = kept_answer(folder / "report.json", emulate, (0, 1))
     evaluate = ["evaluate", str(artifact), "--data", options.data, "--engine", options.engine]
-    score = _once(folder / "score.json", evaluate)
+    score = kept_answer(folder / "score.json", evaluate)
     return {
         "name": name,
         "format": kind,
@@ -85,36 +89,10 @@ def _table(rows: list[dict[str, Any]]) -> str:
     ]
     goal = rows[0]["score"]
     for row in rows:
-        score = row["score"]
-        figures = [
-            _figure(score.get("scenes", {}).get("accuracy"), goal["scenes"]["accuracy"], row is rows[0], 100),
-            _figure(
-                score.get("events", {}).get("event_f1_macro"), goal["events"]["event_f1_macro"], row is rows[0], 100
-            ),
-            _figure(score.get("events", {}).get("psds1"), goal["events"]["psds1"], row is rows[0], 1),
-        ]
+        cells = score_cells(row["score"], None if row is rows[0] else goal, _FIGURES)
         sizes = [f"{row[key]:,}" if key in row else "" for key in ("file_bytes", "arena_and_buffer_bytes")]
-        lines.append("| " + " | ".join([row["name"], *figures, *sizes, f"`{row['command']}`"]) + " |")
+        lines.append("| " + " | ".join([row["name"], *cells, *sizes, f"`{row['command']}`"]) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _figure(value: float | None, goal: float, is_goal: bool, unit: int) -> str:
-    if value is None:
-        return ""
-    digits = 2 if unit == 100 else 3
-    return f"{value * unit:.{digits}f}" + ("" if is_goal else f" ({(value - goal) * unit:+.{digits}f})")
-
-
-def _once(path: Path, words: list[str], accepted: tuple[int, ...] = (0,)) -> dict[str, Any]:
-    """The JSON answer of a command, kept in a file."""
-    if not path.exists():
-        print(f"$ keras_mtl {shlex.join(words)}", file=sys.stderr, flush=True)
-        command = [sys.executable, "-m", "keras_mtl", *words, "--json"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode not in accepted:
-            raise SystemExit(f"keras_mtl {words[0]} ended with {done.returncode}; the same command goes on here")
-        path.write_text(done.stdout)
-    return json.loads(path.read_text())
 
 
 if __name__ == "__main__":

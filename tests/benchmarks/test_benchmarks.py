@@ -28,6 +28,7 @@ def _run(repository, script: str, *arguments: str) -> str:
         "preparation.py",
         "input_pipeline.py",
         "quantization.py",
+        "streaming.py",
         "firmware_c.py",
         "emulation.py",
     ],
