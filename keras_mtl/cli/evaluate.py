@@ -41,12 +41,14 @@ def command(model: Path, data: str, engine: str, resamples: int, cache: Path, as
 
     Scenes: accuracy, macro accuracy and log loss, by device and class. Events: event-based, segment-based and
     clip-level F1, PSDS1, PSDS2. Each with its 95 % interval, by drawing recordings. A run is scored on the tasks it was
-    trained on, a quantized run on those that were quantized, an artifact or a set on its part's tasks.
+    trained on, a quantized run on those that were quantized, an artifact or a set on its part's tasks. A streaming set
+    hears each clip from a start to its end.
 
     \b
     Examples:
       keras_mtl evaluate runs/real --data DIR
       keras_mtl evaluate scenes.int8.tflite --data DIR --engine tflm --json
+      keras_mtl evaluate stream.int8/ --data DIR --engine tflm
     """
     quiet_tensorflow()
     from keras_mtl.bootstrap import Bootstrap
