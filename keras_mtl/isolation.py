@@ -52,6 +52,8 @@ def run_isolated(
         question.write_text(json.dumps(request))
         said = Path(folder, "said.txt")
         command = [sys.executable, "-m", "keras_mtl.isolation", worker, str(question), str(answer)]
+        # What libraries leave in the folder for temporary files, TensorFlow above all, must not outlive the process.
+        variables = {"TF_CPP_MIN_LOG_LEVEL": "2", "TMPDIR": folder, **(environment or {})}
         try:
             # To a file: what a process says without an end must not fill this one's memory.
             with said.open("wb") as output:
@@ -61,7 +63,7 @@ def run_isolated(
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     timeout=timeout_s,
-                    env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **(environment or {})},
+                    env={**os.environ, **variables},
                     check=False,
                 )
         except subprocess.TimeoutExpired:

@@ -94,6 +94,12 @@ def test_variables_are_set_on_top(worker, monkeypatch) -> None:
     assert worker(body) == {"MY_SETTING": "kept", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
+def test_temporary_files_do_not_outlive_it(worker) -> None:
+    left = worker("import tempfile; return {'left': tempfile.mkstemp()[1]}")["left"]
+    assert not Path(left).exists()
+    assert not Path(left).parent.exists()
+
+
 def test_a_process_that_asks_for_too_much_memory_gets_none(worker) -> None:
     with pytest.raises(errors.EngineCrash, match=r"exit 1.*MemoryError"):
         worker("return {'a': len(bytearray(1 << 30))}", most_bytes=1 << 29)
