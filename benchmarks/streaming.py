@@ -4,7 +4,7 @@
 
 Each run is quantized to both formats and converted to streaming sets, of both tasks and, of the first run, of the
 scenes alone. Sets are scored on the whole evaluation split, on TensorFlow Lite Micro, from the files that go onto a
-device; the float network hears each clip at once. A causal run is held against the first run, too. What is done is
+device; the float network hears each clip at once. Float runs after the first are held against it. What is done is
 skipped, so the same command goes on after an interrupt. OUT gets a run folder and a set of each row, and streaming.json
 and streaming.md.
 """
@@ -29,6 +29,7 @@ _COSTS = (
     "| set | files | arena, one for all | kept between calls | listener with its front end | RAM in all | latency | "
     "M MACs/s | boards |\n|---|---|---|---|---|---|---|---|---|"
 )
+_DIFFERENCES = "| runs | figure | difference, 95 % interval over recordings |\n|---|---|---|"
 
 
 def main() -> int:
@@ -50,7 +51,8 @@ def main() -> int:
     apart = sum(system["macs_per_second"] for system in systems if system["id"] in _APART)
     document: dict[str, Any] = {"schema": "keras_mtl.streaming_benchmark/1", "data": rows[0]["score"]["data"]}
     document |= {"engine": options.engine, "macs_per_second_side_by_side": apart, "rows": rows}
-    text = _tables(rows, apart)
+    document["differences"] = _differences(options)
+    text = _tables(rows, apart, document["differences"])
     (options.out / "streaming.json").write_text(json.dumps(document, indent=2) + "\n")
     (options.out / "streaming.md").write_text(text)
     print(text, end="")
@@ -100,8 +102,17 @@ def _report(folder: Path, made: str, target: str) -> dict[str, Any]:
     return kept_answer(folder / f"{target}.json", ["emulate", made, "--target", target, "--engine", "tflm"], (0, 1))
 
 
-def _tables(rows: list[dict[str, Any]], apart: float) -> str:
-    """Scores, with what each is off the float network of its run in brackets, and what the sets take."""
+def _differences(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Figures of the float runs after the first, less those of the first, with their intervals."""
+    first, *others = options.runs
+    if not others:
+        return []
+    compare = ["compare", *map(str, others), "--against", str(first), "--data", options.data]
+    return kept_answer(options.out / "compare.json", compare)["differences"]
+
+
+def _tables(rows: list[dict[str, Any]], apart: float, differences: list[dict[str, Any]]) -> str:
+    """Scores, with what each is off the float network of its run in brackets; what the sets take; differences."""
     goals = {row["network"]: row["score"] for row in rows if row["format"] == "float32"}
     scores, costs = [_SCORES], [_COSTS]
     for row in rows:
@@ -111,7 +122,11 @@ def _tables(rows: list[dict[str, Any]], apart: float) -> str:
         scores.append("| " + " | ".join([row["name"], *cells, command]) + " |")
         if goal is not None:
             costs.append(_cost(row, apart))
-    return "\n".join([*scores, "", *costs]) + "\n"
+    against = [_DIFFERENCES] if differences else []
+    for one in differences:
+        value = f"{one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
+        against.append(f"| {one['run']} less {one['against']} | {one['figure']} | {value} |")
+    return "\n".join([*scores, "", *costs, "", *against]) + "\n"
 
 
 def _cost(row: dict[str, Any], apart: float) -> str:
