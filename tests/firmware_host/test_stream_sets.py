@@ -257,6 +257,9 @@ def test_commands(streams, builder, tmp_path):
         assert words in done.stdout
     page = (tmp_path / "report.html").read_text()
     assert all(words in page for words in ("<h2>Memory</h2>", "arena and listener", "scenes 0.124 s"))
+    macs = streams["int8", None].manifest["macs_per_second"]
+    assert f"{macs:,} MACs for a second of audio" in page
+    assert f"{macs:,} MAC/s" in done.stdout
     document = json.loads((tmp_path / "report.json").read_text())
     assert document["artifact"]["latency_s"] == {"scenes": 0.124, "events": 0.344}
     # What hears clips refuses a stream, and the other way round, each in one line that says what to do.
