@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_mtl.errors import FeatureMismatch
 from keras_mtl.features import LogMelSettings
+from keras_mtl.firmware_host.arena_reserve import ARENA_RESERVE_BYTES
 from keras_mtl.firmware_host.compatibility import Finding
 from keras_mtl.firmware_host.cost import OpRow
 from keras_mtl.firmware_host.parity import Parity
@@ -22,8 +23,6 @@ CMSIS_NN_CODE_BYTES = 52 * 1024
 REFERENCE_CODE_BYTES = 35 * 1024
 #: What untyped registrations add: a float model has no typed ones, so kernels of all types are linked.
 UNTYPED_CODE_BYTES = 30 * 1024
-#: The arena on a device was found within this of the host's figure (CMSIS-NN's scratch buffers).
-ARENA_RESERVE_BYTES = 5 * 1024
 
 
 def parameter_bytes(value: int, target: Target) -> Check | None:

@@ -46,6 +46,7 @@ def _section(report: Report) -> str:
         ("sha256", str(artifact["sha256"])),
         ("target", f"{report.target['name']}: {report.target.get('description', '')}"),
         ("file", f"{number(artifact.get('file_bytes'))} bytes"),
+        ("work", f"{number(artifact.get('macs_per_second'))} MACs for a second of audio"),
     ]
     parts = [
         f"<h1>{escape(_title(report))} {mark(report.passed, report.verdict)}</h1>",

@@ -7,6 +7,12 @@ from typing import Any
 
 #: Names of the columns.
 COLUMNS = ("memory", "", "bytes", "calls a second")
+_ON_A_DEVICE = (
+    ("one arena, its reserve too", "shared_arena_bytes"),
+    ("front end", "front_end_bytes"),
+    ("listener: front end, buffers", "listener_bytes"),
+    ("arena and listener", "total_bytes"),
+)
 
 
 def memory_rows(artifact: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -21,7 +27,8 @@ def memory_rows(artifact: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     rows = [(name, "arena", f"{size:,}", f"{calls[name]:g}") for name, size in ram["arena_bytes"].items()]
     rows += [(name, "buffer", f"{size:,}", "") for name, size in ram["buffer_bytes"].items()]
     rows += [("each arena by itself", "all", f"{ram['separate_bytes']:,}", "")]
-    return [*rows, ("arenas over each other", "all", f"{ram['shared_bytes']:,}", "")]
+    rows += [("arenas over each other", "all", f"{ram['shared_bytes']:,}", "")]
+    return rows + [(name, "device", f"{ram[key]:,}", "") for name, key in _ON_A_DEVICE]
 
 
 def latency_line(artifact: Mapping[str, Any]) -> str:

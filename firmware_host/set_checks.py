@@ -9,7 +9,8 @@ import numpy as np
 
 from keras_mtl.decoding import decode
 from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host.checks import ARENA_RESERVE_BYTES, at_most, planned
+from keras_mtl.firmware_host.arena_reserve import ARENA_RESERVE_BYTES
+from keras_mtl.firmware_host.checks import at_most, planned
 from keras_mtl.firmware_host.checks import audio_latency_s as latency_check
 from keras_mtl.firmware_host.engines.set_runner import SetRun
 from keras_mtl.firmware_host.parity import REFERENCE

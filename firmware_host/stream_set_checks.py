@@ -1,4 +1,4 @@
-"""The checks of a report that only a streaming set has, or has otherwise than other sets, and its memory."""
+"""The checks of a report that only a streaming set has, or has otherwise than other sets; RAM: `stream_memory`."""
 
 from __future__ import annotations
 
@@ -8,62 +8,18 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.causal_decoding import CausalDecoder, Change
-from keras_mtl.decoding import median_frames
-from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host.checks import ARENA_RESERVE_BYTES, at_most, planned
+from keras_mtl.firmware_host.checks import at_most
 from keras_mtl.firmware_host.checks import audio_latency_s as latency_check
 from keras_mtl.firmware_host.engines.stream_set_runner import StreamSetRun
+from keras_mtl.firmware_host.event_median import median_steps
 from keras_mtl.firmware_host.parity import REFERENCE
 from keras_mtl.firmware_host.report import Check
 from keras_mtl.firmware_host.set_checks import PROBABILITY_LIMIT
 from keras_mtl.firmware_host.target import Target
 from keras_mtl.tflite.stream_set_wiring import StreamWiring
-from keras_mtl.timeline import Grid
 
 #: One event in twenty of the golden recording may begin or end elsewhere: a probability can lie at the threshold.
 EVENTS_LIMIT = 0.05
-
-
-def memory(arena: Mapping[str, Any], buffers: Mapping[str, int]) -> dict[str, Any]:
-    """The RAM of a streaming set, in bytes.
-
-    Args:
-        arena: as `arena_report.arena_of_set` gives it.
-        buffers: what is kept between calls, of the manifest.
-
-    Returns:
-        `arena_bytes` of each member (measured, or planned where TFLM did not run it), `buffer_bytes` of each buffer,
-        `separate_bytes` (each member with an arena of its own, and the buffers) and `shared_bytes` (the members'
-        planned parts laid over each other, what each keeps side by side, and the buffers). The front end comes on top.
-    """
-    members = arena["members"]
-    arenas = {name: one["measured_bytes"] or one["planned_bytes"] for name, one in members.items()}
-    activations = [one["activations_bytes"] for one in members.values()]
-    kept = sum(buffers.values())
-    return {
-        "arena_bytes": arenas,
-        "buffer_bytes": dict(buffers),
-        "separate_bytes": sum(arenas.values()) + kept,
-        "shared_bytes": sum(arenas.values()) - sum(activations) + max(activations) + kept,
-    }
-
-
-def arena_bytes(
-    tflm: StreamSetRun | None, arena: Mapping[str, Any], ram: dict[str, Any], target: Target
-) -> Check | None:
-    """Arenas of all members and what is kept between calls, against the RAM that is free; None for a budget."""
-    if target.arena_ram_bytes is None:
-        return None
-    kept = target.application_ram_bytes or 0
-    limit = target.arena_ram_bytes - kept - ARENA_RESERVE_BYTES
-    if tflm is None or tflm.arenas_in_all is None:
-        why = f"not measured: TFLM did not run the set{planned(dict(arena))}"
-        return Check("arena_bytes", None, limit, "bytes", False, why)
-    between = ", ".join(f"{name} {size:,}" for name, size in ram["buffer_bytes"].items())
-    why = f"arenas {tflm.arenas_in_all:,}, measured by TFLM on the host{planned(dict(arena))}, and buffers "
-    why += f"{sum(ram['buffer_bytes'].values()):,} ({between}); {ram['shared_bytes']:,} if one allocator serves all "
-    why += f"members; of {target.arena_ram_bytes:,} the application keeps {kept:,} and {ARENA_RESERVE_BYTES:,} are a "
-    return at_most("arena_bytes", ram["separate_bytes"], limit, "bytes", why + "reserve")
 
 
 def audio_latency_s(manifest: Mapping[str, Any], wiring: StreamWiring, target: Target) -> Check | None:
@@ -98,11 +54,10 @@ def events_differ(
     """Events of the golden recording that an engine decodes otherwise than the reference; None without events."""
     if "strong" not in golden or not runs:
         return None
-    settings, decoding = LogMelSettings.from_dict(manifest["features"]), manifest["decoding"]
-    median = median_frames(decoding["median_s"], Grid.over(settings, wiring.stream.stride, wiring.stream.stride))
+    median, threshold = median_steps(manifest, wiring), manifest["decoding"]["threshold"]
 
     def decoded(strong: np.ndarray) -> set[tuple[int, int, int]]:
-        decoder = CausalDecoder(strong.shape[1], median, decoding["threshold"])
+        decoder = CausalDecoder(strong.shape[1], median, threshold)
         changes: list[Change] = [*decoder.push(strong), *decoder.finish()]
         return {(each.onset, each.offset, each.label) for each in changes if each.ended}
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from keras_mtl.errors import ArtifactError
 from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host import checks, set_checks, set_parity, stream_set_checks
+from keras_mtl.firmware_host import checks, set_checks, set_parity, stream_memory, stream_set_checks
 from keras_mtl.firmware_host.arena_report import arena_of_set
 from keras_mtl.firmware_host.compatibility import compatibility
 from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
@@ -46,11 +46,11 @@ def emulate_stream_set(
         timeout_s: for each engine.
 
     Returns:
-        The report. Its artifact has `memory` (see `stream_set_checks.memory`), `latency_s`, `rings` and
+        The report. Its artifact has `memory` (see `stream_memory.stream_memory`), `latency_s`, `rings` and
         `calls_per_second` besides.
 
     Raises:
-        ArtifactError: a set without golden data, or one that hears clips.
+        ArtifactError: a set without golden data, one that hears clips, or whose members have ports of another set.
     """
     wiring, golden, manifest = artifacts.stream_wiring, artifacts.golden, artifacts.manifest
     if not golden:
@@ -70,7 +70,7 @@ def emulate_stream_set(
     result = next((result for result in results if result.engine == "tflm"), None)
     contents = {name: artifact.content for name, artifact in artifacts.members.items()}
     arena = arena_of_set(contents, tflm.arena_bytes if tflm else {})
-    ram = stream_set_checks.memory(arena, manifest["buffers"])
+    ram = stream_memory.stream_memory(artifacts, arena)
     calls = wiring.calls_per_second(1 / settings.hop_s)
     each_call = [calls[row.name.partition("/")[0]] for row in rows]
     compute, no_compute = estimate(rows, each_call, target)
@@ -80,7 +80,7 @@ def emulate_stream_set(
         checks.parameter_bytes(manifest["parameter_bytes"], target),
         checks.macs_per_second(manifest["macs_per_second"], "", f"calls a second: {counted}", target),
         checks.flash_bytes(sum(map(len, contents.values())), True, target),
-        stream_set_checks.arena_bytes(tflm, arena, ram, target),
+        stream_memory.arena_bytes(arena, ram, target),
         stream_set_checks.audio_latency_s(manifest, wiring, target),
         checks.ops_supported(result, rows, findings, target),
         set_checks.integer_only(models),

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Resolves the dependencies of pyproject.toml (all extras but `sweep`, `scaper`, `benchmark` and `beam`) into
+# Resolves the dependencies of pyproject.toml (all extras but `sweep`, `scaper`, `benchmark`, `beam` and `listen`) into
 # requirements.lock, what the extra `scaper` adds to them into requirements-scaper.lock, the source of CMSIS-DSP into
 # requirements-cmsis-dsp.lock, and the stand-in C compiler into requirements-compiler.lock: versions and hashes, no index
 # addresses. Arguments go to uv (for example --upgrade).

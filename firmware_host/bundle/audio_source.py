@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_mtl.firmware_host.bundle.c_source import C_TYPES, extern_c, header, opening, values
+from keras_mtl.firmware_host.bundle.c_source import extern_c, header, opening, values
 from keras_mtl.firmware_host.bundle.chain import STEPS_PER_DB, Chain
+from keras_mtl.firmware_host.c_types import C_TYPES
 
 
 def audio_texts(name: str, chain: Chain) -> dict[str, str]:

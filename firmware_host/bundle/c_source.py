@@ -7,13 +7,6 @@ from typing import Any
 
 import numpy as np
 
-C_TYPES = {
-    "int8": "int8_t",
-    "uint8": "uint8_t",
-    "int16": "int16_t",
-    "int32": "int32_t",
-    "float32": "float",
-}
 _LINE_CHARACTERS = 110
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_mtl.firmware_host.bundle.c_source import C_TYPES, extern_c, header, opening, values
+from keras_mtl.firmware_host.bundle.c_source import extern_c, header, opening, values
+from keras_mtl.firmware_host.c_types import C_TYPES
 from keras_mtl.firmware_host.emulator import random_inputs
 from keras_mtl.firmware_host.engines import run_engine
 from keras_mtl.tflite import flatbuffer

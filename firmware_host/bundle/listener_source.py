@@ -9,10 +9,10 @@ from typing import Any
 from keras_mtl.errors import VerdictFailed
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.bundle.c_source import identifier, real
-from keras_mtl.firmware_host.bundle.listener_memory import Buffer, listener_memory
 from keras_mtl.firmware_host.bundle.set_settings import event_settings
 from keras_mtl.firmware_host.bundle.settings import label_lines
 from keras_mtl.firmware_host.bundle.static_files import filled
+from keras_mtl.firmware_host.listener_memory import Buffer, listener_memory
 from keras_mtl.tflite.artifact_set import ArtifactSet
 from keras_mtl.tflite.stream_set_wiring import StreamWiring
 
@@ -43,15 +43,6 @@ def require_listener(artifacts: ArtifactSet) -> StreamWiring:
         if len(found) > 1 or not found <= set(_BYTES):
             raise VerdictFailed(f"the {what} has types {', '.join(sorted(found))}: the listener takes one, of integers")
     return wiring
-
-
-def listener_buffers(artifacts: ArtifactSet) -> dict[str, int]:
-    """Bytes of each buffer that a listener has.
-
-    Args:
-        artifacts: a set that `require_listener` lets pass.
-    """
-    return {name: buffer.size_bytes for name, buffer in listener_memory(artifacts).items()}
 
 
 def listener_texts(name: str, artifacts: ArtifactSet) -> dict[str, str]:

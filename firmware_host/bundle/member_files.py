@@ -1,11 +1,11 @@
-"""What the bundles of both kinds of set have alike: members as networks, the files around them, and refusals."""
+"""What the bundles of both kinds of set have alike: members as networks, the files around them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from keras_mtl.errors import ArtifactError, VerdictFailed
+from keras_mtl.errors import ArtifactError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.files import to_json
 from keras_mtl.firmware_host.bundle import manifest, sbom
@@ -45,29 +45,6 @@ def member_networks(name: str, artifacts: ArtifactSet, arenas: Mapping[str, int]
         Network(f"{name}_{identifier(member)}", identifier(member), artifact, op_rows(artifact.content), arenas[member])
         for member, artifact in artifacts.members.items()
     ]
-
-
-def require_room(report: Report, needed_bytes: int, told: str) -> None:
-    """Refuses a set that does not fit the RAM which a board's application leaves; a budget has none.
-
-    Args:
-        report: the emulator's.
-        needed_bytes: arenas and buffers.
-        told: what they are.
-
-    Raises:
-        VerdictFailed: it does not fit.
-    """
-    target = report.target
-    if target.get("arena_ram_bytes") is None:
-        return
-    limit = target["arena_ram_bytes"] - target.get("application_ram_bytes", 0)
-    if needed_bytes > limit:
-        raise VerdictFailed(
-            f"the set needs {needed_bytes:,} bytes of RAM on {target['name']}, of {limit:,} that the application "
-            f"leaves: {told}",
-            hint="no bundle was written",
-        )
 
 
 def bundle_files(

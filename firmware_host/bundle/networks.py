@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from keras_mtl.firmware_host.arena_reserve import arena_reserve_bytes, arena_setting_bytes
 from keras_mtl.firmware_host.bundle.c_source import extern_c, header, opening, values
 from keras_mtl.firmware_host.bundle.resolver import resolver_header
-from keras_mtl.firmware_host.bundle.settings import arena_reserve_bytes, arena_setting_bytes, settings_header
+from keras_mtl.firmware_host.bundle.settings import settings_header
 from keras_mtl.firmware_host.cost import OpRow
 from keras_mtl.tflite.artifact import Artifact
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.firmware_host.bundle.c_source import C_TYPES, real
+from keras_mtl.firmware_host.bundle.c_source import real
 from keras_mtl.firmware_host.bundle.chain import Chain
 from keras_mtl.firmware_host.bundle.decoded import CALLS_EACH
 from keras_mtl.firmware_host.bundle.golden import numbered
 from keras_mtl.firmware_host.bundle.static_files import filled
+from keras_mtl.firmware_host.c_types import C_TYPES
 from keras_mtl.tflite.artifact_set import ArtifactSet
 
 #: A float network's outputs may differ by this part of the largest one: sums are made in another order.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from keras_mtl.errors import VerdictFailed
-from keras_mtl.firmware_host.bundle.c_source import C_TYPES, identifier
+from keras_mtl.firmware_host.bundle.c_source import identifier
 from keras_mtl.firmware_host.bundle.static_files import filled
+from keras_mtl.firmware_host.c_types import C_TYPES
 from keras_mtl.tflite.artifact_set import ArtifactSet
 
 

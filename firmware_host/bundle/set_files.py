@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from keras_mtl.errors import VerdictFailed
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.bundle import manifest, readme
 from keras_mtl.firmware_host.bundle.chain import Chain, set_chain
@@ -13,7 +14,6 @@ from keras_mtl.firmware_host.bundle.member_files import (
     around,
     bundle_files,
     member_networks,
-    require_room,
     set_tables,
 )
 from keras_mtl.firmware_host.bundle.networks import networks_header, networks_source
@@ -53,7 +53,7 @@ def set_files(name: str, artifacts: ArtifactSet, report: Report, timeout_s: floa
     }
     arena, buffers = facts["arena_bytes"], sum(facts["buffers"].values())
     # The emulator keeps one reserve; here each arena has its own, for any member may need it.
-    require_room(report, arena + buffers, f"arenas {arena:,} with a reserve for each, buffers {buffers:,}")
+    _require_room(report, arena + buffers, f"arenas {arena:,} with a reserve for each, buffers {buffers:,}")
     chain = _decoded(artifacts, chain)
     texts = {
         "set_networks.h": networks_header(name, "set_networks.h", networks),
@@ -65,6 +65,29 @@ def set_files(name: str, artifacts: ArtifactSet, report: Report, timeout_s: floa
     }
     text = partial(readme.set_readme, name, artifacts, report, facts)
     return bundle_files(artifacts, report, networks, chain, texts, facts, text)
+
+
+def _require_room(report: Report, needed_bytes: int, told: str) -> None:
+    """Refuses a set that does not fit the RAM which a board's application leaves; a budget has none.
+
+    Args:
+        report: the emulator's.
+        needed_bytes: arenas and buffers.
+        told: what they are.
+
+    Raises:
+        VerdictFailed: it does not fit.
+    """
+    target = report.target
+    if target.get("arena_ram_bytes") is None:
+        return
+    limit = target["arena_ram_bytes"] - target.get("application_ram_bytes", 0)
+    if needed_bytes > limit:
+        raise VerdictFailed(
+            f"the set needs {needed_bytes:,} bytes of RAM on {target['name']}, of {limit:,} that the application "
+            f"leaves: {told}",
+            hint="no bundle was written",
+        )
 
 
 def _decoded(artifacts: ArtifactSet, chain: Chain) -> Chain:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from keras_mtl.causal_decoding import integer_threshold
-from keras_mtl.decoding import median_frames
-from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.bundle.c_source import header, real
 from keras_mtl.firmware_host.bundle.settings import feature_lines, label_lines, smoothing_lines
+from keras_mtl.firmware_host.event_median import median_steps
 from keras_mtl.tflite.artifact_set import ArtifactSet
-from keras_mtl.timeline import Grid
 
 
 def event_settings(artifacts: ArtifactSet) -> dict[str, int]:
@@ -20,11 +18,9 @@ def event_settings(artifacts: ArtifactSet) -> dict[str, int]:
         `median` in steps; `on_above`, `off_above` and `zero` in the classifiers' integers.
     """
     wiring, decoding = artifacts.wiring, artifacts.manifest["decoding"]
-    features = LogMelSettings.from_dict(artifacts.manifest["features"])
-    grid = Grid.over(features, wiring.clip_frames, wiring.windows.stride)
     port = artifacts.members[wiring.classifiers].manifest["outputs"][0]
     above = integer_threshold(decoding["threshold"], port["scale"], port["zero_point"], port["dtype"])
-    median = median_frames(decoding["median_s"], grid)
+    median = median_steps(artifacts.manifest, wiring)
     return {"median": median, "on_above": above, "off_above": above, "zero": port["zero_point"]}
 
 

@@ -8,44 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_mtl.firmware_host.bundle.c_source import C_TYPES, header, real, string
+from keras_mtl.firmware_host.arena_reserve import arena_setting_bytes
+from keras_mtl.firmware_host.bundle.c_source import header, real, string
 from keras_mtl.firmware_host.bundle.golden import numbered
-from keras_mtl.firmware_host.checks import ARENA_RESERVE_BYTES
-from keras_mtl.firmware_host.cost import OpRow
+from keras_mtl.firmware_host.c_types import C_TYPES
 from keras_mtl.scene_smoothing import SceneSmoother
-
-#: TensorFlow Lite Micro aligns its arena to this.
-_ARENA_ALIGNMENT_BYTES = 16
-
-
-#: Operators for which CMSIS-NN asks for scratch buffers; of dense layers only those of 8 bits.
-_WITH_SCRATCH = {
-    "AVERAGE_POOL_2D",
-    "BATCH_MATMUL",
-    "CONV_2D",
-    "DEPTHWISE_CONV_2D",
-    "SVDF",
-    "TRANSPOSE_CONV",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM",
-}
-#: Of networks without: CMSIS-NN's records of an operator are some bytes larger than those of the reference kernels.
-SMALL_RESERVE_BYTES = 1024
-
-
-def arena_reserve_bytes(rows: Sequence[OpRow]) -> int:
-    """Bytes that a network's arena may need on a device beyond what was measured on the host.
-
-    Args:
-        rows: the network's operators.
-    """
-    dense = any(row.op == "FULLY_CONNECTED" and row.input_dtypes[0] == "int8" for row in rows)
-    scratch = dense or any(row.op in _WITH_SCRATCH for row in rows)
-    return ARENA_RESERVE_BYTES if scratch else SMALL_RESERVE_BYTES
-
-
-def arena_setting_bytes(measured: int, reserve: int) -> int:
-    """Bytes to give the arena: what was measured on the host, plus the reserve, rounded up to the alignment."""
-    return math.ceil((measured + reserve) / _ARENA_ALIGNMENT_BYTES) * _ARENA_ALIGNMENT_BYTES
 
 
 def settings_header(

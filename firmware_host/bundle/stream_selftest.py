@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host.bundle.c_source import C_TYPES, identifier, real
+from keras_mtl.firmware_host.bundle.c_source import identifier, real
 from keras_mtl.firmware_host.bundle.chain import Chain
 from keras_mtl.firmware_host.bundle.decoded import MADE_UP_STEPS
 from keras_mtl.firmware_host.bundle.golden_audio import input_scaling
@@ -14,6 +14,7 @@ from keras_mtl.firmware_host.bundle.selftest import CELL_STEPS, front_end_stages
 from keras_mtl.firmware_host.bundle.set_settings import event_settings
 from keras_mtl.firmware_host.bundle.static_files import filled
 from keras_mtl.firmware_host.bundle.stream_chain import embedding_place
+from keras_mtl.firmware_host.c_types import C_TYPES
 from keras_mtl.tflite.artifact_set import ArtifactSet
 
 #: `FEATURES_TOLERANCE_DB` of selftest_front_end.c.in.

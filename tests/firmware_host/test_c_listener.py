@@ -20,11 +20,12 @@ from two_state_streams import make_stream_set
 from keras_mtl.errors import ArtifactError
 from keras_mtl.firmware_host.arena_report import arena_of_set
 from keras_mtl.firmware_host.bundle.c_source import header, identifier
-from keras_mtl.firmware_host.bundle.listener_source import listener_buffers, listener_texts
+from keras_mtl.firmware_host.bundle.listener_source import listener_texts
 from keras_mtl.firmware_host.bundle.log_mel_tables import log_mel_tables
 from keras_mtl.firmware_host.bundle.networks import Network, network_texts, networks_header, networks_source
 from keras_mtl.firmware_host.bundle.static_files import static_texts
 from keras_mtl.firmware_host.cost import op_rows
+from keras_mtl.firmware_host.listener_memory import listener_buffers
 from keras_mtl.tflite.artifact_set import ArtifactSet
 from keras_mtl.timeline import Grid
 

@@ -26,7 +26,7 @@ from keras_mtl.cli.bundle import command
 from keras_mtl.errors import VerdictFailed
 from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
 from keras_mtl.firmware_host.bundle.stream_chain import heard_frames
-from keras_mtl.firmware_host.bundle.stream_files import LISTENER_STATE_BYTES
+from keras_mtl.firmware_host.listener_memory import LISTENER_STATE_BYTES
 from keras_mtl.firmware_host.stream_levels import LevelStream
 from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
 from keras_mtl.firmware_host.target import load_target
@@ -97,7 +97,7 @@ def test_frames_of_samples_are_those_of_the_listener(samples):
 
 @pytest.mark.parametrize("kind", SETS)
 def test_cpp_is_well_formed_and_has_one_arena(bundled, tmp_path, kind):
-    artifacts, _, folder = bundled(kind)
+    artifacts, report, folder = bundled(kind)
     assert check_for_tflm(folder, tmp_path) == len(artifacts.members) + 2  # the networks and the example
     source = (folder / "listener_networks.cc").read_text()
     assert source.count("_ARENA_BYTES]") == 1
@@ -108,26 +108,38 @@ def test_cpp_is_well_formed_and_has_one_arena(bundled, tmp_path, kind):
     assert f"#define {name}_LISTENER_BUFFER_BYTES {buffers}\n" in (folder / "listener.h").read_text()
     assert max(facts["arenas"].values()) < facts["arena_bytes"]
     assert "\nadd_executable(listen listener_main.cc)\n" in (folder / "CMakeLists.txt").read_text()
+    # What the emulator held against the board is what the folder has.
+    told = report.artifact["memory"]
+    assert told["arena_bytes"] == facts["arenas"]
+    assert told["shared_arena_bytes"] == facts["arena_bytes"]
+    assert told["listener_bytes"] == buffers + LISTENER_STATE_BYTES
     readme = (folder / "README.md").read_text()
     assert f"one arena of {facts['arena_bytes']:,} bytes" in readme
     assert ("hears in both" in readme) == (kind == "both ways")
 
 
-def test_too_little_ram_for_the_front_end_too_is_refused(bundled, tmp_path):
-    """Networks and rings fit, so that the emulator lets it pass; the front end does not."""
+def test_emulator_and_bundle_agree_on_the_last_byte_of_ram(bundled, tmp_path):
+    """Arena with its reserve and the listener's struct with the front end fill a board; a byte less is too little."""
     artifacts, report, folder = bundled("both ways")
     facts = json.loads((folder / "manifest.json").read_text())
     needed = facts["arena_bytes"] + sum(facts["buffers"].values()) + LISTENER_STATE_BYTES
-    board = report.target["application_ram_bytes"]
-    for short in (1, 0):
-        tight = replace(report, target=report.target | {"arena_ram_bytes": needed + board - short})
-        if short:
-            with pytest.raises(VerdictFailed, match="with the front end") as refused:
-                write_bundle([(artifacts, tight)], tmp_path / "firmware")
-            assert f"needs {needed:,} bytes" in str(refused.value)
-            assert not (tmp_path / "firmware").exists()
-        else:
-            write_bundle([(artifacts, tight)], tmp_path / "firmware")
+    board = load_target("stm32h743")
+    full = replace(board, arena_ram_bytes=needed + (board.application_ram_bytes or 0))
+    passed = emulate_stream_set(artifacts, full, ("tflm",))
+    assert passed.passed, passed.failures()
+    assert (passed.check("arena_bytes").value, passed.check("arena_bytes").limit) == (needed, needed)
+    write_bundle([(artifacts, passed)], tmp_path / "firmware")
+    short = replace(full, arena_ram_bytes=(full.arena_ram_bytes or 0) - 1)
+    failed = emulate_stream_set(artifacts, short, ("tflm",))
+    assert [check.name for check in failed.checks if not check.ok] == ["arena_bytes"]
+    assert f"{needed:,} bytes is over {needed - 1:,}" in failed.check("arena_bytes").why
+    with pytest.raises(VerdictFailed, match="arena_bytes"):
+        write_bundle([(artifacts, failed)], tmp_path / "none")
+    # A report that was kept while the board became smaller.
+    with pytest.raises(VerdictFailed, match="does not fit stm32h743") as refused:
+        write_bundle([(artifacts, replace(report, target=short.to_dict()))], tmp_path / "none")
+    assert f"{needed:,} bytes is over" in str(refused.value)
+    assert not (tmp_path / "none").exists()
 
 
 def test_command_writes_the_same_folder(bundled, tmp_path):

@@ -12,8 +12,11 @@ from small_stream_sets import BANDS, CLIP_EMBEDDINGS, ENCODER, FEATURES, STREAM,
 
 from keras_mtl.cli import group
 from keras_mtl.errors import ArtifactError, EngineError
+from keras_mtl.firmware_host.arena_report import arena_of_set
 from keras_mtl.firmware_host.engines.set_runner import run_set
 from keras_mtl.firmware_host.engines.stream_set_runner import run_stream_set
+from keras_mtl.firmware_host.listener_memory import listener_memory
+from keras_mtl.firmware_host.stream_memory import arena_bytes, stream_memory
 from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
 from keras_mtl.firmware_host.target import load_target
 from keras_mtl.tflite.artifact_set import MANIFEST, ArtifactSet
@@ -194,10 +197,19 @@ def test_report_tells_the_memory(streams):
     assert memory["arena_bytes"] == {name: one["measured_bytes"] for name, one in arenas.items()}
     kept = sum(artifacts.manifest["buffers"].values())
     assert memory["separate_bytes"] == report.arena["measured_bytes"] + kept
-    assert report.check("arena_bytes").value == memory["separate_bytes"]
     # What is planned lies over each other, what interpreters keep adds up.
     assert memory["shared_bytes"] == report.arena["shared_bytes"] + kept
     assert memory["shared_bytes"] < memory["separate_bytes"]
+    # On a device: one arena with its reserve, and a listener that has the front end's memory.
+    room, fft = report.check("arena_bytes"), FEATURES.fft
+    assert memory["shared_arena_bytes"] == memory["shared_bytes"] - kept + memory["reserve_bytes"]
+    # One reserve for scratch buffers, and a small one for each of the other six networks.
+    assert 0 <= memory["reserve_bytes"] - (5 + 6) * 1024 < 16
+    assert memory["front_end_bytes"] == 4 * (FEATURES.window + 2 * fft + BANDS)
+    assert kept + memory["front_end_bytes"] < memory["listener_bytes"]
+    assert room.value == memory["total_bytes"] == memory["shared_arena_bytes"] + memory["listener_bytes"]
+    assert room.limit == 524_288 - 65_536
+    assert f"{memory['separate_bytes']:,}" in room.why
     assert report.check("audio_latency_s").value == 0.344
     # LiteRT's tables of sigmoid and tanh are others than TFLM's, whose results are the golden ones.
     assert report.check("parity_lsb").value <= 1
@@ -206,6 +218,33 @@ def test_report_tells_the_memory(streams):
     wrong = {**artifacts.golden, "strong": 1 - artifacts.golden["strong"]}
     failed = emulate_stream_set(replace(artifacts, golden=wrong), load_target("stm32h743"), ["litert"])
     assert {"parity_probability", "events_differ"} <= {check.name for check in failed.checks if not check.ok}
+
+
+def test_memory_of_what_was_planned_only(streams):
+    """A member that TFLM did not run counts by its plan, and fails the check; a budget has no RAM."""
+    artifacts, board = streams["int8", None], load_target("stm32h743")
+    contents = {name: artifact.content for name, artifact in artifacts.members.items()}
+    plans = arena_of_set(contents, {})
+    measured = {name: one["planned_bytes"] for name, one in plans["members"].items()}
+    for found in ({}, {**measured, ENCODER: None}):
+        arena = arena_of_set(contents, found)
+        ram = stream_memory(artifacts, arena)
+        assert ram["arena_bytes"] == measured
+        check = arena_bytes(arena, ram, board)
+        assert (check.value, check.ok) == (None, False)
+        assert check.why.startswith("not measured: TFLM did not run the set, planned from the file")
+    whole = arena_of_set(contents, measured)
+    assert stream_memory(artifacts, whole) == ram
+    assert arena_bytes(whole, ram, board).ok
+    assert arena_bytes(whole, ram, load_target("dcase-asc")) is None
+
+
+def test_members_of_another_set_are_one_clear_line(streams):
+    artifacts = streams["int8", None]
+    for name, other in (("scene_head", "classifiers"), ("gru_1_forward", "scene_head")):
+        swapped = replace(artifacts, members={**artifacts.members, name: artifacts.members[other]})
+        with pytest.raises(ArtifactError, match="don't have the ports that its wiring asks for"):
+            listener_memory(swapped)
 
 
 def test_events_alone(builder):
@@ -222,10 +261,20 @@ def test_commands(streams, builder, tmp_path):
     written = ["--report", str(tmp_path / "report.json"), "--html", str(tmp_path / "report.html")]
     done = run(group, ["emulate", folder, "--target", "stm32h743", "--engine", "tflm", *written])
     assert done.exit_code == 0, done.output
-    for words in ("arenas over each other", "encoder_states", "latency   at most", "scenes 0.124 s"):
+    for words in (
+        "arenas over each other",
+        "encoder_states",
+        "front end",
+        "arena and listener",
+        "latency   at most",
+        "scenes 0.124 s",
+    ):
         assert words in done.stdout
     page = (tmp_path / "report.html").read_text()
-    assert all(words in page for words in ("<h2>Memory</h2>", "arenas over each other", "scenes 0.124 s"))
+    assert all(words in page for words in ("<h2>Memory</h2>", "arena and listener", "scenes 0.124 s"))
+    macs = streams["int8", None].manifest["macs_per_second"]
+    assert f"{macs:,} MACs for a second of audio" in page
+    assert f"{macs:,} MAC/s" in done.stdout
     document = json.loads((tmp_path / "report.json").read_text())
     assert document["artifact"]["latency_s"] == {"scenes": 0.124, "events": 0.344}
     predicted = run(group, ["predict", "any.wav", "--model", folder])
