@@ -101,6 +101,17 @@ def test_file_and_standard_input(saved, artifacts, sound, tmp_path):
     assert text.splitlines()[-1].startswith("0:00:03.00  end, load ")
 
 
+def test_a_set_of_scenes_alone(builder, sound, artifacts, tmp_path):
+    """Says the scenes that the set of both tasks says, and knows nothing of events."""
+    scenes = str(make_stream_set(builder, "int8", part="scenes").save(tmp_path / "scenes"))
+    done = CliRunner().invoke(group, ["listen", "-", "--model", scenes, "--engine", "tflm"], input=sound.tobytes())
+    assert done.exit_code == 0, done.output
+    *lines, end = done.stdout.splitlines()
+    goal = [each for each in heard_in(artifacts, sound, [len(sound)]) if each.kind == "scene"]
+    assert [line.split()[1:3] for line in lines] == [["scene", each.label] for each in goal]
+    assert "end, load" in end
+
+
 def test_standard_input_is_heard_as_it_comes(saved, sound):
     """What is known is told while the pipe stays open; an interrupt ends it and is no failure."""
     command = [sys.executable, "-m", "keras_mtl", "listen", "-", "--model", saved, "--engine", "tflm", "--json"]

@@ -12,18 +12,23 @@ from click.testing import CliRunner
 from event_networks import CLIP, SECOND, SETTINGS, clips, run_of, small_network
 
 from keras_mtl.cli import group
+from keras_mtl.cost import cost
 from keras_mtl.errors import ArtifactError, ConversionError, RunError
 from keras_mtl.firmware_host.bundle import verify_bundle
 from keras_mtl.firmware_host.engines.set_runner import run_set
 from keras_mtl.firmware_host.engines.stream_set_runner import run_stream_set
 from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
 from keras_mtl.firmware_host.target import load_target
+from keras_mtl.models import build
 from keras_mtl.run_folder import Samples, save_samples
 from keras_mtl.tflite.artifact_set import ArtifactSet
 from keras_mtl.tflite.convert_set import convert_set
 from keras_mtl.tflite.qat import quantize, quantize_network
 from keras_mtl.tflite.qat_scene_parts import as_network
 from keras_mtl.tflite.stream_set_convert import convert_stream_set, golden_recording
+from keras_mtl.tflite.stream_set_wiring import StreamWiring
+from keras_mtl.tflite.stream_wiring import Stream
+from keras_mtl.tflite.wiring import Recurrent, Windows, Wiring
 
 CALIBRATION = {"scenes": clips(12, SECOND), "events": clips(4, CLIP)}
 #: Steps of a clip, which are those of the ring.
@@ -130,6 +135,62 @@ def test_a_set_of_scenes_alone(scene_set):
     np.testing.assert_array_equal(recording[: 4 * SECOND], recording[6 * SECOND :])
 
 
+def test_its_files_take_what_those_of_the_set_of_both_tasks_take(scene_set, artifacts):
+    alone, both = scene_set.manifest, artifacts.manifest
+    for name, told in alone["members"].items():
+        assert both["members"][name]["macs"] == told["macs"] > 0
+        assert both["calls_per_second"][name] == alone["calls_per_second"][name]
+
+
+def test_documents_have_the_macs_of_streaming_sets(repository):
+    """Of `cnn`, `crnn` and `mt`, whose encoders are alike: what a member takes at a call is what its layers take."""
+    page = (repository.root / "docs" / "device.md").read_text()
+    taken = {ahead: macs_of_members(ahead) for ahead in (None, 5)}
+    rows = (
+        ("default hops: 5 and 226 steps", None, 5, None),
+        ("`--event-hop 240`", None, 5, 240),
+        ("`--event-hop 244`", None, 5, 244),
+        ("`--scene-hop 10`", None, 10, None),
+        ("`--scene-hop 10 --event-hop 240`", None, 10, 240),
+        ("causal, default hop", 5, 5, None),
+    )
+    for words, ahead, scene_hop, event_hop in rows:
+        alone, sides, both = (
+            round(sum(taken[ahead][name] * calls for name, calls in calls_of(tasks, ahead, scene_hop, event_hop)))
+            for tasks in ((True, False), (False, True), (True, True))
+        )
+        assert alone + sides - both == 28_800_000
+        less = 100 * (1 - both / (alone + sides))
+        told = f"| {words} | {alone:,} | {sides:,} | {alone + sides:,} | {both:,} | {less:.3f} % |"
+        assert told in page, told
+
+
+def calls_of(tasks, ahead, scene_hop, event_hop):
+    """Name and calls a second of each member of a set of `mt` or of one of its halves."""
+    scenes, events = tasks
+    layers = tuple(Recurrent(f"{n}_f", f"{n}_b" if ahead is None else None) for n in (1, 2))
+    wiring = Wiring(Windows(100, 4, 3, 22), scene_head="scenes" if scenes else "")
+    if events:
+        wiring = replace(wiring, clip_frames=1000, recurrent=layers, classifiers="events", look_ahead=ahead or 0)
+    stream = StreamWiring.of(wiring, Stream(4, 3, 3, ()), "encoder", scene_hop, event_hop if events else None)
+    return stream.calls_per_second(100.0).items()
+
+
+def macs_of_members(ahead):
+    """MACs of one call of each member, from the network."""
+    options = {} if ahead is None else {"bidirectional": False, "look_ahead": ahead}
+    rows = {row.name: row.macs for row in cost(build("mt", frames=100, options=options), 1.0).rows}
+    cells = ("bigru", 2) if ahead is None else ("gru", 1)
+    macs = {"encoder": sum(rows[f"conv_{n}"] for n in range(1, 7)) / 25}
+    macs["scenes"] = sum(
+        rows[name] for name in ("attention_hidden", "attention_score", "weighted_mean", "scene_logits")
+    )
+    macs["events"] = (rows["strong"] + rows["event_attention"]) / 25
+    for n in (1, 2):
+        macs[f"{n}_f"] = macs[f"{n}_b"] = rows[f"{cells[0]}_{n}"] / 25 / cells[1]
+    return macs
+
+
 def test_a_scene_part_taken_apart_is_the_scene_part(scene_run):
     twin = scene_run.load_keras("qat.keras")
     network = as_network(twin)
@@ -182,10 +243,6 @@ def test_scenes_alone_that_can_not_be_converted_are_refused(scene_run, tmp_path)
     save_samples(tmp_path, Samples(clips(1, SECOND), clips(0, SECOND)))
     with pytest.raises(RunError, match="holds no golden clips"):
         convert_stream_set(replace(scene_run, path=tmp_path), "int8")
-    hop = ["convert", str(scene_run.path), "--part", "stream", "--format", "int8", "--event-hop", "5", "--out"]
-    done = CliRunner().invoke(group, [*hop, str(tmp_path / "set")])
-    assert isinstance(done.exception, ArtifactError)
-    assert "no event decoder goes over a ring" in done.exception.hint
 
 
 def test_what_can_not_be_converted_is_refused(run, tmp_path):
