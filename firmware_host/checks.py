@@ -17,6 +17,8 @@ from keras_mtl.firmware_host.report import Check, EngineResult
 from keras_mtl.firmware_host.target import Target
 from keras_mtl.tflite.audit import float_islands
 
+#: What answers sooner than whatever hears windows or clips.
+STREAMING_SET = "a streaming set (keras_mtl convert RUN --part stream)"
 #: Code of the interpreter and its kernels, measured for a small CNN on a Cortex-M: CMSIS-NN int8, strings stripped.
 CMSIS_NN_CODE_BYTES = 52 * 1024
 #: The same with reference kernels, built with -Os.
@@ -78,19 +80,21 @@ def planned(arena: dict[str, Any] | None) -> str:
     return f", planned from the file {arena['planned_bytes']:,}" if arena else ""
 
 
-def audio_latency_s(seconds: float, waits_for: str, target: Target) -> Check | None:
+def audio_latency_s(seconds: float, waits_for: str, target: Target, remedies: Sequence[str]) -> Check | None:
     """How long a sound waits for the end of the audio that its result needs; None where the target has no limit.
 
     Args:
         seconds: the longest stretch of audio that a result needs. Computing comes on top, and is not in it.
         waits_for: what is waited for, for a person.
         target: with the longest wait that the application allows.
+        remedies: what would shorten this wait, each a few words; told where it is too long.
     """
     if target.audio_latency_s is None:
         return None
     why = f"a result waits for {waits_for}; the time to compute it comes on top"
     if seconds > target.audio_latency_s:
-        why += ". Try shorter clips, a causal event part, or a target file with the limit that your application has"
+        others = "".join(f"{remedy}, " for remedy in remedies) + ("or " if remedies else "")
+        why += f". Try {others}a target file with the limit that your application has"
     return at_most("audio_latency_s", seconds, target.audio_latency_s, "s", why)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras_mtl.decoding import decode
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.arena_reserve import ARENA_RESERVE_BYTES
-from keras_mtl.firmware_host.checks import at_most, planned
+from keras_mtl.firmware_host.checks import STREAMING_SET, at_most, planned
 from keras_mtl.firmware_host.checks import audio_latency_s as latency_check
 from keras_mtl.firmware_host.engines.set_runner import SetRun
 from keras_mtl.firmware_host.parity import REFERENCE
@@ -54,14 +54,15 @@ def audio_latency_s(wiring: Wiring, settings: LogMelSettings, target: Target) ->
     window_s = wiring.windows.frames * settings.hop_s
     clip_s = wiring.clip_frames * settings.hop_s
     if not clip_s:
-        return latency_check(round(window_s, 6), f"the end of a window of {window_s:g} s", target)
+        return latency_check(round(window_s, 6), f"the end of a window of {window_s:g} s", target, [STREAMING_SET])
     if wiring.causal:
         ahead_s = wiring.look_ahead * wiring.windows.stride * settings.hop_s
         waits_for = f"the end of a window of {window_s:g} s, and the event part's look-ahead of {ahead_s:g} s"
-        return latency_check(round(window_s + ahead_s, 6), waits_for, target)
+        remedies = [*(["a shorter look-ahead"] if wiring.look_ahead else []), STREAMING_SET]
+        return latency_check(round(window_s + ahead_s, 6), waits_for, target, remedies)
     waits_for = f"the end of a clip of {clip_s:g} s, from which the backward direction of the event part starts"
     waits_for += f" (scenes for a window of {window_s:g} s)" if wiring.scene_head else ""
-    return latency_check(round(clip_s, 6), waits_for, target)
+    return latency_check(round(clip_s, 6), waits_for, target, ["shorter clips", "a causal event part", STREAMING_SET])
 
 
 def integer_only(models: Mapping[str, Any]) -> Check:

@@ -30,7 +30,20 @@ def audio_latency_s(manifest: Mapping[str, Any], wiring: StreamWiring, target: T
     waits_for = {"scenes": "the scene decoder's turn"}.get(task, "its step, the look-ahead and the median filter")
     if task == "events" and wiring.event_ring:
         waits_for = f"the turn of the {task}' decoder over its ring, and the median filter"
-    return latency_check(found[task], f"{waits_for} ({task}" + (f"; {others}" if others else "") + ")", target)
+    told = f"{waits_for} ({task}" + (f"; {others}" if others else "") + ")"
+    late = [name for name, seconds in found.items() if seconds > (target.audio_latency_s or seconds)]
+    remedies = [remedy for name in late for remedy in _sooner(name, manifest, wiring)]
+    return latency_check(found[task], told, target, remedies)
+
+
+def _sooner(task: str, manifest: Mapping[str, Any], wiring: StreamWiring) -> list[str]:
+    """What would make a streaming set answer sooner for a task: what it has not got already."""
+    if task == "scenes":
+        return ["a smaller --scene-hop"] if wiring.scene_hop > 1 else []
+    if wiring.event_ring:
+        return [*(["a smaller --event-hop"] if wiring.event_hop > 1 else []), "a causal event part"]
+    found = ["a shorter look-ahead"] if wiring.look_ahead else []
+    return found + (["a shorter median filter"] if median_steps(manifest, wiring) > 1 else [])
 
 
 def parity_probability(golden: Mapping[str, np.ndarray], runs: Sequence[StreamSetRun]) -> Check | None:

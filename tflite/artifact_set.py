@@ -38,9 +38,9 @@ class ArtifactSet:
     Attributes:
         members: the artifacts by their names in the wiring, in the order in which they run.
         manifest: plain values: `part` ("events", "joint" or "stream"), `format`, `cells` (the format of the event
-            decoder), `system`, `features`, `labels`, `decoding`, `wiring`, `members` (of each file, sha256, bytes,
-            MACs), `parameter_bytes`, `macs_per_second`, `buffer_bytes` (what is kept between calls), `seed`, `data`,
-            `git_revision`. A streaming set has `rings`, `latency_s` and `smoothing` besides.
+            decoder, where there is one), `system`, `features`, `labels`, `decoding`, `wiring`, `members` (of each file,
+            sha256, bytes, MACs), `parameter_bytes`, `macs_per_second`, `buffer_bytes` (what is kept between calls),
+            `seed`, `data`, `git_revision`. A streaming set has `rings`, `latency_s` and `smoothing` besides.
         golden: `seconds` [n, frames, mel_bands, 1] in the encoder's input type and `scenes` logits [n, scenes];
             `clips` [m, frames, mel_bands, 1] and `strong` [m, embeddings, events] and `weak` [m, events]
             probabilities. Without a task its arrays are missing. Of a streaming set it is one `recording` [frames,

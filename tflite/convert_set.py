@@ -113,7 +113,7 @@ def require_quantized(run: Run, part: str, kind: str) -> None:
             f"{run.path} is {state}, so it gives no {kind} files",
             hint=f"keras_mtl quantize RUN --part {part} --scheme {kind}",
         )
-    lacking = {"events": ["events"], "joint": ["scenes", "events"]}[part]
+    lacking = {"scenes": ["scenes"], "events": ["events"], "joint": ["scenes", "events"]}[part]
     lacking = [task for task in lacking if task not in run.info["tasks"]]
     if lacking:
         raise ConversionError(
@@ -127,13 +127,21 @@ def window_frames(run: Run) -> int:
     return run.settings.frames(_SECOND * run.settings.sample_rate_hz)
 
 
-def set_facts(run: Run, part: str, kind: str, cells: str) -> dict[str, Any]:
-    """The keys of a set's manifest that come from the run; `part` is "events" or "joint"."""
-    labels = {"events": list(EVENTS)} | ({"scenes": list(SCENES)} if part == "joint" else {})
+def set_facts(run: Run, part: str, kind: str, cells: str | None) -> dict[str, Any]:
+    """The keys of a set's manifest that come from the run.
+
+    Args:
+        run: what the set is made of.
+        part: "scenes", "events" or "joint".
+        kind: format of encoder and scene decoder.
+        cells: of the event decoder; None without one.
+    """
+    labels = {} if part == "scenes" else {"events": list(EVENTS)}
+    labels |= {} if part == "events" else {"scenes": list(SCENES)}
     return {
         "part": part,
         "format": kind,
-        "cells": cells,
+        **({} if cells is None else {"cells": cells}),
         "system": run.info["system"],
         "features": run.settings.to_dict(),
         "labels": labels,

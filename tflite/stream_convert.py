@@ -104,12 +104,21 @@ def _model_file(run: Run, kind: str) -> str:
     if kind not in SCHEMES:
         return "network.keras"
     require_scheme(run, kind)
+    require_native(run, kind)
+    return "qat.keras"
+
+
+def require_native(run: Run, kind: str) -> None:
+    """Refuses a run that tfmot quantized.
+
+    Raises:
+        ConversionError: with what to do instead.
+    """
     if run.info.get("engine") == "tfmot":
         raise ConversionError(
             f"{run.path} was quantized by tfmot, whose model can't be taken apart into steps",
             hint=f"keras_mtl quantize RUN --scheme {kind} --engine native",
         )
-    return "qat.keras"
 
 
 def step_facts(run: Run, kind: str, stream: Stream, content: bytes) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import keras_mtl.tflite.qat  # noqa: F401  registers the layers of the file
 from keras_mtl.tflite.artifact import dequantize, describe, quantize
 from keras_mtl.tflite.conversion_worker import to_tflite
 from keras_mtl.tflite.members import build_members, wire
+from keras_mtl.tflite.qat_scene_parts import as_network
 from keras_mtl.tflite.stream_conversion_worker import anything, encoder_of
 from keras_mtl.tflite.stream_set_wiring import StreamWiring
 from keras_mtl.tflite.stream_step import INPUT, OUTPUT, build_step
@@ -26,9 +27,9 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         request: `model` (path of the `qat.keras` file), `scenes` (whether the set has the scene decoder), `format` of
-            encoder and scene head, `cells` of the event decoder, `samples` (path of an npz with `recording`, normalised
-            log-mel float32 [frames, mel_bands]), `window_frames`, `clip_frames`, `scene_hop`, `event_hop` (both in
-            steps; None for the default), `folder` where the answer's files go.
+            encoder and scene head, `cells` of the event decoder (None without one), `samples` (path of an npz with
+            `recording`, normalised log-mel float32 [frames, mel_bands]), `window_frames`, `clip_frames`, `scene_hop`,
+            `event_hop` (both in steps; None for the default), `folder` where the answer's files go.
 
     Returns:
         `wiring`; `members`: {name: {"content": path, "format", "inputs", "outputs": names of its ports}}; `golden`:
@@ -38,8 +39,10 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     with np.load(request["samples"]) as arrays:
         recording = arrays["recording"]
     network = keras.saving.load_model(request["model"], compile=False)
-    windowed = wire(network, request["window_frames"], request["clip_frames"], request["scenes"])
+    # First of all, so that an encoder that can't go step by step is refused with the reason.
     step, stream = build_step(encoder_of(network))
+    network = as_network(network)
+    windowed = wire(network, request["window_frames"], request["clip_frames"], request["scenes"])
     wiring = StreamWiring.of(windowed, stream, ENCODER, request["scene_hop"], request["event_hop"])
     models = {ENCODER: step}
     models |= {name: model for name, model in build_members(network, windowed).items() if name != windowed.encoder}
@@ -70,6 +73,8 @@ def _golden(
     if wiring.scene_ring:
         rings = [embeddings[heard - wiring.scene_ring : heard] for heard in wiring.scene_calls(len(embeddings))]
         golden["scenes"] = np.asarray(network.get_layer("scene_head")(np.stack(rings)))
+    if not wiring.recurrent:
+        return golden
     decoder = tf.function(network.get_layer("event_head"))
     if wiring.event_ring:
         found = [
@@ -79,7 +84,7 @@ def _golden(
             for turn in wiring.turns(len(embeddings))
         ]
         golden["strong"] = np.concatenate(found)
-    elif wiring.recurrent:
+    else:
         golden["strong"] = decoder(embeddings[None])["strong"][0].numpy()
     return golden
 

@@ -13,17 +13,18 @@ import numpy as np
 
 from keras_mtl.errors import ConversionError, EngineCrash, EngineTimeout, RunError
 from keras_mtl.isolation import run_isolated
-from keras_mtl.run_folder import Run
+from keras_mtl.run_folder import Run, Samples
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.artifact_set import ArtifactSet
 from keras_mtl.tflite.convert_set import finish_member, require_quantized, set_facts, window_frames
-from keras_mtl.tflite.stream_convert import PART, finish_step, step_facts
+from keras_mtl.tflite.stream_convert import PART, finish_step, require_native, step_facts
 from keras_mtl.tflite.stream_set_wiring import SCENE_HOP, StreamWiring
 
 _WORKER = "keras_mtl.tflite.stream_set_conversion_worker"
 _TIMEOUT_S = 600.0
-#: Clips that make the golden recording, one after the other: more than the events' ring holds.
-_GOLDEN_CLIPS = 3
+#: Clips that make the golden recording, one after the other: more than the events' ring holds, and seconds enough for
+#: the scene decoder to be called some forty times.
+_GOLDEN_CLIPS = {"events": 3, "scenes": 10}
 #: How the scene decoder's answers are smoothed: the share of the newest, and the calls before a change is believed.
 SMOOTHING = {"weight": 0.3, "hold": 3}
 
@@ -38,7 +39,7 @@ def convert_stream_set(
     """Converts a quantized network to a streaming set. The same run gives the same bytes.
 
     Args:
-        run: a run quantized to the format, with the events among its tasks.
+        run: a run quantized to the format, for one task or both. The set has the decoders of these.
         kind: "int8" or "int16x8".
         scene_hop: steps of the encoder from one call of the scene decoder to the next; by default `SCENE_HOP`.
         event_hop: steps from one turn of a bidirectional event decoder over its ring to the next; by default nine
@@ -55,23 +56,20 @@ def convert_stream_set(
         ArtifactError: a hop that is no step, or longer than the ring.
         RunError: the run's samples are missing.
     """
-    tasks, cells = run.info.get("tasks", []), run.info.get("quantization", {}).get("cells")
-    part = "joint" if "scenes" in tasks else "events"
+    part, cells = _part(run), run.info.get("quantization", {}).get("cells")
     require_quantized(run, part, kind)
-    if cells is None:
-        raise ConversionError(
-            f"{run.path} is quantized for scenes only, so its event decoder can't be converted",
-            hint="keras_mtl quantize RUN --part joint; --part stream-encoder converts the encoder alone",
-        )
+    require_native(run, kind)
     samples = run.samples()
-    if not len(samples.golden_events):
-        raise RunError(f"{run.path} holds no golden clips of events", hint="train it again with this version")
+    recording = golden_recording(samples)
+    if not len(recording) or (part != "scenes" and not len(samples.golden_events)):
+        lacking = "" if part == "scenes" else " of events"
+        raise RunError(f"{run.path} holds no golden clips{lacking}", hint="train it again with this version")
     try:
         with tempfile.TemporaryDirectory(prefix="keras_mtl_convert_") as folder:
             arrays = Path(folder, "samples.npz")
-            np.savez(arrays, recording=np.concatenate(samples.golden_events[:_GOLDEN_CLIPS]))
+            np.savez(arrays, recording=recording)
             request: dict[str, Any] = {"model": str((run.path / "qat.keras").resolve()), "samples": str(arrays)}
-            request |= {"folder": folder, "format": kind, "cells": cells, "scenes": part == "joint"}
+            request |= {"folder": folder, "format": kind, "cells": cells, "scenes": part != "events"}
             request |= {"window_frames": window_frames(run), "clip_frames": samples.golden_events.shape[1]}
             request |= {"scene_hop": SCENE_HOP if scene_hop is None else scene_hop, "event_hop": event_hop}
             answer = run_isolated(_WORKER, request, timeout_s, {"TF_CPP_MIN_LOG_LEVEL": "2"})
@@ -85,6 +83,28 @@ def convert_stream_set(
     members = {name: _member(run, wiring, name, contents[name], answer["members"][name]) for name in wiring.members}
     facts = set_facts(run, part, kind, cells) | {"part": PART, "audio_seconds": 1.0, "smoothing": dict(SMOOTHING)}
     return ArtifactSet.build(members, wiring, facts, golden)
+
+
+def golden_recording(samples: Samples) -> np.ndarray:
+    """Clips one after the other, as a recording is heard: log-mel [frames, mel_bands], empty where there are none.
+
+    Args:
+        samples: event clips are taken where there are some; else scene clips, from the first on again when they end.
+    """
+    events = samples.golden_events[: _GOLDEN_CLIPS["events"]]
+    if len(events):
+        return np.concatenate(events)
+    if not len(samples.golden):
+        return np.zeros((0, 0), np.float32)
+    return np.concatenate(samples.golden[np.arange(_GOLDEN_CLIPS["scenes"]) % len(samples.golden)])
+
+
+def _part(run: Run) -> str:
+    """The part of a set that the run's tasks make: "scenes", "events" or "joint"."""
+    tasks = run.info.get("tasks", ["scenes"])
+    if run.info["stage"] == "qat" and "cells" not in run.info.get("quantization", {}):
+        return "scenes"  # whatever the run was trained on
+    return "joint" if {"scenes", "events"} <= {*tasks} else tasks[0]
 
 
 def _member(run: Run, wiring: StreamWiring, name: str, content: bytes, worked: dict[str, Any]) -> Artifact:

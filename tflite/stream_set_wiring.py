@@ -76,7 +76,7 @@ class StreamWiring(Wiring):
         ring = made.event_ring
         hop = (ring - 2 * (ring // _SIDE) if ring else 1) if event_hop is None else event_hop
         if not 1 <= hop <= max(ring, 1) or scene_hop < 1:
-            most = f"1 to {ring}" if ring else "1, since the event decoder needs no ring"
+            most = f"1 to {ring}" if ring else "1, since no event decoder goes over a ring"
             raise ArtifactError(
                 f"a scene hop of {scene_hop} and an event hop of {hop} steps",
                 hint=f"scenes: 1 or more steps; events: {most}",

@@ -64,10 +64,10 @@ def command(
     classifiers, and set.json, which says how a device runs them. It is FILE_OR_DIR itself or, where that holds
     something already, the folder PART.FORMAT in it.
 
-    The part "stream" hears without a pause. Of a run whose events were quantized it is a set: the encoder a step at a
-    time, the scene decoder and the cells behind a ring of embeddings. "stream-encoder" is the encoder alone, one file:
-    a few frames and the layers' states in, one embedding and the next states out. Of all other runs "stream" is that
-    file, too.
+    The part "stream" hears without a pause. In integers it is a set: the encoder a step at a time and, behind a ring
+    of embeddings, the scene decoder, the cells of the event decoder, or both, as the run was quantized.
+    "stream-encoder" is the encoder alone, one file: a few frames and the layers' states in, one embedding and the next
+    states out. In float "stream" is that file, too.
 
     \b
     Examples:
@@ -86,11 +86,10 @@ def command(
     from keras_mtl.tflite.stream_set_convert import convert_stream_set
 
     loaded = Run.load(run)
-    events = loaded.info["stage"] == "qat" and "events" in loaded.info["tasks"]
-    streams = part == PART and kind in SCHEMES and events and "cells" in loaded.info.get("quantization", {})
+    streams = part == PART and kind in SCHEMES
     hops = {"scene_hop": scene_hop_steps, "event_hop": event_hop_steps}
     if not streams and any(hops.values()):
-        raise click.UsageError("--scene-hop and --event-hop belong to a streaming set: --part stream of a joint run")
+        raise click.UsageError("--scene-hop and --event-hop belong to a streaming set: --part stream in integers")
     if streams and out.suffix == ".tflite":
         raise click.UsageError("a streaming set is a folder; --part stream-encoder makes one file")
     if streams:

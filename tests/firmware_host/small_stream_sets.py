@@ -31,6 +31,7 @@ from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.artifact_set import ArtifactSet
 from keras_mtl.tflite.stream_set_wiring import StreamWiring
 from keras_mtl.tflite.stream_wiring import State, Stream
+from keras_mtl.tflite.wiring import Wiring
 
 KERNEL, HELD = 4, 3
 #: Embeddings of a clip, which are those of the ring of a bidirectional event decoder.
@@ -114,10 +115,13 @@ def make_stream_set(
         dtype: of encoder and scene decoder, "int8" or "int16".
         look_ahead: of a causal event decoder; None for a bidirectional one.
         scene_hop, event_hop: as of `StreamWiring.of`.
-        part: "joint" or "events".
+        part: "joint", "events" or "scenes".
     """
-    windowed = make_windowed(builder, dtype, look_ahead, part)
-    wiring = StreamWiring.of(windowed.wiring, STREAM, ENCODER, scene_hop, event_hop)
+    windowed = make_windowed(builder, dtype, look_ahead, "events" if part == "events" else "joint")
+    heard, labels = windowed.wiring, windowed.manifest["labels"]
+    if part == "scenes":
+        heard, labels = Wiring(heard.windows, scene_head=heard.scene_head), {"scenes": labels["scenes"]}
+    wiring = StreamWiring.of(heard, STREAM, ENCODER, scene_hop, event_hop)
     fmt = windowed.manifest["format"]
     facts = {"part": f"stream/{ENCODER}", "format": fmt, "system": "small", "audio_seconds": STRIDE * FEATURES.hop_s}
     step = StreamMaker(builder, np.random.default_rng(SEED)).step(dtype)
@@ -128,12 +132,12 @@ def make_stream_set(
         members[name] = Artifact.build(windowed.members[name].content, known | {"audio_seconds": 1 / calls[name]})
     kept = ("format", "cells", "system", "features", "labels", "decoding", "seed", "data", "recipe", "metrics")
     manifest = {key: windowed.manifest[key] for key in kept}
-    manifest |= {"part": "stream", "audio_seconds": 1.0, "smoothing": {"weight": 0.5, "hold": 2}}
+    manifest |= {"labels": labels, "part": "stream", "audio_seconds": 1.0, "smoothing": {"weight": 0.5, "hold": 2}}
     made = ArtifactSet.build(members, wiring, manifest, {})
     recording = noise(dtype, 75)
-    heard = run_stream_set("tflm", made, recording)
-    golden = {"recording": recording, "strong": heard.strong}
-    golden |= {"scenes": heard.scenes} if wiring.scene_ring else {}
+    run = run_stream_set("tflm", made, recording)
+    results = {"strong": run.strong, "scenes": run.scenes}
+    golden = {"recording": recording} | {name: values for name, values in results.items() if values is not None}
     return ArtifactSet(made.members, made.manifest, golden)
 
 

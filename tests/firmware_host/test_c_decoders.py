@@ -301,6 +301,51 @@ def test_a_cell_that_fails_ends_the_run(host_program: Program, tmp_path: Path) -
     assert (tmp_path / "states").read_bytes() == np.int32(0).tobytes()
 
 
+def test_layers_without_two_cells_alike_are_refused(built, tmp_path: Path) -> None:
+    """A caller's mistakes: none of them is followed, so the sanitizers see nothing and no cell is invoked."""
+    (tmp_path / "main.c").write_text(
+        "#include <stdio.h>\n"
+        '#include "kmtl_cells.h"\n'
+        "static int invoked = 0;\n"
+        "static bool invoke(void *context, const void *input, const void *state, void *next) {\n"
+        "  (void)context, (void)input, (void)state, (void)next;\n"
+        "  invoked++;\n"
+        "  return true;\n"
+        "}\n"
+        "static bool emit(void *context, uint32_t step, const void *states) {\n"
+        "  (void)context, (void)step, (void)states;\n"
+        "  return true;\n"
+        "}\n"
+        "int main(void) {\n"
+        "  static int8_t states[2][2 * 2 * 3], running[2 * 3], embeddings[2 * 3];\n"
+        "  const kmtl_cell_t cell = {invoke, NULL, 3u, 3u, 1u, 1u, 0}, other = {invoke, NULL, 3u, 2u, 1u, 1u, 0},\n"
+        "                    wide = {invoke, NULL, 3u, 3u, 1u, 2u, 0};\n"
+        "  const kmtl_cells_layer_t whole = {&cell, &cell, states[0]},\n"
+        "                           wrong[] = {{&cell, NULL, states[1]}, {NULL, &cell, states[1]},\n"
+        "                                      {&cell, &other, states[1]}, {&cell, &wide, states[1]}};\n"
+        "  size_t k, place;\n"
+        "  for (k = 0u; k < sizeof wrong / sizeof wrong[0]; k++) {\n"
+        "    for (place = 0u; place < 2u; place++) {\n"
+        "      const kmtl_cells_layer_t layers[] = {place ? whole : wrong[k], place ? wrong[k] : whole};\n"
+        "      const kmtl_cells_t network = {layers, 2u, {false, 0u, 0}, NULL, running};\n"
+        '      printf("%d", kmtl_cells_run(&network, embeddings, 2u, emit, NULL));\n'
+        "    }\n"
+        "  }\n"
+        "  for (k = 0u; k < 2u; k++) {\n"
+        "    const kmtl_cells_t network = {&whole, (uint16_t)k, {false, 0u, 0}, NULL, running};\n"
+        '    printf("%d", kmtl_cells_run(&network, embeddings, 2u, emit, NULL));\n'
+        "    if (k == 0u) {\n"
+        '      printf(" %d ", invoked);\n'
+        "    }\n"
+        "  }\n"
+        '  printf(" %d", invoked);\n'
+        "  return 0;\n"
+        "}\n"
+    )
+    # Eight layers that are wrong and no layer at all, then a layer that is as it should be: two cells over two steps.
+    assert built(SANITIZED, tmp_path / "main.c").run(cwd=tmp_path) == "000000000 0 1 4"
+
+
 @pytest.mark.parametrize("core", [core for core in ALL if core is not SANITIZED], ids=lambda core: core.name)
 def test_steps_in_milliseconds_are_those_of_the_grid(built, core: Any, tmp_path: Path) -> None:
     (tmp_path / "main.c").write_text(

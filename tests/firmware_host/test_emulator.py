@@ -149,6 +149,9 @@ def test_events_of_a_causal_set_wait_for_a_window_and_the_look_ahead(board, feat
     check = audio_latency_s(wiring, features, board)
     assert (check.value, check.ok) == (1.2, True)
     assert "a window of 1 s, and the event part's look-ahead of 0.2 s" in check.why
+    late = audio_latency_s(wiring, features, replace(board, audio_latency_s=1.0))
+    assert "Try a shorter look-ahead, a streaming set (keras_mtl convert RUN --part stream), or a target" in late.why
+    assert "causal" not in late.why
 
 
 def test_macs_are_per_second_of_audio(make_artifact, budget):

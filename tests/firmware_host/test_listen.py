@@ -57,6 +57,14 @@ def heard_in(artifacts, sound: np.ndarray, sizes: list[int], engine: str = "tflm
         return [*found, *live.finish().heard]
 
 
+def followed_by_silence(sound: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """300 frames are 150 steps. The encoder is one step late: 302 frames, of which the last is complete 1,024 samples
+    after its centre at 301 hops of 160.
+    """
+    silence = np.zeros(301 * 160 + 1024 - len(sound), np.int16)
+    return np.concatenate([sound, silence]), [len(sound), len(silence)]
+
+
 def test_sizes_of_the_pushes_change_nothing(artifacts, sound):
     """One sample at a time, sizes at random, all at once: the same scenes and events, known at the same time."""
     some = sound[: FEATURES.sample_rate_hz]
@@ -87,10 +95,7 @@ def test_file_and_standard_input(saved, artifacts, sound, tmp_path):
     *heard, end = lines
     assert (end["kind"], end["duration_s"]) == ("end", SECONDS)
     assert 0 < end["load"] < 10
-    # 300 frames are 150 steps. The encoder is one step late: 302 frames, of which the last is complete 1,024 samples
-    # after its centre at 301 hops of 160.
-    silence = np.zeros(301 * 160 + 1024 - len(sound), np.int16)
-    goal = heard_in(artifacts, np.concatenate([sound, silence]), [len(sound), len(silence)])
+    goal = heard_in(artifacts, *followed_by_silence(sound))
     assert len(goal) > len(heard_in(artifacts, sound, [len(sound)])) > 5
     # Step 150 begins half a hop before the end, and is cut to it.
     ended = [{key: SECONDS if value == 2.995 else value for key, value in each.to_dict().items()} for each in goal]
@@ -105,6 +110,17 @@ def test_file_and_standard_input(saved, artifacts, sound, tmp_path):
     assert f"scene  {goal[0].label}" in text or f"event  {goal[0].label}" in text
     assert "\x1b" not in text  # nothing is written over where nobody looks
     assert text.splitlines()[-1].startswith("0:00:03.00  end, load ")
+
+
+def test_a_set_of_scenes_alone(builder, sound, artifacts, tmp_path):
+    """Says the scenes that the set of both tasks says, and knows nothing of events."""
+    scenes = str(make_stream_set(builder, "int8", part="scenes").save(tmp_path / "scenes"))
+    done = CliRunner().invoke(group, ["listen", "-", "--model", scenes, "--engine", "tflm"], input=sound.tobytes())
+    assert done.exit_code == 0, done.output
+    *lines, end = done.stdout.splitlines()
+    goal = [each for each in heard_in(artifacts, *followed_by_silence(sound)) if each.kind == "scene"]
+    assert [line.split()[1:3] for line in lines] == [["scene", each.label] for each in goal]
+    assert "end, load" in end
 
 
 def test_standard_input_is_heard_as_it_comes(saved, sound):

@@ -17,6 +17,7 @@ from keras_mtl.firmware_host.engines.set_runner import run_set
 from keras_mtl.firmware_host.engines.stream_set_runner import run_stream_set
 from keras_mtl.firmware_host.listener_memory import listener_memory
 from keras_mtl.firmware_host.stream_memory import arena_bytes, stream_memory
+from keras_mtl.firmware_host.stream_set_checks import audio_latency_s
 from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
 from keras_mtl.firmware_host.target import load_target
 from keras_mtl.tflite.artifact_set import MANIFEST, ArtifactSet
@@ -245,6 +246,53 @@ def test_members_of_another_set_are_one_clear_line(streams):
         swapped = replace(artifacts, members={**artifacts.members, name: artifacts.members[other]})
         with pytest.raises(ArtifactError, match="don't have the ports that its wiring asks for"):
             listener_memory(swapped)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "limit_s", "remedies"),
+    [
+        # Of the events alone, of both tasks, and of a set that leaves nothing to be tried.
+        (("int8", None), {}, 0.3, "a smaller --event-hop, a causal event part, or "),
+        (("int8", None), {}, 0.1, "a smaller --scene-hop, a smaller --event-hop, a causal event part, or "),
+        (("int8", None), {"event_hop": 1, "scene_hop": 1}, 0.12, "a causal event part, or "),
+        (("int8", 2), {}, 0.15, "a shorter look-ahead, a shorter median filter, or "),
+        (("int8", None), {"part": "scenes", "scene_hop": 1}, 0.1, ""),
+    ],
+)
+def test_what_is_tried_for_an_earlier_answer_is_not_there_already(builder, kind, options, limit_s, remedies):
+    artifacts = make_stream_set(builder, *kind, **options)
+    board = load_target("stm32h743")
+    check = audio_latency_s(artifacts.manifest, artifacts.stream_wiring, replace(board, audio_latency_s=limit_s))
+    assert not check.ok
+    assert check.why.endswith(f". Try {remedies}a target file with the limit that your application has")
+    assert "Try" not in audio_latency_s(artifacts.manifest, artifacts.stream_wiring, board).why
+
+
+def test_scenes_alone(builder, tmp_path):
+    made = make_stream_set(builder, "int8", part="scenes")
+    artifacts = ArtifactSet.load(made.save(tmp_path / "set"))
+    assert artifacts.manifest["latency_s"] == {"scenes": 0.124}
+    assert [*artifacts.manifest["buffers"]] == ["ring", "encoder_states"]
+    report = emulate_stream_set(artifacts, load_target("stm32h743"), ["litert"])
+    assert report.passed, report.failures()
+    assert report.check("parity_probability") is report.check("events_differ") is None
+    # The scenes of the set of both tasks, whose ring is longer.
+    joint = make_stream_set(builder, "int8")
+    np.testing.assert_array_equal(artifacts.golden["scenes"], joint.golden["scenes"])
+    with pytest.raises(ArtifactError, match="event hop of 5 steps") as refused:
+        StreamWiring.of(artifacts.wiring, STREAM, ENCODER, event_hop=5)
+    assert "no event decoder goes over a ring" in refused.value.hint
+
+
+@pytest.mark.parametrize("look_ahead", [None, 2])
+def test_one_encoder_is_saved_by_hearing_both_tasks_with_it(builder, look_ahead):
+    """Of the sets' files, as often as their wirings have each run."""
+    both, scenes, events = (
+        make_stream_set(builder, "int8", look_ahead, part=part).manifest for part in ("joint", "scenes", "events")
+    )
+    encoder = both["members"][ENCODER]["macs"] * both["calls_per_second"][ENCODER]
+    assert encoder > 0
+    assert scenes["macs_per_second"] + events["macs_per_second"] - both["macs_per_second"] == encoder
 
 
 def test_events_alone(builder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -41,16 +42,23 @@ def clips(count: int, frames: int, seed: int = 0) -> np.ndarray:
     return (drift + colour + generator.normal(size=(count, frames, 64)) * 0.4).astype(np.float32)
 
 
-def run_of(folder: Path, network: keras.Model, quantized: Quantized | None = None, cells: str = "int16x8") -> Run:
-    """A run folder as training leaves it or, with a quantized network, as quantization does."""
+def run_of(
+    folder: Path,
+    network: keras.Model,
+    quantized: Quantized | None = None,
+    cells: str = "int16x8",
+    tasks: Sequence[str] = ("scenes", "events"),
+) -> Run:
+    """A run folder as training leaves it or, with a quantized network, as quantization of these tasks does."""
     network.save(folder / "network.keras")
-    save_samples(folder, Samples(clips(8, SECOND), clips(6, SECOND, 1), clips(3, CLIP, 2)))
+    events = clips(3 if "events" in tasks else 0, CLIP, 2)
+    save_samples(folder, Samples(clips(8, SECOND), clips(6, SECOND, 1), events))
     (folder / "recipe.toml").write_text(to_toml(Recipe(name="test")))
     info = {
         "schema": SCHEMA,
         "stage": "qat" if quantized else "float",
         "system": "mt",
-        "tasks": ["scenes", "events"],
+        "tasks": list(tasks),
         "seed": 3,
         "features": SETTINGS.to_dict(),
         "data": {"name": "noise", "fingerprint": "0"},
@@ -59,6 +67,7 @@ def run_of(folder: Path, network: keras.Model, quantized: Quantized | None = Non
     }
     if quantized:
         quantized.model.save(folder / "qat.keras")
-        info |= {"scheme": quantized.scheme, "engine": "native", "quantization": {"cells": cells}}
+        info |= {"scheme": quantized.scheme, "engine": "native", "quantization": {}}
+        info["quantization"] |= {"cells": cells} if "events" in tasks else {}
     (folder / "run.json").write_text(json.dumps(info))
     return Run.load(folder)

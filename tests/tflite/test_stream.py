@@ -183,17 +183,21 @@ def test_a_matrix_that_is_turned_beforehand_changes_no_number(artifacts, kind):
             assert 0.9 < saved / (25 * 224 * {"int8": 1, "int16x8": 2}[kind]) <= 1
 
 
-def test_command(runs, streams, tmp_path):
-    arguments = ["convert", str(runs["int8"].path), "--part", "stream", "--format", "int8"]
+@pytest.mark.parametrize(("part", "kind"), [("stream", "float32"), ("stream-encoder", "int8")])
+def test_command(runs, streams, tmp_path, part, kind):
+    """In float there is no set, so that "stream" is the encoder too."""
+    run = runs.get(kind, runs["float"])
+    arguments = ["convert", str(run.path), "--part", part, "--format", kind]
     done = CliRunner().invoke(group, [*arguments, "--out", str(tmp_path), "--json"])
     assert done.exit_code == 0, done.output
     (row,) = json.loads(done.stdout)["artifacts"]
+    assert row["path"] == str(tmp_path / f"{part}.{kind}.tflite")
     saved = Artifact.load(row["path"])
     # The same run gives the same bytes.
-    assert saved.content == streams["int8"].content
-    assert saved.manifest == streams["int8"].manifest
+    assert saved.content == streams[kind].content
+    assert saved.manifest == streams[kind].manifest
     with pytest.raises(ArtifactError, match="is not a scene or event artifact"):
-        open_listener(tmp_path / "stream.int8.tflite")
+        open_listener(tmp_path / f"{part}.{kind}.tflite")
 
 
 def test_what_can_not_be_streamed_is_refused(runs, streams, artifacts, recording):

@@ -72,6 +72,21 @@ static bool run_last(const kmtl_cells_t *self, const void *embeddings, uint32_t 
   return true;
 }
 
+/* Whether every layer has its two cells, of the same sizes, which share memory. */
+static bool has_both_directions(const kmtl_cells_t *self) {
+  uint32_t layer;
+
+  for (layer = 0u; layer < self->count; layer++) {
+    const kmtl_cell_t *const forward = self->layers[layer].forward;
+    const kmtl_cell_t *const backward = self->layers[layer].backward;
+    if ((forward == NULL) || (backward == NULL) || (forward->units != backward->units) ||
+        (forward->state_bytes != backward->state_bytes)) {
+      return false;
+    }
+  }
+  return self->count > 0u;
+}
+
 void kmtl_cell_begin(const kmtl_cell_t *cell, void *state) {
   uint32_t k;
 
@@ -98,6 +113,9 @@ bool kmtl_cells_run(const kmtl_cells_t *self, const void *embeddings, uint32_t s
                     void *emit_context) {
   uint32_t layer;
 
+  if (!has_both_directions(self)) {
+    return false;
+  }
   for (layer = 0u; (layer + 1u) < self->count; layer++) {
     const kmtl_cells_layer_t *const cells = &self->layers[layer];
     const uint32_t units = cells->forward->units;

@@ -67,7 +67,8 @@ void kmtl_cell_begin(const kmtl_cell_t *cell, void *state);
 void kmtl_cells_widen(const kmtl_cells_bridge_t *bridge, const int8_t *embeddings, uint32_t count, int16_t *out);
 
 /* Runs all layers over the embeddings of a clip, [steps * inputs of the first layer] elements. Returns false as soon as
- * a cell or `emit` does. */
+ * a cell or `emit` does; and at once, with no cell invoked, where there is no layer, or one without its two cells of the
+ * same sizes: layers that hear forwards only are not run here. */
 bool kmtl_cells_run(const kmtl_cells_t *self, const void *embeddings, uint32_t steps, kmtl_cells_emit_t emit,
                     void *emit_context);
 
