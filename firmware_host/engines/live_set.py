@@ -67,7 +67,8 @@ class LiveSet:
     def __init__(self, engine: str, artifacts: ArtifactSet, timeout_s: float = 60.0) -> None:
         self._engine, self._timeout_s = engine, timeout_s
         self._temporary = tempfile.TemporaryDirectory(prefix="keras_mtl_live_")
-        self._folder, self._unread = Path(self._temporary.name), b""
+        self._folder, self._unread, self._unsent = Path(self._temporary.name), b"", b""
+        self._owed, self._untold = 0, list[Heard]()
         self._process: subprocess.Popen[bytes] | None = None
         try:
             known = ("features", "labels", "decoding", "smoothing")
@@ -111,14 +112,17 @@ class LiveSet:
         """
         values = samples.astype(np.float32) / (32768 if samples.dtype == np.int16 else 1)
         parts = [values[i : i + _MOST_SAMPLES] for i in range(0, len(values), _MOST_SAMPLES)] or [values]
-        found = [self._ask(len(part).to_bytes(HEADER_BYTES, "little") + part.astype("<f4").tobytes()) for part in parts]
-        heard = tuple(each for one in found for each in one.heard)
-        last = found[-1]
-        return Hearing(heard, last.scene, last.sounding, last.samples, sum(one.busy_s for one in found))
+        answers = [
+            self._ask(len(part).to_bytes(HEADER_BYTES, "little") + part.astype("<f4").tobytes()) for part in parts
+        ]
+        return self._told(answers)
 
     def finish(self) -> Hearing:
-        """The end of a recording; after it nothing more can be heard."""
-        return self._ask(END.to_bytes(HEADER_BYTES, "little", signed=True))
+        """The end of a recording; after it nothing more can be heard.
+
+        After a push that was interrupted it tells what became known by that, too.
+        """
+        return self._told([self._ask(END.to_bytes(HEADER_BYTES, "little", signed=True))])
 
     def close(self) -> None:
         """Stops the engine's process, if it still lives."""
@@ -131,22 +135,31 @@ class LiveSet:
             process.wait()
         self._temporary.cleanup()
 
-    def _ask(self, message: bytes) -> Hearing:
+    def _ask(self, message: bytes) -> dict[str, Any]:
+        """Sends a message and gives its answer, after what an interrupt left unsent and unread."""
         process = self._alive()
         assert process.stdin is not None
+        self._unsent, self._owed = self._unsent + message, self._owed + 1
         end, deadline = process.stdin.fileno(), time.monotonic() + self._timeout_s
-        view = memoryview(message)
-        while view:
+        while self._unsent:
             _, ready, _ = select.select([], [end], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 raise self._late()
             try:
-                view = view[os.write(end, view) :]
+                self._unsent = self._unsent[os.write(end, self._unsent) :]
             except BrokenPipeError:
                 break  # it died, or has an error to tell: the answer says which
-        answer = self._answer()
-        heard = tuple(Heard(**each) for each in answer["heard"])
-        return Hearing(heard, answer["scene"], tuple(answer["sounding"]), answer["samples"], answer["busy_s"])
+        while True:
+            answer = self._answer()
+            self._owed -= 1
+            self._untold += [Heard(**each) for each in answer["heard"]]
+            if not self._owed:
+                return answer
+
+    def _told(self, answers: list[dict[str, Any]]) -> Hearing:
+        heard, self._untold = tuple(self._untold), []
+        last, busy_s = answers[-1], sum(answer["busy_s"] for answer in answers)
+        return Hearing(heard, last["scene"], tuple(last["sounding"]), last["samples"], busy_s)
 
     def _answer(self) -> dict[str, Any]:
         process = self._alive()

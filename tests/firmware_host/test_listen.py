@@ -80,6 +80,27 @@ def test_sizes_of_the_pushes_change_nothing(artifacts, sound):
     assert floats == found[1]
 
 
+def test_what_an_interrupted_push_made_known_is_told_by_the_end(artifacts, sound):
+    """The interrupt comes while the engine computes, so that an answer is under way when the end is asked for."""
+
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    much = np.tile(sound, 200)
+    try:
+        with LiveSet("tflm", artifacts) as live:
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            with pytest.raises(KeyboardInterrupt):
+                live.push(much)
+            told = live.finish()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert 0 < told.samples < len(much)
+    assert [*told.heard] == heard_in(artifacts, much, [told.samples])
+
+
 def test_file_and_standard_input(saved, artifacts, sound, tmp_path):
     path = tmp_path / "sound.wav"
     with wave.open(str(path), "wb") as file:
