@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,10 +18,12 @@ import numpy as np
 
 from keras_mtl import errors
 from keras_mtl.errors import EngineCrash, EngineTimeout
+from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.engines.exchange import WORDS
 from keras_mtl.firmware_host.engines.live_worker import END, HEADER_BYTES
 from keras_mtl.firmware_host.engines.process import ENVIRONMENT, MOST_BYTES
 from keras_mtl.firmware_host.engines.stream_set_runner import set_request
+from keras_mtl.firmware_host.stream_ending import silence_after, within
 from keras_mtl.firmware_host.stream_listener import Heard
 from keras_mtl.isolation import last_line
 from keras_mtl.tflite.artifact_set import ArtifactSet
@@ -69,6 +71,8 @@ class LiveSet:
         self._temporary = tempfile.TemporaryDirectory(prefix="keras_mtl_live_")
         self._folder, self._unread, self._unsent = Path(self._temporary.name), b"", b""
         self._owed, self._untold = 0, list[Heard]()
+        self._settings = LogMelSettings.from_dict(artifacts.manifest["features"])
+        self._stream, self._samples = artifacts.stream_wiring.stream, 0
         self._process: subprocess.Popen[bytes] | None = None
         try:
             known = ("features", "labels", "decoding", "smoothing")
@@ -124,6 +128,18 @@ class LiveSet:
         """
         return self._told([self._ask(END.to_bytes(HEADER_BYTES, "little", signed=True))])
 
+    def end_recording(self) -> Hearing:
+        """The end of a recording that is heard up to its last sample: silence follows it.
+
+        Returns:
+            As of `finish`, with no time beyond the recording.
+        """
+        samples, rate_hz = self._samples, self._settings.sample_rate_hz
+        silence = self.push(np.zeros(silence_after(samples, self._settings, self._stream), np.int16))
+        end = self.finish()
+        heard = within((*silence.heard, *end.heard), samples / rate_hz, self._settings)
+        return replace(end, heard=heard, samples=samples, busy_s=silence.busy_s + end.busy_s)
+
     def close(self) -> None:
         """Stops the engine's process, if it still lives."""
         process, self._process = self._process, None
@@ -158,8 +174,9 @@ class LiveSet:
 
     def _told(self, answers: list[dict[str, Any]]) -> Hearing:
         heard, self._untold = tuple(self._untold), []
+        self._samples = answers[-1]["samples"]
         last, busy_s = answers[-1], sum(answer["busy_s"] for answer in answers)
-        return Hearing(heard, last["scene"], tuple(last["sounding"]), last["samples"], busy_s)
+        return Hearing(heard, last["scene"], tuple(last["sounding"]), self._samples, busy_s)
 
     def _answer(self) -> dict[str, Any]:
         process = self._alive()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from keras_mtl.cli.listen_view import View
-    from keras_mtl.features import LogMelSettings
-    from keras_mtl.firmware_host.engines.live_set import Hearing, LiveSet
-    from keras_mtl.tflite.stream_wiring import Stream
+    from keras_mtl.firmware_host.engines.live_set import LiveSet
 
 #: Share of the newest block in the load that is shown.
 _NEWEST = 0.1
@@ -63,14 +60,12 @@ def command(source: str | None, model: str, device: str | None, engine: str, tim
         raise click.UsageError("--device takes a sound card, and FILE or - another source: give one of them")
     from keras_mtl.cli.listen_sources import from_device, from_file, from_raw
     from keras_mtl.cli.listen_view import JsonView, TextView
-    from keras_mtl.features import LogMelSettings
     from keras_mtl.firmware_host.engines.live_set import LiveSet
     from keras_mtl.tflite.artifact_set import ArtifactSet
 
     artifacts = ArtifactSet.load(model)
-    wiring = artifacts.stream_wiring  # refuses a set of clips before the engine starts
-    settings = LogMelSettings.from_dict(artifacts.manifest["features"])
-    rate_hz = settings.sample_rate_hz
+    artifacts.stream_wiring  # noqa: B018  refuses a set of clips before the engine starts
+    rate_hz = int(artifacts.manifest["features"]["sample_rate_hz"])
     if source is None:
         blocks = from_device(device, rate_hz)
     elif source == "-":
@@ -79,16 +74,11 @@ def command(source: str | None, model: str, device: str | None, engine: str, tim
         blocks = from_file(Path(source), rate_hz)
     view = JsonView(sys.stdout) if as_json else TextView(sys.stdout, sys.stdout.isatty())
     with LiveSet(engine, artifacts, timeout_s) as hearing:
-        _listen(hearing, blocks, view, settings, wiring.stream)
+        _listen(hearing, blocks, view, rate_hz)
 
 
-def _listen(live: LiveSet, blocks: Iterator[np.ndarray], view: View, settings: LogMelSettings, stream: Stream) -> None:
-    import numpy as np
-
-    from keras_mtl.firmware_host.stream_ending import silence_after, within
-
-    samples, busy_s, load, rate_hz = 0, 0.0, 0.0, settings.sample_rate_hz
-    silence: Hearing | None = None
+def _listen(live: LiveSet, blocks: Iterator[np.ndarray], view: View, rate_hz: int) -> None:
+    samples, busy_s, load, interrupted = 0, 0.0, 0.0, False
     try:
         for block in blocks:
             hearing = live.push(block)
@@ -96,13 +86,8 @@ def _listen(live: LiveSet, blocks: Iterator[np.ndarray], view: View, settings: L
             busy_s += hearing.busy_s
             load += _NEWEST * (hearing.busy_s * rate_hz / max(1, len(block)) - load)
             view.show(hearing, samples / rate_hz, load)
-        silence = live.push(np.zeros(silence_after(samples, settings, stream), np.int16))
     except KeyboardInterrupt:
-        pass  # the way to stop a sound card, and at once: no silence was heard
-    hearing, duration_s = live.finish(), samples / rate_hz
-    busy_s += hearing.busy_s
-    if silence is not None:
-        busy_s += silence.busy_s
-        hearing = replace(hearing, heard=within((*silence.heard, *hearing.heard), duration_s, settings))
-    view.show(hearing, duration_s, load)
-    view.end(duration_s, busy_s / duration_s if samples else 0.0)
+        interrupted = True  # the way to stop a sound card, and at once: no silence is heard
+    hearing = live.finish() if interrupted else live.end_recording()
+    view.show(hearing, samples / rate_hz, load)
+    view.end(samples / rate_hz, (busy_s + hearing.busy_s) * rate_hz / samples if samples else 0.0)
