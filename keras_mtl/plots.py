@@ -20,7 +20,7 @@ _TRUE = "#2e8b3d"
 
 
 def plot_timeline(prediction: Prediction, path: str | Path, truth: Sequence[Event] | None = None) -> Path:
-    """Draws log-mel, event probabilities and decoded events on one time axis.
+    """Draws log-mel, event probabilities where there are any, and decoded events on one time axis.
 
     Args:
         prediction: what was heard.
@@ -33,20 +33,21 @@ def plot_timeline(prediction: Prediction, path: str | Path, truth: Sequence[Even
     Raises:
         ValueError: the prediction was made with `picture=False`.
     """
-    heard = prediction.probabilities is not None
     if prediction.levels is None:
         raise ValueError("this prediction was made without a picture")
-    figure = Figure(figsize=(10, 6.2 if heard else 2.6), layout="constrained")
+    # Heights of the panels that there are: levels, probabilities, events.
+    heights = [2] + [2] * (prediction.probabilities is not None) + [3] * ("events" in prediction.tasks)
+    figure = Figure(figsize=(10, 1.16 + 0.72 * sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(3 if heard else 1, 1, sharex=True, squeeze=False, height_ratios=[2, 2, 3] if heard else [1])
-    axes = axes[:, 0]
+    axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     end_s = prediction.duration_s
     draw_levels(axes[0], prediction.levels, end_s)
     scene = f", scene: {prediction.scene}" if prediction.scene else ""
     axes[0].set_title(f"{prediction.path.name}{scene}", loc="left")
-    if heard:
+    if prediction.probabilities is not None:
         _draw_probabilities(axes[1], prediction)
-        _draw_events(axes[2], [event for event, _ in prediction.events], truth, end_s)
+    if "events" in prediction.tasks:
+        _draw_events(axes[-1], [event for event, _ in prediction.events], truth, end_s)
     axes[-1].set_xlabel("time in s")
     return save(figure, path)
 

@@ -25,7 +25,9 @@ MOST_ROWS = 1 << 14
 #: Seconds whose mean is one step in the course of the scenes.
 SCENE_WINDOW_S = 10
 
-_BAR_FROM_S = 120
+#: Recordings of so many seconds have a bar.
+BAR_FROM_S = 120
+_LEAST_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,11 @@ class Prediction:
         tasks: what was listened for: some of "scenes" and "events".
         levels: its log-mel levels in dB [rows, mel_bands]: each frame, or of more than `MOST_ROWS` frames means of
             neighbours. None where no picture was asked for.
-        scene_scores: mean probability of each scene over the seconds of the recording; None where scenes are not heard.
+        scene_scores: mean probability of each scene over the seconds of the recording, or of a streaming set the part
+            of the time in which each was believed; None where scenes are not heard.
         scenes: the scenes one after the other with their mean probability, neighbours being different ones.
         probabilities: frame probabilities [rows, events]: of each embedding, or of more than `MOST_ROWS` embeddings the
-            largest of neighbours. None where events are not heard, or no picture was asked for.
+            largest of neighbours. None where events are not heard, no picture was asked for, or a streaming set heard.
         grid: the grid of `probabilities`.
         events: decoded events with their scores, by onset.
     """
@@ -104,7 +107,7 @@ def predict(
     picture_of_levels = Overview(MOST_ROWS, np.mean) if picture else None
     log_mel = LogMelStream(settings) if picture or events else None
     samples = seen = 0
-    quiet = None if progress and announced_s >= _BAR_FROM_S else True
+    quiet = None if progress and announced_s >= BAR_FROM_S else True
     with tqdm(total=round(announced_s), desc=path.name, unit="s", file=sys.stderr, disable=quiet) as bar:
         for block in mono_blocks(path, settings.sample_rate_hz):
             samples += len(block)
@@ -119,8 +122,7 @@ def predict(
                     events.push(levels)
             bar.update(samples // settings.sample_rate_hz - bar.n)
         duration_s, frames = samples / settings.sample_rate_hz, -(-samples // settings.hop)
-        if duration_s < 0.1:
-            raise DataError(f"{path} holds {duration_s * 1000:.0f} ms of audio", hint="at least 100 ms are needed")
+        require_long_enough(path, duration_s)
         found = Prediction(path, duration_s, listener.tasks, None, None, (), None, None, ())
         if log_mel is not None:
             levels = log_mel.finish(events.hearing.frames_wanted(frames) if events is not None else frames)
@@ -133,6 +135,16 @@ def predict(
         scores, course = scenes.finish(duration_s)
         found = replace(found, scene_scores=scores, scenes=course)
     return found
+
+
+def require_long_enough(path: Path, duration_s: float) -> None:
+    """Refuses a recording in which next to nothing can be heard.
+
+    Raises:
+        DataError: it is shorter than a tenth of a second.
+    """
+    if duration_s < _LEAST_S:
+        raise DataError(f"{path} holds {duration_s * 1000:.0f} ms of audio", hint="at least 100 ms are needed")
 
 
 class _Events:

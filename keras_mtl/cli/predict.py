@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from keras_mtl.cli.options import answer, json_option, quiet_tensorflow
-from keras_mtl.errors import ArtifactError, DataError
+from keras_mtl.errors import DataError
 from keras_mtl.prediction_formats import FORMATS, SUFFIXES
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def command(
     """Hear recordings: the scene, and when which event happens.
 
     Any sound file that libsndfile reads, of any length, rate and number of channels. Memory does not grow with the
-    length.
+    length. A streaming set hears it as a device would, from its start to its end.
 
     \b
     Examples:
@@ -63,22 +64,17 @@ def command(
       keras_mtl predict *.wav --model scenes.int8.tflite --json
       keras_mtl predict night.flac --model runs/real --out night.txt
       keras_mtl predict *.mp3 --model runs/real --format tsv --out heard.tsv
+      keras_mtl predict night.flac --model stream.int8/ --out heard.txt
     """
     form = _checked(audio, form, out, plot, as_json)
     quiet_tensorflow()
     from keras_mtl import prediction_formats
-    from keras_mtl.cli.listeners import open_listener
     from keras_mtl.datasets.audio_stream import audio_format
-    from keras_mtl.prediction import predict
 
-    _require_clips(model)
     for path in audio:  # before hours are spent on the others
         audio_format(path)
-    listener = open_listener(model)
-    heard = [
-        predict(listener, path, picture=plot is not None, scene_window_s=scene_window_s, progress=True)
-        for path in audio
-    ]
+    predictor = _predictor(model, plot is not None, scene_window_s)
+    heard = [predictor(path) for path in audio]
     document = prediction_formats.document(heard)
     written: list[Path] = []
     if form is not None and out is not None:
@@ -94,14 +90,19 @@ def command(
         answer(document, as_json, lambda: [str(path) for path in written] or _lines(heard))
 
 
-def _require_clips(model: Path) -> None:
-    """Refuses a streaming set, whose answers are those of `listen`."""
+def _predictor(model: Path, picture: bool, scene_window_s: int) -> Callable[[Path], Prediction]:
+    """What hears a recording: a listener in windows, a streaming set as it comes."""
     from keras_mtl.tflite.artifact_set import ArtifactSet, is_set
 
-    if is_set(model) and ArtifactSet.load(model).streams:
-        raise ArtifactError(
-            f"{model} is a streaming set, which hears sound as it comes", hint=f"keras_mtl listen FILE --model {model}"
-        )
+    if is_set(model) and (artifacts := ArtifactSet.load(model)).streams:
+        from keras_mtl.cli.stream_prediction import predict_by_stream
+
+        return lambda path: predict_by_stream(artifacts, path, picture=picture, progress=True)
+    from keras_mtl.cli.listeners import open_listener
+    from keras_mtl.prediction import predict
+
+    listener = open_listener(model)
+    return lambda path: predict(listener, path, picture=picture, scene_window_s=scene_window_s, progress=True)
 
 
 def _checked(

@@ -8,6 +8,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import soundfile
 from click.testing import CliRunner
 from event_networks import CLIP, SECOND, SETTINGS, clips, run_of, small_network
 
@@ -117,6 +118,32 @@ def test_events_are_those_of_the_set_that_hears_clips(run, artifacts):
     # States forget: far from the ends, a clip and a stream say the same to within the last places.
     middle = slice(RING // 3, 2 * RING // 3)
     assert np.abs(heard[middle] - whole[middle]).max() < 0.02
+
+
+def test_a_prediction_is_what_listen_tells(artifacts, tmp_path):
+    folder, wav, picture = artifacts.save(tmp_path / "set"), tmp_path / "sound.wav", tmp_path / "sound.png"
+    time_s = np.arange(20 * SETTINGS.sample_rate_hz) / SETTINGS.sample_rate_hz
+    loud = np.repeat(np.random.default_rng(3).uniform(0, 0.3, 40) ** 2, len(time_s) // 40)
+    soundfile.write(
+        wav, loud * np.sin(2 * np.pi * 900 * time_s * (1 + 0.2 * np.floor(time_s))), SETTINGS.sample_rate_hz
+    )
+    told = CliRunner().invoke(group, ["listen", str(wav), "--model", str(folder), "--json"])
+    lines = [json.loads(line) for line in told.stdout.splitlines()]
+    done = CliRunner().invoke(group, ["predict", str(wav), "--model", str(folder), "--plot", str(picture), "--json"])
+    assert done.exit_code == 0, done.output
+    (heard,) = json.loads(done.stdout)["files"]
+    assert heard["duration_s"] == 20.0
+    goal = {(round(line["onset_s"], 3), line["label"]) for line in lines if line["kind"] == "event_end"}
+    assert {(each["onset_s"], each["label"]) for each in heard["events"]} == goal
+    assert [each["label"] for each in heard["scenes"]] == [line["label"] for line in lines if line["kind"] == "scene"]
+    assert heard["scenes"][-1]["offset_s"] == 20.0
+    assert sum(heard["scene_scores"].values()) == pytest.approx(1, abs=1e-5)
+    assert goal
+    assert picture.stat().st_size > 10_000
+    short = tmp_path / "short.wav"
+    soundfile.write(short, np.zeros(800), SETTINGS.sample_rate_hz)
+    refused = CliRunner().invoke(group, ["predict", str(short), "--model", str(folder)])
+    assert "holds 50 ms of audio" in str(refused.exception)
 
 
 def test_report(artifacts):
