@@ -15,6 +15,7 @@ from keras_mtl.cli import group
 from keras_mtl.errors import ConversionError, RunError
 from keras_mtl.run_folder import Run
 from keras_mtl.tflite.artifact import Artifact
+from keras_mtl.tflite.artifact_set import ArtifactSet
 
 
 def _document(*arguments: str | Path) -> dict:
@@ -62,6 +63,16 @@ def test_a_quantized_run_is_converted(quantized_run, tmp_path):
         k: v for k, v in row.items() if k != "path"
     }
     assert artifact.golden is not None
+
+
+def test_a_run_quantized_for_scenes_gives_a_streaming_set(quantized_run, tmp_path):
+    document = _document(
+        *("convert", quantized_run[0], "--part", "stream", "--format", "int16x8", "--scene-hop", 10, "--out", tmp_path)
+    )
+    made = ArtifactSet.load(document["set"])
+    assert [*made.members] == ["encoder_step", "scene_head"]
+    assert made.manifest["macs_per_second"] == document["macs_per_second"] == 29_044_600
+    assert len(made.golden["scenes"]) > 10
 
 
 @pytest.mark.parametrize("epochs", [0, pytest.param(1, marks=pytest.mark.slow)])
