@@ -42,8 +42,8 @@ def convert_stream_set(
         run: a run quantized to the format, for one task or both. The set has the decoders of these.
         kind: "int8" or "int16x8".
         scene_hop: steps of the encoder from one call of the scene decoder to the next; by default `SCENE_HOP`.
-        event_hop: steps from one turn of a bidirectional event decoder over its ring to the next; by default nine
-            tenths of the ring.
+        event_hop: steps from one turn of a bidirectional event decoder over its ring to the next; by default 23
+            of 25 parts of the ring.
         timeout_s: seconds that the converter may take.
 
     Returns:

@@ -19,7 +19,7 @@ from keras_mtl.tflite.wiring import Wiring
 #: The scene decoder reads the ring every so many steps: 0.2 s of `mt`.
 SCENE_HOP = 5
 #: This part of the events' ring, on either side, is heard for the sake of the rest only.
-_SIDE = 20
+_SIDE = 25
 _NO_STREAM = Stream(1, 0, 0, ())
 
 
@@ -65,8 +65,8 @@ class StreamWiring(Wiring):
             stream: of the encoder's step.
             encoder: its name among the members.
             scene_hop: steps from one call of the scene decoder to the next.
-            event_hop: steps from one turn of a bidirectional event decoder to the next. By default nine tenths of the
-                ring, so that a sound waits less than the ring is long.
+            event_hop: steps from one turn of a bidirectional event decoder to the next. By default the
+                ring less a twenty-fifth of it at either end, so that a sound waits less than the ring is long.
 
         Raises:
             ArtifactError: a hop that is no step, or longer than the ring.

@@ -40,7 +40,7 @@ _FIGURES = ("sha256", "file_bytes", "parameter_bytes", "macs_per_second")
     type=click.IntRange(min=1),
     metavar="STEPS",
     help="Of a streaming set: steps from one turn of a bidirectional event decoder over its ring to the next.  "
-    "[default: nine tenths of the ring]",
+    "[default: 23 of 25 parts of the ring]",
 )
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=1), default=600, show_default=True, help="Seconds.")
 @json_option

@@ -110,7 +110,7 @@ def test_it_is_scored_from_its_files(run, artifacts, tmp_path):
 def test_events_are_those_of_the_set_that_hears_clips(run, artifacts):
     """Within a turn, away from where a clip's beginning or end is heard otherwise than a stream."""
     wiring = artifacts.stream_wiring
-    assert (wiring.event_ring, wiring.event_hop) == (RING, RING - 2 * (RING // 20))
+    assert (wiring.event_ring, wiring.event_hop) == (RING, RING - 2 * (RING // 25))
     windowed = convert_set(run, "joint", "int8")
     recording = artifacts.golden["recording"]
     whole = run_set("tflm", windowed, clips=recording[None, :CLIP, :, None]).strong[0]
@@ -191,7 +191,7 @@ def test_documents_have_the_macs_of_streaming_sets(repository):
     page = (repository.root / "docs" / "device.md").read_text()
     taken = {ahead: macs_of_members(ahead) for ahead in (None, 5)}
     rows = (
-        ("default hops: 5 and 226 steps", None, 5, None),
+        ("default hops: 5 and 230 steps", None, 5, None),
         ("`--event-hop 240`", None, 5, 240),
         ("`--event-hop 244`", None, 5, 244),
         ("`--scene-hop 10`", None, 10, None),
