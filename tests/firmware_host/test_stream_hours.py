@@ -20,6 +20,8 @@ SCENE_HOP, EVENT_HOP, LOOP = 2, 10, 100
 LOOP_S = LOOP * STEP_S
 _KEPT_LOOPS = 3
 _GROWTH_BYTES = 4 << 20
+#: A day of sound takes half an hour, and more where other work runs beside it.
+_A_DAY = pytest.param(24, marks=[pytest.mark.slow, pytest.mark.timeout(3 * 3600)])
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def require_same_loops(heard: list[Heard], goal: list[tuple] | None) -> list[tup
     return goal
 
 
-@pytest.mark.parametrize("hours", [pytest.param(24, marks=pytest.mark.slow), 0.05])
+@pytest.mark.parametrize("hours", [_A_DAY, 0.05])
 def test_sound_through_front_end_networks_and_decoders(artifacts, hours):
     """24 hours take half an hour: the front end and small networks on TensorFlow Lite Micro."""
     sound, loops = looped_sound(), round(hours * 3600 / LOOP_S)
@@ -116,7 +118,7 @@ def recorded(artifacts) -> Iterator[Answers]:
         heard += EVENT_HOP
 
 
-@pytest.mark.parametrize("hours", [pytest.param(24, marks=pytest.mark.slow), 0.5])
+@pytest.mark.parametrize("hours", [_A_DAY, 0.5])
 def test_recorded_network_outputs_through_the_decoders(artifacts, hours):
     """24 hours take two minutes."""
     ports = {name: artifact.manifest["outputs"] for name, artifact in artifacts.members.items()}
