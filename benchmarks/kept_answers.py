@@ -31,6 +31,12 @@ def kept_answer(path: Path, words: list[str], accepted: tuple[int, ...] = (0,)) 
     return json.loads(path.read_text())
 
 
+def kept_score(path: Path, words: list[str]) -> dict[str, Any]:
+    """The same of `keras_mtl evaluate`, without the path that was scored, which means nothing elsewhere."""
+    score = kept_answer(path, words)
+    return {key: value for key, value in score.items() if key != "model"}
+
+
 def score_cells(score: dict[str, Any], goal: dict[str, Any] | None, figures: tuple[str, ...]) -> list[str]:
     """Cells of a Markdown table: figures of an evaluation, and in brackets what they are off the goal's.
 

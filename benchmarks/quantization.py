@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kept_answers import kept_answer, score_cells
+from kept_answers import kept_answer, kept_score, score_cells
 
 #: Part, format and arguments of `keras_mtl quantize` of each row; {E} stands for the passes of fine-tuning.
 ROWS: dict[str, tuple[str, str, list[str]]] = {
@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--rows", default=",".join(ROWS), help="some of them, comma-separated (default all)")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    score = kept_answer(options.out / "float.json", ["evaluate", str(options.run), "--data", options.data])
+    score = kept_score(options.out / "float.json", ["evaluate", str(options.run), "--data", options.data])
     rows = [{"name": "float", "format": "float32", "score": score, "command": "train"}]
     rows += [_row(name, options) for name in options.rows.split(",")]
     document = {"schema": "keras_mtl.quantization_benchmark/1", "data": score["data"], "engine": options.engine}
@@ -68,7 +68,7 @@ def _row(name: str, options: argparse.Namespace) -> dict[str, Any]:
     emulate = ["emulate", str(artifact), "--target", _TARGET, "--engine", "tflm", "--engine", "litert"]
     report = kept_answer(folder / "report.json", emulate, (0, 1))
     evaluate = ["evaluate", str(artifact), "--data", options.data, "--engine", options.engine]
-    score = kept_answer(folder / "score.json", evaluate)
+    score = kept_score(folder / "score.json", evaluate)
     return {
         "name": name,
         "format": kind,

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kept_answers import kept_answer, score_cells
+from kept_answers import kept_answer, kept_score, score_cells
 
 _FIGURES = ("accuracy", "event_f1_macro", "psds1", "psds2", "weak_f1_macro")
 _SCHEMES = ("int8", "int16x8")
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def _float_row(run: Path, options: argparse.Namespace) -> dict[str, Any]:
-    score = kept_answer(options.out / f"{run.name}.json", ["evaluate", str(run), "--data", options.data])
+    score = kept_score(options.out / f"{run.name}.json", ["evaluate", str(run), "--data", options.data])
     return {"name": run.name, "network": run.name, "part": "joint", "format": "float32", "score": score, "command": ""}
 
 
@@ -75,13 +75,13 @@ def _set_row(run: Path, part: str, scheme: str, options: argparse.Namespace) -> 
     kept_answer(folder / "convert.json", convert)
     reports = [_report(folder, made, target) for target in _boards(options)]
     evaluate = ["evaluate", made, "--data", options.data, "--engine", options.engine]
-    words = [*quantize[:1], run.name, *quantize[2:]]
+    words = [*quantize[:1], run.name, *quantize[2:], "--data", "DIR"]
     return {
         "name": name,
         "network": run.name,
         "part": part,
         "format": scheme,
-        "score": kept_answer(folder / "score.json", evaluate),
+        "score": kept_score(folder / "score.json", evaluate),
         **{key: reports[0]["artifact"][key] for key in ("file_bytes", "memory", "latency_s", "macs_per_second")},
         "boards": [report["target"]["name"] for report in reports if report["verdict"] == "passed"],
         "refused": {
