@@ -92,3 +92,13 @@ def run_python(tmp_path: Path) -> RunPython:
         return json.loads(done.stdout.splitlines()[-1])
 
     return run
+
+
+@pytest.fixture(scope="session")
+def interruptible() -> list[str]:
+    """The beginning of a command line of `keras_mtl` that can be interrupted.
+
+    A test runner that was itself started in the background hands down that SIGINT is ignored.
+    """
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    return [sys.executable, "-P", "-c", program + "from keras_mtl.cli import main; main()"]

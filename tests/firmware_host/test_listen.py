@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import wave
 
@@ -144,9 +143,9 @@ def test_a_set_of_scenes_alone(builder, sound, artifacts, tmp_path):
     assert "end, load" in end
 
 
-def test_standard_input_is_heard_as_it_comes(saved, sound):
+def test_standard_input_is_heard_as_it_comes(saved, sound, interruptible):
     """What is known is told while the pipe stays open; an interrupt ends it and is no failure."""
-    command = [sys.executable, "-m", "keras_mtl", "listen", "-", "--model", saved, "--engine", "tflm", "--json"]
+    command = [*interruptible, "listen", "-", "--model", saved, "--engine", "tflm", "--json"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdin.write(sound.tobytes())
         process.stdin.flush()

@@ -23,20 +23,13 @@ from keras_mtl.sweep_process import Outcome, Training, run_training
 from keras_mtl.sweep_state import Sweep
 
 EPOCHS = 15
-#: Runs the command line; a test runner that was itself started in the background hands down that SIGINT is ignored.
-INTERRUPTIBLE = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from keras_mtl.cli import main
-main()
-"""
 
 
 def states(folder: Path) -> dict[str, str]:
     return {run.name: run.state for run in Sweep.load(folder).runs}
 
 
-def test_an_interrupted_sweep_goes_on_and_a_failing_run_stops_nothing(run, cache, tmp_path):
+def test_an_interrupted_sweep_goes_on_and_a_failing_run_stops_nothing(run, interruptible, cache, tmp_path):
     """`crnn` hears no scenes: its training is refused. That of `cnn` is interrupted as by a terminal."""
     out = tmp_path / "sweep"
     arguments = ["sweep", "--recipe", "mt", "--data", "soundscapes:tiny", "--out", out, "--cache", cache]
@@ -46,7 +39,7 @@ def test_an_interrupted_sweep_goes_on_and_a_failing_run_stops_nothing(run, cache
     assert listed.stdout.split() == ["waiting", "system=crnn", "waiting", "system=cnn"]
     assert not out.exists()
 
-    command = [sys.executable, "-P", "-c", INTERRUPTIBLE, *arguments]
+    command = [*interruptible, *arguments]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     begun = out / "system=cnn" / "checkpoints" / "state.json"
     until = time.monotonic() + 120
