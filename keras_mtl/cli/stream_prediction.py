@@ -37,7 +37,8 @@ def predict_by_stream(
 
     Returns:
         The events with their scores, and the scenes as they were believed; a scene's score is its smoothed probability
-        when it was. `scene_scores` are parts of the time in which a scene was believed. There are no `probabilities`.
+        when it was. `scene_scores` are parts of the time in which a scene was believed, None of a recording that ends
+        before the first. There are no `probabilities`.
 
     Raises:
         DataError: not a sound file, or shorter than a tenth of a second.
@@ -64,7 +65,8 @@ def predict_by_stream(
         require_long_enough(path, duration_s := samples / settings.sample_rate_hz)
         heard += live.end_recording().heard
     if picture:
-        levels.push(log_mel.finish(-(-samples // settings.hop))[: -(-samples // settings.hop) - seen])
+        frames_in_all = -(-samples // settings.hop)
+        levels.push(log_mel.finish(frames_in_all)[: frames_in_all - seen])
     wiring = artifacts.stream_wiring
     tasks = [("scenes", wiring.scene_head), ("events", wiring.classifiers)]
     scenes = _stretches(heard, duration_s)
@@ -92,15 +94,16 @@ def _events(heard: Iterable[Heard]) -> list[tuple[Event, float]]:
 def _stretches(heard: Iterable[Heard], duration_s: float) -> tuple[tuple[Event, float], ...]:
     """The scenes one after the other: each is believed until another one is."""
     changes = [each for each in heard if each.kind == SCENE]
-    ends = [*(each.onset_s for each in changes[1:]), duration_s]
+    ends = [*(each.onset_s for each in changes), duration_s][1:]
     return tuple(
         (Event(each.onset_s, end_s, each.label), each.score or 0.0) for each, end_s in zip(changes, ends, strict=True)
     )
 
 
-def _shares(scenes: Iterable[tuple[Event, float]], labels: Iterable[str]) -> dict[str, float]:
+def _shares(scenes: Iterable[tuple[Event, float]], labels: Iterable[str]) -> dict[str, float] | None:
+    """Parts of the time; None where the recording was too short for any scene."""
     lasted = dict.fromkeys(labels, 0.0)
     for at, _ in scenes:
         lasted[at.label] += at.offset_s - at.onset_s
     total = sum(lasted.values())
-    return {label: round(seconds / total, 6) if total else 0.0 for label, seconds in lasted.items()}
+    return {label: round(seconds / total, 6) for label, seconds in lasted.items()} if total else None

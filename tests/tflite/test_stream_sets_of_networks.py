@@ -141,6 +141,10 @@ def test_a_prediction_is_what_listen_tells(artifacts, tmp_path):
     assert goal
     assert picture.stat().st_size > 10_000
     short = tmp_path / "short.wav"
+    soundfile.write(short, np.zeros(8000), SETTINGS.sample_rate_hz)
+    done = CliRunner().invoke(group, ["predict", str(short), "--model", str(folder), "--json"])
+    (heard,) = json.loads(done.stdout)["files"]
+    assert (heard["scene"], heard["scene_scores"], heard["scenes"]) == (None, None, [])
     soundfile.write(short, np.zeros(800), SETTINGS.sample_rate_hz)
     refused = CliRunner().invoke(group, ["predict", str(short), "--model", str(folder)])
     assert "holds 50 ms of audio" in str(refused.exception)
