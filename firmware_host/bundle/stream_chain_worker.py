@@ -13,7 +13,7 @@ from keras_mtl.causal_decoding import CausalDecoder
 from keras_mtl.firmware_host.device_loop import Member
 from keras_mtl.firmware_host.engines import tflm_worker
 from keras_mtl.firmware_host.engines.exchange import clear_refusals
-from keras_mtl.firmware_host.engines.stream_set_worker import open_members
+from keras_mtl.firmware_host.engines.set_worker import open_members
 from keras_mtl.firmware_host.stream_set_loop import StreamSetLoop
 from keras_mtl.scene_smoothing import SceneSmoother
 from keras_mtl.tflite.artifact import dequantize

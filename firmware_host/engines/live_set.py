@@ -22,7 +22,7 @@ from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.engines.exchange import WORDS
 from keras_mtl.firmware_host.engines.live_worker import END, HEADER_BYTES
 from keras_mtl.firmware_host.engines.process import ENVIRONMENT, MOST_BYTES
-from keras_mtl.firmware_host.engines.stream_set_runner import set_request
+from keras_mtl.firmware_host.engines.set_runner import set_request
 from keras_mtl.firmware_host.stream_ending import silence_after, within
 from keras_mtl.firmware_host.stream_listener import Heard
 from keras_mtl.isolation import last_line
@@ -68,11 +68,11 @@ class LiveSet:
 
     def __init__(self, engine: str, artifacts: ArtifactSet, timeout_s: float = 60.0) -> None:
         self._engine, self._timeout_s = engine, timeout_s
+        self._stream, self._samples = artifacts.stream_wiring.stream, 0
+        self._settings = LogMelSettings.from_dict(artifacts.manifest["features"])
         self._temporary = tempfile.TemporaryDirectory(prefix="keras_mtl_live_")
         self._folder, self._unread, self._unsent = Path(self._temporary.name), b"", b""
         self._owed, self._untold = 0, list[Heard]()
-        self._settings = LogMelSettings.from_dict(artifacts.manifest["features"])
-        self._stream, self._samples = artifacts.stream_wiring.stream, 0
         self._process: subprocess.Popen[bytes] | None = None
         try:
             known = ("features", "labels", "decoding", "smoothing")

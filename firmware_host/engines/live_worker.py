@@ -18,7 +18,7 @@ import numpy as np
 
 from keras_mtl.errors import KerasMtlError
 from keras_mtl.firmware_host.engines.exchange import clear_refusals
-from keras_mtl.firmware_host.engines.stream_set_worker import open_members
+from keras_mtl.firmware_host.engines.set_worker import open_members
 from keras_mtl.firmware_host.stream_listener import StreamListener
 from keras_mtl.isolation import limit_process
 from keras_mtl.tflite.stream_set_wiring import StreamWiring

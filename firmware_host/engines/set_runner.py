@@ -48,6 +48,28 @@ class SetRun:
         return sum(sizes) if len(sizes) == len(self.arena_bytes) else None
 
 
+def set_request(engine: str, artifacts: ArtifactSet, folder: Path) -> dict[str, Any]:
+    """Writes a set's files into a folder and says how a worker opens them.
+
+    Args:
+        engine: one of `ENGINES`.
+        artifacts: the set.
+        folder: where the members' files go, by their names.
+
+    Raises:
+        EngineRefused: a member that the engine is known not to run.
+        EngineError: an unknown engine.
+    """
+    if engine not in WORKERS:
+        raise EngineError(f"unknown engine {engine}", hint=f"engines are {', '.join(ENGINES)}")
+    for name, artifact in artifacts.members.items():
+        require_runnable(engine, flatbuffer.read_model(artifact.content))
+        (folder / name).write_bytes(artifact.content)
+    ports = {n: {end: member.manifest[end] for end in ("inputs", "outputs")} for n, member in artifacts.members.items()}
+    request: dict[str, Any] = {"folder": str(folder), "engine": engine, "worker": WORKERS[engine], "members": ports}
+    return request | {"wiring": artifacts.wiring.to_dict(), "arena_bytes": member_arena_bytes(len(ports))}
+
+
 def run_set(
     engine: str,
     artifacts: ArtifactSet,
@@ -69,23 +91,12 @@ def run_set(
         EngineCrash: its process died.
         EngineTimeout: it did not come back in time.
     """
-    if engine not in WORKERS:
-        raise EngineError(f"unknown engine {engine}", hint=f"engines are {', '.join(ENGINES)}")
-    for artifact in artifacts.members.values():
-        require_runnable(engine, flatbuffer.read_model(artifact.content))
-    ports = {
-        name: {end: artifact.manifest[end] for end in ("inputs", "outputs")}
-        for name, artifact in artifacts.members.items()
-    }
     with tempfile.TemporaryDirectory(prefix="keras_mtl_set_") as name:
         folder = Path(name)
-        for member, artifact in artifacts.members.items():
-            (folder / member).write_bytes(artifact.content)
+        request = set_request(engine, artifacts, folder)
         for key, values in (("seconds", seconds), ("clips", clips)):
             if values is not None:
                 np.save(folder / f"{key}.npy", values)
-        request: dict[str, Any] = {"folder": name, "engine": engine, "worker": WORKERS[engine], "members": ports}
-        request |= {"wiring": artifacts.manifest["wiring"], "arena_bytes": member_arena_bytes(len(ports))}
         answer = run_worker(engine, _WORKER, request, timeout_s, lambda error: explain_set(engine, error))
         shapes = _shapes(artifacts, seconds, clips)
         found = {key: np.load(folder / f"{key}.npy") for key in shapes}

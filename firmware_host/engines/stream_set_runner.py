@@ -6,16 +6,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from keras_mtl.errors import ArtifactError, EngineError, EngineRefused
+from keras_mtl.errors import ArtifactError, EngineRefused
 from keras_mtl.firmware_host.engines.process import run_worker
-from keras_mtl.firmware_host.engines.refusals import explain_set, require_runnable
-from keras_mtl.firmware_host.engines.runner import ENGINES, WORKERS
-from keras_mtl.firmware_host.engines.set_runner import SetRun, member_arena_bytes
-from keras_mtl.tflite import flatbuffer
+from keras_mtl.firmware_host.engines.refusals import explain_set
+from keras_mtl.firmware_host.engines.set_runner import SetRun, set_request
 from keras_mtl.tflite.artifact import dequantize
 from keras_mtl.tflite.artifact_set import ArtifactSet
 
@@ -38,30 +35,6 @@ class StreamSetRun(SetRun):
     calls: np.ndarray | None = None
     integers: np.ndarray | None = None
     busy_s: float = 0.0
-
-
-def set_request(engine: str, artifacts: ArtifactSet, folder: Path) -> dict[str, Any]:
-    """Writes a streaming set's files into a folder and says how a worker opens them.
-
-    Args:
-        engine: one of `ENGINES`.
-        artifacts: the set.
-        folder: where the members' files go, by their names.
-
-    Raises:
-        ArtifactError: the set hears window by window.
-        EngineRefused: a member that the engine is known not to run.
-        EngineError: an unknown engine.
-    """
-    wiring = artifacts.stream_wiring
-    if engine not in WORKERS:
-        raise EngineError(f"unknown engine {engine}", hint=f"engines are {', '.join(ENGINES)}")
-    for name, artifact in artifacts.members.items():
-        require_runnable(engine, flatbuffer.read_model(artifact.content))
-        (folder / name).write_bytes(artifact.content)
-    ports = {n: {end: member.manifest[end] for end in ("inputs", "outputs")} for n, member in artifacts.members.items()}
-    request: dict[str, Any] = {"folder": str(folder), "engine": engine, "worker": WORKERS[engine], "members": ports}
-    return request | {"wiring": wiring.to_dict(), "arena_bytes": member_arena_bytes(len(ports))}
 
 
 def run_stream_set(

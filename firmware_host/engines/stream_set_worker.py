@@ -9,22 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.firmware_host.device_loop import Member
-from keras_mtl.firmware_host.engines.exchange import Opened, clear_refusals, package_version
+from keras_mtl.firmware_host.engines.exchange import clear_refusals, package_version
+from keras_mtl.firmware_host.engines.set_worker import open_members
 from keras_mtl.firmware_host.stream_set_loop import StreamSetLoop
 from keras_mtl.tflite.stream_set_wiring import StreamWiring
-
-
-def open_members(engine: Any, request: dict[str, Any]) -> tuple[dict[str, Opened], dict[str, Member]]:
-    """Opens the members of a set.
-
-    Args:
-        engine: the engine's module.
-        request: `members` ({name: {"inputs", "outputs"}}, ports as in the manifests), `arena_bytes`, and `folder` with
-            a file of each member by its name.
-    """
-    opened = {n: engine.open_model(Path(request["folder"], n).read_bytes(), request) for n in request["members"]}
-    return opened, {name: Member(opened[name].invoke, **ports) for name, ports in request["members"].items()}
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:
