@@ -53,5 +53,7 @@ format: $(STAMP) ## let ruff format and mend what it can
 lock: $(STAMP) ## resolve pyproject.toml anew into requirements.lock and its two companions
 	@sh scripts/lock.sh
 
-clean: ## remove the environment, caches and the demo's results
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache $(DEMO)
+clean: ## remove the environment that `make env` made, and caches; results stay
+	@if [ -e $(STAMP) ] || [ -e .venv/.keras_mtl ]; then rm -rf .venv; fi
+	@if [ -e .venv ]; then echo 'clean: .venv stays: make did not make it' >&2; fi
+	rm -rf keras_mtl.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -71,7 +71,7 @@ def _set_row(run: Path, part: str, scheme: str, options: argparse.Namespace) -> 
     quantized, made = str(folder / "run"), str(folder / "set")
     quantize = ["quantize", str(run), "--part", part, "--scheme", scheme, "--epochs", str(options.epochs)]
     kept_answer(folder / "quantize.json", [*quantize, "--data", options.data, "--out", quantized])
-    convert = ["convert", quantized, "--part", "stream", "--format", scheme, "--out", made]
+    convert = ["convert", quantized, "--part", part, "--schedule", "stream", "--format", scheme, "--out", made]
     kept_answer(folder / "convert.json", convert)
     reports = [_report(folder, made, target) for target in _boards(options)]
     evaluate = ["evaluate", made, "--data", options.data, "--engine", options.engine]

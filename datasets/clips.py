@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import tensorflow_datasets as tfds
 from keras_mtl.datasets import audio_files
 from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ, Recording
 from keras_mtl.datasets.census import Census
+from keras_mtl.decoding import Event
 from keras_mtl.labels import EVENTS, SCENES
 
 #: Length of a scene clip (TAU 2022 Mobile) and of an event clip (DESED), in seconds.
@@ -20,15 +20,6 @@ SCENE_CLIP_S = 1.0
 EVENT_CLIP_S = 10.0
 
 _TOLERANCE_S = 0.001  # a recording whose length differs by less counts as of the nominal length
-
-
-@dataclass(frozen=True)
-class Event:
-    """One labelled event: class index in `labels.EVENTS`, and seconds from the clip's start."""
-
-    label: int
-    onset_s: float
-    offset_s: float
 
 
 def scene_features(sample_rate_hz: int = SAMPLE_RATE_HZ) -> tfds.features.FeaturesDict:
@@ -83,13 +74,13 @@ def event_example(
         filename: the clip's name.
         strong: whether the times of the events are part of the example.
     """
-    ordered = sorted(events, key=lambda event: (event.onset_s, event.offset_s, event.label))
+    ordered = sorted(events)
     present = np.zeros(len(EVENTS), np.int64)
-    present[[*weak, *(event.label for event in ordered)]] = 1
+    present[[*weak, *(EVENTS.index(event.label) for event in ordered)]] = 1
     kept = ordered if strong else []
     return {
         "audio": audio,
-        "events": [{"onset_s": e.onset_s, "offset_s": e.offset_s, "label": e.label} for e in kept],
+        "events": [event._asdict() for event in kept],
         "weak": present,
         "filename": filename,
     }
@@ -147,7 +138,7 @@ def fit_events(events: Iterable[Event], seconds: float, census: Census, name: st
         onset_s, offset_s = max(0.0, event.onset_s), min(seconds, event.offset_s)
         if (onset_s, offset_s) != (event.onset_s, event.offset_s):
             census.count("clipped_events", name)
-        kept.append(Event(event.label, onset_s, offset_s))
+        kept.append(Event(onset_s, offset_s, event.label))
     return kept
 
 

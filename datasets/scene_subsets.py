@@ -6,11 +6,12 @@ Importing this module loads nothing heavy: recipes know their numbers from here.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from keras_mtl.errors import DataError
 
 #: All of the training split.
-WHOLE = 100
+WHOLE: Final = 100
 #: What can be trained on, in per cent of the training split.
 PERCENTS = (5, 10, 25, 50, WHOLE)
 

@@ -97,17 +97,16 @@ class ArenaPlan:
         return alive
 
 
-def plan_arena(content: bytes) -> ArenaPlan:
+def plan_arena(model: Any) -> ArenaPlan:
     """Plans the arena of a file.
 
     Args:
-        content: bytes of a `.tflite` file.
+        model: the object tree of a `.tflite` file.
 
     Raises:
-        ArtifactError: not a TFLite file, a corrupt one, or one that has no arena: tensors without a fixed shape or of
+        ArtifactError: operators with missing tensors, or a file that has no arena: tensors without a fixed shape or of
             a type without a fixed size, a loop that runs itself.
     """
-    model = flatbuffer.read_model(content)
     try:
         return _plan(model)
     except (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError, OverflowError, RecursionError):

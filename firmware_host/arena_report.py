@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_mtl.firmware_host.arena_plan import ArenaPlan, plan_arena
+from keras_mtl.tflite.artifact import Member
 
 _NAMED = 3
 
 
-def arena_of(content: bytes, measured_bytes: int | None) -> dict[str, Any]:
+def arena_of(model: Any, measured_bytes: int | None) -> dict[str, Any]:
     """The arena of one file.
 
     Operators are numbered in the order in which they run, those of loops in their place. In a file without loops these
     are the numbers of the report's rows.
 
     Args:
-        content: bytes of a `.tflite` file.
-        measured_bytes: what TensorFlow Lite Micro said that it used; None where it did not run.
+        model: the object tree of a `.tflite` file.
+        measured_bytes: what TensorFlow Lite Micro used; None where it did not run.
 
     Returns:
         `planned_bytes` and `measured_bytes` (on this host), `planned_32bit_bytes` (on a device, reference kernels),
@@ -30,7 +31,7 @@ def arena_of(content: bytes, measured_bytes: int | None) -> dict[str, Any]:
     Raises:
         ArtifactError: a file that can't be planned.
     """
-    plan = plan_arena(content)
+    plan = plan_arena(model)
     timeline = plan.timeline()[1:]
     peak = timeline.index(max(timeline)) if timeline else None
     return {
@@ -61,11 +62,11 @@ def arena_of(content: bytes, measured_bytes: int | None) -> dict[str, Any]:
     }
 
 
-def arena_of_set(members: Mapping[str, bytes], measured: Mapping[str, int | None]) -> dict[str, Any]:
+def arena_of_members(members: Mapping[str, Member], measured: Mapping[str, int | None]) -> dict[str, Any]:
     """The arenas of files that work together, each with its own.
 
     Args:
-        members: bytes of each file by its name.
+        members: each file by its name.
         measured: what was measured for each; a name that is missing was not.
 
     Returns:
@@ -73,7 +74,7 @@ def arena_of_set(members: Mapping[str, bytes], measured: Mapping[str, int | None
         with the largest; `peak_operator` is the number of its operator, `peak_member` its name. `members` holds the
         arena of each, and `shared_bytes` is what they need on this host if activations share their memory.
     """
-    arenas = {name: arena_of(content, measured.get(name)) for name, content in members.items()}
+    arenas = {name: arena_of(member.model, measured.get(name)) for name, member in members.items()}
     largest = max(arenas, key=lambda name: arenas[name]["activations_peak_bytes"])
     sizes = [arena["measured_bytes"] for arena in arenas.values()]
     found: dict[str, Any] = {

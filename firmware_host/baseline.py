@@ -1,14 +1,14 @@
 """Compares reports with an older one of the same artifacts, for continuous integration: what grew, and by how much.
 
-Each report is held against the baseline's of the same part, format and target. Sizes and work may grow by a percentage,
-parity by a part of a step, and an engine that ran must run still. What became smaller is shown and never fails.
+Each report is held against the baseline's of the same part, schedule, format and target. Sizes and work may grow by a
+percentage, parity by a part of a step, and an engine that ran must run still.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,8 @@ class Tolerance:
         return old + more.get(kind, 0.0)
 
 
-#: What a report is known by: part, format, name of the target.
-Key = tuple[Any, Any, Any]
+#: What a report is known by: part, schedule ("clip" or "stream"), format, name of the target.
+Key = tuple[Any, Any, Any, Any]
 
 
 @dataclass(frozen=True)
@@ -105,15 +105,17 @@ class Baseline:
         for key in keys:
             place = next((i for i, old in enumerate(waiting) if report_key(old) == key), None)
             if place is None:
-                held = ", ".join(_words(report_key(old)) for old in waiting) or "nothing else"
+                held = ", ".join(key_text(report_key(old)) for old in waiting) or "nothing else"
+                unclear = key[1] == "stream" in [report_key(old)[0] for old in waiting]  # reports did not tell, once
+                hint = "its stream may be of scenes, of events or of both" if unclear else "emulate the same artifacts"
                 raise ArtifactError(
-                    f"the baseline {self.path} has no report on {_words(key)}; it has {held}",
-                    hint="emulate the same artifacts for the same target",
+                    f"the baseline {self.path} has no report on {key_text(key)}; it has {held}",
+                    hint=f"{hint}, or {_MAKE}",
                 )
             found.append(waiting.pop(place))
         if waiting:
             raise ArtifactError(
-                f"the baseline {self.path} has a report on {_words(report_key(waiting[0]))}, which is missing now",
+                f"the baseline {self.path} has a report on {key_text(report_key(waiting[0]))}, which is missing now",
                 hint="emulate the same artifacts, or make the baseline anew",
             )
         return found
@@ -126,10 +128,10 @@ class Baseline:
             tolerance: what may be worse.
 
         Returns:
-            Plain values: `path`, `tolerance_percent`, `tolerance_lsb`, `artifacts`: [{`part`, `format`, `target`,
-            `target_changed` (names of the target's fields), `differences`: [{`name`, `unit`, `old`, `new`, `change`,
-            `change_percent`, `allowed`, `regression`}], `engines`: [{`engine`, `old`, `new`, `regression`}],
-            `regressions` (names)}], `verdict`.
+            Plain values: `path`, `tolerance_percent`, `tolerance_lsb`, `artifacts`: [{`part`, `schedule`, `format`,
+            `target`, `target_changed` (its fields), `differences`: [{`name`, `unit`, `old`, `new`, `change`, `allowed`,
+            `change_percent`, `regression`}], `engines`: [{`engine`, `old`, `new`, `regression`}], `regressions`}],
+            `verdict`.
 
         Raises:
             ArtifactError: reports on other artifacts or another target, or an older one that is not whole.
@@ -149,14 +151,21 @@ class Baseline:
         }
 
 
-def report_key(report: dict[str, Any]) -> Key:
-    """What a report, as plain values, is known by."""
-    return report["artifact"].get("part"), report["artifact"].get("format"), report["target"].get("name")
+def report_key(report: Mapping[str, Any]) -> Key:
+    """What a report, as plain values, is known by; a manifest under "artifact" serves as well.
+
+    Without the key `schedule`, which older ones lack, only the part "stream" is one.
+    """
+    about, part = report["artifact"], report["artifact"].get("part")
+    schedule = about.get("schedule") or ("stream" if part == "stream" else "clip")
+    return part, schedule, about.get("format"), report["target"].get("name")
 
 
-def _words(key: Key) -> str:
-    part, fmt, target = key
-    return f"{part} {fmt or ''}".rstrip() + f" for {target}"
+def key_text(key: Key) -> str:
+    """The artifact and the target of a report, for people."""
+    part, schedule, fmt, target = key
+    told = [part, *([schedule] if schedule == "stream" != part else []), *([fmt] if fmt else [])]
+    return f"{' '.join(map(str, told))} for {target}"
 
 
 def _compared(old: dict[str, Any], new: dict[str, Any], tolerance: Tolerance) -> dict[str, Any]:
@@ -167,11 +176,12 @@ def _compared(old: dict[str, Any], new: dict[str, Any], tolerance: Tolerance) ->
         if before.get(name) is not None or after.get(name) is not None
     ]
     engines = _engines(old, new)
-    part, fmt, target = report_key(new)
+    part, schedule, fmt, target = report_key(new)
     fields = sorted({*old["target"], *new["target"]})
     worse = [found["name"] for found in differences if found["regression"]]
     return {
         "part": part,
+        "schedule": schedule,
         "format": fmt,
         "target": target,
         "target_changed": [field for field in fields if old["target"].get(field) != new["target"].get(field)],

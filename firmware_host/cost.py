@@ -59,18 +59,17 @@ class OpRow:
         return asdict(self)
 
 
-def op_rows(content: bytes) -> tuple[OpRow, ...]:
+def op_rows(model: Any) -> tuple[OpRow, ...]:
     """The operators of a file in the order of execution.
 
     A loop (WHILE) is followed by the operators of its body; those of its condition are left out.
 
     Args:
-        content: bytes of a `.tflite` file.
+        model: the object tree of a `.tflite` file.
 
     Raises:
-        ArtifactError: not a TFLite file, or a corrupt one.
+        ArtifactError: operators with missing tensors, or more of them than can be listed.
     """
-    model = flatbuffer.read_model(content)
     try:
         found = list(islice(_executed(model, 0, 1, frozenset()), _MOST_ROWS + 1))
         if len(found) > _MOST_ROWS:
@@ -80,9 +79,8 @@ def op_rows(content: bytes) -> tuple[OpRow, ...]:
         raise ArtifactError("the TFLite file has operators with missing tensors", hint="convert it again") from None
 
 
-def uncounted(content: bytes) -> str:
-    """Why the file's MACs can't be counted; empty when they can."""
-    model = flatbuffer.read_model(content)
+def uncounted(model: Any) -> str:
+    """Why the MACs of a file (its object tree) can't be counted; empty when they can."""
     for operator in model.subgraphs[0].operators:
         try:
             operator_macs(model, model.subgraphs[0], operator)

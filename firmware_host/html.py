@@ -10,12 +10,29 @@ from keras_mtl.firmware_host.html_compute import compatibility_section, compute_
 from keras_mtl.firmware_host.html_layers import layers_section
 from keras_mtl.firmware_host.html_parity import parity_section
 from keras_mtl.firmware_host.html_style import STYLE
-from keras_mtl.firmware_host.html_tables import definitions, mark, number, table
-from keras_mtl.firmware_host.memory_table import COLUMNS, latency_line, memory_rows
+from keras_mtl.firmware_host.html_tables import definitions, mark, number, span
+from keras_mtl.firmware_host.memory_table import latency_line, memory_table
 from keras_mtl.firmware_host.report import Check, Report
+from keras_mtl.tables import Column, Html, Table
 
 #: The page may load nothing, and a browser holds it to that.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_CHECKS = (
+    Column("check", "name"),
+    Column("", lambda check: mark(check.ok, "ok" if check.ok else "failed")),
+    Column("", lambda check: _meter(check)),
+    Column("value", "value", ","),
+    Column("limit", "limit", ","),
+    Column("unit", "unit"),
+    Column("why", lambda check: span("quiet", check.why)),
+)
+_ENGINES = (
+    Column("engine", "engine"),
+    Column("version", "version"),
+    Column("arena bytes", "arena_bytes", ","),
+    Column("LSB from base", "from_base_lsb", ","),
+    Column("", lambda engine: "ran" if engine.ran else mark(False, engine.reason)),
+)
 
 
 def report_html(reports: Sequence[Report]) -> str:
@@ -52,7 +69,7 @@ def _section(report: Report) -> str:
         f"<h1>{escape(_title(report))} {mark(report.passed, report.verdict)}</h1>",
         definitions(facts),
         "<h2>Checks</h2>",
-        _checks(report),
+        Table(_CHECKS, report.checks).html("cards"),
         "".join(f'<p class="note">{escape(note)}</p>' for note in report.notes),
         _memory(report),
         arena_section(report.arena),
@@ -61,36 +78,17 @@ def _section(report: Report) -> str:
         compatibility_section(report.compatibility),
         parity_section(report.parity),
         "<h2>Engines</h2>",
-        _engines(report),
+        Table(_ENGINES, report.engines).html(),
     ]
     return "\n".join(filter(None, parts))
 
 
 def _memory(report: Report) -> str:
     """The memory of a streaming set; nothing for another artifact."""
-    rows = memory_rows(report.artifact)
-    if not rows:
+    if "memory" not in report.artifact:
         return ""
-    name, what, size, calls = COLUMNS
-    shown = table((name, what, f"#{size}", f"#{calls}"), (tuple(map(escape, row)) for row in rows))
+    shown = memory_table(report.artifact).html()
     return f"<h2>Memory</h2>\n{shown}\n<p>Latency {escape(latency_line(report.artifact))}</p>"
-
-
-def _checks(report: Report) -> str:
-    columns = ("check", "", "", "#value", "#limit", "unit", "why")
-    rows = (
-        (
-            escape(check.name),
-            mark(check.ok, "ok" if check.ok else "failed"),
-            _meter(check),
-            number(check.value),
-            number(check.limit),
-            escape(check.unit),
-            f'<span class="quiet">{escape(check.why)}</span>',
-        )
-        for check in report.checks
-    )
-    return table(columns, rows, "cards")
 
 
 def _meter(check: Check) -> str:
@@ -99,22 +97,7 @@ def _meter(check: Check) -> str:
         return ""
     share = max(0.0, check.value / check.limit)
     kind = "full" if share > 1 else "part"
-    return (
+    return Html(
         f'<span class="meter" title="{share:.1%} of the limit">'
         f'<i class="{kind}" style="width:{100 * min(share, 1):.1f}%"></i></span>'
     )
-
-
-def _engines(report: Report) -> str:
-    columns = ("engine", "version", "#arena bytes", "#LSB from base", "")
-    rows = (
-        (
-            escape(engine.engine),
-            escape(engine.version),
-            number(engine.arena_bytes),
-            number(engine.from_base_lsb),
-            "ran" if engine.ran else mark(False, engine.reason),
-        )
-        for engine in report.engines
-    )
-    return table(columns, rows)

@@ -8,10 +8,19 @@ from html import escape
 from typing import Any
 
 from keras_mtl.firmware_host.html_svg import WIDTH, box, drawing, line, short_number, text
-from keras_mtl.firmware_host.html_tables import table
+from keras_mtl.firmware_host.html_tables import span
 from keras_mtl.firmware_host.names import short_name
+from keras_mtl.tables import Column, Table
 
 _LEFT, _ROW, _TOP = 218, 24, 30
+_LACKING = (
+    Column("", lambda found: span("failed" if found["severity"] == "blocks" else "quiet", found["severity"])),
+    Column("where", "where"),
+    Column("operator", lambda found: f"{found['op']} v{found['version']}"),
+    Column("layer", lambda found: span("", short_name(found["layer"]), found["layer"])),
+    Column("why", "why"),
+    Column("try", "try"),
+)
 
 
 def compute_section(compute: dict[str, Any] | None) -> str:
@@ -37,28 +46,12 @@ def compatibility_section(findings: Sequence[dict[str, Any]]) -> str:
     """The section on what the target's kernels or the host's runtimes lack; empty where nothing was found."""
     if not findings:
         return ""
-    columns = ("", "where", "operator", "layer", "why", "try")
-    rows = (
-        (
-            _severity(str(found["severity"])),
-            escape(str(found["where"])),
-            escape(f"{found['op']} v{found['version']}"),
-            f'<span title="{escape(str(found["layer"]))}">{escape(short_name(str(found["layer"])))}</span>',
-            escape(str(found["why"])),
-            escape(str(found["try"])),
-        )
-        for found in findings
-    )
-    return f"<h2>Compatibility</h2>\n{table(columns, rows)}"
+    return f"<h2>Compatibility</h2>\n{Table(_LACKING, findings).html()}"
 
 
 def _million(value: float) -> str:
     """In millions, with the digits that a small value needs."""
     return f"{value / 1e6:,.1f}" if value >= 1e6 else f"{value / 1e6:.3g}"
-
-
-def _severity(word: str) -> str:
-    return f'<span class="{"failed" if word == "blocks" else "quiet"}">{escape(word)}</span>'
 
 
 def _ranges(ranges: Sequence[tuple[str, Sequence[float], float | None]], clock_hz: float) -> str:

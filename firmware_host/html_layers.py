@@ -6,10 +6,11 @@ from html import escape
 
 from keras_mtl.firmware_host.cost import OpRow
 from keras_mtl.firmware_host.html_svg import bars
-from keras_mtl.firmware_host.html_tables import number, table
+from keras_mtl.firmware_host.html_tables import number, span
 from keras_mtl.firmware_host.names import short_name
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.text import operator_name
+from keras_mtl.tables import Column, Html, Table
 
 _MOST_BARS = 48
 _LEFT, _LEFT_OF_SETS = 218, 300
@@ -54,21 +55,17 @@ def _bars(report: Report) -> str:
 
 
 def _table(report: Report) -> str:
-    columns = ("#", "operator", "layer", "inputs", "output", "#MACs", "#weight bytes", "#activation bytes")
-    rows = (
-        (
-            str(row.index),
-            escape(operator_name(row)),
-            f'<span title="{escape(row.name)}">{escape(layer_name(report, row))}</span>',
-            "<br>".join(map(escape, _typed(row))),
-            "<br>".join(map(escape, _outputs(row))),
-            number(row.macs),
-            number(row.weight_bytes),
-            number(row.activation_bytes),
-        )
-        for row in report.ops
+    columns = (
+        Column("#", "index"),
+        Column("operator", operator_name),
+        Column("layer", lambda row: span("", layer_name(report, row), row.name)),
+        Column("inputs", lambda row: Html("<br>".join(map(escape, _typed(row))))),
+        Column("output", lambda row: Html("<br>".join(map(escape, _outputs(row))))),
+        Column("MACs", "macs", ","),
+        Column("weight bytes", "weight_bytes", ","),
+        Column("activation bytes", "activation_bytes", ","),
     )
-    return table(columns, rows)
+    return Table(columns, report.ops).html()
 
 
 def _outputs(row: OpRow) -> list[str]:

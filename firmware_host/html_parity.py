@@ -26,9 +26,9 @@ def _compared(parity: dict[str, Any]) -> str:
     largest, limit = parity["largest_lsb"], parity["limit_lsb"]
     ok = largest is not None and largest <= limit
     unit = "steps of the output's last place (LSB)"
-    lead = mark(ok, f"{'not a number' if largest is None else f'{largest:g} LSB'}")
+    measured = mark(ok, "not a number" if largest is None else f"{largest:g} LSB")
     pair = f"{' and '.join(parity['pair'])} differ most"
-    lead = f"<p>{escape(pair)}: {lead}, {limit:g} allowed, in {unit}. Against {escape(parity['base'])}:</p>"
+    lead = f"<p>{escape(pair)}: {measured}, {limit:g} allowed, in {unit}. Against {escape(parity['base'])}:</p>"
     return lead + _histograms(parity) + _first(parity["first_difference"])
 
 

@@ -1,9 +1,11 @@
-"""Tables and numbers of a report's page."""
+"""Numbers, marks and definitions of a report's page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
+
+from keras_mtl.tables import Html
 
 
 def number(value: float | None) -> str:
@@ -11,28 +13,16 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def mark(ok: bool, words: str) -> str:
+def span(kind: str, words: str, title: str = "") -> Html:
+    """Words in a class of the style sheet, and what is shown while a pointer rests on them."""
+    given = {"class": kind, "title": title}
+    attributes = "".join(f' {name}="{escape(text)}"' for name, text in given.items() if text)
+    return Html(f"<span{attributes}>{escape(words)}</span>")
+
+
+def mark(ok: bool, words: str) -> Html:
     """Words in the colour of what passed or failed."""
-    return f'<span class="{"passed" if ok else "failed"}">{escape(words)}</span>'
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """A table of cells that are HTML already.
-
-    Args:
-        columns: their names; one that begins with "#" and more holds numbers.
-        rows: the cells.
-        kind: a class of the style sheet: "cards" where a narrow screen shows each row by itself.
-    """
-    kinds = [' class="number"' if len(column) > 1 and column.startswith("#") else "" for column in columns]
-    titles = (column if column == "#" else column.lstrip("#") for column in columns)
-    head = "".join(f"<th{kind}>{escape(title)}</th>" for kind, title in zip(kinds, titles, strict=True))
-    body = "\n".join(
-        "<tr>" + "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
-        for row in rows
-    )
-    inner = f"<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody>"
-    return f'<div class="table"><table class="{kind}">{inner}</table></div>'
+    return span("passed" if ok else "failed", words)
 
 
 def definitions(rows: Iterable[tuple[str, str]]) -> str:

@@ -1,12 +1,13 @@
-"""The memory of a streaming set as rows, for a report's text and its page."""
+"""The memory of a streaming artifact as a table, for a report's text and its page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-#: Names of the columns.
-COLUMNS = ("memory", "", "bytes", "calls a second")
+from keras_mtl.tables import Column, Table
+
+_COLUMNS = (Column("memory", 0), Column("", 1), Column("bytes", 2, ","), Column("calls a second", 3, "g"))
 _ON_A_DEVICE = (
     ("one arena, its reserve too", "shared_arena_bytes"),
     ("front end", "front_end_bytes"),
@@ -15,23 +16,24 @@ _ON_A_DEVICE = (
 )
 
 
-def memory_rows(artifact: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """What a streaming set needs of RAM, and how often its members run; nothing for another artifact.
+def memory_table(artifact: Mapping[str, Any]) -> Table:
+    """What a streaming artifact needs of RAM, and how often its members run.
 
     Args:
-        artifact: that of a report.
+        artifact: that of a report, with `memory`.
     """
-    if "memory" not in artifact:
-        return []
     ram, calls = artifact["memory"], artifact["calls_per_second"]
-    rows = [(name, "arena", f"{size:,}", f"{calls[name]:g}") for name, size in ram["arena_bytes"].items()]
-    rows += [(name, "buffer", f"{size:,}", "") for name, size in ram["buffer_bytes"].items()]
-    rows += [("each arena by itself", "all", f"{ram['separate_bytes']:,}", "")]
-    rows += [("arenas over each other", "all", f"{ram['shared_bytes']:,}", "")]
-    return rows + [(name, "device", f"{ram[key]:,}", "") for name, key in _ON_A_DEVICE]
+    rows: list[tuple[str, str, int, float | str]] = [
+        *((name, "arena", size, calls[name]) for name, size in ram["arena_bytes"].items()),
+        *((name, "buffer", size, "") for name, size in ram["buffer_bytes"].items()),
+        ("each arena by itself", "all", ram["separate_bytes"], ""),
+        ("arenas over each other", "all", ram["shared_bytes"], ""),
+        *((name, "device", ram[key], "") for name, key in _ON_A_DEVICE),
+    ]
+    return Table(_COLUMNS, rows)
 
 
 def latency_line(artifact: Mapping[str, Any]) -> str:
-    """How late each task answers, for people."""
+    """The latency of each task, for people."""
     waits = ", ".join(f"{task} {seconds:g} s" for task, seconds in artifact["latency_s"].items())
     return f"at most, computing not counted: {waits}"

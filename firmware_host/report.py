@@ -37,6 +37,12 @@ class Check:
     why: str
 
 
+def at_most(name: str, value: float, limit: float, unit: str, why: str) -> Check:
+    """A check of a value that may be the limit at most."""
+    ok = value <= limit
+    return Check(name, value, limit, unit, ok, why if ok else f"{value:,} {unit} is over {limit:,}: {why}")
+
+
 @dataclass(frozen=True)
 class EngineResult:
     """What came of one engine.

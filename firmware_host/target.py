@@ -7,18 +7,20 @@ same. Wrong, missing and unknown fields are named.
 from __future__ import annotations
 
 import difflib
-import math
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from keras_mtl.errors import TargetError
 from keras_mtl.files import read_bytes
+from keras_mtl.typed import read
 
-KINDS = ("budget", "board")
-KERNELS = ("cmsis-nn", "esp-nn", "reference")
+Size = Annotated[int, Meta(ge=0)]
+Text = Annotated[str, Meta(pattern=r"\S")]
 _MOST_BYTES = 1 << 20
 _BOARD_FIELDS = (
     "core clock_hz flash_bytes ram_bytes arena_ram_bytes application_flash_bytes application_ram_bytes kernels "
@@ -48,21 +50,21 @@ class Target:
             artifact that needs longer stretches of audio is refused.
     """
 
-    name: str
-    kind: str
+    name: Text
+    kind: Literal["budget", "board"]
     description: str = ""
-    parameter_bytes: int | None = None
-    macs_per_second: int | None = None
-    parity_lsb: int = 2
-    core: str | None = None
-    clock_hz: int | None = None
-    flash_bytes: int | None = None
-    ram_bytes: int | None = None
-    arena_ram_bytes: int | None = None
-    application_flash_bytes: int | None = None
-    application_ram_bytes: int | None = None
-    kernels: str | None = None
-    audio_latency_s: float | None = None
+    parameter_bytes: Size | None = None
+    macs_per_second: Size | None = None
+    parity_lsb: Size = 2
+    core: Text | None = None
+    clock_hz: Annotated[int, Meta(gt=0)] | None = None
+    flash_bytes: Size | None = None
+    ram_bytes: Size | None = None
+    arena_ram_bytes: Size | None = None
+    application_flash_bytes: Size | None = None
+    application_ram_bytes: Size | None = None
+    kernels: Literal["cmsis-nn", "esp-nn", "reference"] | None = None
+    audio_latency_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
 
     @property
     def is_board(self) -> bool:
@@ -121,47 +123,21 @@ def read_target(content: str, where: str) -> Target:
         values = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         raise TargetError(f"target {where} is not valid TOML: {error}") from None
-    kind = values.get("kind")
-    if kind not in KINDS:
-        raise TargetError(f"target {where}: field kind is {kind!r}", hint='it must be "budget" or "board"')
-    types = {field.name: str(field.type) for field in fields(Target)}
-    for key, value in values.items():
-        if key not in types:
-            close = difflib.get_close_matches(key, types, n=1, cutoff=0.5)
-            raise TargetError(f"target {where}: unknown field {key}", hint=f"did you mean {close[0]}?" if close else "")
-        _require_type(where, key, value, types[key])
-    missing = [key for key in ("name", *_NEEDED[kind]) if key not in values]
+    target = read(Target, values, f"target {where}", TargetError)
+    missing = [key for key in _NEEDED[target.kind] if key not in values]
     if missing:
-        raise TargetError(f"target {where}: missing field {missing[0]}", hint=f"a {kind} needs {', '.join(missing)}")
-    target = Target(**values)
+        hint = f"a {target.kind} needs {', '.join(missing)}"
+        raise TargetError(f"target {where}: {missing[0]} is missing", hint=hint)
     if target.is_board:
         _require_sense(where, target)
     return target
 
 
-def _require_type(where: str, key: str, value: Any, type_name: str) -> None:
-    if type_name.startswith("str"):
-        if not isinstance(value, str) or not value.strip():
-            raise TargetError(f"target {where}: field {key} is {value!r}", hint="it must be a text")
-    # bool is an int in Python, but not here.
-    elif type_name.startswith("float"):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise TargetError(f"target {where}: field {key} is {value!r}", hint="it must be a number of more than 0")
-    elif isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise TargetError(f"target {where}: field {key} is {value!r}", hint="it must be a whole number, not negative")
-
-
 def _require_sense(where: str, target: Target) -> None:
-    if target.kernels not in KERNELS:
-        raise TargetError(
-            f"target {where}: field kernels is {target.kernels!r}", hint=f"it must be one of {', '.join(KERNELS)}"
-        )
-    if not target.clock_hz:
-        raise TargetError(f"target {where}: field clock_hz is 0", hint="it must be the highest clock, in Hz")
     for part, whole in (
         ("application_flash_bytes", "flash_bytes"),
         ("arena_ram_bytes", "ram_bytes"),
         ("application_ram_bytes", "arena_ram_bytes"),
     ):
         if getattr(target, part) > getattr(target, whole):
-            raise TargetError(f"target {where}: field {part} is more than {whole}")
+            raise TargetError(f"target {where}: {part} is more than {whole}")

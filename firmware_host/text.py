@@ -5,11 +5,58 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from keras_mtl.firmware_host.baseline import key_text
 from keras_mtl.firmware_host.compute_estimate import overload
 from keras_mtl.firmware_host.cost import OpRow
-from keras_mtl.firmware_host.memory_table import COLUMNS, latency_line, memory_rows
+from keras_mtl.firmware_host.memory_table import latency_line, memory_table
 from keras_mtl.firmware_host.names import short_name
 from keras_mtl.firmware_host.report import Report
+from keras_mtl.tables import Column, Table
+
+_CHECKS = (
+    Column("check", "name"),
+    Column("value", "value", ","),
+    Column("limit", "limit", ","),
+    Column("unit", "unit"),
+    Column("", lambda check: "ok" if check.ok else "FAILED"),
+    Column("why", "why"),
+)
+_ENGINES = (
+    Column("engine", "engine"),
+    Column("version", "version"),
+    Column("arena bytes", "arena_bytes", ","),
+    Column("LSB from base", "from_base_lsb", ","),
+    Column("", lambda engine: "ran" if engine.ran else engine.reason),
+)
+_LACKING = (
+    Column("lacking", lambda found: f"{found['severity']} ({found['where']})"),
+    Column("operator", lambda found: f"{found['op']} v{found['version']}"),
+    Column("layer", "layer"),
+    Column("why", "why"),
+    Column("try", "try"),
+)
+_PARTS = (
+    Column("operators", lambda part: f"{part['op']} {part['dtype']}"),
+    Column("MACs a second", "macs_per_second", ","),
+    Column("M instructions a second", lambda part: _millions(part["instructions_per_second"]), ">"),
+)
+_OPERATORS = (
+    Column("#", "index", "d"),
+    Column("operator", lambda row: operator_name(row)),
+    Column("inputs", lambda row: ",".join(row.input_dtypes[:2])),
+    Column("output shape", lambda row: "x".join(map(str, row.output_shape)) or "scalar"),
+    Column("MACs", "macs", ","),
+    Column("weight bytes", "weight_bytes", ","),
+    Column("activation bytes", "activation_bytes", ","),
+)
+_DIFFERENCES = (
+    Column("figure", "name"),
+    Column("old", "old", ","),
+    Column("new", "new", ","),
+    Column("change", lambda found: _change(found["change"], found["change_percent"]), ">"),
+    Column("unit", "unit"),
+    Column("", lambda found: "REGRESSION" if found["regression"] else "ok"),
+)
 
 
 def report_text(report: Report, ops: bool = True) -> str:
@@ -27,53 +74,25 @@ def report_text(report: Report, ops: bool = True) -> str:
         f"artifact  {artifact['path'] or artifact['sha256']}  ({', '.join(facts)})",
         f"target    {target['name']}  ({target.get('description', '')})",
         "",
-        *_table(
-            ("check", ">value", ">limit", "unit", "", "why"),
-            [
-                (c.name, _number(c.value), _number(c.limit), c.unit, "ok" if c.ok else "FAILED", c.why)
-                for c in report.checks
-            ],
-        ),
+        *Table(_CHECKS, report.checks).text(),
         "",
-        *_table(
-            ("engine", "version", ">arena bytes", ">LSB from base", ""),
-            [
-                (e.engine, e.version, _number(e.arena_bytes), _number(e.from_base_lsb), "ran" if e.ran else e.reason)
-                for e in report.engines
-            ],
-        ),
+        *Table(_ENGINES, report.engines).text(),
     ]
     lines += _memory_lines(report) + _arena_lines(report)
     if report.compatibility:
-        lines += ["", *_table(("lacking", "operator", "layer", "why", "try"), [*map(_lacking, report.compatibility)])]
+        lines += ["", *Table(_LACKING, report.compatibility).text()]
     if report.compute is not None:
         lines += ["", *_compute_lines(report.compute)]
     if ops:
-        rows = [
-            (
-                str(row.index),
-                operator_name(row),
-                ",".join(row.input_dtypes[:2]),
-                "x".join(map(str, row.output_shape)) or "scalar",
-                _number(row.macs),
-                _number(row.weight_bytes),
-                _number(row.activation_bytes),
-            )
-            for row in report.ops
-        ]
-        columns = (">#", "operator", "inputs", "output shape", ">MACs", ">weight bytes", ">activation bytes")
-        lines += ["", *_table(columns, rows)]
+        lines += ["", *Table(_OPERATORS, report.ops).text()]
     return "\n".join([*lines, "", f"verdict   {report.verdict}"]) + "\n"
 
 
 def _memory_lines(report: Report) -> list[str]:
-    """What a streaming set needs of RAM, how often its members run and how late it answers; nothing for another."""
-    rows = memory_rows(report.artifact)
-    if not rows:
+    """What a streaming artifact needs of RAM, how often its members run and its latency; nothing for another."""
+    if "memory" not in report.artifact:
         return []
-    name, what, size, calls = COLUMNS
-    table = _table((name, what, f">{size}", f">{calls}"), rows)
-    return ["", *table, "", f"latency   {latency_line(report.artifact)}"]
+    return ["", *memory_table(report.artifact).text(), "", f"latency   {latency_line(report.artifact)}"]
 
 
 def _arena_lines(report: Report) -> list[str]:
@@ -109,19 +128,8 @@ def baseline_text(baseline: dict[str, Any]) -> str:
     lines = [f"baseline  {baseline['path']}  (may grow by {baseline['tolerance_percent']:g} %, parity by "]
     lines[0] += f"{baseline['tolerance_lsb']:g} LSB)"
     for artifact in baseline["artifacts"]:
-        rows = [
-            (
-                found["name"],
-                _number(found["old"]),
-                _number(found["new"]),
-                _change(found["change"], found["change_percent"]),
-                found["unit"],
-                "REGRESSION" if found["regression"] else "ok",
-            )
-            for found in artifact["differences"]
-        ]
-        title = f"{artifact['part']} {artifact['format'] or ''}".rstrip() + f" for {artifact['target']}"
-        lines += ["", title, *_table(("figure", ">old", ">new", ">change", "unit", ""), rows)]
+        title = key_text((artifact["part"], artifact["schedule"], artifact["format"], artifact["target"]))
+        lines += ["", title, *Table(_DIFFERENCES, artifact["differences"]).text()]
         for engine in artifact["engines"]:
             word = "REGRESSION" if engine["regression"] else "differs"
             lines.append(f"engine {engine['engine']} {word}: was {engine['old']}, is {engine['new']}")
@@ -142,19 +150,10 @@ def operator_name(row: OpRow) -> str:
     return f"{row.op} v{row.version}{repeats}"
 
 
-def _lacking(finding: dict[str, Any]) -> tuple[str, ...]:
-    operator = f"{finding['op']} v{finding['version']}"
-    return f"{finding['severity']} ({finding['where']})", operator, finding["layer"], finding["why"], finding["try"]
-
-
 def _compute_lines(compute: dict[str, Any]) -> list[str]:
     least, most = compute["load"]
     per_mac = compute["instructions_per_mac"]
     span = f", {per_mac[0]:g} to {per_mac[1]:g} a MAC" if per_mac else ""
-    rows = [
-        (f"{part['op']} {part['dtype']}", _number(part["macs_per_second"]), _millions(part["instructions_per_second"]))
-        for part in compute["parts"]
-    ]
     total = f"{_millions(compute['instructions_per_second'])} M instructions for a second of audio{span}"
     return [
         f"compute   an estimate, not measured: {total}",
@@ -162,7 +161,7 @@ def _compute_lines(compute: dict[str, Any]) -> list[str]:
         *([f"          {overload(compute)}"] if overload(compute) else []),
         f"          basis: {compute['basis']}",
         "",
-        *_table(("operators", ">MACs a second", ">M instructions a second"), rows),
+        *Table(_PARTS, compute["parts"]).text(),
     ]
 
 
@@ -173,17 +172,3 @@ def _millions(ends: Sequence[float]) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:,}"
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table; a column whose name begins with ">" is set to the right."""
-    titles = [column.lstrip(">") for column in columns]
-    widths = [max(len(line[i]) for line in (titles, *rows)) for i in range(len(columns))]
-
-    def line(cells: Sequence[str]) -> str:
-        return "  ".join(
-            cell.rjust(width) if column.startswith(">") else cell.ljust(width)
-            for column, cell, width in zip(columns, cells, widths, strict=True)
-        ).rstrip()
-
-    return [line(titles), *map(line, rows)]

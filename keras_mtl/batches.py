@@ -12,13 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from keras_mtl.decoding import Grid
 from keras_mtl.feature_sets import EventSet, SceneSet
 from keras_mtl.features import LogMelSettings
 from keras_mtl.impulse_copies import ImpulseCopies
 from keras_mtl.labels import EVENTS
 from keras_mtl.levels import AnyLevels
 from keras_mtl.log_mel import normalise
-from keras_mtl.timeline import Grid
 
 Batch = dict[str, np.ndarray]
 

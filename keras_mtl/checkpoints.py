@@ -65,7 +65,7 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        for part in folder.glob(".*"):  # left by a kill
+        for part in [*files.left_over(folder, "state.json"), *folder.glob(f".part.*{_END}")]:  # left by a kill
             part.unlink()
         self._before = self._read().get("seconds", 0.0)
         self._started = time.monotonic()

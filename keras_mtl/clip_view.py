@@ -11,11 +11,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from keras_mtl.datasets.audio_stream import AudioFormat, audio_format, channel_blocks, mono_blocks
+from keras_mtl.decoding import Event
 from keras_mtl.features import LogMelSettings
 from keras_mtl.log_mel_stream import LogMelStream
 from keras_mtl.overview import Overview
 from keras_mtl.plots import draw_levels, save
-from keras_mtl.timeline import Event
 
 _MOST_COLUMNS = 1 << 14
 _COLOURS = ("#2e8b3d", "#1f6fb2")

@@ -14,6 +14,7 @@ from typing import Any
 
 from keras_mtl import files
 from keras_mtl.errors import RunError
+from keras_mtl.typed import read
 
 SCHEMA = "keras_mtl.comparison/1"
 
@@ -197,18 +198,8 @@ class Comparison:
         """
         if document.get("schema") != SCHEMA:
             raise RunError(f"schema {document.get('schema')!r} is not {SCHEMA!r}")
-        try:
-            return cls(
-                tuple(_row(row) for row in document["rows"]),
-                tuple(_summary(each) for each in document["summaries"]),
-                tuple(Mismatch(each["task"], tuple(each["sets"])) for each in document["mismatches"]),
-                tuple(Difference(**each) for each in document["differences"]),
-                document["difference_method"],
-                document["sort"],
-                document["command"],
-            )
-        except (KeyError, TypeError) as error:
-            raise RunError(f"a comparison with missing or unknown keys: {error}") from None
+        values = {key: value for key, value in document.items() if key != "schema"}
+        return read(cls, values, "a comparison", RunError, complete=True)
 
     def save(self, path: str | Path) -> Path:
         """Writes it as JSON."""
@@ -225,14 +216,3 @@ class Comparison:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise RunError(f"{path} can't be read as a comparison: {error}") from None
-
-
-def _row(values: dict[str, Any]) -> RunRow:
-    figures = {key: Figure(**figure) for key, figure in values["figures"].items()}
-    conflict = Conflict(**values["conflict"]) if values["conflict"] else None
-    return RunRow(**{**values, "tasks": tuple(values["tasks"]), "figures": figures, "conflict": conflict})
-
-
-def _summary(values: dict[str, Any]) -> Summary:
-    figures = {key: Spread(**spread) for key, spread in values["figures"].items()}
-    return Summary(**{**values, "runs": tuple(values["runs"]), "seeds": tuple(values["seeds"]), "figures": figures})

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
 
-from keras_mtl.comparison import FIGURES, Comparison, Conflict, Difference, Figure, RunRow, Summary
+from keras_mtl.comparison import FIGURES, Comparison, Difference, RunRow, Spread, Summary
 from keras_mtl.comparison_rows import algorithm_of
+from keras_mtl.tables import Column, Table
 
-_NONE = "-"
 _SHOWN_OF_A_FINGERPRINT = 8
-Table = list[tuple[str, ...]]
+
+
+class _Pair(NamedTuple):
+    """A run, what it is held against, and how each of its figures differs."""
+
+    run: str
+    against: str
+    figures: dict[str, Difference]
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
     """The tables in columns, and notes."""
     lines: list[str] = []
-    for title, table, words in _tables(comparison):
+    for title, table in _tables(comparison):
         lines += ["", title] if lines else []
-        lines += _in_columns(table, words)
+        lines += table.text()
     notes = comparison_notes(comparison)
     return [*lines, *([""] if notes else []), *(f"note: {note}" for note in notes)]
 
@@ -25,11 +34,9 @@ def comparison_lines(comparison: Comparison) -> list[str]:
 def comparison_markdown(comparison: Comparison) -> str:
     """The same in Markdown: ready to be put into a document."""
     lines = [f"Made by `{comparison.command}`.", ""] if comparison.command else []
-    for index, (title, table, words) in enumerate(_tables(comparison)):
+    for index, (title, table) in enumerate(_tables(comparison)):
         lines += ["", title, ""] if index else []
-        head, *body = ([cell.replace("|", "\\|") for cell in row] for row in table)
-        rule = ["---" if place < words else "---:" for place in range(len(head))]
-        lines += [f"| {' | '.join(row)} |" for row in (head, rule, *body)]
+        lines += table.markdown()
     for note in comparison_notes(comparison):
         lines += ["", f"**Note:** {note}"]
     return "\n".join(lines) + "\n"
@@ -52,44 +59,33 @@ def comparison_notes(comparison: Comparison) -> list[str]:
     return notes + [f"{row.name}: {row.remark}" for row in comparison.rows if row.remark]
 
 
-def _tables(comparison: Comparison) -> list[tuple[str, Table, int]]:
-    """Each table's title, its rows with the head first, and how many of its first columns are words."""
-    tables = [("Runs", *_runs(comparison))]
+def _tables(comparison: Comparison) -> list[tuple[str, Table]]:
+    """Each table with its title."""
+    tables = [("Runs", _runs(comparison.rows))]
     if comparison.summaries:
-        tables.append(("Over seeds: mean ± standard deviation", _seeds(comparison.summaries), 2))
+        tables.append(("Over seeds: mean ± standard deviation", _seeds(comparison.summaries)))
     if comparison.differences:
-        tables.append(("Differences: run less against", _differences(comparison.differences), 2))
+        tables.append(("Differences: run less against", _differences(comparison.differences)))
     return tables
 
 
-def _runs(comparison: Comparison) -> tuple[Table, int]:
-    rows = comparison.rows
-    quantized = any(row.scheme for row in rows)
+def _runs(rows: Sequence[RunRow]) -> Table:
     letters = _letters(rows)
-    figures = [key for key in FIGURES if any(key in row.figures for row in rows)]
-    conflict = any(row.conflict for row in rows)
-    words = ["run", *(["data"] if len(letters) > 1 else []), "system", *(["stage"] if quantized else []), "algorithm"]
-    numbers = ["seed", "epochs", "params", "M MACs/s", *(FIGURES[key][1] for key in figures)]
-    numbers += [*(["gradient cosine"] if conflict else []), "minutes"]
-    table: Table = [(*words, *numbers)]
-    for row in rows:
-        table.append(
-            (
-                row.name,
-                *([letters[row.fingerprint]] if len(letters) > 1 else []),
-                row.system,
-                *([row.scheme or row.stage] if quantized else []),
-                algorithm_of(row) or _NONE,
-                str(row.seed),
-                "+".join(map(str, row.epochs.values())) or _NONE,
-                _NONE if row.params is None else f"{row.params:,}",
-                _NONE if row.macs_per_second is None else f"{row.macs_per_second / 1e6:,.3f}",
-                *(_figure(row.figures.get(key)) for key in figures),
-                *([_cosine(row.conflict)] if conflict else []),
-                _NONE if row.training_minutes is None else f"{row.training_minutes:.1f}",
-            )
-        )
-    return table, len(words)
+    columns = [
+        Column("run", "name"),
+        *([Column("data", lambda row: letters[row.fingerprint])] if len(letters) > 1 else []),
+        Column("system", "system"),
+        *([Column("stage", lambda row: row.scheme or row.stage)] if any(row.scheme for row in rows) else []),
+        Column("algorithm", lambda row: algorithm_of(row) or None),
+        Column("seed", "seed", ">"),
+        Column("epochs", lambda row: "+".join(map(str, row.epochs.values())) or None, ">"),
+        Column("params", "params", ","),
+        Column("M MACs/s", lambda row: None if row.macs_per_second is None else row.macs_per_second / 1e6, ",.3f"),
+        *_figures(rows),
+        *([Column("gradient cosine", _cosine, ">")] if any(row.conflict for row in rows) else []),
+        Column("minutes", "training_minutes", ".1f"),
+    ]
+    return Table(columns, rows)
 
 
 def _letters(rows: Sequence[RunRow]) -> dict[str, str]:
@@ -102,52 +98,46 @@ def _letter(place: int) -> str:
     return chr(ord("A") + place) if place < 26 else str(place + 1)
 
 
-def _figure(figure: Figure | None) -> str:
-    if figure is None:
-        return _NONE
-    return f"{figure.value:.3f}{_between(figure.low, figure.high)}"
-
-
-def _cosine(conflict: Conflict | None) -> str:
-    return _NONE if conflict is None else f"{conflict.mean:+.2f}, {conflict.share:.0%} below 0"
-
-
-def _between(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
-
-
 def _seeds(summaries: Sequence[Summary]) -> Table:
-    figures = [key for key in FIGURES if any(key in each.figures for each in summaries)]
-    table: Table = [("configuration", "seeds", "n", *(FIGURES[key][1] for key in figures))]
-    for each in summaries:
-        spreads = [each.figures.get(key) for key in figures]
-        cells = [_NONE if spread is None else f"{spread.mean:.3f} ± {spread.std:.3f}" for spread in spreads]
-        table.append((each.name, ", ".join(map(str, each.seeds)), str(len(each.runs)), *cells))
-    return table
+    columns = [
+        Column("configuration", "name"),
+        Column("seeds", lambda each: ", ".join(map(str, each.seeds))),
+        Column("n", lambda each: len(each.runs), ">"),
+        *_figures(summaries),
+    ]
+    return Table(columns, summaries)
 
 
 def _differences(differences: Sequence[Difference]) -> Table:
-    figures = [key for key in FIGURES if any(each.figure == key for each in differences)]
-    table: Table = [("run", "against", *(FIGURES[key][1] for key in figures))]
-    for run, against in dict.fromkeys((each.run, each.against) for each in differences):
-        found = {d.figure: d for d in differences if (d.run, d.against) == (run, against)}
-        cells = [f"{found[k].value:+.3f}{_signed(found[k])}" if k in found else _NONE for k in figures]
-        table.append((run, against, *cells))
-    return table
+    pairs: dict[tuple[str, str], _Pair] = {}
+    for each in differences:
+        pair = pairs.setdefault((each.run, each.against), _Pair(each.run, each.against, {}))
+        pair.figures[each.figure] = each
+    rows = list(pairs.values())
+    return Table([Column("run", "run"), Column("against", "against"), *_figures(rows)], rows)
 
 
-def _signed(difference: Difference) -> str:
-    if difference.low is None or difference.high is None:
-        return ""
-    return f" [{difference.low:+.2f}, {difference.high:+.2f}]"
-
-
-def _in_columns(table: Table, words: int) -> list[str]:
-    widths = [max(len(row[place]) for row in table) for place in range(len(table[0]))]
+def _figures(rows: Sequence[RunRow | Summary | _Pair]) -> list[Column]:
+    """A column for each figure that any row has."""
     return [
-        "  ".join(
-            cell.ljust(width) if place < words else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
+        Column(title, partial(_figure, key), ">")
+        for key, (_, title) in FIGURES.items()
+        if any(key in row.figures for row in rows)
     ]
+
+
+def _figure(key: str, row: RunRow | Summary | _Pair) -> str | None:
+    """A figure of a run with its interval, one over seeds with its deviation, or a difference with its interval."""
+    figure = row.figures.get(key)
+    if figure is None:
+        return None
+    if isinstance(figure, Spread):
+        return f"{figure.mean:.3f} ± {figure.std:.3f}"
+    sign = "+" if isinstance(figure, Difference) else ""
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:{sign}.3f}"
+    return f"{figure.value:{sign}.3f} [{figure.low:{sign}.2f}, {figure.high:{sign}.2f}]"
+
+
+def _cosine(row: RunRow) -> str | None:
+    return None if row.conflict is None else f"{row.conflict.mean:+.2f}, {row.conflict.share:.0%} below 0"

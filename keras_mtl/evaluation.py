@@ -8,12 +8,12 @@ from typing import Any
 
 from keras_mtl.bootstrap import Bootstrap
 from keras_mtl.datasets.corpus import Corpus
+from keras_mtl.decoding import Grid
 from keras_mtl.errors import DataError
 from keras_mtl.event_metrics import event_metrics
 from keras_mtl.feature_sets import event_set, scene_set
 from keras_mtl.listener import Listener
 from keras_mtl.scene_metrics import scene_metrics
-from keras_mtl.timeline import Grid
 
 
 def evaluate(listener: Listener, corpus: Corpus, cache: Path, bootstrap: Bootstrap | None = None) -> dict[str, Any]:

@@ -7,19 +7,16 @@ segments of 1 s; averages over the classes that occur; PSDS over those classes w
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_mtl.bootstrap import Bootstrap, by_recording
-from keras_mtl.decoding import decode, median_filter, median_frames
+from keras_mtl.decoding import DecodeSettings, Event, Grid, decode, median_filter, median_steps
 from keras_mtl.event_counts import event_counts, f1_of_counts, segment_counts, weak_counts
 from keras_mtl.labels import EVENTS
 from keras_mtl.psds import PSDS1, PSDS2, Psds
-from keras_mtl.recipes.settings import DecodeSettings
-from keras_mtl.timeline import Event, Grid
 
 TOOL = "sed_scores_eval 0.0.4"
 
@@ -40,7 +37,7 @@ def event_metrics(
         weak: clip probabilities [clips, events].
         truth: the true events of each clip.
         grid: the grid of the embeddings.
-        decoding: median filter and threshold.
+        decoding: median filter, threshold and hysteresis. PSDS goes over all thresholds without hysteresis.
         recordings: the recording that each clip was cut from, str [clips]; without it, each clip is one of its own.
         bootstrap: how intervals are made; 1000 draws by default.
 
@@ -50,9 +47,7 @@ def event_metrics(
         and `interval_method`. A figure that no class defines is 0, and has no interval.
     """
     bootstrap = bootstrap or Bootstrap()
-    said = [
-        [event for event, _ in decode(frames, grid, EVENTS, decoding.threshold, decoding.median_s)] for frames in strong
-    ]
+    said = [[event for event, _ in decode(frames, grid, EVENTS, decoding)] for frames in strong]
     counts = {
         "event_f1": event_counts(truth, said),
         "segment_f1": segment_counts(truth, said, grid.duration_s),
@@ -101,22 +96,15 @@ def _psds_of(
     strong: np.ndarray, truth: Sequence[Sequence[Event]], grid: Grid, decoding: DecodeSettings
 ) -> dict[str, Psds]:
     """Both scores over the classes that occur; nothing where none does."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of dcase_util about pkg_resources: nothing a user could act on
-        from sed_scores_eval.base_modules.scores import create_score_dataframe
-
     # A class that never occurs has no recall: the tool refuses it, and here it is left out of all averages.
     present = {event.label for events in truth for event in events if event.offset_s > event.onset_s}
     occurring = [label for label in EVENTS if label in present]
     if not occurring:
         return {}
     columns = [EVENTS.index(label) for label in occurring]
-    length, edges_s = median_frames(decoding.median_s, grid), grid.boundaries_s()
-    scores = [
-        create_score_dataframe(median_filter(frames[:, columns], length), edges_s, occurring) for frames in strong
-    ]
-    durations_s = np.full(len(truth), grid.duration_s)
+    length, edges_s = median_steps(decoding.median_s, grid.step_s), grid.boundaries_s()
+    scores = [median_filter(frames[:, columns], length) for frames in strong]
     return {
-        name: Psds(scores, truth, durations_s, occurring, settings)
+        name: Psds(scores, edges_s, truth, occurring, settings)
         for name, settings in (("psds1", PSDS1), ("psds2", PSDS2))
     }

@@ -14,12 +14,12 @@ import numpy as np
 
 from keras_mtl.datasets.corpus import Corpus
 from keras_mtl.datasets.prepared_clips import Clips
+from keras_mtl.decoding import Event
 from keras_mtl.errors import DataError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.labels import EVENTS
 from keras_mtl.level_shards import open_levels
 from keras_mtl.levels import AnyLevels, Levels, join, take
-from keras_mtl.timeline import Event
 
 
 @dataclass(frozen=True)

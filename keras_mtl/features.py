@@ -9,12 +9,13 @@ scalar, so that it folds into the scale and zero point of a quantized input at n
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from keras_mtl.errors import FeatureMismatch, RecipeError
+from keras_mtl.typed import read
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,9 @@ class LogMelSettings:
             FeatureMismatch: a key is missing or unknown, or the values make no features.
         """
         values = {"fft": values.get("window"), "keep_last_frame": False} | values
-        known = {field.name for field in fields(cls)}
-        if set(values) != known:
-            odd = ", ".join(sorted(set(values) ^ known))
-            raise FeatureMismatch(f"feature settings with missing or unknown keys: {odd}")
         try:
-            return cls(**values)
-        except (RecipeError, TypeError, ArithmeticError) as error:
+            return read(cls, values, "feature settings", FeatureMismatch, complete=True)
+        except (RecipeError, ArithmeticError) as error:
             raise FeatureMismatch(f"feature settings that can't be used: {error}") from None
 
     def differences(self, other: LogMelSettings) -> list[str]:

@@ -52,7 +52,7 @@ def write_text(path: str | Path, content: str) -> Path:
 
 
 def to_json(document: Any) -> str:
-    """JSON as the project writes it everywhere: sorted by the writer, two spaces, a newline at the end."""
+    """JSON as the project writes it everywhere: keys in the document's order, two spaces, a newline at the end."""
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -61,31 +61,42 @@ def write_json(path: str | Path, document: Any) -> Path:
     return write_text(path, to_json(document))
 
 
+def is_free(path: str | Path) -> bool:
+    """Whether a folder can be made there without a loss: nothing is there, or an empty folder."""
+    path = Path(path)
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
 @contextmanager
-def new_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
+def new_folder(path: str | Path, ours: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
     """Gives a temporary folder beside `path` that takes its place when the block ends without an error.
 
     Args:
-        path: the folder to make.
-        replace: whether a folder that is there already may be replaced.
+        path: the folder to make. Of a link it is the folder that the link names.
+        ours: whether all that a folder at `path` holds is of the caller's making, so that it may be replaced. It is
+            asked before the block, and again after it.
 
     Raises:
-        FileExistsError: when `path` is there, holds something and `replace` is false.
+        FileExistsError: before the block, when `path` is there and holds something that is not `ours`.
+        OSError: after it, when something came there meanwhile. What was made stays in the temporary folder.
     """
-    path = Path(path)
-    if path.exists() and not replace and (not path.is_dir() or any(path.iterdir())):
-        raise FileExistsError(str(path))
+    path = Path(path).resolve()
+    if not is_free(path) and not ours(path):
+        raise FileExistsError(errno.EEXIST, "it holds something", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield temporary
         temporary.chmod(0o755)
-        if path.is_dir():
-            shutil.rmtree(path)
-        temporary.replace(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    if not is_free(path) and ours(path):
+        shutil.rmtree(path)
+    try:
+        temporary.replace(path)  # of a folder the system replaces an empty one only
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}; what was made is in {temporary}", str(path)) from None
 
 
 @contextmanager
@@ -104,6 +115,11 @@ def new_file(path: str | Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def left_over(folder: Path, name: str = "*") -> Iterator[Path]:
+    """What `new_file` left in a folder and those within it, where a kill kept it from the place of a file `name`."""
+    yield from folder.rglob(f".{name}." + 8 * "[a-z0-9_]")
 
 
 @contextmanager

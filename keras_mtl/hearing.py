@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from keras_mtl.decoding import Event
 from keras_mtl.event_windows import Joint, Window, WindowPlan
 from keras_mtl.labels import EVENTS, SCENES
 from keras_mtl.listener import Listener
 from keras_mtl.log_mel_stream import shared_log_mel
-from keras_mtl.timeline import Event
 
 EVENT_WINDOW_S = 10
 SCENE_CLIP_S = 1

@@ -228,7 +228,7 @@ def _labels(example: dict[str, Any]) -> dict[str, Any]:
 
 def _remove_left_over(folder: Path) -> None:
     """Removes what a killed process left half-written, or an earlier version whole: nobody else is at work here now."""
-    for path in (*folder.glob(".levels-*"), folder / "levels.npy", folder / "labels.json"):
+    for path in (*files.left_over(folder, "levels-*"), folder / "levels.npy", folder / "labels.json"):
         path.unlink(missing_ok=True)
 
 

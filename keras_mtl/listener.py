@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from keras_mtl.decoding import DecodeSettings
 from keras_mtl.features import LogMelSettings
 from keras_mtl.levels import AnyLevels
-from keras_mtl.recipes.settings import DecodeSettings
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mtl.decoding import DecodeSettings
 from keras_mtl.features import LogMelSettings
 from keras_mtl.levels import AnyLevels
 from keras_mtl.listener import Listener
@@ -16,7 +17,6 @@ from keras_mtl.log_mel import normalise
 from keras_mtl.models import build_scene_part
 from keras_mtl.models.event_part import build_event_part
 from keras_mtl.models.timing import frames_per_embedding
-from keras_mtl.recipes.settings import DecodeSettings
 from keras_mtl.run_folder import Run
 
 SCENE_BATCH = 128

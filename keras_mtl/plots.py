@@ -11,9 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from keras_mtl import files
+from keras_mtl.decoding import Event
 from keras_mtl.labels import EVENTS
 from keras_mtl.prediction import Prediction
-from keras_mtl.timeline import Event
 
 _PREDICTED = "#1f6fb2"
 _TRUE = "#2e8b3d"

@@ -11,14 +11,13 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_mtl.datasets.audio_stream import audio_format, mono_blocks
-from keras_mtl.decoding import Decoder, median_frames
+from keras_mtl.decoding import Change, Event, EventDecoder, Grid, decoder_numbers, events_of
 from keras_mtl.errors import DataError
 from keras_mtl.hearing import EventHearing, SceneHearing
 from keras_mtl.labels import EVENTS
 from keras_mtl.listener import Listener
 from keras_mtl.log_mel_stream import LogMelStream
 from keras_mtl.overview import Overview
-from keras_mtl.timeline import Event, Grid
 
 #: Rows of levels and of probabilities that a prediction keeps at most; more are thinned.
 MOST_ROWS = 1 << 14
@@ -156,8 +155,8 @@ class _Events:
         self._start_s, self._step_s = -settings.hop_s / 2, settings.hop_s * listener.frames_per_embedding
         self._count = 0
         self._picture = Overview(MOST_ROWS, np.max) if picture else None
-        median = median_frames(decoding.median_s, Grid(self._step_s, self._start_s, 1, self._step_s))
-        self._decoder = Decoder(EVENTS, decoding.threshold, median)
+        self._decoder = EventDecoder(len(EVENTS), **decoder_numbers(decoding, self._step_s))
+        self._ended: list[Change] = []
 
     def push(self, levels: np.ndarray) -> None:
         self._take(self.hearing.push(levels))
@@ -165,7 +164,8 @@ class _Events:
     def finish(self, found: Prediction, frames: int, levels: np.ndarray) -> Prediction:
         self._take(self.hearing.finish(frames, levels))
         grid = Grid(self._step_s, self._start_s, self._count, found.duration_s)
-        found = replace(found, events=tuple(self._decoder.finish(grid)))
+        changes = [*self._ended, *self._decoder.finish()]
+        found = replace(found, events=tuple(events_of(changes, grid, EVENTS)))
         if self._picture is None:
             return found
         rows = self._picture.rows()
@@ -175,7 +175,7 @@ class _Events:
     def _take(self, probabilities: np.ndarray) -> None:
         self._count += len(probabilities)
         if len(probabilities):
-            self._decoder.push(probabilities)
+            self._ended += [change for change in self._decoder.push(probabilities) if change.ended]
             if self._picture is not None:
                 self._picture.push(probabilities)
 

@@ -68,6 +68,23 @@ def text(predictions: Sequence[Prediction], form: str) -> str:
     return tsv(predictions) if form == "tsv" else files.to_json(document(predictions))
 
 
+def label_tracks(recordings: Sequence[Path], out: Path) -> list[Path]:
+    """The label tracks of recordings in a folder, `NAME.txt` each.
+
+    Raises:
+        DataError: two recordings have one name and would share a label track, or a file is there already: labels of
+            that name may be somebody's work.
+    """
+    places = [out / f"{recording.stem}.txt" for recording in recordings]
+    twice = sorted({place.name for place in places if places.count(place) > 1})
+    if twice:
+        raise DataError(f"several recordings would get the label track {twice[0]}", hint="take TSV or JSON")
+    for place in places:
+        if place.exists():
+            raise DataError(f"{place} is there already", hint="move it, or name another folder")
+    return places
+
+
 def write(predictions: Sequence[Prediction], form: str, out: Path) -> list[Path]:
     """Writes predictions: one file, or label tracks of several recordings as `NAME.txt` each into a folder.
 
@@ -75,12 +92,9 @@ def write(predictions: Sequence[Prediction], form: str, out: Path) -> list[Path]
         What was written.
 
     Raises:
-        DataError: two recordings have one name and would share a label track, or as of `text`.
+        DataError: as of `label_tracks` or `text`.
     """
     if form != "audacity" or (len(predictions) == 1 and not out.is_dir()):
         return [files.write_text(out, text(predictions, form))]
-    places = [out / f"{heard.path.stem}.txt" for heard in predictions]
-    twice = sorted({place.name for place in places if places.count(place) > 1})
-    if twice:
-        raise DataError(f"several recordings would get the label track {twice[0]}", hint="take TSV or JSON")
+    places = label_tracks([heard.path for heard in predictions], out)
     return [files.write_text(place, audacity(heard)) for place, heard in zip(places, predictions, strict=True)]

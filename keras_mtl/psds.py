@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.timeline import Event
+from keras_mtl.decoding import Event
 
 MAX_FALSE_POSITIVES_PER_HOUR = 100.0
 _HOUR_S = 3600.0
@@ -70,21 +70,23 @@ class Psds:
     """PSDS of weighted clips.
 
     Args:
-        scores: for each clip, a score frame of `sed_scores_eval` with a column a class.
+        scores: of each clip, [embeddings, classes].
+        boundaries_s: where each embedding begins, and where the last one ends with the clip, [embeddings + 1].
         truth: the true events of each clip, of those classes; what overlaps or touches within a class is merged.
-        durations_s: length of each clip.
         labels: the classes; each must occur.
         settings: `PSDS1` or `PSDS2`.
     """
 
     def __init__(
         self,
-        scores: Sequence[Any],
+        scores: Sequence[np.ndarray],
+        boundaries_s: np.ndarray,
         truth: Sequence[Sequence[Event]],
-        durations_s: np.ndarray,
         labels: Sequence[str],
         settings: PsdsSettings,
     ) -> None:
+        import pandas as pd
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of dcase_util about pkg_resources
             from sed_scores_eval.intersection_based import intermediate_statistics_deltas
@@ -92,8 +94,10 @@ class Psds:
         crossing = bool(settings.cross_trigger_cost) and len(labels) > 1
         names = [f"clip_{i:06d}" for i in range(len(scores))]
         merged = [merge(events) for events in truth]
+        times, columns = (boundaries_s[:-1], boundaries_s[1:]), ["onset", "offset", *labels]
+        frames = [pd.DataFrame(np.column_stack((*times, of_clip)), columns=columns) for of_clip in scores]
         deltas = intermediate_statistics_deltas(
-            dict(zip(names, scores, strict=True)),
+            dict(zip(names, frames, strict=True)),
             {name: [tuple(event) for event in events] for name, events in zip(names, merged, strict=True)},
             dtc_threshold=settings.tolerance,
             gtc_threshold=settings.tolerance,
@@ -101,7 +105,7 @@ class Psds:
             num_jobs=1,
         )
         self._settings, self._crossing = settings, crossing
-        self._durations_s = np.asarray(durations_s, np.float64)
+        self._durations_s = np.full(len(scores), boundaries_s[-1])
         # [clips, classes]: how many true events, and how many seconds of them.
         self._events, self._seconds = np.zeros((2, len(scores), len(labels)))
         for i, events in enumerate(merged):

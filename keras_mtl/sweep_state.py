@@ -15,6 +15,7 @@ from typing import Any
 from keras_mtl import files
 from keras_mtl.errors import RunError
 from keras_mtl.sweep_plan import Plan
+from keras_mtl.typed import read
 
 SCHEMA = "keras_mtl.sweep/1"
 FILE = "sweep.json"
@@ -98,11 +99,9 @@ class Sweep:
             document = json.loads(path.read_text(encoding="utf-8"))
             if document.pop("schema", None) != SCHEMA:
                 raise RunError(f"{path} is not of schema {SCHEMA!r}")
-            runs = tuple(SweepRun(**{**run, "overrides": tuple(run["overrides"])}) for run in document.pop("runs"))
-            axes = {key: tuple(values) for key, values in document.pop("axes").items()}
-            return cls(**{**document, "fixed": tuple(document["fixed"]), "axes": axes, "runs": runs})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, AttributeError) as error:
             raise RunError(f"{path} can't be read as a sweep: {error}") from None
+        return read(cls, document, f"{path} can't be read as a sweep", RunError)
 
 
 def take_up(planned: Sweep, folder: Path, resume: bool) -> Sweep:

@@ -23,7 +23,7 @@ from keras_mtl.evaluation import evaluate, scored_tasks
 from keras_mtl.models import build
 from keras_mtl.network_listener import listen_with
 from keras_mtl.phase_training import train_phase
-from keras_mtl.recipes import Recipe, to_toml
+from keras_mtl.recipes import Recipe, load_recipe, to_toml
 from keras_mtl.run_data import require_same_data, stamp_data
 from keras_mtl.run_folder import Run, describe, save_samples
 from keras_mtl.systems import system_of
@@ -31,6 +31,8 @@ from keras_mtl.training_data import load_training_data, pick_samples
 
 if TYPE_CHECKING:
     from tensorflow.distribute import Strategy
+
+_RECIPE = "recipe.toml"  # the first file of a run: a folder without it is none
 
 
 def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: bool = False) -> Run:
@@ -49,7 +51,8 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
     Raises:
         RecipeError: an unknown algorithm or system, a system without a decoder for a task of the algorithm, a
             precision, XLA or a strategy with what it can't train, or a recipe other than the one to resume.
-        RunError: `out` is in use, the teacher's run is not there, or workers are at different steps.
+        RunError: `out` is in use, what is to be resumed is no training, the teacher's run is not there, or workers are
+            at different steps.
         FeatureMismatch: the teacher's features are of another kind.
         TrainingError: a loss is no number.
         DataError: the corpus lacks what the algorithm needs, or is not the one that the run was begun on.
@@ -92,7 +95,7 @@ def _train(
     teacher = Teacher(recipe, tasks) if recipe.train.teacher else None
     data = load_training_data(recipe, corpus, tasks, cache)
     recipe = replace(recipe, features=data.settings)
-    _claim(out, to_toml(recipe), corpus, resume)
+    _claim(out, recipe, corpus, resume)
     with strategy.scope() if strategy else contextlib.nullcontext():
         distiller = teacher.distiller(data.settings) if teacher else None
     checkpoints = Checkpoints(out / "checkpoints")
@@ -143,12 +146,16 @@ def _require_free(out: Path, resume: bool) -> None:
         raise RunError(f"{out} is a file", hint="name a folder to make")
     if not resume and out.is_dir() and any(out.iterdir()):
         raise RunError(f"{out} holds something already", hint="name another folder, or go on with --resume")
+    if resume and not files.is_free(out) and not (out / _RECIPE).is_file():
+        raise RunError(f"{out} holds something that no training wrote", hint="name another folder")
+    if resume and (out / "run.json").is_file() and Run.load(out).info["stage"] != "float":
+        raise RunError(f"{out} is a quantized run, which no training made", hint="name another folder")
 
 
-def _claim(out: Path, recipe: str, corpus: Corpus, resume: bool) -> None:
+def _claim(out: Path, recipe: Recipe, corpus: Corpus, resume: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    before = out / "recipe.toml"
-    if resume and before.exists() and before.read_text(encoding="utf-8") != recipe:
+    before = out / _RECIPE
+    if resume and before.exists() and replace(load_recipe(before), name=recipe.name) != recipe:
         raise RecipeError(f"{out} was begun with another recipe", hint=f"compare with {before}")
+    files.write_text(before, to_toml(recipe))
     stamp_data(out, corpus)
-    files.write_text(before, recipe)

@@ -48,13 +48,23 @@ uv_takes() {
     [ -z "$value" ] || export "$1=$value"
 }
 
+# The marker is there from the first moment on, so that an interrupted start can be cleared away, and nothing else is.
+clear_venv() {
+    if [ -n "$(ls -A "$venv" 2>/dev/null)" ] && [ ! -e "$venv/.keras_mtl" ] && [ ! -e "$venv/made-in" ]; then
+        fail "$venv has no Python 3.11 with pip, and was not made here: move it away"
+    fi
+    rm -rf "$venv"
+    mkdir "$venv"
+    : >"$venv/.keras_mtl"
+}
+
 # Debian splits venv's pip and the headers off Python: pip can then fill a bare environment from outside.
 make_venv() {
     base=$(find_base_python)
     say "making $venv with $("$base" --version 2>&1)"
-    rm -rf "$venv"
+    clear_venv
     "$base" -m venv "$venv" >/dev/null 2>&1 && return
-    rm -rf "$venv"
+    clear_venv
     "$base" -m venv --without-pip "$venv" || fail "python -m venv failed; on Debian and Ubuntu: apt-get install python3.11-venv"
     "$base" -m pip --python "$python" install --quiet pip || fail "pip is missing; on Debian and Ubuntu: apt-get install python3-pip"
 }

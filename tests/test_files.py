@@ -89,9 +89,9 @@ def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
     assert _names(tmp_path / "run") == ["a.txt"]
 
 
-def test_replacing_swaps_the_whole_folder(tmp_path: Path) -> None:
+def test_a_folder_of_ours_is_replaced_as_a_whole(tmp_path: Path) -> None:
     files.write_text(tmp_path / "run" / "old.txt", "x")
-    with files.new_folder(tmp_path / "run", replace=True) as folder:
+    with files.new_folder(tmp_path / "run", ours=lambda path: _names(path) == ["old.txt"]) as folder:
         (folder / "new.txt").write_text("x")
         assert _names(tmp_path / "run") == ["old.txt"]
     assert _names(tmp_path / "run") == ["new.txt"]
@@ -99,7 +99,33 @@ def test_replacing_swaps_the_whole_folder(tmp_path: Path) -> None:
 
 def test_a_failed_replacement_keeps_the_old_folder(tmp_path: Path) -> None:
     files.write_text(tmp_path / "run" / "old.txt", "x")
-    with pytest.raises(ValueError, match="no"), files.new_folder(tmp_path / "run", replace=True):
+    with pytest.raises(ValueError, match="no"), files.new_folder(tmp_path / "run", ours=lambda _: True):
         raise ValueError("no")
     assert _names(tmp_path) == ["run"]
     assert _names(tmp_path / "run") == ["old.txt"]
+
+
+@pytest.mark.parametrize("there", ["nothing", "an empty folder", "a folder of ours"])
+def test_what_came_there_meanwhile_is_kept_and_so_is_what_was_made(tmp_path: Path, there: str) -> None:
+    run = tmp_path / "run"
+    if there != "nothing":
+        run.mkdir()
+    if there == "a folder of ours":
+        (run / "old.txt").touch()
+    with (
+        pytest.raises(OSError, match="what was made is in") as caught,
+        files.new_folder(run, ours=lambda path: _names(path) == ["old.txt"]) as folder,
+    ):
+        (folder / "new.txt").write_text("made")
+        files.write_text(run / "thesis.txt", "mine")
+    assert (run / "thesis.txt").read_text() == "mine"
+    assert (folder / "new.txt").read_text() == "made"
+    assert str(folder) in str(caught.value)
+
+
+def test_a_link_stays_and_its_folder_is_made(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("disk")
+    with files.new_folder(tmp_path / "link") as folder:
+        (folder / "a.txt").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert _names(tmp_path / "disk") == ["a.txt"]

@@ -6,6 +6,7 @@ import ast
 import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,11 +30,14 @@ def _texts(root: Path) -> list[Path]:
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name not in _NOT_OURS and not name.endswith(("_cache", ".egg-info"))]
         found += [Path(folder, name) for name in files if Path(name).suffix in _TEXT_SUFFIXES]
+    assert root / "README.md" in found
+    assert len(found) > 300
     return sorted(found)
 
 
 def test_modules_are_small(repository) -> None:
     lengths = {name: len(path.read_text().splitlines()) for name, path in repository.modules().items()}
+    assert len(lengths) > 100
     assert {name: lines for name, lines in lengths.items() if lines > _MOST_LINES} == {}
 
 
@@ -108,9 +112,47 @@ def test_ruff(repository, check: list[str]) -> None:
 
 
 def test_shell_scripts_parse(repository) -> None:
-    for path in [*sorted((repository.root / "scripts").glob("*.sh")), repository.root / ".ci" / "run"]:
+    scripts = sorted((repository.root / "scripts").glob("*.sh"))
+    assert scripts
+    for path in [*scripts, repository.root / ".ci" / "run"]:
         done = subprocess.run(["bash", "-n", str(path)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def _checkout(repository, folder: Path) -> Path:
+    """A folder with what the environment is made by, and an environment of somebody else's."""
+    shutil.copytree(repository.root / "scripts", folder / "scripts")
+    shutil.copy(repository.root / "Makefile", folder)
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    (folder / ".venv" / "bin" / "python").write_text("of another version")
+    return folder / ".venv"
+
+
+def test_an_environment_of_others_is_not_made_anew(repository, tmp_path: Path) -> None:
+    venv = _checkout(repository, tmp_path)
+    environment = {**os.environ, "PYTHON": sys.executable}
+    command = ["sh", "scripts/environment.sh"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert ".venv has no Python 3.11 with pip, and was not made here: move it away" in done.stderr
+    assert [str(path.relative_to(venv)) for path in venv.rglob("*")] == ["bin", "bin/python"]
+
+
+@pytest.mark.parametrize("marker", ["", ".keras_mtl", "made-in"])
+def test_make_clean_removes_what_was_made_and_nothing_else(repository, tmp_path: Path, marker: str) -> None:
+    venv = _checkout(repository, tmp_path)
+    if marker:
+        (venv / marker).touch()
+    kept = [tmp_path / folder / "mine" for folder in ("demo", "runs", "dist")]
+    for path in kept:
+        path.mkdir(parents=True)
+    (tmp_path / ".ruff_cache").mkdir()
+    done = subprocess.run(["make", "clean", "DEMO=runs"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(path.is_dir() for path in kept)
+    assert not (tmp_path / ".ruff_cache").exists()
+    assert venv.exists() == (not marker)
+    assert (".venv stays" in done.stderr) == (not marker)
 
 
 def test_ci_runs_the_tests_and_nothing_else(repository) -> None:
@@ -121,7 +163,9 @@ def test_ci_runs_the_tests_and_nothing_else(repository) -> None:
 
 
 def test_links_of_the_documents_lead_somewhere(repository) -> None:
-    for path in [*repository.root.glob("*.md"), *(repository.root / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text()):
-            if "://" not in target:
-                assert (path.parent / target).exists(), f"{path.name}: {target}"
+    pages = [*repository.root.glob("*.md"), *(repository.root / "docs").glob("*.md")]
+    links = [(path, to) for path in pages for to in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text())]
+    inside = [(path, to) for path, to in links if "://" not in to]
+    assert len(inside) > 20
+    for path, target in inside:
+        assert (path.parent / target).exists(), f"{path.name}: {target}"

@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras_mtl.errors import ConversionError
 from keras_mtl.tflite.fake_quant import FakeQuant
 from keras_mtl.tflite.qat_gru import FakeQuantGRU
-from keras_mtl.tflite.qat_network import join_interface
+from keras_mtl.tflite.qat_model import is_one_graph, join_interface
 from keras_mtl.tflite.scheme import scale_and_zero_point
 
 _BATCH = 32
@@ -24,41 +24,32 @@ _MOST_VALUES = 200_000
 _CUTS = np.linspace(0.3, 1.0, 36)
 
 
-def calibrate(model: keras.Model, inputs: np.ndarray) -> None:
+def calibrate(model: keras.Model, clips: Mapping[str, np.ndarray]) -> None:
     """Sets all ranges of a model from `build_qat`, in place.
 
     Args:
         model: the quantization-aware model.
-        inputs: normalised log-mel [n, frames, mel_bands]; some 100 to 200 clips of the training set.
-
-    Raises:
-        ConversionError: no inputs, or values that are not finite.
-    """
-    _calibrate(model, _required(inputs).reshape(len(inputs), *model.input_shape[1:]))
-
-
-def calibrate_network(model: keras.Model, clips: Mapping[str, np.ndarray]) -> None:
-    """Sets all ranges of a model from `build_qat_network`, in place.
-
-    Args:
-        model: the quantization-aware network.
         clips: {task: normalised log-mel of training clips, [n, frames, mel_bands]} for each task that the model has a
-            decoder for. The encoder is calibrated on all of them, cut to seconds or so.
+            decoder for; some 100 seconds of each. An encoder of its own is calibrated on all of them, cut to seconds
+            or so.
 
     Raises:
         ConversionError: no inputs, or values that are not finite.
     """
-    heard = {task: _required(values)[..., None] for task, values in clips.items()}
-    shortest = min(values.shape[1] for values in heard.values())
-    pieces = [values[:, : values.shape[1] // shortest * shortest] for values in heard.values()]
+    given = {task: _required(values)[..., None] for task, values in clips.items()}
+    if is_one_graph(model):
+        _calibrate(model, given["scenes"])
+        return
+    shortest = min(values.shape[1] for values in given.values())
+    pieces = [values[:, : values.shape[1] // shortest * shortest] for values in given.values()]
     encoder = model.get_layer("encoder")
     _calibrate(encoder, np.concatenate([piece.reshape(-1, shortest, *piece.shape[2:]) for piece in pieces]))
     join_interface(model)
     embed = _compiled(encoder)
     for task, name in (("scenes", "scene_head"), ("events", "event_head")):
-        if task in heard:
-            starts = range(0, len(heard[task]), _BATCH)
-            embeddings = [embed(heard[task][start : start + _BATCH]).numpy() for start in starts]
+        if task in given:
+            starts = range(0, len(given[task]), _BATCH)
+            embeddings = [embed(given[task][start : start + _BATCH]).numpy() for start in starts]
             _calibrate(model.get_layer(name), np.concatenate(embeddings))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,60 +10,47 @@ import numpy as np
 import tensorflow as tf
 
 import keras_mtl.tflite.qat  # noqa: F401  registers the layers of the file
-from keras_mtl.errors import ConversionError
-from keras_mtl.models.event_part import build_event_part
-from keras_mtl.models.scene_part import build_scene_part
-from keras_mtl.tflite.artifact import dequantize, describe, quantize
+from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.artifact import Port
+from keras_mtl.tflite.conversion_plans import PLANS
+from keras_mtl.tflite.converter import Calibration, converted
 
-_BATCH = 50
-_REPRESENTATIVE_CLIPS = 100
-_PARTS = {"scenes": build_scene_part, "events": build_event_part}
+_ROWS = 16
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:
-    """Converts a saved model, and computes the reference outputs of the golden inputs.
+    """Takes a saved network apart into the models of an artifact's members, converts them, and makes golden data.
 
     Args:
-        request: `model` (path of a `.keras` file), `part`, `format`, `samples` (path of an npz with `calibration` and
-            `golden`, float32 [n, frames, mel_bands]), `folder` where the answer's files go.
+        request: `model` (path of a `.keras` file), `plan` (one of `PLANS`), what this plan reads, `format` (of the
+            event decoder's members `cells`), `samples` (path of an npz with `golden`, normalised log-mel, float32, and
+            `calibration`, the same), and `folder`, where the answer's files go.
 
     Returns:
-        Paths `content` (the converter's bytes), `inputs` (golden inputs as the file takes them) and `outputs` (an npz:
-        real outputs of the model that was converted, float32, by name: "strong" and "weak" of the event part, "output"
-        where there is one alone).
+        `members`: {name: {"content": path of the converter's bytes, "format", "inputs", "outputs": names of the
+        ports}}; `wiring` (`Wiring.to_dict`) of a streaming artifact, `stream` (`Stream.to_dict`) of an encoder alone;
+        and `golden`: path of an npz with the reference inputs and outputs, by name.
     """
     folder = Path(request["folder"])
     with np.load(request["samples"]) as arrays:
         calibration, golden = arrays["calibration"], arrays["golden"]
-    model = keras.saving.load_model(request["model"], compile=False)
-    if request["format"] in ("float32", "float16") or _has_parts(model):
-        model = _PARTS[request["part"]](model, golden.shape[1])
-    content = to_tflite(model, request["format"], calibration)
-    port = describe(content, 1.0)["inputs"][0]
-    inputs = quantize(golden[..., None], port)
-    heard = dequantize(inputs, port)
-    batches = [_by_name(model(heard[i : i + _BATCH], training=False)) for i in range(0, len(heard), _BATCH)]
-    paths = {"content": folder / "content", "inputs": folder / "inputs.npy", "outputs": folder / "outputs.npz"}
-    paths["content"].write_bytes(content)
-    np.save(paths["inputs"], inputs)
-    np.savez(paths["outputs"], **{name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]})
-    return {name: str(path) for name, path in paths.items()}
+    plan = PLANS[request["plan"]](keras.saving.load_model(request["model"], compile=False), golden, request)
+    members, inputs = {}, []
+    for name, model in plan.models.items():
+        kind = request["format"] if name in (plan.encoder, plan.scene_head) else request["cells"]
+        content = to_tflite(model, kind, calibration if len(calibration) else _random(model))
+        (folder / name).write_bytes(content)
+        members[name] = {"content": str(folder / name), "format": kind}
+        members[name] |= {"inputs": [port.name for port in model.inputs], "outputs": plan.outputs(name)}
+        if name == plan.encoder:
+            inputs = [Port.of(tensor) for tensor in flatbuffer.graph_inputs(flatbuffer.read_model(content))]
+    # Of several inputs the converter has its own order, and names that hold ours.
+    port = next(port for port in inputs if len(inputs) == 1 or "log_mel" in port.name)
+    np.savez(folder / "golden.npz", **plan.golden(port))
+    return {"members": members, "golden": str(folder / "golden.npz"), **plan.facts}
 
 
-def _has_parts(model: keras.Model) -> bool:
-    """Whether a quantized network is whole, as of `quantize --part joint`. The twin of the scene part alone has none.
-
-    A whole one has the event head's loops in it, which the converter of integers does not take.
-    """
-    return "encoder" in {layer.name for layer in model.layers}
-
-
-def _by_name(outputs: Any) -> dict[str, np.ndarray]:
-    named = outputs if isinstance(outputs, dict) else {"output": outputs}
-    return {name: np.asarray(values) for name, values in named.items()}
-
-
-def to_tflite(model: keras.Model, kind: str, calibration: np.ndarray | dict[str, np.ndarray]) -> bytes:
+def to_tflite(model: keras.Model, kind: str, calibration: Calibration) -> bytes:
     """The converter's bytes for a functional model, with a fixed batch of 1.
 
     Args:
@@ -82,53 +68,20 @@ def to_tflite(model: keras.Model, kind: str, calibration: np.ndarray | dict[str,
     def forward(*given: Any) -> Any:
         return model(list(given) if several else given[0], training=False)
 
-    # The plain variables: with the Keras model as the holder, READ_VARIABLE stays in the graph and int8 fails.
-    holder = tf.Module()
-    holder.variables_ = [weight.value for weight in model.weights]
     signature = [tf.TensorSpec((1, *port.shape[1:]), tf.float32, name=port.name) for port in model.inputs]
     _imitate_kernels(model, False)  # the file's own kernels round as they do
     concrete = forward.get_concrete_function(*signature)
     _imitate_kernels(model, True)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder)
-    _configure(converter, kind, calibration)
-    try:
-        return bytes(converter.convert())
-    except Exception as error:  # the converter raises RuntimeError, ValueError and its own
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        raise ConversionError(f"the converter refused {kind}: {lines[0]}") from None
+    return converted(concrete, [weight.value for weight in model.weights], kind, calibration)
+
+
+def _random(model: keras.Model) -> dict[str, np.ndarray]:
+    """Strict int8 asks for data, although the ranges of the network win over whatever is in them."""
+    random = np.random.default_rng(0)
+    return {port.name: random.uniform(-1, 1, (_ROWS, *port.shape[1:])).astype(np.float32) for port in model.inputs}
 
 
 def _imitate_kernels(model: keras.Model, imitate: bool) -> None:
     for layer in model._flatten_layers():
         if hasattr(layer, "imitates_kernels"):
             layer.imitates_kernels = imitate
-
-
-def _configure(converter: Any, kind: str, calibration: np.ndarray | dict[str, np.ndarray]) -> None:
-    if kind == "float32":
-        return
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if kind == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-        return
-    # CMSIS-NN's int16x8 FULLY_CONNECTED refuses per-channel weights.
-    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-    if kind == "int8":
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
-
-        # Strict int8 asks for data although the fake-quantized ranges win over what it measures.
-        def representative() -> Iterator[Any]:
-            if isinstance(calibration, dict):
-                for row in zip(*calibration.values(), strict=True):
-                    yield {name: value[None] for name, value in zip(calibration, row, strict=True)}
-                return
-            for clip in calibration[:_REPRESENTATIVE_CLIPS]:
-                yield [clip[None, ..., None].astype(np.float32)]
-
-        converter.representative_dataset = representative
-    else:
-        # No representative data here: with them the converter refuses the fake-quantized graph.
-        int16x8 = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-        converter.target_spec.supported_ops = [int16x8]
-        converter.inference_input_type = converter.inference_output_type = tf.int16

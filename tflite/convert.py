@@ -17,62 +17,80 @@ import numpy as np
 from keras_mtl.errors import ConversionError, EngineCrash, EngineTimeout, RunError
 from keras_mtl.isolation import run_isolated
 from keras_mtl.labels import EVENTS, SCENES
-from keras_mtl.run_folder import Run
+from keras_mtl.run_folder import Run, Samples
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.artifact import Artifact, Golden, describe, quantize
+from keras_mtl.tflite.artifact import SCENE_HOP, Artifact, Golden, Member, Port, Stream, Wiring, name_ports
 from keras_mtl.tflite.audit import require_integer_only
+from keras_mtl.tflite.convertible import TASKS, model_file, require_known, schedule_of
 from keras_mtl.tflite.loop_starts import fill_loop_starts
 from keras_mtl.tflite.patch import patch_int16x8
-from keras_mtl.tflite.ports import name_ports
-from keras_mtl.tflite.scheme import FORMATS, SCHEMES
+from keras_mtl.tflite.patch_matmul import transpose_before_matmul
+from keras_mtl.tflite.scheme import SCHEMES
+from keras_mtl.tflite.stream_patch import concatenate_sums
 from keras_mtl.tflite.tfmot_files import WEIGHTS_FILE
 
-PARTS = ("scenes", "events", "joint")
-#: Names of each part's outputs, in the file's order. A part with several gives them to the converter by these names.
-_OUTPUTS = {"scenes": ("scene_logits",), "events": ("strong", "weak")}
-_FLOATS = tuple(kind for kind in FORMATS if kind not in SCHEMES)
 _WORKER, _TFMOT_WORKER = "keras_mtl.tflite.conversion_worker", "keras_mtl.tflite.tfmot_conversion_worker"
 _TIMEOUT_S = 600.0
+#: Frames of the golden steps of an encoder.
+_STEP_FRAMES = 100
+#: Clips that make a golden recording, one after the other: more than the events' ring holds, and seconds enough for the
+#: scene decoder to be called some forty times.
+_RECORDED_CLIPS = {"events": 3, "scenes": 10}
 
 
-def convert(run: Run, part: str, kind: str, timeout_s: float = _TIMEOUT_S) -> Artifact:
+def convert(
+    run: Run,
+    part: str,
+    kind: str,
+    schedule: str | None = None,
+    *,
+    scene_hop: int | None = None,
+    event_hop: int | None = None,
+    timeout_s: float = _TIMEOUT_S,
+) -> Artifact:
     """Converts one part of a run's network to TensorFlow Lite. The same run gives the same bytes.
 
     Args:
         run: a float run for "float32" and "float16"; a quantized one of the same scheme for "int8" and "int16x8".
-        part: "scenes": encoder and scene head, one second of log-mel in, logits out. "events", float formats only:
-            encoder and event head with its loops, ten seconds in, probabilities "strong" and "weak" out.
+        part: "scenes": encoder and scene decoder; "events": encoder and event decoder; "joint": both decoders behind
+            one encoder; "encoder": one step of the encoder alone, with the states of its layers as inputs and outputs.
         kind: the format: "float32", "float16", "int8" or "int16x8". Input and output of the integer formats are
             integers themselves.
+        schedule: "clip": one file; of scenes one second of log-mel in, logits out; of events, in float only, ten
+            seconds in, probabilities "strong" and "weak" out. "stream": a streaming artifact, in integers only. By
+            default what the part and the format can be, and of scenes "clip".
+        scene_hop: of a stream: steps of the encoder from one call of the scene decoder to the next; by default 5.
+        event_hop: of a stream: steps from one pass of a bidirectional event decoder over its ring to the next; by
+            default 23 of 25 parts of the ring.
         timeout_s: seconds that the converter may take.
 
     Raises:
-        ConversionError: a part or format that can't be made of this run, a converter that refused, crashed or hung,
-            or a file that is not integer-only although it must be.
+        ConversionError: a part, format or schedule that can't be made of this run, an encoder that can't go step by
+            step, a converter that refused, crashed or hung, or a file that is not integer-only although it must be.
+        ArtifactError: a hop that is no step, or longer than the ring.
         RunError: the run's samples are missing.
     """
-    model = run.path / _model_file(run, part, kind)
-    _require_taught(run, part)
-    samples = run.samples()
-    golden = samples.golden_events if part == "events" else samples.golden
-    if not len(golden):
-        raise RunError(f"{run.path} holds no golden clips of {part}", hint="train it again with this version")
-    try:
-        with tempfile.TemporaryDirectory(prefix="keras_mtl_convert_") as folder:
-            arrays = Path(folder, "samples.npz")
-            np.savez(arrays, calibration=samples.calibration, golden=golden)
-            request = {"model": str(model.resolve()), "part": part, "format": kind}
-            request |= {"samples": str(arrays), "folder": folder}
-            worker = _TFMOT_WORKER if model.name == WEIGHTS_FILE else _WORKER
-            paths = run_isolated(worker, request, timeout_s, {"TF_CPP_MIN_LOG_LEVEL": "2"})
-            content = Path(paths["content"]).read_bytes()
-            inputs = np.load(paths["inputs"])
-            with np.load(paths["outputs"]) as named:
-                outputs = dict(named)
-    except (EngineCrash, EngineTimeout) as error:
-        hint = "the converter can't do every graph; see which layers the network holds"
-        raise ConversionError(f"conversion of {part} to {kind} failed: {error.message}", hint=hint) from None
-    return _finish(content, inputs, outputs, _facts(run, part, kind, golden.shape[1]))
+    schedule = schedule or schedule_of(part, kind)
+    require_known(part, kind, schedule)
+    if schedule == "clip" and (scene_hop or event_hop):
+        raise ConversionError("a scene hop and an event hop belong to a stream", hint="--schedule stream")
+    model = run.path / model_file(run, part, kind, schedule)
+    samples, golden = run.samples(), _golden_samples(run, part, schedule)
+    request: dict[str, Any] = {"model": str(model.resolve()), "part": part, "format": kind, "plan": "part"}
+    calibration = samples.calibration
+    if schedule == "stream":
+        request |= {"cells": run.info.get("quantization", {}).get("cells")}
+        request |= {task: task in TASKS[part] for task in ("scenes", "events")}
+        second = run.settings.frames(run.settings.sample_rate_hz)
+        request["clip_frames"] = {"scenes": second, "events": samples.golden_events.shape[1]}
+        request |= {"scene_hop": SCENE_HOP if scene_hop is None else scene_hop, "event_hop": event_hop}
+    if schedule == "stream" or part == "encoder":
+        request["plan"] = "stream" if schedule == "stream" else "encoder"
+        calibration = np.zeros(0)
+    answer = _work(model, request, calibration, golden, timeout_s)
+    if schedule == "stream":
+        return _streaming(run, part, kind, answer)
+    return _file(run, part, kind, answer, golden)
 
 
 def origin(run: Run) -> dict[str, Any]:
@@ -88,81 +106,158 @@ def origin(run: Run) -> dict[str, Any]:
     }
 
 
-def _finish(content: bytes, inputs: np.ndarray, outputs: dict[str, np.ndarray], facts: dict[str, Any]) -> Artifact:
-    part, kind = facts["part"], facts["format"]
-    content = patch_int16x8(content) if kind == "int16x8" else fill_loop_starts(content)
-    model = flatbuffer.read_model(content)
-    if kind in SCHEMES:
-        require_integer_only(model)
-    name_ports(model, ("log_mel",), _OUTPUTS[part])
-    content = flatbuffer.write_model(model)
-    ports = describe(content, facts["audio_seconds"])["outputs"]
-    given = [outputs[port["name"]] for port in ports] if len(ports) > 1 else list(outputs.values())
+def _work(
+    model: Path, request: dict[str, Any], calibration: np.ndarray, golden: np.ndarray, timeout_s: float
+) -> dict[str, Any]:
+    """The worker's answer, with contents and golden arrays in place of the paths of their files."""
+    worker = _TFMOT_WORKER if model.name == WEIGHTS_FILE else _WORKER
+    try:
+        with tempfile.TemporaryDirectory(prefix="keras_mtl_convert_") as folder:
+            arrays = Path(folder, "samples.npz")
+            np.savez(arrays, calibration=calibration, golden=golden)
+            request = {**request, "samples": str(arrays), "folder": folder}
+            answer = run_isolated(worker, request, timeout_s, {"TF_CPP_MIN_LOG_LEVEL": "2"})
+            for member in answer["members"].values():
+                member["content"] = Path(member["content"]).read_bytes()
+            with np.load(answer["golden"]) as named:
+                answer["golden"] = dict(named)
+            return answer
+    except (EngineCrash, EngineTimeout) as error:
+        hint = "the converter can't do every graph; see which layers the network holds"
+        failed = f"conversion of {request['part']} to {request['format']} failed: {error.message}"
+        raise ConversionError(failed, hint=hint) from None
+
+
+def _file(run: Run, part: str, kind: str, answer: dict[str, Any], golden: np.ndarray) -> Artifact:
+    """An artifact of one file."""
+    worked = answer["members"]["network"]
+    model = _finished(worked, step=part == "encoder")
+    inputs = [Port.of(tensor) for tensor in flatbuffer.graph_inputs(model)]
+    outputs = [Port.of(tensor) for tensor in flatbuffer.graph_outputs(model)]
+    facts: dict[str, Any] = {"part": part, "format": kind, "system": run.info["system"]}
+    facts["features"] = run.settings.to_dict()
+    if part == "encoder":
+        facts |= _step_facts(run, Stream.from_dict(answer["stream"]), inputs) | origin(run)
+    else:
+        facts |= {"labels": _labels(part), "output": "logits" if part == "scenes" else "probabilities"}
+        facts |= {
+            "decoding": asdict(run.recipe.decode),
+            "audio_seconds": run.settings.seconds(golden.shape[1]),
+            **origin(run),
+        }
     if part == "events":
         # To the nearest: pools drop frames that do not fill them, strides pad the last ones.
-        facts["frames_per_embedding"] = round(inputs.shape[1] / ports[0]["shape"][1])
-    golden = tuple(quantize(values, port) for values, port in zip(given, ports, strict=True))
-    return Artifact.build(content, facts, Golden((inputs,), golden))
+        facts["frames_per_embedding"] = round(golden.shape[1] / outputs[0].shape[1])
+    arrays = answer["golden"]
+    rows = [
+        tuple(arrays[p.name] if arrays[p.name].dtype == p.dtype else p.quantize(arrays[p.name]) for p in ports)
+        for ports in (inputs, outputs)
+    ]
+    return Artifact.of_member(Member.build("network", model, facts), Golden.of_rows(*rows))
 
 
-def _require_taught(run: Run, part: str) -> None:
-    """Refuses a part whose task the run did not learn: its head would hold the weights that it began with."""
-    tasks = run.info.get("tasks", list(_OUTPUTS))
-    if part in tasks:
-        return
-    if run.info["stage"] == "qat":
-        raise ConversionError(
-            f"{run.path} is quantized, and holds no {part} part", hint="convert the float run that it was made of"
-        )
-    raise ConversionError(
-        f"{run.path} was not trained on {part}, so that part can't be converted",
-        hint=f"it was trained on {' and '.join(tasks)}: --part {tasks[0]}",
-    )
-
-
-def _model_file(run: Run, part: str, kind: str) -> str:
-    if part not in PARTS or kind not in FORMATS:
-        raise ConversionError(
-            f"unknown part {part!r} or format {kind!r}",
-            hint=f"parts: {', '.join(PARTS)}; formats: {', '.join(FORMATS)}",
-        )
-    if part == "joint":
-        raise ConversionError(
-            "part 'joint' can't be converted: it hears one second of scenes and ten of events at a time",
-            hint="--part scenes, --part events; in integers both make a set, from a run quantized with --part joint",
-        )
-    if part == "events" and kind not in _FLOATS:
-        raise ConversionError(
-            f"part 'events' can't be converted to {kind}: the converter crashes on the loops of a GRU in integers",
-            hint=f"--format {' or '.join(_FLOATS)}; in integers it is a set (`convert_set`)",
-        )
-    if kind not in SCHEMES:
-        return "network.keras"
-    require_scheme(run, kind)
-    return WEIGHTS_FILE if run.info.get("engine") == "tfmot" else "qat.keras"
-
-
-def require_scheme(run: Run, kind: str) -> None:
-    """Refuses a run that is not quantized, or to the other of the two schemes."""
-    scheme = run.info.get("scheme") if run.info["stage"] == "qat" else None
-    if scheme != kind:
-        state = f"quantized to {scheme}" if scheme else "not quantized"
-        raise ConversionError(
-            f"{run.path} is {state}, so it gives no {kind} file", hint=f"keras_mtl quantize RUN --scheme {kind}"
-        )
-
-
-def _facts(run: Run, part: str, kind: str, frames: int) -> dict[str, Any]:
-    settings, info = run.settings, run.info
-    about: dict[str, Any] = {"labels": {"scenes": list(SCENES)}, "output": "logits"}
-    if part == "events":
-        about = {"labels": {"events": list(EVENTS)}, "output": "probabilities", "decoding": asdict(run.recipe.decode)}
-    return {
+def _streaming(run: Run, part: str, kind: str, answer: dict[str, Any]) -> Artifact:
+    """A streaming artifact."""
+    wiring, members = Wiring.from_dict(answer["wiring"]), {}
+    calls = wiring.calls_per_second(run.settings.frame_rate)
+    for name in wiring.members:
+        worked = answer["members"][name]
+        model = _finished(worked, step=name == wiring.encoder, turned=name != wiring.encoder)
+        about: dict[str, Any] = {"part": f"stream/{name}"}
+        if name == wiring.encoder:
+            step = _step_facts(run, wiring.stream, [Port.of(tensor) for tensor in flatbuffer.graph_inputs(model)])
+            about |= {"format": worked["format"], "system": run.info["system"]}
+            about |= {key: step[key] for key in ("audio_seconds", "stream", "state_bytes")}
+        else:
+            about |= {"system": run.info["system"], "audio_seconds": 1 / calls[name], "format": worked["format"]}
+        members[name] = Member.build(name, model, about)
+    cells = run.info.get("quantization", {}).get("cells")
+    facts = {
         "part": part,
         "format": kind,
-        "system": info["system"],
-        "features": settings.to_dict(),
-        **about,
-        "audio_seconds": settings.seconds(frames),
+        **({"cells": cells} if wiring.recurrent else {}),
+        "system": run.info["system"],
+        "features": run.settings.to_dict(),
+        "labels": _labels(part),
+        "decoding": asdict(run.recipe.decode),
         **origin(run),
+        "audio_seconds": 1.0,
     }
+    arrays = answer["golden"]
+    outputs = {name: arrays[name] for name in ("scenes", "strong") if name in arrays}
+    return Artifact.streaming(members, wiring, facts, Golden({"recording": arrays["recording"]}, outputs))
+
+
+def _finished(worked: dict[str, Any], step: bool = False, turned: bool = False) -> Any:
+    """Patches, audits and names what the converter gave for a file.
+
+    Args:
+        worked: the worker's answer for it.
+        step: whether it is a step of an encoder.
+        turned: whether it shares its arena with other members: what each keeps for good adds up, what is planned they
+            share.
+    """
+    kind, model = worked["format"], flatbuffer.read_model(worked["content"])
+    if kind == "int16x8":
+        if step:
+            concatenate_sums(model)
+        patch_int16x8(model)
+    if kind not in SCHEMES:
+        fill_loop_starts(model)
+    else:
+        require_integer_only(model)
+    if turned:
+        transpose_before_matmul(model)
+    name_ports(model, tuple(worked["inputs"]), tuple(worked["outputs"]))
+    return model
+
+
+def _step_facts(run: Run, stream: Stream, inputs: list[Port]) -> dict[str, Any]:
+    """What a manifest says of one step of an encoder, beside what every manifest does."""
+    return {
+        "output": "embedding",
+        "audio_seconds": stream.stride * run.settings.hop_s,
+        "stream": stream.to_dict(),
+        "latency_s": round(stream.latency * stream.stride * run.settings.hop_s, 6),
+        "first_exact_step": stream.latency + stream.warm_up,
+        "state_bytes": sum(port.elements * port.element_bytes for port in inputs[1:]),
+    }
+
+
+def _golden_samples(run: Run, part: str, schedule: str) -> np.ndarray:
+    """Normalised log-mel that golden data are made from: clips [n, frames, mel_bands], or a recording of them.
+
+    Raises:
+        RunError: the run holds none.
+    """
+    samples = run.samples()
+    if part == "events" and schedule == "clip":
+        clips = samples.golden_events
+    elif part == "scenes" and schedule == "clip":
+        clips = samples.golden
+    elif part in ("events", "joint") and not len(samples.golden_events):
+        clips = samples.golden_events
+    else:
+        clips = golden_recording(samples)
+    if not len(clips):
+        raise RunError(f"{run.path} holds no golden clips of {part}", hint="train it again with this version")
+    return clips[:_STEP_FRAMES] if part == "encoder" else clips
+
+
+def golden_recording(samples: Samples) -> np.ndarray:
+    """Clips one after the other: log-mel [frames, mel_bands], empty where there are none.
+
+    Args:
+        samples: event clips are taken where there are some; else scene clips, from the first on again when they end.
+    """
+    events = samples.golden_events[: _RECORDED_CLIPS["events"]]
+    if len(events):
+        return np.concatenate(events)
+    if not len(samples.golden):
+        return np.zeros((0, 0), np.float32)
+    return np.concatenate(samples.golden[np.arange(_RECORDED_CLIPS["scenes"]) % len(samples.golden)])
+
+
+def _labels(part: str) -> dict[str, list[str]]:
+    labels = {} if part == "scenes" else {"events": list(EVENTS)}
+    return labels | ({} if part == "events" else {"scenes": list(SCENES)})

@@ -87,7 +87,7 @@ class LiveTensors:
 
 
 def live_tensors(twin: keras.Model) -> LiveTensors:
-    """Finds the tensors of a scene twin: a model of `build_qat`, of whichever scheme."""
+    """Finds the tensors of a scene twin: a model of `build_qat` for scenes, of whichever scheme."""
     live, known = LiveTensors(), dict[int, Tensor]()
     for tensor in twin.inputs:
         known[id(tensor)] = _made(live, tensor, -1, str(tensor.name))

@@ -15,25 +15,19 @@ from ai_edge_litert import schema_py_generated as schema
 from keras_mtl.tflite import flatbuffer
 
 
-def fill_loop_starts(content: bytes) -> bytes:
-    """The same model with FILL for each constant of zeros that a loop of the main graph starts from.
+def fill_loop_starts(model: Any) -> None:
+    """Puts FILL for each constant of zeros that a loop of the main graph starts from, in place.
 
     Args:
-        content: bytes of a float `.tflite` file. Constants may be float16 behind a DEQUANTIZE.
-
-    Returns:
-        The bytes; unchanged where there is nothing to replace.
+        model: the object tree of a float `.tflite` file. Constants may be float16 behind a DEQUANTIZE.
     """
-    model = flatbuffer.read_model(content)
     main = model.subgraphs[0]
     loops = [o for o in main.operators if flatbuffer.op_name(model, o) == "WHILE"]
     starts = dict.fromkeys(int(i) for loop in loops for i in loop.inputs)
     fills = [fill for start in starts if (fill := _fill(model, main, start)) is not None]
-    if not fills:
-        return content
-    main.operators = [*fills, *main.operators]
-    _empty_unread_buffers(model)
-    return flatbuffer.write_model(model)
+    if fills:
+        main.operators = [*fills, *main.operators]
+        _empty_unread_buffers(model)
 
 
 def _fill(model: Any, main: Any, start: int) -> Any:

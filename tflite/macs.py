@@ -30,16 +30,15 @@ _NAMES_WITHOUT_MACS = """
 _WITHOUT_MACS = frozenset(_NAMES_WITHOUT_MACS.split())
 
 
-def macs(content: bytes) -> int:
+def macs(model: Any) -> int:
     """MACs of one inference.
 
     Args:
-        content: bytes of a `.tflite` file.
+        model: the object tree of a `.tflite` file.
 
     Raises:
-        ArtifactError: not a TFLite file, or an operator whose MACs can't be told from the file.
+        ArtifactError: an operator whose MACs can't be counted from the file.
     """
-    model = flatbuffer.read_model(content)
     total = _graph_macs(model, 0, frozenset(), {})
     if total >= 1 << 63:
         raise ArtifactError("the file's MACs do not fit 64 bits", hint="copy or convert it again")

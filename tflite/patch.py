@@ -23,17 +23,15 @@ _BIASED = {"CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"}
 _LOGISTIC_SCALE = 1 / 32768
 
 
-def patch_int16x8(content: bytes) -> bytes:
-    """The mended bytes of an int16x8 file.
+def patch_int16x8(model: Any) -> None:
+    """Mends an int16x8 file in place.
 
     Args:
-        content: what the converter made.
+        model: the object tree of what the converter made.
 
     Raises:
-        ArtifactError: not a TFLite file.
         ConversionError: a bias that did not fit in the converter's 32 bits: it was cut, and the file would be wrong.
     """
-    model = flatbuffer.read_model(content)
     for subgraph, operator in flatbuffer.operators(model):
         name = flatbuffer.op_name(model, operator)
         inputs = flatbuffer.op_inputs(subgraph, operator)
@@ -49,7 +47,6 @@ def patch_int16x8(content: bytes) -> bytes:
                 tensor.quantization.zeroPoint = np.array([0], np.int64)
     coarsen_reciprocal_roots(model)
     _drop_unused_codes(model)
-    return flatbuffer.write_model(model)
 
 
 def _widen(model: Any, bias: Any) -> None:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_mtl.tflite.partial_quantization import Part, parts_of, run_partly
 from keras_mtl.tflite.qat_event_head import INTERFACE
 from keras_mtl.tflite.qat_gru import FakeQuantGRU
-from keras_mtl.tflite.qat_network import embeddings_range
+from keras_mtl.tflite.qat_model import embeddings_range
 from keras_mtl.tflite.qat_signals import EMBEDDINGS
 
 
@@ -38,7 +38,7 @@ class Probe(Protocol):
 
 
 class SceneProbe:
-    """A twin of `build_qat`: its outputs are logits [n, scenes], and a scene is decided.
+    """A twin of `build_qat` for scenes: its outputs are logits [n, scenes], and a scene is decided.
 
     Args:
         twin: calibrated.
@@ -61,7 +61,7 @@ class SceneProbe:
 
 
 class EventProbe:
-    """A twin of `build_qat_network` with an event decoder.
+    """A twin of `build_qat` with an event decoder.
 
     Its outputs are probabilities [n, embeddings + 1, events], the clip's behind those of time; whether each is above
     0.5 is decided. The range by which the decoder takes embeddings belongs to the encoder's last part.

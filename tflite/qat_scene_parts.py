@@ -12,7 +12,7 @@ import keras
 from keras_mtl.errors import ConversionError
 from keras_mtl.tflite.fake_quant import FakeQuant
 from keras_mtl.tflite.qat_event_head import INTERFACE
-from keras_mtl.tflite.qat_network import embeddings_range, join_interface
+from keras_mtl.tflite.qat_model import embeddings_range, is_one_graph, join_interface
 from keras_mtl.tflite.qat_signals import EMBEDDINGS
 
 _layers = keras.layers
@@ -22,8 +22,8 @@ def as_network(twin: keras.Model) -> keras.Model:
     """A quantized run's network with the layer "encoder" and those of its decoders.
 
     Args:
-        twin: model of `build_qat_network`, which is given back as it is, or of `build_qat`, whose layers and levels are
-            used, not copied.
+        twin: model of `build_qat`. That of a scene part is taken apart, its layers and levels are used, not copied; any
+            other is given back as it is.
 
     Returns:
         A functional model from "log_mel" [batch, frames, mel_bands, 1], of a scene part to {"scenes": logits}. Its
@@ -32,8 +32,7 @@ def as_network(twin: keras.Model) -> keras.Model:
     Raises:
         ConversionError: a scene head that reads more of the encoder than its embeddings.
     """
-    names = {layer.name for layer in twin.layers}
-    if "encoder" in names or EMBEDDINGS not in names:
+    if not is_one_graph(twin) or all(layer.name != EMBEDDINGS for layer in twin.layers):
         return twin
     inputs, embeddings = twin.inputs[0], twin.get_layer(EMBEDDINGS).output
     both = keras.Model(inputs, embeddings)

@@ -1,129 +1,178 @@
-"""Quantizes the scene part of a network: build the twin, calibrate it, fine-tune it."""
+"""The stage from a float run folder to a quantized one."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from keras_mtl.determinism import same_bits
-from keras_mtl.tflite.calibration import calibrate
-from keras_mtl.tflite.qat_model import build_qat
-from keras_mtl.tflite.self_distillation import SelfDistillation, teacher_of
+from keras_mtl import files
+from keras_mtl.batches import EventStream, SceneStream, Stream, as_dataset
+from keras_mtl.feature_sets import EventSet, SceneSet, scene_set
+from keras_mtl.features import LogMelSettings
+from keras_mtl.log_mel import normalise
+from keras_mtl.models.timing import embeddings_of, frames_per_embedding
+from keras_mtl.run_folder import Run
+from keras_mtl.tflite.qat_model import CELLS
+from keras_mtl.tflite.quantize_network import quantize_network
+from keras_mtl.tflite.quantize_options import PARTS, require_options
+from keras_mtl.tflite.quantized_folder import complete, describe_calibration, require_float_run
+from keras_mtl.tflite.scheme import LEARNING
+from keras_mtl.tflite.tfmot_description import describe_scene_part
+from keras_mtl.tflite.tfmot_quantize import quantize_with_tfmot
+from keras_mtl.training_data import load_training_data, require_same_part
 
-_BATCH = 50
+if TYPE_CHECKING:
+    from keras_mtl.datasets.corpus import Corpus
 
-
-@dataclass(frozen=True)
-class Quantized:
-    """A quantized network, and how far it is from the float one.
-
-    Attributes:
-        model: the quantization-aware model: normalised log-mel [batch, frames, mel_bands, 1] to logits.
-        scheme: "int8" or "int16x8".
-        kept: "calibrated" or "fine_tuned": which weights the model has, those nearer to the float network.
-        nearness: for "calibrated" and, after epochs, "fine_tuned", on the calibration clips: `agreement` (share of
-            equal decisions), `divergence` (KL, nats) and `embedding_error` (relative mean square error).
-    """
-
-    model: keras.Model
-    scheme: str
-    kept: str
-    nearness: dict[str, dict[str, float]]
+#: Event clips, evenly spaced over the strongly labelled ones: some 160 seconds.
+_CALIBRATION_CLIPS = 16
+#: Parts of a batch of event clips by their kind. Labels are not read: the float network is the teacher.
+_KINDS = {"strong": 4, "weak": 4, "unlabelled": 8}
 
 
 def quantize(
-    network: keras.Model,
+    run: Run,
     scheme: str,
-    calibration: np.ndarray,
-    training: Any = None,
+    corpus: Corpus,
+    out: str | Path,
+    cache: Path,
+    part: str = "scenes",
     *,
-    epochs: int = 0,
-    steps_per_epoch: int | None = None,
-    learning_rate: float = 1e-4,
-    learning: str = "gradient",
-    label_weight: float = 0.0,
-    seed: int = 0,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    verbose: int = 0,
-) -> Quantized:
-    """Quantizes the scene part of a network. The network itself is not changed.
+    epochs: int | None = None,
+    seed: int | None = None,
+    engine: str = "native",
+    cells: str | None = None,
+    learning: str | None = None,
+) -> Run:
+    """Quantizes the encoder of a run's network with one decoder or both, and writes a run folder of its own.
 
     Args:
-        network: float network with the layers "encoder" and "scene_head".
-        scheme: "int8" or "int16x8".
-        calibration: normalised log-mel of some 100 to 200 training clips, float32 [n, frames, mel_bands].
-        training: batches (log-mel [b, frames, mel_bands, 1], scenes [b]) in any form that `fit` takes.
-        epochs: passes of fine-tuning; 0 is post-training quantization.
-        steps_per_epoch: batches of one pass; needed when `epochs` is not 0.
-        learning_rate: Adam's peak; it rises over the first tenth of the steps and falls to 0 by a cosine.
-        learning: how ranges change in fine-tuning: "gradient" or "moving_average".
-        label_weight: weight of the cross-entropy with the labels beside the distillation.
-        seed: of everything random.
-        callbacks: Keras callbacks of the fit.
-        verbose: Keras's progress bar (on stderr): 0, 1 or 2.
+        run: the float run.
+        scheme: "int8" or "int16x8", of the encoder and the scene decoder.
+        corpus: clips to fine-tune and to score on, and event clips to calibrate on; the scenes' calibration clips come
+            from the run.
+        out: the folder to write; must not hold anything.
+        cache: where log-mel features are kept.
+        part: "scenes", "events" or "joint".
+        epochs: passes over the scene training clips or, with events, over the strongly labelled event clips; 0
+            calibrates only; None is the recipe's number.
+        seed: of the fine-tuning; None is the run's.
+        engine: "native" or, for scenes in int8, "tfmot".
+        cells: the scheme of the event decoder; None is "int16x8".
+        learning: how the native engine's ranges outside of the cells change in fine-tuning: "gradient" or
+            "moving_average"; None is "gradient".
+
+    Returns:
+        The quantized run. `info["metrics"]` holds the figures of the quantized part, `info["quantization"]` those of
+        the float one (`before`), and how near the two are.
 
     Raises:
-        ConversionError: an unknown scheme, a layer without a twin, or calibration clips that can't be used.
-        ValueError: epochs without training batches.
+        RunError: `out` is in use, or `run` is a quantized one already.
+        ConversionError: an unknown option or one without an effect (cells without events, ranges of tfmot), the run
+            was not trained on a task, its network has a layer that can't be quantized, or tfmot's process failed.
+        DataError: the corpus lacks the clips, or is opened for another part of them than the run's recipe wants.
     """
-    if epochs and (training is None or not steps_per_epoch):
-        raise ValueError("fine-tuning needs training batches and steps_per_epoch")
-    keras.utils.set_random_seed(seed)
-    student = build_qat(network, scheme, calibration.shape[1], learning=learning)
-    calibrate(student, calibration)
-    trainer = SelfDistillation(student, teacher_of(network, calibration.shape[1]), label_weight=label_weight)
-    nearness = {"calibrated": _nearness(trainer, calibration)}
-    if not epochs:
-        return Quantized(student, scheme, "calibrated", nearness)
-    before = student.get_weights()
-    fit(trainer, training, epochs, steps_per_epoch or 0, learning_rate, callbacks, verbose)
-    nearness["fine_tuned"] = _nearness(trainer, calibration)
-    losses = {stage: near["divergence"] + near["embedding_error"] for stage, near in nearness.items()}
-    kept = min(losses, key=lambda stage: losses[stage])
-    if kept == "calibrated" and not label_weight:
-        student.set_weights(before)
-        return Quantized(student, scheme, kept, nearness)
-    return Quantized(student, scheme, "fine_tuned", nearness)
+    out = Path(out)
+    require_options(scheme, part, engine, cells, learning)
+    tasks = PARTS[part]
+    require_float_run(run, tasks, out)
+    if engine == "tfmot":
+        describe_scene_part(run.network())  # refuses layers here, before data are prepared for hours
+    require_same_part(run.recipe, corpus)
+    epochs = run.recipe.quantize.epochs if epochs is None else epochs
+    seed = run.info["seed"] if seed is None else seed
+    with files.new_folder(out) as folder:
+        details: dict[str, Any] = {"epochs": epochs, "seed": seed}
+        if engine == "tfmot":
+            details |= _with_tfmot(run, corpus, cache, epochs, seed, folder)
+        else:
+            details |= {"cells": cells or CELLS} if "events" in tasks else {}
+            details |= {"learning": learning or LEARNING[0]}
+            details |= _natively(run, scheme, tasks, corpus, cache, details, folder)
+        complete(folder, run, tasks, scheme, engine, details, corpus, cache)
+    return Run.load(out)
 
 
-def fit(
-    trainer: keras.Model,
-    training: Any,
-    epochs: int,
-    steps_per_epoch: int,
-    learning_rate: float,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    verbose: int = 0,
-) -> None:
-    """Fine-tunes: Adam, the rate rising over the first tenth of the steps and falling to 0 by a cosine."""
-    total = epochs * steps_per_epoch
-    warmup = max(1, total // 10)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(total - warmup, 1), warmup_target=learning_rate, warmup_steps=warmup
+def event_calibration(strong: EventSet, settings: LogMelSettings) -> np.ndarray:
+    """The clips that an event decoder's ranges are calibrated on: normalised log-mel [clips, frames, mel_bands]."""
+    index = np.unique(np.linspace(0, len(strong) - 1, _CALIBRATION_CLIPS).astype(int))
+    return normalise(strong.levels[index], settings)
+
+
+def _natively(
+    run: Run,
+    scheme: str,
+    tasks: tuple[str, ...],
+    corpus: Corpus,
+    cache: Path,
+    details: Mapping[str, Any],
+    folder: Path,
+) -> dict[str, Any]:
+    network, epochs, seed = run.network(), details["epochs"], details["seed"]
+    calibration: dict[str, np.ndarray] = {}
+    streams: dict[str, Stream] = {}
+    scenes = None
+    if "events" in tasks:
+        data = load_training_data(replace(run.recipe, features=run.settings), corpus, set(tasks), cache)
+        calibration["events"] = event_calibration(data.events["strong"], run.settings)
+        embeddings = embeddings_of(network, data.events["strong"].levels.shape[1])
+        stride = frames_per_embedding(network)
+        streams["events"] = EventStream(data.events, _KINDS, run.settings, stride, seed, embeddings)
+        scenes = data.scenes
+    elif epochs:
+        scenes = _scene_clips(run, corpus, cache)
+    if "scenes" in tasks:
+        calibration["scenes"] = run.samples().calibration
+    if scenes is not None:
+        streams["scenes"] = SceneStream(scenes, run.recipe.quantize.batch, run.settings, seed)
+    training, steps = None, None
+    if epochs:
+        steps = streams["events" if "events" in tasks else "scenes"].steps
+        training = as_dataset(streams, 0, epochs * steps).map(_clips)
+    quantized = quantize_network(
+        network,
+        scheme,
+        calibration,
+        training,
+        cells=details.get("cells"),
+        epochs=epochs,
+        steps_per_epoch=steps,
+        learning_rate=run.recipe.quantize.learning_rate,
+        learning=details["learning"],
+        seed=seed,
+        callbacks=[keras.callbacks.CSVLogger(folder / "quantize.csv")],
+        verbose=1 if sys.stderr.isatty() else 2,
     )
-    # XLA compiles for longer than such a fine-tuning takes on a CPU.
-    trainer.compile(optimizer=keras.optimizers.Adam(rate, clipnorm=1.0), jit_compile=False)
-    with same_bits(), contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the commands' answers
-        trainer.fit(
-            training,
-            epochs=epochs,
-            steps_per_epoch=steps_per_epoch,
-            callbacks=list(callbacks),
-            shuffle=False,
-            verbose=verbose,
-        )
+    quantized.model.save(folder / "qat.keras")
+    found = {"kept": quantized.kept, "nearness": quantized.nearness}
+    return {**found, "calibration": describe_calibration(calibration)}
 
 
-def _nearness(trainer: SelfDistillation, clips: np.ndarray) -> dict[str, float]:
-    totals = {"agreement": 0.0, "divergence": 0.0, "embedding_error": 0.0}
-    for start in range(0, len(clips), _BATCH):
-        part = clips[start : start + _BATCH, ..., None]
-        for name, value in trainer.distance(part).items():
-            totals[name] += float(value) * len(part) / len(clips)
-    return totals
+def _with_tfmot(run: Run, corpus: Corpus, cache: Path, epochs: int, seed: int, folder: Path) -> dict[str, Any]:
+    settings, calibration = run.recipe.quantize, run.samples().calibration
+    quantized = quantize_with_tfmot(
+        run.network(),
+        calibration,
+        folder,
+        _scene_clips(run, corpus, cache) if epochs else None,
+        run.settings,
+        epochs=epochs,
+        batch=settings.batch,
+        learning_rate=settings.learning_rate,
+        seed=seed,
+    )
+    return {**asdict(quantized), "calibration": describe_calibration({"scenes": calibration})}
+
+
+def _scene_clips(run: Run, corpus: Corpus, cache: Path) -> SceneSet:
+    return scene_set(corpus, "train", run.settings.normalised(0.0, 1.0), cache)
+
+
+def _clips(batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {task: values["log_mel"] for task, values in batch.items()}

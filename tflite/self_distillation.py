@@ -1,103 +1,142 @@
-"""Fine-tunes a quantization-aware scene part towards the float network that it came from."""
+"""Fine-tunes a quantization-aware twin, with any of its decoders, towards the float network that it came from."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from keras_mtl.tflite.qat_model import is_one_graph
+from keras_mtl.tflite.qat_signals import EMBEDDINGS
+
+#: Probabilities are kept this far from 0 and 1 before a logarithm.
+_EDGE = 1e-6
+#: The decoder of each task.
+_HEADS = {"scenes": "scene_head", "events": "event_head"}
+
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class SelfDistillation(keras.Model):
-    """Self-distillation: the float network teaches its quantized twin; its logits are softer than labels.
+    """Self-distillation: the float network t teaches its quantized twin q; its outputs are softer than labels.
 
-    With z the logits and e the embeddings, t the float network (teacher) and q the quantized one:
+    On clips of scenes, with z the logits; on clips of events, with p the probabilities of frames (strong) and of the
+    clip (weak); on both, with e the embeddings:
 
-        L = KL(softmax(z_t) || softmax(z_q)) + w_e ||e_q - e_t||^2 / ||e_t||^2 + w_l CE(y, z_q)
+        L_scenes = KL(softmax(z_t) || softmax(z_q))
+        L_events = sum_c KL(p_t || p_q), mean over frames, + the same of the clip
+        L = L_scenes + L_events + w_e ||e_q - e_t||^2 / ||e_t||^2
 
-    The second term keeps the encoder serving the decoders that are not in this graph: the event head reads the same
-    embeddings. Hinton et al. 2015, equation 1, at temperature 1; the relative error of embeddings is this project's.
+    The last term keeps the encoder serving a decoder that is not in the twin. Hinton et al. 2015, equation 1, at
+    temperature 1, with Bernoulli distributions for events; the relative error of embeddings is this project's.
 
     Args:
         student: model of `build_qat`, calibrated. Its weights are trained in place.
-        teacher: float model from the same input to a dict with "scenes" [batch, scenes] logits and "embeddings"
-            [batch, time, size]. It is not trained and not saved.
+        teacher: the float network that the student was made of. It is not trained and not saved.
         embedding_weight: w_e.
-        label_weight: w_l; 0 needs no labels.
         **options: options of `keras.Model`.
 
     Example:
-        >>> trainer = SelfDistillation(student, teacher)
+        >>> trainer = SelfDistillation(student, network)
         >>> trainer.compile(optimizer="adam", jit_compile=False)
-        >>> trainer.fit(log_mel, scenes, epochs=5)
+        >>> trainer.fit(batches_of_scenes_and_events, epochs=2)
     """
 
     def __init__(
-        self,
-        student: keras.Model,
-        teacher: keras.Model,
-        embedding_weight: float = 1.0,
-        label_weight: float = 0.0,
-        **options: Any,
+        self, student: keras.Model, teacher: keras.Model, embedding_weight: float = 1.0, **options: Any
     ) -> None:
         super().__init__(**options)
-        self.embedding_weight, self.label_weight = embedding_weight, label_weight
+        self.embedding_weight = embedding_weight
         self.student = student
-        # Not tracked by Keras: its weights are no part of this model, and its `trainable` stays as it is.
+        names, graph = {layer.name for layer in student.layers}, None
+        if is_one_graph(student):
+            names = {_HEADS["scenes"]}
+            graph = keras.Model(
+                student.input, {"scenes": student.output, "embeddings": student.get_layer(EMBEDDINGS).output}
+            )
+        self.heads = {task: head for task, head in _HEADS.items() if head in names}
+        # Not tracked by Keras: the teacher's weights are no part of this model, and its `trainable` stays as it is.
         object.__setattr__(self, "_teacher", teacher)
-        outputs = {"scenes": student.output, "embeddings": student.get_layer("embeddings").output}
-        object.__setattr__(self, "_both", keras.Model(student.input, outputs))
-        self._divergence = keras.metrics.Mean(name="divergence")
-        self._embedding_error = keras.metrics.Mean(name="embedding_error")
-        self._accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        object.__setattr__(self, "_graph", graph)
+        self._means = {
+            name: keras.metrics.Mean(name=name)
+            for task in self.heads
+            for name in (f"{task}_divergence", f"{task}_embedding_error")
+        }
         self.built = True
 
-    def call(self, inputs: Any, training: Any = None) -> dict[str, Any]:
-        """Log-mel [batch, frames, mel_bands, 1] to the student's "scenes" logits and "embeddings"."""
-        return self._both(inputs, training=training)
+    def call(self, inputs: Mapping[str, Any], training: Any = None) -> dict[str, Any]:
+        """{task: log-mel [batch, frames, mel_bands, 1]} to {task: outputs of the student's encoder and decoder}."""
+        if self._graph is not None:
+            return {"scenes": self._graph(inputs["scenes"], training=training)}
+        return self._outputs(self.student, inputs, training)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """The loss above; updates the metrics `divergence`, `embedding_error` and, given labels, `accuracy`."""
-        divergence, error = _distance(self._teacher(x, training=False), y_pred)
-        self._divergence.update_state(divergence)
-        self._embedding_error.update_state(error)
-        loss = divergence + self.embedding_weight * error
-        if y is not None:
-            self._accuracy.update_state(y, y_pred["scenes"])
-            if self.label_weight:
-                entropy = keras.losses.sparse_categorical_crossentropy(y, y_pred["scenes"], from_logits=True)
-                loss += self.label_weight * tf.reduce_mean(entropy)
-        return loss
+        """The loss above; updates the metrics `TASK_divergence` and `TASK_embedding_error`."""
+        total = 0.0
+        for name, value in self._distances(x, y_pred).items():
+            self._means[name].update_state(value)
+            total += value * (self.embedding_weight if name.endswith("embedding_error") else 1.0)
+        return total
 
-    def distance(self, log_mel: Any) -> dict[str, float]:
-        """How far the student is from the teacher on clips [batch, frames, mel_bands, 1].
+    def distance(self, inputs: Mapping[str, Any]) -> dict[str, float]:
+        """How far the student is from the teacher on {task: log-mel}.
 
         Returns:
-            `divergence` and `embedding_error` as in the loss, and `agreement`: the share of equal decisions.
+            The terms of the loss, and for each task `TASK_agreement`: the share of equal decisions, of clips for the
+            scenes, of frames and classes at a threshold of 0.5 for the events.
         """
-        goal, found = self._teacher(log_mel, training=False), self(log_mel, training=False)
-        divergence, error = _distance(goal, found)
-        same = tf.equal(tf.argmax(goal["scenes"], -1), tf.argmax(found["scenes"], -1))
-        agreement = tf.reduce_mean(tf.cast(same, tf.float32))
-        return {"agreement": float(agreement), "divergence": float(divergence), "embedding_error": float(error)}
+        return {name: float(value) for name, value in self._measured(inputs).items()}
+
+    @tf.function
+    def _measured(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        found, goal = self(inputs, training=False), self._outputs(self._teacher, inputs, False)
+        figures = self._distances(inputs, found)
+        if "scenes" in inputs:
+            same = tf.equal(tf.argmax(goal["scenes"]["scenes"], -1), tf.argmax(found["scenes"]["scenes"], -1))
+            figures["scenes_agreement"] = tf.reduce_mean(tf.cast(same, tf.float32))
+        if "events" in inputs:
+            same = tf.equal(goal["events"]["strong"] > 0.5, found["events"]["strong"] > 0.5)
+            figures["events_agreement"] = tf.reduce_mean(tf.cast(same, tf.float32))
+        return figures
+
+    def _distances(self, inputs: Mapping[str, Any], found: Any) -> dict[str, Any]:
+        goal = keras.tree.map_structure(tf.stop_gradient, self._outputs(self._teacher, inputs, False))
+        distances = {}
+        for task, near in found.items():
+            measure = scene_divergence if task == "scenes" else event_divergence
+            distances[f"{task}_divergence"] = measure(goal[task], near)
+            embeddings = goal[task]["embeddings"]
+            error = tf.reduce_mean(tf.square(near["embeddings"] - embeddings))
+            scale = tf.reduce_mean(tf.square(embeddings)) + keras.config.epsilon()
+            distances[f"{task}_embedding_error"] = error / scale
+        return distances
+
+    def _outputs(self, network: keras.Model, inputs: Mapping[str, Any], training: Any) -> dict[str, Any]:
+        found = {}
+        for task, head in self.heads.items():
+            if task in inputs:
+                embeddings = network.get_layer("encoder")(inputs[task], training=training)
+                outputs = network.get_layer(head)(embeddings, training=training)
+                outputs = outputs if isinstance(outputs, dict) else {"scenes": outputs}
+                found[task] = {**outputs, "embeddings": embeddings}
+        return found
 
 
-def _distance(goal: dict[str, Any], found: dict[str, Any]) -> tuple[Any, Any]:
-    """KL divergence of the scenes, and relative mean square error of the embeddings."""
-    taught = tf.nn.log_softmax(tf.stop_gradient(goal["scenes"]))
-    learned = tf.nn.log_softmax(found["scenes"])
-    divergence = tf.reduce_mean(tf.reduce_sum(tf.exp(taught) * (taught - learned), axis=-1))
-    embeddings = tf.stop_gradient(goal["embeddings"])
-    error = tf.reduce_mean(tf.square(found["embeddings"] - embeddings))
-    return divergence, error / (tf.reduce_mean(tf.square(embeddings)) + keras.config.epsilon())
+def scene_divergence(goal: Mapping[str, Any], found: Mapping[str, Any]) -> Any:
+    """KL divergence of scene decisions, from logits [batch, scenes] under "scenes"; in nats."""
+    taught, learned = tf.nn.log_softmax(goal["scenes"]), tf.nn.log_softmax(found["scenes"])
+    return tf.reduce_mean(tf.reduce_sum(tf.exp(taught) * (taught - learned), axis=-1))
 
 
-def teacher_of(network: keras.Model, frames: int = 100) -> keras.Model:
-    """The float scene part with its embeddings: log-mel to {"scenes", "embeddings"}. Shares the network's weights."""
-    encoder, head = network.get_layer("encoder"), network.get_layer("scene_head")
-    inputs = keras.Input((frames, *encoder.input_shape[2:]), name="log_mel")
-    embeddings = encoder(inputs)
-    return keras.Model(inputs, {"scenes": head(embeddings), "embeddings": embeddings}, name="teacher")
+def event_divergence(goal: Mapping[str, Any], found: Mapping[str, Any]) -> Any:
+    """KL divergence of event probabilities, summed over classes: mean over "strong" frames, plus "weak"; in nats."""
+    total = 0.0
+    for name in ("strong", "weak"):
+        p, q = (tf.clip_by_value(values[name], _EDGE, 1.0 - _EDGE) for values in (goal, found))
+        each = p * (tf.math.log(p) - tf.math.log(q)) + (1.0 - p) * (tf.math.log1p(-p) - tf.math.log1p(-q))
+        total += tf.reduce_mean(tf.reduce_sum(each, axis=-1))
+    return total

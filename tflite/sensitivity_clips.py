@@ -12,6 +12,7 @@ from keras_mtl.errors import ConversionError, DataError, RunError
 from keras_mtl.feature_sets import event_set, scene_set
 from keras_mtl.log_mel import normalise
 from keras_mtl.run_folder import Run
+from keras_mtl.tflite.quantize import event_calibration
 from keras_mtl.training_data import load_training_data
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 PARTS = ("scenes", "events")
 #: Clips that are heard where nothing else is said: 500 and 400 seconds.
 CLIPS = {"scenes": 500, "events": 40}
-#: As `quantize_network_run` takes, evenly spaced over the strongly labelled ones.
-_CALIBRATION_CLIPS = 16
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,7 @@ def evaluation_clips(run: Run, corpus: Corpus, cache: Path, part: str, most: int
     events = event_set(corpus, "validation", run.settings, cache)
     clips = normalise(events.levels[_evenly(len(events), most)], run.settings)
     training = load_training_data(replace(run.recipe, features=run.settings), corpus, {"events"}, cache)
-    strong = training.events["strong"]
-    calibration = normalise(strong.levels[_evenly(len(strong), _CALIBRATION_CLIPS)], run.settings)
+    calibration = event_calibration(training.events["strong"], run.settings)
     return EvaluationClips(clips, None, len(events), calibration)
 
 

@@ -11,13 +11,12 @@ import keras
 import numpy as np
 
 from keras_mtl.run_folder import Run
-from keras_mtl.tflite.calibration import calibrate, calibrate_network
+from keras_mtl.tflite.calibration import calibrate
 from keras_mtl.tflite.live_bytes import live_tensors
 from keras_mtl.tflite.mixed_precision import Proposal, propose
 from keras_mtl.tflite.partial_quantization import Part
 from keras_mtl.tflite.probes import EventProbe, Probe, SceneProbe
 from keras_mtl.tflite.qat_model import build_qat
-from keras_mtl.tflite.qat_network import build_qat_network
 from keras_mtl.tflite.sensitivity import Cost, Sensitivity, costs, decibels, sensitivity
 from keras_mtl.tflite.sensitivity_clips import evaluation_clips
 
@@ -131,13 +130,9 @@ def measure_run(
 
 
 def _probe(network: keras.Model, part: str, scheme: str, calibration: np.ndarray) -> Probe:
-    if part == "scenes":
-        twin = build_qat(network, scheme, calibration.shape[1])
-        calibrate(twin, calibration)
-        return SceneProbe(twin)
-    twin = build_qat_network(network, scheme, ["events"])
-    calibrate_network(twin, {"events": calibration})
-    return EventProbe(twin)
+    twin = build_qat(network, scheme, [part], frames=calibration.shape[1])
+    calibrate(twin, {part: calibration})
+    return SceneProbe(twin) if part == "scenes" else EventProbe(twin)
 
 
 def _rounding(parts: Sequence[Part], wide: Collection[str]) -> list[str]:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras_mtl.tables import Column, Table
+
 _ADVICE = "an estimate and advice: a file has one scheme"
+_COLUMNS = (
+    Column("layer", "name"),
+    Column("output", "output_snr_db", ".1f"),
+    Column("activations", "activations_output_snr_db", ".1f"),
+    Column("embeddings", "embeddings_snr_db", ".1f"),
+    Column("accuracy", "accuracy_change", "+.3f"),
+    Column("decided alike", "agreement", ".4f"),
+)
 
 
 def sensitivity_lines(document: dict[str, Any]) -> list[str]:
     """A document of `keras_mtl.sensitivity/1` as lines."""
     rows = document["layers"]
-    width = max(len("all together"), *(len(row["name"]) for row in rows))
-    heads = ("output", "activations", "embeddings", "accuracy", "decided alike")
-    every = document["all_layers"]
+    every = {**document["all_layers"], "name": "all together", "activations_output_snr_db": None}
+    width = max(len(row["name"]) for row in (*rows, every))
     accuracy = document["float_accuracy"]
     lines = [
         f"run      {document['run']}   ({document['part']}, {document['scheme']})",
@@ -20,24 +29,13 @@ def sensitivity_lines(document: dict[str, Any]) -> list[str]:
         + ("" if accuracy is None else f"   float accuracy {accuracy:.3f}"),
         "",
         f"{'':{width}}  signal to noise in dB, each layer rounding alone",
-        f"{'layer':{width}}  {heads[0]:>7}  {heads[1]:>11}  {heads[2]:>10}  {heads[3]:>8}  {heads[4]}",
-        *(_row(row["name"], row, row["activations_output_snr_db"], width) for row in rows),
-        _row("all together", every, None, width),
+        *Table(_COLUMNS, (*rows, every)).text(),
         "",
         *_costliest(rows),
     ]
     if document["proposal"]:
         lines += ["", *_proposal_lines(document["proposal"])]
     return lines
-
-
-def _row(name: str, row: dict[str, Any], activations_db: float | None, width: int) -> str:
-    change = row["accuracy_change"]
-    changed = "-" if change is None else f"{change:+.3f}"
-    return (
-        f"{name:{width}}  {_decibels(row['output_snr_db']):>7}  {_decibels(activations_db):>11}  "
-        f"{_decibels(row['embeddings_snr_db']):>10}  {changed:>8}  {row['agreement']:>13.4f}"
-    )
 
 
 def _costliest(rows: list[dict[str, Any]]) -> list[str]:

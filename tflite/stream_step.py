@@ -13,10 +13,10 @@ from typing import Any
 import keras
 
 from keras_mtl.errors import ConversionError
+from keras_mtl.tflite.artifact import State, Stream
 from keras_mtl.tflite.fake_quant import FakeQuant
 from keras_mtl.tflite.qat_arithmetic import Sum
 from keras_mtl.tflite.stream_alignment import CONVOLUTIONS, Place, align
-from keras_mtl.tflite.stream_wiring import State, Stream
 
 _layers = keras.layers
 #: Names of the file's ports beside the states.

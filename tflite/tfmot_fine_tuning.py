@@ -19,19 +19,19 @@ def nearness(student: tf_keras.Model, teacher: tf_keras.Model, clips: np.ndarray
     """How far the student is from the teacher on clips [n, frames, mel_bands].
 
     Returns:
-        `agreement` (share of equal decisions), `divergence` (KL, nats) and `embedding_error` (relative mean square
-        error), as of `quantize`.
+        `scenes_agreement` (share of equal decisions), `scenes_divergence` (KL, nats) and `scenes_embedding_error`
+        (relative mean square error), as of `quantize_network`.
     """
-    totals = {"agreement": 0.0, "divergence": 0.0, "embedding_error": 0.0}
+    totals = {"scenes_agreement": 0.0, "scenes_divergence": 0.0, "scenes_embedding_error": 0.0}
     for start in range(0, len(clips), _BATCH):
         part = tf.constant(clips[start : start + _BATCH, ..., None], tf.float32)
         goal, found = teacher(part, training=False), student(part, training=False)
         divergence, error = _distance(goal, found)
         same = tf.equal(tf.argmax(goal["scenes"], -1), tf.argmax(found["scenes"], -1))
         near = {
-            "agreement": tf.reduce_mean(tf.cast(same, tf.float32)),
-            "divergence": divergence,
-            "embedding_error": error,
+            "scenes_agreement": tf.reduce_mean(tf.cast(same, tf.float32)),
+            "scenes_divergence": divergence,
+            "scenes_embedding_error": error,
         }
         for name, value in near.items():
             totals[name] += float(value) * len(part) / len(clips)
@@ -41,7 +41,7 @@ def nearness(student: tf_keras.Model, teacher: tf_keras.Model, clips: np.ndarray
 def fine_tune(
     student: tf_keras.Model,
     teacher: tf_keras.Model,
-    batches: Iterable[tuple[Any, Any]],
+    batches: Iterable[Any],
     epochs: int,
     steps_per_epoch: int,
     learning_rate: float,
@@ -51,13 +51,13 @@ def fine_tune(
     Args:
         student: calibrated model of `build_quantized`.
         teacher: model of `build_float`.
-        batches: `epochs` x `steps_per_epoch` of (log-mel [b, frames, mel_bands, 1], scenes [b]).
+        batches: `epochs` x `steps_per_epoch` of log-mel [b, frames, mel_bands, 1].
         epochs: passes.
         steps_per_epoch: batches of a pass.
         learning_rate: peak; it rises over the first tenth of the steps and falls to 0 by a cosine.
 
     Yields:
-        After each pass its means: `accuracy`, `divergence`, `embedding_error` and `loss`.
+        After each pass its means: `loss`, `scenes_divergence` and `scenes_embedding_error`.
     """
     total = epochs * steps_per_epoch
     warmup = max(1, total // 10)
@@ -68,21 +68,19 @@ def fine_tune(
     variables = student.trainable_variables
 
     @tf.function
-    def step(log_mel: Any, scenes: Any) -> dict[str, Any]:
+    def step(log_mel: Any) -> dict[str, Any]:
         goal = teacher(log_mel, training=False)
         with tf.GradientTape() as tape:
             found = student(log_mel, training=True)
             divergence, error = _distance(goal, found)
             loss = divergence + error
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        right = tf.equal(tf.argmax(found["scenes"], -1, scenes.dtype), scenes)
-        accuracy = tf.reduce_mean(tf.cast(right, tf.float32))
-        return {"accuracy": accuracy, "divergence": divergence, "embedding_error": error, "loss": loss}
+        return {"loss": loss, "scenes_divergence": divergence, "scenes_embedding_error": error}
 
     sums: dict[str, float] = {}
     with same_bits():
-        for number, (log_mel, scenes) in enumerate(batches, start=1):
-            for name, value in step(log_mel, scenes).items():
+        for number, log_mel in enumerate(batches, start=1):
+            for name, value in step(log_mel).items():
                 sums[name] = sums.get(name, 0.0) + float(value)
             if number % steps_per_epoch == 0:
                 yield {name: value / steps_per_epoch for name, value in sums.items()}

@@ -30,7 +30,7 @@ class TfmotQuantized:
     """What tfmot made of a network; the files lie in the folder that was given.
 
     Attributes:
-        kept, nearness: as of `keras_mtl.tflite.quantize.Quantized`.
+        kept, nearness: as of `keras_mtl.tflite.quantize_network.Quantized`.
         twin_difference: the largest difference between a logit of the float twin and the network's.
     """
 

@@ -40,7 +40,7 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
             mel_bands]), `scenes` (an npy), `batch` and `features`.
 
     Returns:
-        `kept` and `nearness`, as of `keras_mtl.tflite.quantize.Quantized`, and `twin_difference`: the largest
+        `kept` and `nearness`, as of `keras_mtl.tflite.quantize_network.Quantized`, and `twin_difference`: the largest
         difference between a logit of the float twin and the network's.
     """
     tf_keras.utils.set_random_seed(request["seed"])
@@ -57,7 +57,7 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
         rows = list(fine_tune(student, teacher, batches, request["epochs"], steps, request["learning_rate"]))
         _write_log(Path(request["log"]), rows)
         near["fine_tuned"] = nearness(student, teacher, calibration)
-        kept = min(near, key=lambda stage: near[stage]["divergence"] + near[stage]["embedding_error"])
+        kept = min(near, key=lambda stage: near[stage]["scenes_divergence"] + near[stage]["scenes_embedding_error"])
         if kept == "calibrated":
             set_weights(student, before)
     save_twin(request["weights"], document, get_weights(student))
@@ -73,13 +73,13 @@ def _require_twin(teacher: tf_keras.Model, clips: np.ndarray, logits: np.ndarray
     return difference
 
 
-def _batches(request: Mapping[str, Any]) -> tuple[Iterator[tuple[Any, Any]], int]:
+def _batches(request: Mapping[str, Any]) -> tuple[Iterator[Any], int]:
     """The batches that the native engine would see, and how many a pass takes."""
     scenes, nothing = np.load(request["scenes"]), np.zeros(0)
     clips = SceneSet(np.load(request["levels"], mmap_mode="r"), scenes, nothing, nothing, nothing)
     stream = SceneStream(clips, request["batch"], LogMelSettings.from_dict(request["features"]), request["seed"])
     read = as_dataset({"scenes": stream}, 0, request["epochs"] * stream.steps)
-    return ((batch["scenes"]["log_mel"], batch["scenes"]["scene"]) for batch in read), stream.steps
+    return (batch["scenes"]["log_mel"] for batch in read), stream.steps
 
 
 def _write_log(path: Path, rows: list[dict[str, float]]) -> None:

@@ -14,6 +14,7 @@ from keras_mtl.datasets import audio_files, clips, layout, tables
 from keras_mtl.datasets.census import Census, printable
 from keras_mtl.datasets.local_builder import LocalBuilder, listing, present_files
 from keras_mtl.datasets.split import Split
+from keras_mtl.decoding import Event
 from keras_mtl.errors import DataError
 from keras_mtl.labels import EVENTS
 
@@ -105,7 +106,7 @@ def _with_plain_names(found: Mapping[str, Path], census: Census) -> dict[str, Pa
 def _split(
     table: Path,
     found: Mapping[str, Path],
-    events: Mapping[str, Sequence[clips.Event]],
+    events: Mapping[str, Sequence[Event]],
     weak: Mapping[str, Sequence[int]],
     rows: Mapping[str, int],
     census: Census,
@@ -119,7 +120,7 @@ def _split(
         why = DataError(f"none of the {census.missing} recordings that {table} names is in {folder}")
         census.refusals.append(why)
 
-    def inside(key: str) -> list[clips.Event]:
+    def inside(key: str) -> list[Event]:
         return clips.fit_events(events.get(key, ()), clips.EVENT_CLIP_S, census, key)
 
     def example(key: str) -> dict[str, Any]:
@@ -133,9 +134,9 @@ def _split(
     return Split(keys, example, census, {key: found[key] for key in keys}, count)
 
 
-def _strong_table(path: Path, census: Census) -> tuple[dict[str, list[clips.Event]], Counter[str]]:
+def _strong_table(path: Path, census: Census) -> tuple[dict[str, list[Event]], Counter[str]]:
     """Events by file name, and the number of rows for each. A row without an event stands for a clip without events."""
-    events: dict[str, list[clips.Event]] = defaultdict(list)
+    events: dict[str, list[Event]] = defaultdict(list)
     rows: Counter[str] = Counter()
     for row in tables.read_table(path, ("filename", "onset", "offset", "event_label")):
         name, here = row["filename"], events[row["filename"]]
@@ -152,7 +153,7 @@ def _strong_table(path: Path, census: Census) -> tuple[dict[str, list[clips.Even
     return dict(events), rows
 
 
-def _event(path: Path, row: tables.Row, census: Census) -> clips.Event | None:
+def _event(path: Path, row: tables.Row, census: Census) -> Event | None:
     """The event of a row; None, and a refusal in the census, where it is none."""
     name, label = row["filename"], _label(path, row["filename"], row["event_label"], census)
     try:
@@ -166,7 +167,7 @@ def _event(path: Path, row: tables.Row, census: Census) -> clips.Event | None:
         why = DataError(f"{path}: an event of {name} ends at {offset_s} s, begins at {onset_s} s")
         census.refuse("backward_events", name, why)
     elif label is not None:
-        return clips.Event(label, onset_s, offset_s)
+        return Event(onset_s, offset_s, EVENTS[label])
     return None
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_mtl.datasets.clips import EVENT_CLIP_S, Event
+from keras_mtl.datasets.clips import EVENT_CLIP_S
 from keras_mtl.datasets.soundscapes import sounds
 from keras_mtl.datasets.soundscapes.sounds import RATE_HZ
+from keras_mtl.decoding import Event
 from keras_mtl.labels import EVENTS
 
 _SAMPLES = round(EVENT_CLIP_S * RATE_HZ)
@@ -44,7 +45,7 @@ def event_clip(rng: np.random.Generator) -> tuple[np.ndarray, list[Event]]:
         snr_db = rng.uniform(3.0, 20.0)
         sound = sounds.faded(_SYNTHESES[EVENTS[label]](rng, samples))
         sounds.add_at(clip, sound / sounds.level(_without_bass(sound)) * 10.0 ** (snr_db / 20.0), start)
-        events.append(Event(int(label), start / RATE_HZ, min(start + samples, _SAMPLES) / RATE_HZ))
+        events.append(Event(start / RATE_HZ, min(start + samples, _SAMPLES) / RATE_HZ, EVENTS[label]))
     peak = np.abs(clip).max()
     return clip * min(10.0 ** (rng.uniform(-42.0, -30.0) / 20.0), 0.95 / peak), _joined(events)
 
@@ -55,7 +56,7 @@ def _joined(events: list[Event]) -> list[Event]:
     for event in sorted(events, key=lambda event: (event.label, event.onset_s)):
         last = joined[-1] if joined else None
         if last and last.label == event.label and event.onset_s <= last.offset_s:
-            joined[-1] = Event(last.label, last.onset_s, max(last.offset_s, event.offset_s))
+            joined[-1] = last._replace(offset_s=max(last.offset_s, event.offset_s))
         else:
             joined.append(event)
     return joined

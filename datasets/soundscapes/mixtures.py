@@ -19,6 +19,7 @@ import numpy as np
 
 from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ, to_int16
 from keras_mtl.datasets.soundscapes.soundbank import Soundbank, Source
+from keras_mtl.decoding import Event
 from keras_mtl.errors import DataError
 
 SECONDS = 10.0
@@ -57,14 +58,6 @@ class Placed(NamedTuple):
     snr_db: float
 
 
-class Label(NamedTuple):
-    """One row of a strong table."""
-
-    onset_s: float
-    offset_s: float
-    label: str
-
-
 @dataclass(frozen=True)
 class Plan:
     """A soundscape before it is mixed."""
@@ -73,16 +66,16 @@ class Plan:
     background_start_s: float
     events: tuple[Placed, ...]
 
-    def labels(self) -> list[Label]:
+    def labels(self) -> list[Event]:
         """The labels, by onset: events of one class joined where they overlap or nearly touch."""
-        joined: list[Label] = []
+        joined: list[Event] = []
         for event in sorted(self.events, key=lambda event: (event.label, event.onset_s)):
             offset_s = min(event.onset_s + max(event.seconds, SHORTEST_EVENT_S), SECONDS)
             last = joined[-1] if joined else None
             if last and last.label == event.label and event.onset_s - last.offset_s < SHORTEST_GAP_S:
                 joined[-1] = last._replace(offset_s=max(last.offset_s, offset_s))
             else:
-                joined.append(Label(event.onset_s, offset_s, event.label))
+                joined.append(Event(event.onset_s, offset_s, event.label))
         return sorted(joined)
 
 

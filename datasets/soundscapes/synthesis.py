@@ -23,9 +23,9 @@ from tqdm.auto import tqdm
 from keras_mtl import files
 from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
 from keras_mtl.datasets.soundscapes import mixtures
-from keras_mtl.datasets.soundscapes.mixtures import Label
 from keras_mtl.datasets.soundscapes.soundbank import Soundbank
 from keras_mtl.datasets.soundscapes.workplace import workplace
+from keras_mtl.decoding import Event
 from keras_mtl.errors import DataError
 
 SCHEMA = "keras_mtl.synthesis/1"
@@ -184,7 +184,7 @@ def _write_tables(work: Path, split: str, count: int) -> dict[str, Any]:
     known = {
         _name(split, index): json.loads(_done(work, _Task(split, index, "")).read_text()) for index in range(count)
     }
-    labels = {name: [Label(*row) for row in clip["labels"]] for name, clip in known.items()}
+    labels = {name: [Event(*row) for row in clip["labels"]] for name, clip in known.items()}
     table = work / _PLACES[split].table
     if split == "weak":
         rows = [(name, ",".join(sorted({row.label for row in here}))) for name, here in labels.items()]

@@ -1,7 +1,7 @@
 """Where a folder is made over a long time: hidden beside it, by one process at once; an interrupt costs little.
 
-.NAME.unfinished/       held by the process that works (a lock on the folder, which a process that dies lets go)
-.NAME.unfinished/KEY/   what is there so far of what KEY stands for; it becomes NAME when it is whole
+.NAME.unfinished/            held by the process that works (a lock on the folder, which a process that dies lets go)
+.NAME.unfinished/KEY.part/   what is there so far of what KEY stands for; it becomes NAME when it is whole
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from pathlib import Path
 
 from keras_mtl import files
 from keras_mtl.errors import DataError
+
+_PART = ".part"
 
 
 @contextlib.contextmanager
@@ -33,7 +35,7 @@ def workplace(out: Path, key: str) -> Iterator[Path]:
     _require_free(out)
     hidden = out.with_name(f".{out.name}.unfinished")
     with files.one_at_a_time(hidden, lambda: _refuse(out)) as alone:
-        work = hidden / key
+        work = hidden / f"{key}{_PART}"
         try:
             _require_free(out)  # another process may have made it until now
             if alone:
@@ -52,7 +54,7 @@ def workplace(out: Path, key: str) -> Iterator[Path]:
 
 
 def _require_free(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not files.is_free(out):
         raise DataError(f"{out} is there already", hint="give a new folder")
 
 
@@ -61,8 +63,8 @@ def _refuse(out: Path) -> None:
 
 
 def _clear(hidden: Path, work: Path) -> None:
-    for other in hidden.iterdir():
+    for other in hidden.glob(f"*{_PART}"):
         if other != work:
             shutil.rmtree(other, ignore_errors=True)
-    for part in work.rglob(".*"):
-        part.unlink()  # a file that a kill kept from its place
+    for part in files.left_over(work):
+        part.unlink()

@@ -11,9 +11,12 @@ _TEST_ONLY = ("selftest.c", "golden_audio.c", "golden_vectors.c", "kmtl/kmtl_sel
 _PROGRAM = "selftest_main.c"
 _LISTEN = """
 # An example: hears samples from standard input.
-add_executable(listen {file})
-target_link_libraries(listen PRIVATE {name})
-set_target_properties(listen PROPERTIES CXX_STANDARD 17)"""
+add_executable({name}_listen {file})
+target_link_libraries({name}_listen PRIVATE {name})
+set_target_properties({name}_listen PROPERTIES CXX_STANDARD 17)"""
+#: What the C++ around TensorFlow Lite Micro is compiled with: the macros that its BUILD_TYPE=release sets and that its
+#: headers ask for.
+TFLM_DEFINITIONS = ("TF_LITE_STATIC_MEMORY", "TF_LITE_STRIP_ERROR_STRINGS")
 
 
 def cmake_text(name: str, files: Iterable[str], front_end: bool) -> str:
@@ -32,6 +35,7 @@ def cmake_text(name: str, files: Iterable[str], front_end: bool) -> str:
         "test": [file for file in sources if file in _TEST_ONLY],
     }
     words = {group: "\n".join(f"  {file}" for file in listed) for group, listed in groups.items()}
+    words["tflm_definitions"] = ";".join(TFLM_DEFINITIONS)
     dsp = filled("CMakeDsp.txt.in", name=name) if front_end else ""
     words["link_dsp"] = f"target_link_libraries({name} PUBLIC {name}_dsp)" if front_end else ""
     words["programs"] = _LISTEN.format(file=EXAMPLE, name=name) if EXAMPLE in files else ""

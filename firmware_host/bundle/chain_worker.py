@@ -1,4 +1,4 @@
-"""Hears the golden clip by a set on TensorFlow Lite Micro. A worker: imported in a process of its own."""
+"""The golden sound through a streaming artifact on TFLM. A worker: imported in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,36 +7,49 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.firmware_host.device_loop import DeviceLoop, Member
-from keras_mtl.firmware_host.engines import tflm_worker
+from keras_mtl.firmware_host.device import BEGIN, END, SCENE, StreamPredictor
+from keras_mtl.firmware_host.engines import tflm
 from keras_mtl.firmware_host.engines.exchange import clear_refusals
-from keras_mtl.tflite.wiring import Wiring
+from keras_mtl.firmware_host.engines.worker import open_members
+from keras_mtl.tflite.artifact import Facts, Wiring
+
+#: The kinds of detections in the order of `kmtl_heard_kind_t`.
+KINDS = (SCENE, BEGIN, END)
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:
-    """Hears the request's clip, and keeps what comes of it on the way.
+    """Runs the artifact over the request's recording from a start to its end, and keeps what comes of it on the way.
 
     Args:
-        request: `wiring`, `arena_bytes`, `members` ({name: {"inputs", "outputs"}}, ports as in the manifests), and
-            `folder`, with a file of each member by its name and `clip.npy` in the encoder's input type.
+        request: as `open_members` takes it, and `facts` of the artifact; in the folder `recording.npy`, log-mel
+            [frames, mel_bands] in the encoder's input type.
 
     Returns:
-        `arena_bytes` of each member. Beside the clip lies `chain.npz`: `network_embeddings`, `strong`,
-        `attention` and, with a scene decoder, `network_scenes` of every window; all integers.
+        `arena_bytes` of each member. Beside the recording lies `chain.npz`: `embeddings` [steps, size], and where there
+        is such a decoder `logits` [calls, scenes] and `strong` [calls, events], call by call of the network; `heard`
+        int32 [detections, 5]: number of the kind, class, step, onset, sum of the scores.
 
     Raises:
         EngineRefused: with the interpreter's own words.
     """
     folder, wiring = Path(request["folder"]), Wiring.from_dict(request["wiring"])
-    with clear_refusals(request, tflm_worker.PACKAGE):
-        opened = {name: tflm_worker.open_model((folder / name).read_bytes(), request) for name in request["members"]}
-        members = {name: Member(opened[name].invoke, **ports) for name, ports in request["members"].items()}
-        loop, clip = DeviceLoop(wiring, members), np.load(folder / "clip.npy")
-        strong, attention = loop.events(clip)
-        found = {"network_embeddings": loop.embeddings(clip), "strong": strong, "attention": attention}
-        if wiring.scene_head:
-            starts = [start for start, _, _ in wiring.windows.over(len(clip))]
-            found["network_scenes"] = np.stack([loop.scenes(clip[s : s + wiring.windows.frames]) for s in starts])
-        arenas = {name: model.arena() for name, model in opened.items()}
-    np.savez(folder / "chain.npz", **found)
+    with clear_refusals(request, tflm.PACKAGE):
+        members = open_members(request)
+        predictor = StreamPredictor(Facts(request["facts"]), wiring, members)
+        traces, end = list(predictor.steps(np.load(folder / "recording.npy"))), predictor.end()
+        arenas = {name: member.arena() for name, member in members.items()}
+    embeddings = [trace.outputs.embedding for trace in traces if trace.outputs.embedding is not None]
+    found = {"embeddings": np.stack(embeddings)}
+    if wiring.scene_head:
+        found["logits"] = np.stack([each.outputs.scenes for each in traces if each.outputs.scenes is not None])
+    if wiring.classifiers:
+        # Of a causal decoder the scores of all the last steps come of one call.
+        last = end.outputs.strong[: 1 if wiring.causal else None]
+        found["strong"] = np.concatenate([*(trace.outputs.strong for trace in traces), last])
+    rows = [
+        (KINDS.index(each.kind), each.number, each.step, each.onset, each.score_sum)
+        for trace in (*traces, end)
+        for each in trace.found
+    ]
+    np.savez(folder / "chain.npz", heard=np.array(rows, np.int32).reshape(-1, 5), **found)
     return {"arena_bytes": arenas}

@@ -3,59 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from keras_mtl.causal_decoding import CausalDecoder
-from keras_mtl.firmware_host.bundle.chain import Chain
-from keras_mtl.scene_smoothing import SceneSmoother
-from keras_mtl.tflite.artifact import dequantize
+from keras_mtl.decoding import DecodeSettings, EventDecoder, SceneSmoother, decoder_numbers
+from keras_mtl.tflite.artifact import Artifact, Port
 
-#: Steps of made-up scores behind those of the clip: in a clip little may happen.
+#: Steps of made-up scores behind those of the sound, in which little may happen.
 MADE_UP_STEPS = 60
 _SEED = 11
-#: How often each golden output of a scene model is taken: often enough that it is believed.
+#: How often each golden output of a scene model is taken: often enough that it becomes the scene.
 CALLS_EACH = 3
 
 
-def with_events(chain: Chain, decoding: dict[str, int], dtype: str) -> Chain:
-    """A set's chain with `scores` and `changes` instead of `strong`, and `attention`, if there is some, in 16 bits.
-
-    Args:
-        chain: of a set.
-        decoding: of `set_settings.event_settings`.
-        dtype: of the scores, "int8" or "int16".
+def event_numbers(artifact: Artifact) -> dict[str, int]:
+    """How a device decodes the events of a streaming artifact.
 
     Returns:
-        `scores` int16 [steps + 60, events]: the clip's and, behind them, made-up ones. `attention` int16
-        [steps, events].
-        `changes` int32 [changes, 5]: onset, offset (0 while it lasts), label, whether it ended, sum of the scores.
+        `median` in steps; `on_above`, `off_above` and `zero` in the integers of the probabilities.
     """
-    results = dict(chain.results)
-    strong = results.pop("strong")
-    scores = np.concatenate([strong.astype(np.int16), _made_up(strong.shape[1], decoding["on_above"], dtype)])
-    decoder = CausalDecoder(strong.shape[1], **decoding)
-    found = [*decoder.push(scores), *decoder.finish()]
-    rows = [(c.onset, c.offset, c.label, int(c.ended), c.score_sum) for c in found]
-    changes = np.array(rows, np.int32).reshape(-1, 5)
-    if "attention" in results:
-        results["attention"] = results["attention"].astype(np.int16)
-    return replace(chain, results=results | {"scores": scores, "changes": changes})
+    strong = artifact.members[artifact.wiring.classifiers].outputs[0]
+    return decoder_numbers(artifact.facts.decoding, artifact.step_s, strong.to_dict())
 
 
-def with_scenes(chain: Chain, logits: np.ndarray, port: dict[str, Any]) -> Chain:
-    """A chain with `scene` int16 [calls, 1], the scene that is believed after each call.
+def decoded(strong: np.ndarray, numbers: dict[str, int]) -> dict[str, np.ndarray]:
+    """What the event decoder makes of probabilities.
 
     Args:
-        chain: any.
+        strong: the probabilities [steps, events], integers of the classifiers.
+        numbers: of `event_numbers`.
+
+    Returns:
+        `scores` int16 [steps + 60, events]: these and, behind them, made-up ones.
+        `changes` int32 [changes, 5]: onset, offset (0 while it lasts), label, whether it ended, sum of the scores.
+    """
+    made_up = _made_up(strong.shape[1], numbers["on_above"], strong.dtype)
+    scores = np.concatenate([strong.astype(np.int16), made_up])
+    decoder = EventDecoder(strong.shape[1], **numbers)
+    found = [*decoder.push(scores), *decoder.finish()]
+    rows = [(c.onset, c.offset, c.label, int(c.ended), c.score_sum) for c in found]
+    return {"scores": scores, "changes": np.array(rows, np.int32).reshape(-1, 5)}
+
+
+def smoothed(logits: np.ndarray, port: Port, decoding: DecodeSettings) -> dict[str, np.ndarray]:
+    """`scene` int16 [calls, 1], the scene after each call.
+
+    Args:
         logits: [calls, scenes], integers of the port.
         port: the output that gives them.
+        decoding: weight and hold of the scenes.
     """
-    smoother = SceneSmoother(logits.shape[1])
-    scenes = [smoother.push(each) for each in dequantize(logits, port)]
-    return replace(chain, results=chain.results | {"scene": np.array(scenes, np.int16)[:, None]})
+    smoother = SceneSmoother(logits.shape[1], decoding.scene_weight, decoding.scene_hold_calls)
+    scenes = [smoother.push(each) for each in port.dequantize(logits)]
+    return {"scene": np.array(scenes, np.int16)[:, None]}
 
 
 def scene_calls(first: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
@@ -63,7 +63,7 @@ def scene_calls(first: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     return np.repeat(np.stack([first, *others]), CALLS_EACH, axis=0)
 
 
-def _made_up(classes: int, threshold: int, dtype: str) -> np.ndarray:
+def _made_up(classes: int, threshold: int, dtype: np.dtype) -> np.ndarray:
     """Scores that wander about the threshold, int16 [60, classes]."""
     limits, generator = np.iinfo(dtype), np.random.default_rng(_SEED)
     spread = (int(limits.max) - int(limits.min)) // 8

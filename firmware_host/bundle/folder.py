@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,16 +9,13 @@ from typing import Any
 
 from keras_mtl.errors import ArtifactError, KerasMtlError, VerdictFailed
 from keras_mtl.files import new_folder
+from keras_mtl.firmware_host.bundle.assembly import bundle_files
 from keras_mtl.firmware_host.bundle.c_source import identifier
 from keras_mtl.firmware_host.bundle.manifest import MANIFEST, SCHEMA, SIGNATURE, manifest_json
-from keras_mtl.firmware_host.bundle.model_files import model_files
-from keras_mtl.firmware_host.bundle.set_files import set_files
 from keras_mtl.firmware_host.bundle.signature import sign
-from keras_mtl.firmware_host.bundle.stream_files import stream_files
 from keras_mtl.firmware_host.engines.exchange import package_version
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.tflite.artifact import Artifact
-from keras_mtl.tflite.artifact_set import ArtifactSet
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class Bundle:
 
 
 def write_bundle(
-    checked: Sequence[tuple[Artifact | ArtifactSet, Report]],
+    checked: Sequence[tuple[Artifact, Report]],
     out: str | Path,
     timeout_s: float = 120.0,
     private_key: Any = None,
@@ -48,7 +44,7 @@ def write_bundle(
     """Writes one folder for a firmware engineer. Several artifacts get a sub-folder each.
 
     Args:
-        checked: artifacts and sets, each with the emulator's report on it.
+        checked: artifacts, each with the emulator's report on it.
         out: the folder; must not be there, or be empty.
         timeout_s: for each run of TensorFlow Lite Micro on golden data.
         private_key: signs the manifest: what `signature.load_private_key` gives.
@@ -58,7 +54,7 @@ def write_bundle(
         ArtifactError: a report on another artifact, or two artifacts of one part and format.
         KerasMtlError: the folder is there and holds something, is a link, or can't be written.
     """
-    names = [model_name(artifact.manifest) for artifact, _ in checked]
+    names = [model_name(artifact) for artifact, _ in checked]
     for (artifact, report), name in zip(checked, names, strict=True):
         _require_passed(artifact, report, name)
     if len(set(names)) < len(names):
@@ -67,7 +63,7 @@ def write_bundle(
     content: dict[str, bytes] = {}
     for (artifact, report), name in zip(checked, names, strict=True):
         folder = f"{name}/" if len(checked) > 1 else ""
-        made = _files(name, artifact, _without_path(report), timeout_s)
+        made = bundle_files(name, artifact, _without_path(report), timeout_s)
         content |= {f"{folder}{file}": data for file, data in made.items()}
     if len(checked) > 1:
         content[MANIFEST] = _manifest_of_all(names, content)
@@ -77,9 +73,10 @@ def write_bundle(
     return Bundle(Path(out), tuple(sorted(content)))
 
 
-def model_name(manifest: Mapping[str, Any]) -> str:
-    """The identifier of a model or a set in C: its part and format, as "scenes_int8"."""
-    return identifier(f"{manifest.get('part') or 'model'} {manifest.get('format') or manifest['inputs'][0]['dtype']}")
+def model_name(artifact: Artifact) -> str:
+    """The identifier of an artifact in C: its part or "stream", and its format, as "scenes_int8" or "stream_int8"."""
+    part = artifact.wiring.schedule.kind if artifact.streams else artifact.facts.get("part") or "model"
+    return identifier(f"{part} {artifact.facts.format or artifact.network.inputs[0].dtype}")
 
 
 def require_free(out: str | Path) -> None:
@@ -109,8 +106,8 @@ def _write(content: Mapping[str, bytes], out: Path) -> None:
         raise KerasMtlError(f"can't write {out}: {reason}", hint="give another --out") from None
 
 
-def _require_passed(artifact: Artifact | ArtifactSet, report: Report, name: str) -> None:
-    if report.artifact.get("sha256") != _digest(artifact):
+def _require_passed(artifact: Artifact, report: Report, name: str) -> None:
+    if report.artifact.get("sha256") != artifact.sha256:
         raise ArtifactError(f"the report is not on this artifact ({name})", hint="emulate it again")
     if not report.passed:
         which = report.artifact.get("path") or name
@@ -119,20 +116,6 @@ def _require_passed(artifact: Artifact | ArtifactSet, report: Report, name: str)
     if tflm is None or tflm.arena_bytes is None:
         reason = tflm.reason if tflm else "the report has no run of it"
         raise VerdictFailed(f"{name} does not run in TFLM, so there is no firmware for it: {reason}")
-
-
-def _digest(artifact: Artifact | ArtifactSet) -> str:
-    """As the emulator's reports have it: of a set over the hashes of its members."""
-    if isinstance(artifact, Artifact):
-        return hashlib.sha256(artifact.content).hexdigest()
-    digests = "".join(hashlib.sha256(member.content).hexdigest() for member in artifact.members.values())
-    return hashlib.sha256(digests.encode()).hexdigest()
-
-
-def _files(name: str, artifact: Artifact | ArtifactSet, report: Report, timeout_s: float) -> dict[str, bytes]:
-    if isinstance(artifact, ArtifactSet):
-        return (stream_files if artifact.streams else set_files)(name, artifact, report, timeout_s)
-    return model_files(name, artifact, report, timeout_s)
 
 
 def _manifest_of_all(names: Sequence[str], files: Mapping[str, bytes]) -> bytes:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_mtl.firmware_host.bundle.c_source import extern_c, header, opening, values
 from keras_mtl.firmware_host.c_types import C_TYPES
-from keras_mtl.firmware_host.emulator import random_inputs
-from keras_mtl.firmware_host.engines import run_engine
-from keras_mtl.tflite import flatbuffer
+from keras_mtl.firmware_host.emulate.inputs import random_inputs
+from keras_mtl.firmware_host.engines import run
 from keras_mtl.tflite.artifact import Artifact
 
 #: Vectors that are also given as C arrays, for a self-test in flash; all of them are in the binary files.
@@ -54,30 +53,26 @@ def golden_vectors(artifact: Artifact, timeout_s: float) -> GoldenVectors:
         EngineError: TensorFlow Lite Micro does not run the file.
     """
     golden = artifact.golden
-    inputs = golden.inputs if golden else random_inputs(flatbuffer.read_model(artifact.content))
-    outputs = run_engine("tflm", artifact.content, inputs, timeout_s).outputs
+    inputs = golden.inputs if golden else random_inputs(artifact.network)
+    outputs = run("tflm", artifact, inputs, timeout_s=timeout_s).outputs
     return GoldenVectors(_flat(inputs), _flat(outputs), _flat(golden.outputs) if golden else None)
 
 
-def vectors_header(name: str, vectors: GoldenVectors) -> str:
-    """The text of `golden_vectors.h`: the first few vectors as C arrays."""
+def vectors_texts(name: str, vectors: GoldenVectors) -> dict[str, str]:
+    """`golden_vectors.h` and `.c`: the first few vectors as C arrays."""
     prefix, count = name.upper(), min(C_VECTORS, len(vectors))
     body = f"#include <stdint.h>\n\n#define {prefix}_GOLDEN_COUNT {count}\n\n" + extern_c(
         "\n".join(f"extern {_declare(name, kind, array, count)};" for kind, array in vectors.named())
     )
-    return header(name, "golden_vectors.h", f"The first {count} golden vectors of {name}.", body)
-
-
-def vectors_source(name: str, vectors: GoldenVectors) -> str:
-    """The text of `golden_vectors.c`."""
-    count = min(C_VECTORS, len(vectors))
     parts = [
         f"{_declare(name, kind, array, count)} = {{\n"
         + "\n".join(f"  {{\n{values(vector)}\n  }}," for vector in array[:count])
         + "\n};\n"
         for kind, array in vectors.named()
     ]
-    return opening(f"Golden vectors of {name}.") + '#include "golden_vectors.h"\n\n' + "\n".join(parts)
+    source = opening(f"Golden vectors of {name}.") + '#include "golden_vectors.h"\n\n' + "\n".join(parts)
+    about = f"The first {count} golden vectors of {name}."
+    return {"golden_vectors.h": header(name, "golden_vectors.h", about, body), "golden_vectors.c": source}
 
 
 def numbered(kind: str, place: int, count: int) -> str:
@@ -90,8 +85,8 @@ def _numbered(kind: str, arrays: tuple[np.ndarray, ...]) -> Iterator[tuple[str, 
         yield numbered(kind, place, len(arrays)), array
 
 
-def _flat(arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    return tuple(array.reshape(len(array), -1) for array in arrays)
+def _flat(arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    return tuple(array.reshape(len(array), -1) for array in arrays.values())
 
 
 def _declare(name: str, kind: str, array: np.ndarray, count: int) -> str:

@@ -7,12 +7,10 @@ The log-mel is that of `keras_mtl.features`, frame by frame in float64: slow and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from keras_mtl.features import LogMelSettings, frame_window, mel_filters
+from keras_mtl.tflite.artifact import Port
 
 #: Full scale of 16-bit samples: the integer that stands for 1.0.
 FULL_SCALE = 32768
@@ -84,21 +82,20 @@ def log_mel_db(waveform: np.ndarray, settings: LogMelSettings) -> np.ndarray:
     return levels
 
 
-def input_scaling(settings: LogMelSettings, port: Mapping[str, Any]) -> tuple[np.float32, np.float32]:
+def input_scaling(settings: LogMelSettings, port: Port) -> tuple[np.float32, np.float32]:
     """Normalisation and quantization of a level in one step: integer = clamp(round(dB * per_db + at_0_db)).
 
     Of a float input nothing is rounded, and there is no quantization in it.
 
     Args:
         settings: the features' settings with their normalisation.
-        port: the input port of the artifact's manifest, with `scale` and `zero_point`: None in a float file.
+        port: the input of the network.
 
     Returns:
         per_db and at_0_db, in float32 as a device has them.
     """
-    scale, zero_point = port.get("scale") or 1.0, port.get("zero_point") or 0
-    per_db = 1.0 / (settings.std_db * scale)
-    return np.float32(per_db), np.float32(zero_point - settings.mean_db * per_db)
+    per_db = 1.0 / (settings.std_db * (port.scale or 1.0))
+    return np.float32(per_db), np.float32(port.zero - settings.mean_db * per_db)
 
 
 def quantized_levels(levels_db: np.ndarray, scaling: tuple[np.float32, np.float32], dtype: str) -> np.ndarray:

@@ -55,11 +55,11 @@ def manifest_json(facts: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes
 
 
 def about(name: str, artifact: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """What a bundle of one model or set says of itself, beside its files.
+    """What a bundle of one artifact says of itself, beside its files.
 
     Args:
         name: its identifier in C.
-        artifact: the manifest of the artifact or set.
+        artifact: the manifest of the artifact.
         report: the emulator's.
 
     Returns:

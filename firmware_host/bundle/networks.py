@@ -10,7 +10,7 @@ from keras_mtl.firmware_host.bundle.c_source import extern_c, header, opening, v
 from keras_mtl.firmware_host.bundle.resolver import resolver_header
 from keras_mtl.firmware_host.bundle.settings import settings_header
 from keras_mtl.firmware_host.cost import OpRow
-from keras_mtl.tflite.artifact import Artifact
+from keras_mtl.tflite.artifact import Member
 
 _SHARED_SETTING = """/* Bytes of the arena of all: what each keeps, the most that one computes in, and a reserve. */
 #define {}_ARENA_BYTES {}
@@ -24,14 +24,14 @@ class Network:
     Attributes:
         name: its identifier in C, unique in a firmware: "scenes_int8", "joint_int8_encoder".
         role: what its files begin with: "model", or a member's name.
-        artifact: the file and its manifest.
+        member: the file and what is known of it.
         ops: its operators.
         arena_bytes: what TensorFlow Lite Micro used on the host.
     """
 
     name: str
     role: str
-    artifact: Artifact
+    member: Member
     ops: Sequence[OpRow]
     arena_bytes: int
 
@@ -43,7 +43,7 @@ class Network:
 
 def network_texts(network: Network) -> dict[str, str]:
     """The sources of one network: `ROLE_data.h`, `ROLE_data.cc`, `ROLE_resolver.h` and `ROLE_settings.h`."""
-    name, role, content = network.name, network.role, network.artifact.content
+    name, role, content = network.name, network.role, network.member.content
     declared = f"extern const unsigned char {name}_model[];\nextern const unsigned int {name}_model_bytes;"
     return {
         f"{role}_data.h": header(name, f"{role}_data.h", f"The model {name} as an array.", extern_c(declared)),
@@ -55,7 +55,7 @@ def network_texts(network: Network) -> dict[str, str]:
         ),
         f"{role}_resolver.h": resolver_header(name, network.ops, f"{role}_resolver.h"),
         f"{role}_settings.h": settings_header(
-            name, network.artifact.manifest, network.arena_bytes, arena_reserve_bytes(network.ops), f"{role}_settings.h"
+            name, network.member, network.arena_bytes, arena_reserve_bytes(network.ops), f"{role}_settings.h"
         ),
     }
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from keras_mtl.firmware_host.bundle.build_files import TFLM_DEFINITIONS
 from keras_mtl.firmware_host.bundle.golden import C_VECTORS, GoldenVectors
 from keras_mtl.firmware_host.bundle.networks import Network
 from keras_mtl.firmware_host.bundle.readme_table import file_table
 from keras_mtl.firmware_host.bundle.resolver import registrations
 from keras_mtl.firmware_host.bundle.static_files import filled
 from keras_mtl.firmware_host.report import Report
-from keras_mtl.tflite.artifact_set import ArtifactSet
+from keras_mtl.tflite.artifact import Artifact, Port
 
 _FRONT_END = (
     "`kmtl/kmtl_log_mel.h` is the front end: samples in, a frame of levels out each hop; its header shows the loop.\n"
@@ -30,7 +31,7 @@ _ZEPHYR_DSP = (
 )
 _SMOOTHING = (
     " `kmtl/kmtl_scene_smoother.h` makes a scene of the logits that does not flicker;\n"
-    "   `SCENE_WEIGHT` and `SCENE_HOLD` are to begin with."
+    "   `SCENE_WEIGHT` and `SCENE_HOLD` are those of the recipe."
 )
 _TURNS = (
     " The event decoder hears in both\n"
@@ -42,151 +43,124 @@ _CELLS = (
     "carry on what one operator rounds otherwise, and SUB of 16 bits does so in TFLM of August 2026. How far they are\n"
     "apart is printed; more than `KMTL_SELFTEST_CELL_STEPS` fails."
 )
+_CMSIS_DSP = (
+    "\n   Get CMSIS-DSP too (https://github.com/ARM-software/CMSIS-DSP, Apache-2.0; "
+    "the Python source package `cmsisdsp` has it)."
+)
 
 
-def model_readme(network: Network, report: Report, vectors: GoldenVectors, files: Iterable[str]) -> str:
-    """The text of a model's README.md.
-
-    Args:
-        network: the model.
-        report: the emulator's.
-        vectors: the golden vectors.
-        files: paths of the other files.
-    """
-    files = set(files)
-    name, manifest = network.name, network.artifact.manifest
-    front_end, scenes = "golden_audio.c" in files, "kmtl/kmtl_scene_smoother.c" in files
-    stages = [
-        *(("features", "input", "network") if front_end else ()),
-        "vectors",
-        *(("scenes",) if scenes and front_end else ()),
-    ]
-    facts = {
-        "operators": len(registrations(report.ops)),
-        "model_bytes": f"{report.artifact['file_bytes']:,}",
-        "vectors": len(vectors),
-        "c_vectors": min(C_VECTORS, len(vectors)),
-        "inputs": _ports(manifest["inputs"]),
-        "outputs": _ports(manifest["outputs"]),
-        "tflm": _tflm(report),
-    }
-    return filled(
-        "README.md.in",
-        **_target(name, report),
-        part=manifest.get("part") or "unknown",
-        system=manifest.get("system") or "unknown",
-        sha256=report.artifact["sha256"],
-        table=file_table(files, facts),
-        measured=f"{network.arena_bytes:,}",
-        arena=f"{network.arena_setting_bytes:,}",
-        tolerance=report.target["parity_lsb"],
-        front_end=_FRONT_END if front_end else _NO_FRONT_END,
-        smoothing=_SMOOTHING if scenes else "",
-        build=_build(name, stages, front_end),
-    )
-
-
-def set_readme(
-    name: str, artifacts: ArtifactSet, report: Report, facts: Mapping[str, Any], files: Iterable[str]
+def readme(
+    name: str,
+    artifact: Artifact,
+    report: Report,
+    networks: Sequence[Network],
+    vectors: GoldenVectors | None,
+    facts: Mapping[str, Any],
+    stages: Sequence[str],
+    files: Iterable[str],
 ) -> str:
-    """The text of a set's README.md.
+    """The text of README.md.
 
     Args:
-        name: the set's identifier.
-        artifacts: the set.
+        name: the bundle's identifier.
+        artifact: what it is of.
         report: the emulator's.
-        facts: `arenas` and `buffers`, bytes by name.
+        networks: its members.
+        vectors: golden vectors; None of a streaming artifact.
+        facts: `arena_bytes`, and of a streaming artifact `arenas` and `buffers`, bytes by name.
+        stages: of the self-test.
         files: paths of the other files.
     """
-    manifest, wiring = artifacts.manifest, artifacts.wiring
-    scenes = bool(wiring.scene_head)
-    stages = ["features", "input", "encoder with scenes" if scenes else "encoder", "cells", "decoder"]
-    return filled(
-        "README_set.md.in",
-        **_set(name, artifacts, report, facts, files),
-        window_hop_s=f"{wiring.windows.hop * manifest['features']['hop'] / manifest['features']['sample_rate_hz']:g}",
-        clip_s=f"{manifest['audio_seconds']:g}",
-        front_end=_FRONT_END,
-        smoothing=_SMOOTHING if scenes else "",
-        scenes="logits" if scenes else "NULL",
-        build=_build(name, stages, True),
-    )
-
-
-def stream_readme(
-    name: str, artifacts: ArtifactSet, report: Report, facts: Mapping[str, Any], files: Iterable[str]
-) -> str:
-    """The text of a streaming set's README.md.
-
-    Args:
-        name: the set's identifier.
-        artifacts: the set.
-        report: the emulator's.
-        facts: `arena_bytes`, and `arenas` and `buffers`, bytes by name.
-        files: paths of the other files.
-    """
-    manifest, wiring = artifacts.manifest, artifacts.stream_wiring
-    return filled(
-        "README_stream.md.in",
-        **_set(name, artifacts, report, facts, files),
-        arena=f"{facts['arena_bytes']:,}",
-        scratch=f"{facts['buffers']['scratch']:,}",
-        turns=_TURNS.format(ring=wiring.event_ring, hop=wiring.event_hop) if wiring.event_ring else "",
-        latency=", ".join(f"{task} {value:g} s" for task, value in manifest["latency_s"].items()),
-        build=_build(name, ["features", "input", "listener", *(["decoder"] if wiring.classifiers else [])], True),
-    )
-
-
-def _set(
-    name: str, artifacts: ArtifactSet, report: Report, facts: Mapping[str, Any], files: Iterable[str]
-) -> dict[str, str]:
-    """What the READMEs of both kinds of set say."""
-    manifest = artifacts.manifest
-    members = [
-        f"| `{member}` | {artifact.manifest['file_bytes']:,} | {facts['arenas'][member]:,} "
-        f"| {manifest['calls_per_second'][member]:g} |"
-        for member, artifact in artifacts.members.items()
-    ]
-    return {
-        **_target(name, report),
-        "part": manifest["part"],
-        "system": manifest["system"],
-        "sha256": report.artifact["sha256"],
-        "table": file_table(set(files), {"tflm": _tflm(report), "members": len(artifacts.members)}),
-        "members": "\n".join(members),
-        "arenas": f"{sum(facts['arenas'].values()):,}",
-        "buffers": f"{sum(facts['buffers'].values()):,}",
-    }
-
-
-def _target(name: str, report: Report) -> dict[str, str]:
-    checks = "\n".join(
-        f"| {c.name} | {'-' if c.value is None else f'{c.value:,}'} | {c.limit:,} | {c.unit} | {c.why} |"
-        for c in report.checks
-    )
-    return {
+    files, known = set(files), artifact.facts
+    front_end = "golden_audio.c" in files
+    words = {
         "name": name,
         "NAME": name.upper(),
         "target": report.target["name"],
         "description": report.target.get("description", ""),
-        "checks": checks,
+        "part": known.part,
+        "system": known.get("system") or "unknown",
+        "sha256": report.artifact["sha256"],
+        "arena": f"{facts['arena_bytes']:,}",
+    }
+    of_files: dict[str, Any] = {"tflm": next(e.version for e in report.engines if e.engine == "tflm")}
+    if vectors is None:
+        words |= _of_stream(artifact, facts)
+        of_files["members"] = len(networks)
+        about, steps, basis, listed, note = _sections("README_stream.md.in", words)
+        own = {"networks": f"\n{listed}\n", "note": f"\n{note}\n", "resolvers": "resolvers'", "more": _CMSIS_DSP}
+    else:
+        (network,) = networks
+        words |= {"measured": f"{network.arena_bytes:,}", "tolerance": report.target["parity_lsb"]}
+        words["front_end"] = _FRONT_END if front_end else _NO_FRONT_END
+        words["smoothing"] = _SMOOTHING if "kmtl/kmtl_scene_smoother.c" in files else ""
+        of_files |= {
+            "operators": len(registrations(network.ops)),
+            "model_bytes": f"{report.artifact['file_bytes']:,}",
+            "vectors": len(vectors),
+            "c_vectors": min(C_VECTORS, len(vectors)),
+            "inputs": _ports(network.member.inputs),
+            "outputs": _ports(network.member.outputs),
+        }
+        about, steps, basis = _sections("README_model.md.in", words)
+        own = {"networks": "", "note": "", "resolvers": "resolver's", "more": ""}
+    checks = "\n".join(
+        f"| {c.name} | {'-' if c.value is None else f'{c.value:,}'} | {c.limit:,} | {c.unit} | {c.why} |"
+        for c in report.checks
+    )
+    return filled(
+        "README.md.in",
+        **own,
+        name=name,
+        target=words["target"],
+        about=about,
+        steps=steps,
+        basis=basis,
+        table=file_table(files, of_files),
+        checks=checks,
+        build=_build(name, stages, front_end),
+    )
+
+
+def _of_stream(artifact: Artifact, facts: Mapping[str, Any]) -> dict[str, str]:
+    """Words of a streaming artifact's own sections."""
+    calls, wiring = artifact.manifest["calls_per_second"], artifact.wiring
+    members = [
+        f"| `{name}` | {len(member.content):,} | {facts['arenas'][name]:,} | {calls[name]:g} |"
+        for name, member in artifact.members.items()
+    ]
+    return {
+        "members": "\n".join(members),
+        "arenas": f"{sum(facts['arenas'].values()):,}",
+        "buffers": f"{sum(facts['buffers'].values()):,}",
+        "scratch": f"{facts['buffers']['scratch']:,}",
+        "turns": _TURNS.format(ring=wiring.event_ring, hop=wiring.stream.event_hop) if wiring.event_ring else "",
+        "latency": ", ".join(f"{task} {value:g} s" for task, value in artifact.manifest["latency_s"].items()),
     }
 
 
-def _build(name: str, stages: list[str], front_end: bool) -> str:
+def _sections(template: str, words: Mapping[str, Any]) -> list[str]:
+    """What only one kind of bundle says: about, steps, and what the checks rest on, and then what else it has."""
+    return filled(template, **words).rstrip("\n").split("\n%%\n")
+
+
+def _build(name: str, stages: Sequence[str], front_end: bool) -> str:
     dsp = " -DCMSISDSP_SOURCE_DIR=CMSIS-DSP" if front_end else ""
     zephyr = _ZEPHYR_DSP if front_end else ""
     esp = _ESP_DSP if front_end else ""
     listed = ", ".join(stages[:-1]) + (" and " if len(stages) > 1 else "") + stages[-1]
     cells = _CELLS if "decoder" in stages else ""
     return filled(
-        "README_build.md.in", cells=cells, name=name, stages=listed, dsp_option=dsp, zephyr_dsp=zephyr, esp_dsp=esp
+        "README_build.md.in",
+        cells=cells,
+        name=name,
+        stages=listed,
+        dsp_option=dsp,
+        zephyr_dsp=zephyr,
+        esp_dsp=esp,
+        tflm_definitions=" and ".join(f"`{each}`" for each in TFLM_DEFINITIONS),
     ).rstrip("\n")
 
 
-def _tflm(report: Report) -> str:
-    return next(engine.version for engine in report.engines if engine.engine == "tflm")
-
-
-def _ports(ports: list[dict[str, Any]]) -> str:
-    return ", ".join(f"{port['dtype']} {'x'.join(map(str, port['shape']))}" for port in ports)
+def _ports(ports: Sequence[Port]) -> str:
+    return ", ".join(f"{port.dtype} {'x'.join(map(str, port.shape))}" for port in ports)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from keras_mtl.tables import Column, Table
+
 #: Files by a pattern of their whole path, in the order of the table, and what is said of them.
 _ROWS = (
     (r"manifest\.json", "sha256 and size of every file here, and where the model came from. Check it first."),
@@ -29,11 +31,6 @@ _ROWS = (
         "The {members} networks: as arrays in flash, their operators, and macros of arena and quantization.",
     ),
     (r".*_networks\..*", "Start and run on TFLM, for C: the arenas and interpreters are in here."),
-    (r"set_settings\.h", "Macros: wiring, labels, features, decoding. C and C++."),
-    (
-        r"set_driver\..*",
-        "Hears clips: windows of the encoder, recurrent cells, classifiers. Portable C99, all memory in its state.",
-    ),
     (r"kmtl/kmtl_(network|tflm)\.h", "How networks are called from C, and one network on TFLM as a C++ class."),
     (
         r"kmtl/(kmtl_log_mel\..*|.*_log_mel_tables\..*)",
@@ -48,7 +45,6 @@ _ROWS = (
         r"kmtl/kmtl_(listener|embeddings|event_stream)\..*",
         "Samples in, scenes and events out: the loop, the ring of embeddings, the event decoder. Portable C99.",
     ),
-    (r"kmtl/kmtl_windows\..*", "The windows of an encoder over a clip. Portable C99."),
     (r"kmtl/kmtl_cells\..*", "The driver of recurrent cells in both directions. Portable C99."),
     (
         r"kmtl/kmtl_event_decoder\..*",
@@ -80,7 +76,7 @@ _ROWS = (
         "the integers that they are. Little-endian.",
     ),
     (r".*\.tflite", "Models as files, for tools on a PC: the arrays byte for byte."),
-    (r"set\.json", "The set's manifest, with the wiring."),
+    (r"artifact\.json", "The artifact's manifest, with the wiring."),
     (r"report\.json", "The emulator's report: checks, operators with their costs, engines."),
 )
 
@@ -95,15 +91,12 @@ def file_table(files: Iterable[str], facts: Mapping[str, Any]) -> str:
     Raises:
         LookupError: a file that nothing is said of.
     """
-    left, lines = (
-        {*files, "manifest.json"} - {"README.md"},
-        ["| file | what it is, and what to do with it |", "|---|---|"],
-    )
+    left, rows = {*files, "manifest.json"} - {"README.md"}, []
     for pattern, about in _ROWS:
         found = sorted(file for file in left if re.fullmatch(pattern, file))
         left -= set(found)
         if found:
-            lines.append(f"| {', '.join(f'`{file}`' for file in found)} | {about.format_map(facts)} |")
+            rows.append((", ".join(f"`{file}`" for file in found), about.format_map(facts)))
     if left:
         raise LookupError(f"the README has no words for {', '.join(sorted(left))}")
-    return "\n".join(lines)
+    return "\n".join(Table((Column("file", 0), Column("what it is, and what to do with it", 1)), rows).markdown())

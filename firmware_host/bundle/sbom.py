@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from keras_mtl.files import to_json
@@ -25,34 +24,19 @@ _SOURCES = (".c", ".h", ".cc")
 _APACHE: list[dict[str, Any]] = [{"license": {"id": "Apache-2.0"}}]
 
 
-@dataclass(frozen=True)
-class ModelFile:
-    """One network of a bundle.
-
-    Attributes:
-        name: its identifier in C.
-        content: the `.tflite` file.
-        manifest: the artifact's, or that of the set it belongs to: what it was made of.
-    """
-
-    name: str
-    content: bytes
-    manifest: Mapping[str, Any]
-
-
 def sbom_json(
-    facts: Mapping[str, Any], models: Sequence[ModelFile], files: Mapping[str, bytes], front_end: bool
+    facts: Mapping[str, Any], models: Mapping[str, bytes], files: Mapping[str, bytes], front_end: bool
 ) -> bytes:
     """The text of `sbom.cdx.json`.
 
     Args:
         facts: what `manifest.about` says of the bundle.
-        models: its networks.
+        models: content of the `.tflite` file of each network, by its identifier in C.
         files: content of every file but this one and the manifest, by path.
         front_end: whether the log-mel front end is among them, which CMSIS-DSP is linked for.
     """
     root = f"bundle:{facts['name']}"
-    networks = [_model(model) for model in models]
+    networks = [_model(name, content, facts["artifact"]) for name, content in models.items()]
     sources = {path: content for path, content in sorted(files.items()) if path.endswith(_SOURCES)}
     code = {
         "type": "library",
@@ -81,7 +65,7 @@ def sbom_json(
                 "type": "firmware",
                 "bom-ref": root,
                 "name": facts["name"],
-                "version": _digest(b"".join(model.content for model in models))[:16],
+                "version": _digest(b"".join(models.values()))[:16],
                 "description": f"A network and the code around it, checked for {facts['target']}",
             },
         },
@@ -99,8 +83,7 @@ def sbom_json(
     return to_json({**ordered, "serialNumber": f"urn:uuid:{serial}", **document}).encode("utf-8")
 
 
-def _model(model: ModelFile) -> dict[str, Any]:
-    manifest = model.manifest
+def _model(name: str, content: bytes, manifest: Mapping[str, Any]) -> dict[str, Any]:
     card: dict[str, Any] = {"modelParameters": {"task": str(manifest.get("part") or "unknown")}}
     data = manifest.get("data")
     if isinstance(data, dict):
@@ -113,10 +96,10 @@ def _model(model: ModelFile) -> dict[str, Any]:
         facts |= {"recipe": recipe.get("name"), "recipe_sha256": recipe.get("sha256")}
     return {
         "type": "machine-learning-model",
-        "bom-ref": f"model:{model.name}",
-        "name": model.name,
-        "version": _digest(model.content)[:16],
-        "hashes": _hashes(model.content),
+        "bom-ref": f"model:{name}",
+        "name": name,
+        "version": _digest(content)[:16],
+        "hashes": _hashes(content),
         "modelCard": card,
         "properties": [
             {"name": f"keras_mtl:{key}", "value": str(value)} for key, value in facts.items() if value is not None

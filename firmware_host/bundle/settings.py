@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keras_mtl.decoding import DecodeSettings
 from keras_mtl.firmware_host.arena_reserve import arena_setting_bytes
 from keras_mtl.firmware_host.bundle.c_source import header, real, string
 from keras_mtl.firmware_host.bundle.golden import numbered
 from keras_mtl.firmware_host.c_types import C_TYPES
-from keras_mtl.scene_smoothing import SceneSmoother
+from keras_mtl.tflite.artifact import Member, Port
 
 
 def settings_header(
     name: str,
-    manifest: dict[str, Any],
+    member: Member,
     measured_arena_bytes: int,
     reserve_bytes: int,
     file: str = "model_settings.h",
@@ -26,13 +25,13 @@ def settings_header(
 
     Args:
         name: the model's identifier.
-        manifest: the artifact's.
+        member: its file.
         measured_arena_bytes: what TensorFlow Lite Micro used on the host.
         reserve_bytes: of `arena_reserve_bytes`.
         file: the header's name, for the include guard.
     """
     prefix = name.upper()
-    inputs, outputs = manifest["inputs"], manifest["outputs"]
+    inputs, outputs, facts = member.inputs, member.outputs, member.facts
     lines = [
         "#include <stdint.h>",
         "",
@@ -45,53 +44,52 @@ def settings_header(
         "",
         *_ports(prefix, "input", inputs),
         *_ports(prefix, "output", outputs),
-        f"/* The output is {manifest.get('output') or 'as the network gives it'}. */",
+        f"/* The output is {facts.get('output') or 'as the network gives it'}. */",
     ]
-    lines += label_lines(prefix, manifest.get("labels") or {})
-    features = manifest.get("features")
+    lines += label_lines(prefix, facts.labels)
+    features = facts.get("features")
     if isinstance(features, dict):
         lines += ["", *feature_lines(prefix, features, inputs[0])]
-    if has_scenes(manifest):
-        lines += smoothing_lines(prefix, outputs[0])
-    if manifest.get("audio_seconds"):
-        lines += ["", f"#define {prefix}_AUDIO_SECONDS {real(manifest['audio_seconds'])}"]
+    if has_scenes(member):
+        lines += smoothing_lines(prefix, outputs[0], facts.decoding)
+    if facts.get("audio_seconds"):
+        lines += ["", f"#define {prefix}_AUDIO_SECONDS {real(facts.audio_seconds)}"]
     return header(name, file, f"Settings of {name}.", "\n".join(lines))
 
 
-def _ports(prefix: str, kind: str, ports: list[dict[str, Any]]) -> list[str]:
+def _ports(prefix: str, kind: str, ports: Sequence[Port]) -> list[str]:
     """Macros of the inputs or outputs; where there are several, with a number and what the tensor is called."""
     lines = []
     for place, port in enumerate(ports):
         if len(ports) > 1:
             # A name may hold anything, the end of a comment too.
-            name = re.sub(r"[^\w./:;-]", "_", str(port["name"]), flags=re.ASCII)
+            name = re.sub(r"[^\w./:;-]", "_", port.name, flags=re.ASCII)
             lines.append(f"/* {kind.capitalize()} {place}: {name}. */")
         lines += [*_port(f"{prefix}_{numbered(kind, place, len(ports)).upper()}", port), ""]
     return lines
 
 
-def _port(prefix: str, port: dict[str, Any]) -> list[str]:
-    shape = "x".join(map(str, port["shape"]))
+def _port(prefix: str, port: Port) -> list[str]:
+    shape = "x".join(map(str, port.shape))
     lines = [
-        f"/* {port['dtype']}, shape {shape}. */",
-        f"#define {prefix}_TYPE {C_TYPES[port['dtype']]}",
-        f"#define {prefix}_ELEMENTS {math.prod(port['shape'])}",
+        f"/* {port.dtype}, shape {shape}. */",
+        f"#define {prefix}_TYPE {C_TYPES[port.dtype]}",
+        f"#define {prefix}_ELEMENTS {port.elements}",
     ]
-    if port.get("scale") is not None:
+    if port.scale is not None:
         lines += [
             f"/* real = {prefix}_SCALE * (integer - {prefix}_ZERO_POINT) */",
-            f"#define {prefix}_SCALE {real(port['scale'])}",
-            f"#define {prefix}_ZERO_POINT ({port['zero_point']})",
+            f"#define {prefix}_SCALE {real(port.scale)}",
+            f"#define {prefix}_ZERO_POINT ({port.zero_point})",
         ]
     return lines
 
 
-def has_scenes(manifest: Mapping[str, Any]) -> bool:
+def has_scenes(member: Member) -> bool:
     """Whether a network gives logits of scenes, and nothing else, as integers that the C smoother takes."""
-    (first, *others), labels = manifest["outputs"], manifest.get("labels") or {}
-    count = math.prod(first["shape"])
-    whole = first["dtype"] in ("int8", "int16") and not others
-    return whole and manifest.get("output") == "logits" and count == len(labels.get("scenes") or ())
+    (first, *others), facts = member.outputs, member.facts
+    whole = first.dtype in ("int8", "int16") and not others
+    return whole and facts.get("output") == "logits" and first.elements == len(facts.labels.get("scenes", ()))
 
 
 def label_lines(prefix: str, labels: Mapping[str, Sequence[str]]) -> list[str]:
@@ -107,31 +105,31 @@ def label_lines(prefix: str, labels: Mapping[str, Sequence[str]]) -> list[str]:
     return lines
 
 
-def smoothing_lines(prefix: str, port: Mapping[str, Any]) -> list[str]:
-    """Macros for `kmtl_scene_smoother`, as a start: how calm a scene should be is for the product to say.
+def smoothing_lines(prefix: str, port: Port, decoding: DecodeSettings) -> list[str]:
+    """Macros for `kmtl_scene_smoother`.
 
     Args:
         prefix: of the macros.
         port: the output with the scenes' logits.
+        decoding: of the artifact: weight and hold of the scenes.
     """
-    usual = {key: value.default for key, value in inspect.signature(SceneSmoother).parameters.items()}
     return [
         "",
         "/* For kmtl_scene_smoother: share of the newest call in the mean, calls in a row that a new scene needs, and",
         " * what a step of the logits is worth. */",
-        f"#define {prefix}_SCENE_WEIGHT {real(usual['weight'])}",
-        f"#define {prefix}_SCENE_HOLD {usual['hold']}",
-        f"#define {prefix}_SCENE_SCALE {real(port['scale'])}",
+        f"#define {prefix}_SCENE_WEIGHT {real(decoding.scene_weight)}",
+        f"#define {prefix}_SCENE_HOLD {decoding.scene_hold_calls}",
+        f"#define {prefix}_SCENE_SCALE {real(port.scale)}",
     ]
 
 
-def feature_lines(prefix: str, features: dict[str, Any], source: Mapping[str, Any]) -> list[str]:
+def feature_lines(prefix: str, features: dict[str, Any], source: Port) -> list[str]:
     """Macros of the features, and of their way into the network's input.
 
     Args:
         prefix: of the macros.
         features: settings as the manifest has them.
-        source: the input port of the network.
+        source: the input of the network.
     """
     if "window" in features:  # files from before these settings
         features = {"fft": features["window"], "keep_last_frame": False} | features
@@ -147,11 +145,9 @@ def feature_lines(prefix: str, features: dict[str, Any], source: Mapping[str, An
             lines.append(f"#define {prefix}_{key.upper()} {int(value) if isinstance(value, int) else real(value)}")
     mean, spread = features.get("mean_db"), features.get("std_db")
     if spread and mean is not None:
-        scale, zero_point = source.get("scale") or 1.0, source.get("zero_point") or 0
+        scale, zero_point = source.scale or 1.0, source.zero
         rounded = (
-            "clamp(round(dB * INPUT_PER_DB + INPUT_AT_0_DB))"
-            if source.get("scale")
-            else ("dB * INPUT_PER_DB + INPUT_AT_0_DB")
+            "clamp(round(dB * INPUT_PER_DB + INPUT_AT_0_DB))" if source.scale else ("dB * INPUT_PER_DB + INPUT_AT_0_DB")
         )
         lines += [
             "/* Normalisation and quantization in one step:",

@@ -11,6 +11,21 @@ LiteRT and tflite-runtime run without their default delegate: XNNPACK requantize
 results by one LSB, and which of its kernels run depends on the host's processor.
 """
 
-from keras_mtl.firmware_host.engines.runner import ENGINES, EngineRun, run_engine
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["ENGINES", "EngineRun", "run_engine"]
+if TYPE_CHECKING:
+    from keras_mtl.firmware_host.engines.live import LiveSession, Update
+    from keras_mtl.firmware_host.engines.request import ENGINES
+    from keras_mtl.firmware_host.engines.runner import EngineRun, run
+
+__all__ = ["ENGINES", "EngineRun", "LiveSession", "Update", "run"]
+
+_HOME = {"ENGINES": "request", "EngineRun": "runner", "LiveSession": "live", "Update": "live", "run": "runner"}
+
+
+def __getattr__(name: str) -> Any:
+    # Lazily: the workers, which lie in this package, need none of it.
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -8,6 +8,7 @@ from typing import Any
 from keras_mtl.errors import EngineRefused
 from keras_mtl.firmware_host.compatibility import tflm_blocks
 from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.artifact import Artifact
 
 _NODE = re.compile(r"Node (\w+) \(number (\d+)[^)]*\)")
 _MISSING = re.compile(r"Didn't find op for builtin opcode '(\w+)'(?: version '(\d+)')?")
@@ -29,15 +30,17 @@ def require_runnable(engine: str, model: Any) -> None:
         raise EngineRefused(f"{blocking[0].why} (layer {blocking[0].layer})", hint=blocking[0].remedy)
 
 
-def explain(engine: str, model: Any, refusal: EngineRefused) -> EngineRefused:
-    """The same refusal, said so that a person knows what to change.
+def explain(engine: str, artifact: Artifact, refusal: EngineRefused) -> EngineRefused:
+    """The same refusal, in words that tell a person what to change.
 
     Args:
         engine: name of the engine.
-        model: the object tree of the file that it refused.
+        artifact: what it refused.
         refusal: with the interpreter's own words as its message.
     """
     words = refusal.message
+    if len(artifact.members) > 1:
+        return EngineRefused(f"{engine} refused the artifact: {words}", refusal.hint)
     short = words if len(words) <= _LONGEST_CHARACTERS else words[:_LONGEST_CHARACTERS].rstrip() + "…"
     node, missing = _NODE.search(words), _MISSING.search(words)
     if missing:
@@ -46,14 +49,9 @@ def explain(engine: str, model: Any, refusal: EngineRefused) -> EngineRefused:
             f"{engine} has no kernel for {missing[1]}{version}", hint="convert the network without that operator"
         )
     if node:
-        layer = _layer(model, int(node[2]))
+        layer = _layer(artifact.network.model, int(node[2]))
         return EngineRefused(f"{engine} refused operator {node[2]}, {node[1]}{layer}: {short}", refusal.hint)
     return EngineRefused(f"{engine} refused the model: {short}", refusal.hint)
-
-
-def explain_set(engine: str, refusal: EngineRefused) -> EngineRefused:
-    """A refusal of one of a set's members, which the interpreter's own words tell, in one line."""
-    return EngineRefused(f"{engine} refused the set: {refusal.message}", refusal.hint)
 
 
 def _layer(model: Any, number: int) -> str:

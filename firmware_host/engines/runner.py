@@ -1,101 +1,172 @@
-"""Runs one engine on many inputs, in a process of its own; arrays travel as files in a temporary folder."""
+"""Runs an artifact on one engine, in a process of its own; arrays travel as files in a temporary folder."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from keras_mtl.errors import EngineError, EngineRefused
+from keras_mtl.errors import ArtifactError, EngineRefused
 from keras_mtl.firmware_host.engines.process import run_worker
-from keras_mtl.firmware_host.engines.refusals import explain, require_runnable
-from keras_mtl.tflite import flatbuffer
+from keras_mtl.firmware_host.engines.refusals import explain
+from keras_mtl.firmware_host.engines.request import make_request
+from keras_mtl.tflite.artifact import Artifact
 
-#: The worker module of each engine.
-WORKERS = {
-    "tflm": "keras_mtl.firmware_host.engines.tflm_worker",
-    "litert": "keras_mtl.firmware_host.engines.litert_worker",
-    "litert-reference": "keras_mtl.firmware_host.engines.litert_worker",
-    "tflite-runtime": "keras_mtl.firmware_host.engines.tflite_runtime_worker",
-}
-#: Names of the engines.
-ENGINES = tuple(WORKERS)
-#: What TensorFlow Lite Micro is given: far more than any microcontroller has, so that the need is measured.
-ARENA_OFFERED_BYTES = 64 << 20
+_WORKER = "keras_mtl.firmware_host.engines.worker"
 
 
 @dataclass(frozen=True, eq=False)
 class EngineRun:
-    """What one engine made of the inputs.
+    """What one engine gave for the inputs.
 
     Attributes:
         engine: its name, one of `ENGINES`.
         version: version of its package.
-        outputs: an array for each output, in the file's order: [n, ...] in the output's type, without the batch
-            dimension.
-        arena_bytes: bytes of tensor arena that were used; None for engines without one.
+        outputs: arrays by their names, see `run`.
+        arena_bytes: bytes of tensor arena of each member by its name; None for engines without one.
+        busy_s: seconds that it spent on the inputs.
     """
 
     engine: str
     version: str
-    outputs: tuple[np.ndarray, ...]
-    arena_bytes: int | None = None
+    outputs: dict[str, np.ndarray]
+    arena_bytes: dict[str, int | None]
+    busy_s: float = 0.0
 
     @property
-    def arenas_in_all(self) -> int | None:
-        """The one arena, under the name that runs of sets have for theirs."""
-        return self.arena_bytes
+    def arena_total_bytes(self) -> int | None:
+        """Tensor arena of all members; None for engines without one."""
+        sizes = [size for size in self.arena_bytes.values() if size is not None]
+        return sum(sizes) if len(sizes) == len(self.arena_bytes) else None
 
 
-def run_engine(engine: str, content: bytes, inputs: Sequence[np.ndarray], timeout_s: float = 120.0) -> EngineRun:
-    """Runs a model n times, each time on one row of every input.
+def run(
+    engine: str,
+    artifact: Artifact,
+    inputs: Mapping[str, np.ndarray],
+    pushes: Sequence[int] | None = None,
+    timeout_s: float = 600.0,
+) -> EngineRun:
+    """Runs an artifact as a device would.
 
     Args:
         engine: one of `ENGINES`.
-        content: bytes of a `.tflite` file.
-        inputs: an array for each input, in the file's order: [n, ...] in the input's type, without the batch dimension.
+        artifact: the artifact.
+        inputs: of an artifact that takes clips `input_0`, ... for each input of the file: [n, ...] in the input's type,
+            without the batch dimension. Of a streaming one either `recording`, log-mel [frames, mel_bands] in the
+            encoder's input type, which goes through it from a start to its end; or `scene_clips`, `event_clips` or
+            both, [n, frames, mel_bands, 1], of which each goes through it from a start to its end.
+        pushes: frames of the parts in which a recording comes; all at once by default.
         timeout_s: seconds after which the engine's process is stopped.
 
+    Returns:
+        The run. Its outputs are, of an artifact that takes clips, `output_0`, ...: [n, ...] in the output's type,
+        without the batch dimension. Of a recording, each where there is such a decoder: `scenes`, logits
+        [calls, scenes], and `calls`, embeddings that there were at each call of the scene decoder, int64 [calls];
+        `strong`, probabilities [embeddings, events], and `integers`, the same as the file gave them. Of clips `scenes`,
+        the last logits [n, scenes]; `strong` [n, steps, events] and `weak`, probabilities of the clips [n, events].
+
     Raises:
-        EngineRefused: the inputs don't fit the model, the engine said why it can't run it, or isn't installed.
+        ArtifactError: inputs that do not fit the artifact's schedule or its members.
+        EngineRefused: inputs that do not fit the file, the engine can't run a member, or isn't installed.
         EngineCrash: its process died.
         EngineTimeout: it did not come back in time.
-        ArtifactError: not a TFLite file.
     """
-    if engine not in WORKERS:
-        raise EngineError(f"unknown engine {engine}", hint=f"engines are {', '.join(ENGINES)}")
-    model = flatbuffer.read_model(content)
-    batches = _batches(model, inputs)
-    require_runnable(engine, model)
+    arrays = _stream_inputs(artifact, inputs, pushes) if artifact.streams else _batches(artifact, inputs)
     with tempfile.TemporaryDirectory(prefix="keras_mtl_engine_") as name:
         folder = Path(name)
-        (folder / "model.tflite").write_bytes(content)
-        for i, values in enumerate(batches):
-            np.save(folder / f"input_{i}.npy", values)
-        ends = {"inputs": len(batches), "outputs": len(flatbuffer.graph_outputs(model))}
-        request = {"folder": name, "engine": engine, "arena_bytes": ARENA_OFFERED_BYTES, **ends}
-        answer = run_worker(engine, WORKERS[engine], request, timeout_s, lambda error: explain(engine, model, error))
-        outputs = [np.load(folder / f"output_{i}.npy") for i in range(answer["outputs"])]
-    single = tuple(o[:, 0] if o.ndim > 1 and o.shape[1] == 1 else o for o in outputs)
-    return EngineRun(engine, answer["version"], single, answer["arena_bytes"])
+        request = make_request(engine, artifact, folder) | {"inputs": list(arrays)}
+        request["pushes"] = list(map(int, pushes)) if pushes is not None else [len(next(iter(arrays.values())))]
+        for key, values in arrays.items():
+            np.save(folder / f"{key}.npy", values)
+        answer = run_worker(engine, _WORKER, request, timeout_s, lambda error: explain(engine, artifact, error))
+        found = {key: np.load(folder / f"out_{key}.npy") for key in answer["outputs"]}
+    outputs = _stream_outputs(engine, artifact, arrays, found) if artifact.streams else _single(found)
+    return EngineRun(engine, answer["version"], outputs, answer["arena_bytes"], answer["busy_s"])
 
 
-def _batches(model: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The inputs, each row in the shape of the model's input."""
-    shapes = [flatbuffer.tensor_shape(port) for port in flatbuffer.graph_inputs(model)]
-    if len(inputs) != len(shapes) or not shapes:
-        raise EngineRefused(f"the model takes {len(shapes)} inputs, not {len(inputs)}")
-    counts = {len(values) for values in inputs}
+def _batches(artifact: Artifact, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inputs, each row in the shape of the file's input."""
+    wanted = {f"input_{number}": port.shape for number, port in enumerate(artifact.network.inputs)}
+    if set(inputs) != set(wanted) or not wanted:
+        raise EngineRefused(f"the model takes {len(wanted)} inputs {[*wanted]}, not {[*inputs]}")
+    counts = {len(values) for values in inputs.values()}
     if len(counts) > 1 or 0 in counts:
         raise EngineRefused(f"inputs of {', '.join(map(str, sorted(counts)))} rows: as many of each are needed, not 0")
-    batches = []
-    for values, shape in zip(inputs, shapes, strict=True):
+    batches = {}
+    for name, shape in wanted.items():
+        values = inputs[name]
         try:
-            batches.append(np.ascontiguousarray(values).reshape((len(values), *shape)))
+            batches[name] = np.ascontiguousarray(values).reshape((len(values), *shape))
         except ValueError:
             raise EngineRefused(f"inputs of shape {list(values.shape)} do not fit the model's {list(shape)}") from None
     return batches
+
+
+def _single(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Outputs without the batch dimension."""
+    return {name: rows[:, 0] if rows.ndim > 1 and rows.shape[1] == 1 else rows for name, rows in found.items()}
+
+
+def _stream_inputs(
+    artifact: Artifact, inputs: Mapping[str, np.ndarray], pushes: Sequence[int] | None
+) -> dict[str, np.ndarray]:
+    port, kinds = artifact.network.inputs[0], set(inputs)
+    if kinds != {"recording"} and not (kinds and kinds <= {"scene_clips", "event_clips"}):
+        raise ArtifactError(f"a streaming artifact takes a recording or clips, not {', '.join(kinds) or 'nothing'}")
+    for name, values in inputs.items():
+        axes = 2 if name == "recording" else 4
+        fits = values.ndim == axes and str(values.dtype) == port.dtype
+        if not fits or values.shape[1 if axes == 2 else 2] != port.shape[2]:
+            raise ArtifactError(
+                f"{name} of {list(values.shape)} {values.dtype}",
+                hint=f"{port.shape[2]} bands of {port.dtype} are wanted",
+            )
+    if pushes is not None and sum(pushes) != len(inputs.get("recording", ())):
+        raise ArtifactError(f"parts of {sum(pushes)} frames in all, where there are {len(inputs.get('recording', ()))}")
+    return dict(inputs)
+
+
+def _stream_outputs(
+    engine: str, artifact: Artifact, given: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Integers as real values, of the shapes that the members' ports say: a damaged member gives others."""
+    wiring, stride = artifact.wiring, artifact.wiring.stream.stride
+    ports = {}
+    if wiring.scene_head:
+        ports["scenes"] = artifact.members[wiring.scene_head].outputs[0]
+    if wiring.classifiers:
+        strong, attention = artifact.members[wiring.classifiers].outputs
+        ports |= {"strong": strong, "attention": attention}
+    rows: dict[str, tuple[int, ...]] = {}
+    if "recording" in given:
+        steps = max(0, len(given["recording"]) // stride - wiring.stream.latency)
+        rows |= {"scenes": (len(found["calls"]),), "strong": (steps,)}
+    else:
+        clips = given.get("event_clips", np.zeros((0, 0)))
+        events = (len(clips), clips.shape[1] // stride)
+        rows |= {"scenes": (len(given.get("scene_clips", ())),), "strong": events, "attention": events}
+    real = {}
+    for name, port in ports.items():
+        if name not in found or name not in rows:
+            continue
+        shape = (*rows[name], *port.shape[1:])
+        if found[name].shape != shape and 0 not in rows[name]:
+            raise EngineRefused(f"{engine} gives {name} of shape {list(found[name].shape)}, not {list(shape)}")
+        real[name] = port.dequantize(found[name])
+    if "recording" in given:
+        real |= {"calls": found["calls"]} if "scenes" in real else {}
+        return real | ({"integers": found["strong"]} if "strong" in real else {})
+    if "attention" in real:
+        real["weak"] = _clip_probabilities(real["strong"], real.pop("attention"))
+    return real
+
+
+def _clip_probabilities(strong: np.ndarray, attention: np.ndarray) -> np.ndarray:
+    """Clips' probabilities [n, events]: the mean of their steps', weighted by the softmax of the attention."""
+    weights = np.exp(attention - attention.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    return (strong * weights).sum(axis=1) / weights.sum(axis=1)

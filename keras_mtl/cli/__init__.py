@@ -87,5 +87,6 @@ _EXTRA_MODULES = {
     "sed_scores_eval",
     "soundfile",
     "soxr",
+    "tomli_w",
     "tqdm",
 }

@@ -28,13 +28,13 @@ def command(
     public_key: Path | None,
     as_json: bool,
 ) -> None:
-    """Check each ARTIFACT (.tflite, or the folder of a set) on all interpreters and write the firmware folder.
+    """Check each ARTIFACT (a .tflite file, or a streaming one's folder) on all interpreters; write the firmware folder.
 
     The folder holds the networks as C arrays with their exact operator resolvers, settings, portable C for what
     surrounds them, golden data and a self-test, CMakeLists.txt, a bill of materials, a manifest with the hash of every
     file, and a README that says what to do with each. What fails the target is refused with exit status 1, and nothing
-    is written. Several artifacts get a sub-folder each. Of a streaming set (`convert --part stream`) the C hears
-    samples for as long as there are some.
+    is written. Several artifacts get a sub-folder each. Of a streaming artifact the C takes samples for as long as
+    there are some, and gives scenes and events.
 
     With --verify, a folder is held against its manifest, and files that were changed, are missing or were added are
     named. Exit status 1: there are some, or the signature is not the key's.
@@ -42,8 +42,7 @@ def command(
     \b
     Examples:
       keras_mtl bundle scenes.int8.tflite --target stm32h743 --out firmware
-      keras_mtl bundle joint.int8/ --target stm32h743 --out firmware --sign key.pem
-      keras_mtl bundle stream.int8/ --target stm32h743 --out firmware
+      keras_mtl bundle stream.int8/ --target stm32h743 --out firmware --sign key.pem
       keras_mtl bundle scenes.int8.tflite scenes.int16x8.tflite --target my_board.toml --out firmware --json
       keras_mtl bundle --verify firmware --public-key key.pub
     """
@@ -64,26 +63,18 @@ def _write(artifacts: tuple[str, ...], target: str, out: Path, key: Path | None,
     from keras_mtl.firmware_host.bundle import write_bundle
     from keras_mtl.firmware_host.bundle.folder import require_free
     from keras_mtl.firmware_host.bundle.signature import load_private_key
-    from keras_mtl.firmware_host.emulator import emulate
-    from keras_mtl.firmware_host.report import Report
-    from keras_mtl.firmware_host.set_emulator import emulate_set
-    from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
+    from keras_mtl.firmware_host.emulate import emulate
     from keras_mtl.firmware_host.target import load_target
     from keras_mtl.tflite.artifact import Artifact
-    from keras_mtl.tflite.artifact_set import ArtifactSet, is_set
 
     held_against = load_target(target)
-    loaded = [(path, ArtifactSet.load(path) if is_set(path) else Artifact.load(path)) for path in artifacts]
+    loaded = [(path, Artifact.load(path)) for path in artifacts]
     require_free(out)
     private_key = None if key is None else load_private_key(key)
-    checked: list[tuple[Artifact | ArtifactSet, Report]] = []
+    checked = []
     for path, artifact in loaded:
         click.echo(f"checking {path} for {held_against.name}", err=True)
-        if isinstance(artifact, ArtifactSet):
-            hear = emulate_stream_set if artifact.streams else emulate_set
-            checked.append((artifact, hear(artifact, held_against, path=path)))
-        else:
-            checked.append((artifact, emulate(artifact, held_against, path=path)))
+        checked.append((artifact, emulate(artifact, held_against, path=path)))
     bundle = write_bundle(checked, out, private_key=private_key)
     answer(bundle.to_dict(), as_json, lambda: [f"bundle   {bundle.path}", *(f"  {file}" for file in bundle.files)])
 

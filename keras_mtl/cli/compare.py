@@ -117,17 +117,17 @@ def _with_differences(compared: Comparison, against: Sequence[RunRow], data: str
 
     if data is None:
         return with_differences(compared, against)
-    from keras_mtl.cli.listeners import open_listener
     from keras_mtl.datasets.corpus import open_corpus
     from keras_mtl.evaluation import evaluate
+    from keras_mtl.predictors import open_predictor
 
     def draws(row: RunRow) -> Draws:
         click.echo(f"scoring {row.name}", err=True)
-        listener = open_listener(Path(row.path))
-        rate_hz = listener.settings.sample_rate_hz
+        predictor = open_predictor(Path(row.path))
+        rate_hz = predictor.settings.sample_rate_hz
         corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, scene_subset=None)
         if corpus.fingerprint != row.fingerprint:
             raise DataError(f"{row.path} was scored on other data than {data}", hint=f"on those named {row.data!r}")
-        return draws_of(evaluate(listener, corpus, cache, EveryDraw()), row)
+        return draws_of(evaluate(predictor, corpus, cache, EveryDraw()), row)
 
     return with_differences(compared, against, draws)

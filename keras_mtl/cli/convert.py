@@ -1,17 +1,14 @@
-"""`keras_mtl convert`: a run folder to a `.tflite` artifact, or to a set of them."""
+"""`keras_mtl convert`: a run folder to an artifact, one `.tflite` file or the folder of a streaming artifact."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from keras_mtl.cli.options import answer, json_option
+from keras_mtl.errors import ArtifactError
 from keras_mtl.tflite.scheme import FORMATS
-
-if TYPE_CHECKING:
-    from keras_mtl.tflite.artifact_set import ArtifactSet
 
 _FIGURES = ("sha256", "file_bytes", "parameter_bytes", "macs_per_second")
 
@@ -20,26 +17,30 @@ _FIGURES = ("sha256", "file_bytes", "parameter_bytes", "macs_per_second")
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
 @click.option(
     "--part",
-    type=click.Choice(["scenes", "events", "joint", "stream", "stream-encoder"]),
+    type=click.Choice(["scenes", "events", "joint", "encoder"]),
     default="scenes",
     show_default=True,
     help="Part of the network.",
 )
-@click.option("--format", "kind", required=True, type=click.Choice(FORMATS), help="Number format of the file.")
+@click.option("--format", "kind", required=True, type=click.Choice(FORMATS), help="Number format of the artifact.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FILE_OR_DIR", help="Where to write it.")
 @click.option(
+    "--schedule",
+    type=click.Choice(["clip", "stream"]),
+    help="One inference for each clip, or step by step without a pause.  [default: stream for events and joint in "
+    "integers, else clip]",
+)
+@click.option(
     "--scene-hop",
-    "scene_hop_steps",
     type=click.IntRange(min=1),
     metavar="STEPS",
-    help="Of a streaming set: steps of its encoder from one call of the scene decoder to the next.  [default: 5]",
+    help="Of a stream: steps of its encoder from one call of the scene decoder to the next.  [default: 5]",
 )
 @click.option(
     "--event-hop",
-    "event_hop_steps",
     type=click.IntRange(min=1),
     metavar="STEPS",
-    help="Of a streaming set: steps from one turn of a bidirectional event decoder over its ring to the next.  "
+    help="Of a stream: steps from one pass of a bidirectional event decoder over its ring to the next.  "
     "[default: 23 of 25 parts of the ring]",
 )
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=1), default=600, show_default=True, help="Seconds.")
@@ -49,88 +50,72 @@ def command(
     part: str,
     kind: str,
     out: Path,
-    scene_hop_steps: int | None,
-    event_hop_steps: int | None,
+    schedule: str | None,
+    scene_hop: int | None,
+    event_hop: int | None,
     timeout_s: float,
     as_json: bool,
 ) -> None:
-    """Convert a part of RUN to a .tflite file with embedded metadata, a manifest and golden data beside it.
+    """Convert a part of RUN to an artifact: .tflite files with a manifest and golden data.
 
     float32 and float16 come from any run that was trained on the part, int8 and int16x8 from one that was quantized to
-    that scheme. FILE_OR_DIR is a name that ends in .tflite, or a folder, where the file is called PART.FORMAT.tflite.
+    that scheme.
 
-    The event part in float is one file of ten seconds with loops, which LiteRT runs and microcontrollers don't. In
-    integers it is a set, as is the joint part: a folder with the encoder, the recurrent cells one step at a time, the
-    classifiers, and set.json, which says how a device runs them. It is FILE_OR_DIR itself or, where that holds
-    something already, the folder PART.FORMAT in it.
+    The scene part is one file of a second of audio. The event part in float is one file of ten seconds with loops,
+    which LiteRT runs and microcontrollers don't. FILE_OR_DIR is a name that ends in .tflite, or a folder, where the
+    file is called PART.FORMAT.tflite; the manifest and golden data lie beside it.
 
-    The part "stream" hears without a pause. In integers it is a set: the encoder a step at a time and, behind a ring
-    of embeddings, the scene decoder, the cells of the event decoder, or both, as the run was quantized.
-    "stream-encoder" is the encoder alone, one file: a few frames and the layers' states in, one embedding and the next
-    states out. In float "stream" is that file, too.
+    In integers the event part and the joint part are streaming artifacts, and with --schedule stream the scene part is
+    one, too: a folder with the encoder a step at a time and, behind a ring of embeddings, the scene decoder, the cells
+    and classifiers of the event decoder, or both; artifact.json says how a device runs them. It is FILE_OR_DIR itself
+    or, where that holds something already, the folder PART.FORMAT in it.
+
+    The part "encoder" is one file: a few frames and the layers' states in, one embedding and the next states out.
 
     \b
     Examples:
       keras_mtl convert runs/real --format float16 --out artifacts/
       keras_mtl convert runs/real --part events --format float32 --out artifacts/
       keras_mtl convert runs/real-int8 --part scenes --format int8 --out scenes.int8.tflite
+      keras_mtl convert runs/real-int8 --schedule stream --format int8 --out scenes.int8
       keras_mtl convert runs/real-joint --part joint --format int8 --out artifacts/
-      keras_mtl convert runs/real-joint --part stream --format int8 --out artifacts/
-      keras_mtl convert runs/real-joint --part stream-encoder --format int8 --out encoder.int8.tflite
+      keras_mtl convert runs/real-joint --part encoder --format int8 --out encoder.int8.tflite
     """
     from keras_mtl.run_folder import Run
-    from keras_mtl.tflite.convert import convert
-    from keras_mtl.tflite.convert_set import convert_set
-    from keras_mtl.tflite.scheme import SCHEMES
-    from keras_mtl.tflite.stream_convert import PART, convert_stream
-    from keras_mtl.tflite.stream_set_convert import convert_stream_set
+    from keras_mtl.tflite.artifact import MANIFEST, UNKNOWN, Artifact
+    from keras_mtl.tflite.convert import convert, schedule_of
 
-    loaded = Run.load(run)
-    streams = part == PART and kind in SCHEMES
-    hops = {"scene_hop": scene_hop_steps, "event_hop": event_hop_steps}
-    if not streams and any(hops.values()):
-        raise click.UsageError("--scene-hop and --event-hop belong to a streaming set: --part stream in integers")
-    if streams and out.suffix == ".tflite":
-        raise click.UsageError("a streaming set is a folder; --part stream-encoder makes one file")
-    if streams:
-        made = convert_stream_set(loaded, kind, **hops, timeout_s=timeout_s)
-        _save_set(made, part, kind, out, as_json)
-        return
-    if part in ("events", "joint") and kind in SCHEMES:
-        _save_set(convert_set(loaded, part, kind, timeout_s), part, kind, out, as_json)
-        return
-    alone = part in (PART, "stream-encoder")
-    artifact = convert_stream(loaded, kind, timeout_s) if alone else convert(loaded, part, kind, timeout_s)
-    path = artifact.save(out if out.suffix == ".tflite" else out / f"{part}.{kind}.tflite")
-    figures = {key: artifact.manifest[key] for key in _FIGURES}
-    document = {"schema": "keras_mtl.convert/1", "artifacts": [{"path": str(path), **figures}]}
-    answer(
-        document,
-        as_json,
-        lambda: [
-            f"{path}   {figures['file_bytes']:,} bytes, {figures['parameter_bytes']:,} of parameters, "
-            f"{figures['macs_per_second'] / 1e6:.3f} M MACs per second"
-        ],
-    )
+    schedule = schedule or schedule_of(part, kind)
+    if schedule == "stream" and out.suffix == ".tflite":
+        raise click.UsageError("a streaming artifact is a folder; --part encoder makes one file")
+    name = f"{part}.{kind}"
+    file = out if out.suffix == ".tflite" else out / f"{name}.tflite"
+    if schedule == "clip" and file != out and file.exists() and Artifact.load(file).facts.part == UNKNOWN:
+        raise ArtifactError(f"{file} is there, and was not converted here", hint="move it, or name another file")
+    hops = {"scene_hop": scene_hop, "event_hop": event_hop}
+    made = convert(Run.load(run), part, kind, schedule, **hops, timeout_s=timeout_s)
+    if made.streams:
+        path = made.save(out / name if out.is_dir() and any(out.iterdir()) else out) / MANIFEST
+        listed = [(path.parent / made.manifest["members"][each.name]["file"], each) for each in made.members.values()]
+    else:
+        path = made.save(file)
+        listed = [(path, made.network)]
+    totals = {key: made.manifest[key] for key in ("parameter_bytes", "macs_per_second")}
+    totals |= {"buffer_bytes": sum(made.manifest.get("buffers", {}).values())}
+    document = {
+        "schema": "keras_mtl.convert/2",
+        "path": str(path),
+        "part": part,
+        "format": kind,
+        "schedule": made.wiring.schedule.kind,
+        **totals,
+        "artifacts": [{"path": str(file), **{key: each.manifest[key] for key in _FIGURES}} for file, each in listed],
+    }
 
+    def lines() -> list[str]:
+        buffers = f", {totals['buffer_bytes']:,} of buffers" if made.streams else ""
+        figures = f"{totals['parameter_bytes']:,} of parameters{buffers}, {totals['macs_per_second'] / 1e6:.3f} M"
+        files = [f"{file}   {len(each.content):,} bytes" for file, each in listed if made.streams]
+        return [*files, f"{path}   {made.file_bytes:,} bytes, {figures} MACs per second"]
 
-def _save_set(made: ArtifactSet, part: str, kind: str, out: Path, as_json: bool) -> None:
-    from keras_mtl.tflite.artifact_set import MANIFEST
-
-    folder = made.save(out / f"{part}.{kind}" if out.is_dir() and any(out.iterdir()) else out)
-    listed = [
-        {"path": str(folder / made.manifest["members"][name]["file"])}
-        | {key: artifact.manifest[key] for key in _FIGURES}
-        for name, artifact in made.members.items()
-    ]
-    totals = {key: made.manifest[key] for key in ("parameter_bytes", "macs_per_second", "buffer_bytes")}
-    document = {"schema": "keras_mtl.convert/1", "set": str(folder / MANIFEST), "artifacts": listed, **totals}
-    answer(
-        document,
-        as_json,
-        lambda: [
-            *(f"{each['path']}   {each['file_bytes']:,} bytes" for each in listed),
-            f"{folder / MANIFEST}   {totals['parameter_bytes']:,} bytes of parameters, "
-            f"{totals['buffer_bytes']:,} of buffers, {totals['macs_per_second'] / 1e6:.3f} M MACs per second",
-        ],
-    )
+    answer(document, as_json, lines)

@@ -9,9 +9,24 @@ import click
 
 from keras_mtl.cli.options import answer, cache_option, json_option, quiet_tensorflow
 from keras_mtl.errors import VerdictFailed
+from keras_mtl.tables import Column, Table
 
 if TYPE_CHECKING:
     from keras_mtl.datasets.data_check import FolderCensus, SplitCensus
+
+_COLUMNS = (
+    Column("data set", "name"),
+    Column("split", "split"),
+    Column("listed", lambda each: each.census.listed, ","),
+    Column("clips", lambda each: each.census.clips, ","),
+    Column("missing", lambda each: each.census.missing, ","),
+    Column("unreadable", lambda each: each.census.unreadable, ","),
+    Column("hours", lambda each: each.seconds / 3600, ".2f"),
+    Column(
+        "rates in Hz",
+        lambda each: ", ".join(f"{rate}: {count:,}" for rate, count in sorted(each.rates.items())) or None,
+    ),
+)
 
 #: What to call each kind that is told by name, those that are refused last.
 _KINDS = {
@@ -77,26 +92,10 @@ def command(folder: Path, names: int, quick: bool, cache: Path, as_json: bool) -
 
 
 def _lines(census: FolderCensus, most: int | None) -> list[str]:
-    rows: list[tuple[str, ...]] = [
-        ("data set", "split", "listed", "clips", "missing", "unreadable", "hours", "rates in Hz")
-    ]
-    for each in census.splits:
-        counts = (each.census.listed, each.census.clips, each.census.missing, each.census.unreadable)
-        rates = ", ".join(f"{rate}: {count:,}" for rate, count in sorted(each.rates.items())) or "-"
-        rows.append((each.name, each.split, *(f"{count:,}" for count in counts), f"{each.seconds / 3600:.2f}", rates))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    left = {0, 1, len(widths) - 1}
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i in left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
     found = [line for each in census.splits for line in _findings(each, census.sample_rate_hz, most)]
     print_of = census.fingerprint or "not made (--quick)"
     space = [""] if found or census.problems else []
-    return [*lines, *space, *found, *census.problems, "", f"fingerprint  {print_of}"]
+    return [*Table(_COLUMNS, census.splits).text(), *space, *found, *census.problems, "", f"fingerprint  {print_of}"]
 
 
 def _findings(each: SplitCensus, rate_hz: int, most: int | None) -> list[str]:

@@ -36,17 +36,17 @@ def command(clip: Path, plot: Path | None, labels: Path | None, model: Path | No
       keras_mtl data listen kitchen.wav --labels mine.tsv --model runs/real --plot clip.png
     """
     quiet_tensorflow()
-    from keras_mtl.cli.listeners import open_listener
     from keras_mtl.clip_view import look_at, plot_clip
     from keras_mtl.datasets.clip_labels import labels_of
+    from keras_mtl.decoding import Event
     from keras_mtl.features import LogMelSettings
     from keras_mtl.prediction import predict
-    from keras_mtl.timeline import Event
+    from keras_mtl.predictors import open_predictor
 
     known = labels_of(clip, labels)
-    listener = open_listener(model) if model is not None else None
-    view = look_at(clip, listener.settings if listener is not None else LogMelSettings())
-    heard = predict(listener, clip, picture=False, progress=True) if listener is not None else None
+    predictor = open_predictor(model) if model is not None else None
+    view = look_at(clip, predictor.settings if predictor is not None else LogMelSettings())
+    heard = predict(predictor, clip, picture=False, progress=True) if predictor is not None else None
     truth = [Event(*event) for event in known.events] if known is not None else []
     if plot is not None:
         rows = [("labels", truth)] if truth else []

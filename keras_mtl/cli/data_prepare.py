@@ -7,6 +7,15 @@ from pathlib import Path
 import click
 
 from keras_mtl.cli.options import answer, cache_option, json_option, quiet_tensorflow
+from keras_mtl.tables import Column, Table
+
+_COLUMNS = (
+    Column("features of", "name"),
+    Column("clips", "clips", ","),
+    Column("seconds", "seconds", ",.0f"),
+    Column("shards", "shards", ","),
+    Column("computed now", "computed", ","),
+)
 
 
 @click.command("prepare")
@@ -65,11 +74,7 @@ def command(
         document,
         as_json,
         lambda: [
-            *(
-                f"{row['name']:<50} {row['clips']:>8} clips {row['seconds']:>10.0f} s   "
-                f"{row['shards']} shards, {row['computed']} of them computed now"
-                for row in document["splits"]
-            ),
+            *Table(_COLUMNS, document["splits"]).text(),
             f"{document['wall_s']:.1f} s; in {document['cache']}",
         ],
     )

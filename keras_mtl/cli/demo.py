@@ -8,6 +8,15 @@ from typing import Any
 import click
 
 from keras_mtl.cli.options import answer, cache_option, json_option, metric_lines, quiet_tensorflow
+from keras_mtl.tables import Column, Table
+
+_COLUMNS = (
+    Column("artifact", 0),
+    Column("parameter bytes", lambda row: row[1].get("parameter_bytes"), ","),
+    Column("arena bytes", lambda row: row[1].get("arena_bytes"), ","),
+    Column("parity LSB", lambda row: row[1].get("parity_lsb"), ","),
+    Column("verdicts", lambda row: ", ".join(f"{target} {verdict}" for target, verdict in row[2].items())),
+)
 
 
 @click.command("demo")
@@ -19,7 +28,8 @@ from keras_mtl.cli.options import answer, cache_option, json_option, metric_line
 def command(out: Path, cache: Path, as_json: bool) -> None:
     """Train, quantize, convert, emulate and bundle on the embedded data, in minutes on two cores.
 
-    The data are generated, nothing is downloaded. A folder that an earlier demo wrote is replaced.
+    The data are generated, nothing is downloaded. A folder that is as an earlier demo left it is replaced; any other
+    that holds something is refused.
 
     \b
     Examples:
@@ -39,19 +49,15 @@ def _lines(document: dict[str, Any]) -> list[str]:
     lines = ["", *metric_lines(document["run"]["metrics"])]
     for scheme, quantized in document["quantized"].items():
         lines.append(f"  {scheme:<8} scene accuracy {quantized['metrics']['scenes']['accuracy']:.3f}")
-    lines += ["", f"{'artifact':<10}{'parameters':>12}{'arena':>12}{'parity':>12}   verdicts"]
-    for kind, artifact in document["artifacts"].items():
-        checks = artifact["checks"]
-        cells = [f"{checks['parameter_bytes']:,} B", _cell(checks.get("arena_bytes"), " B")]
-        cells.append(_cell(checks.get("parity_lsb"), " LSB"))
-        verdicts = ", ".join(f"{target} {verdict}" for target, verdict in artifact["verdicts"].items())
-        lines.append(f"{kind:<10}{cells[0]:>12}{cells[1]:>12}{cells[2]:>12}   {verdicts}")
-    lines += ["", f"report      {document['report']}", f"timeline    {document['timeline']}"]
+    rows = [(kind, artifact["checks"], artifact["verdicts"]) for kind, artifact in document["artifacts"].items()]
+    lines += [
+        "",
+        *Table(_COLUMNS, rows).text(),
+        "",
+        f"report      {document['report']}",
+        f"timeline    {document['timeline']}",
+    ]
     lines += [f"artifact    {artifact['path']}" for artifact in document["artifacts"].values()]
     lines.append(f"firmware    {document.get('firmware', 'none: no artifact passed')}")
     lines.append(f"{sum(document['seconds'].values()):.0f} s in all")
     return lines
-
-
-def _cell(value: float | None, unit: str) -> str:
-    return "-" if value is None else f"{value:,}{unit}"

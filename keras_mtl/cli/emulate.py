@@ -81,13 +81,15 @@ def command(
     tolerance_lsb: float,
     as_json: bool,
 ) -> None:
-    """Run each ARTIFACT (.tflite, or the folder of a set) on real interpreters and hold it against a target's limits.
+    """Run each ARTIFACT on real interpreters and hold it against a target's limits.
+
+    An ARTIFACT is a .tflite file, or the folder of a streaming artifact.
 
     Every interpreter runs in a process of its own. Parameters and multiply-accumulates are counted from the file, the
     arena is what TensorFlow Lite Micro used, and parity is the largest difference between any two interpreters and the
-    reference outputs that came with the artifact, in steps of its output. A set is run as a device would run it, its
-    arena is that of all members and of what is kept between them, and probabilities and decoded events are compared. A
-    streaming set hears one recording from its start to its end, and its memory is told member by member.
+    reference outputs that came with the artifact, in steps of its output. A streaming artifact takes a recording from
+    its start to its end, as on a device: probabilities and decoded events are compared too, and its memory is that of
+    all members and of what is kept between them.
     Exit status 1: a check failed, or a figure is worse than the baseline's by more than the tolerance.
 
     \b
@@ -96,20 +98,16 @@ def command(
       keras_mtl emulate scenes.int8.tflite --target stm32h743 --html report.html
       keras_mtl emulate scenes.int16x8.tflite --target my_board.toml --engine tflm --engine litert --json
       keras_mtl emulate joint.int8/ --target stm32h743
-      keras_mtl emulate stream.int8/ --target stm32h743
       keras_mtl emulate scenes.int8.tflite --target rp2350 --report report.json
       keras_mtl emulate scenes.int8.tflite --target rp2350 --baseline report.json --tolerance 1
     """
-    from keras_mtl.firmware_host.baseline import REPORTS_SCHEMA, Baseline, Tolerance
-    from keras_mtl.firmware_host.emulator import emulate
+    from keras_mtl.firmware_host.baseline import REPORTS_SCHEMA, Baseline, Tolerance, report_key
+    from keras_mtl.firmware_host.emulate import emulate
     from keras_mtl.firmware_host.engines import ENGINES
     from keras_mtl.firmware_host.html import report_html
-    from keras_mtl.firmware_host.set_emulator import emulate_set
-    from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
     from keras_mtl.firmware_host.target import load_target
     from keras_mtl.firmware_host.text import baseline_text, report_text
     from keras_mtl.tflite.artifact import Artifact
-    from keras_mtl.tflite.artifact_set import ArtifactSet, is_set
 
     held_against = load_target(target)
     features = None
@@ -118,20 +116,17 @@ def command(
 
         features = Run.load(run_folder).settings
     # All are read before any is run, so that wrong use is found at once.
-    loaded = [(path, ArtifactSet.load(path) if is_set(path) else Artifact.load(path)) for path in artifacts]
+    loaded = [(path, Artifact.load(path)) for path in artifacts]
     older = None if baseline is None else Baseline.load(baseline)
     if older is not None:
-        older.require([(a.manifest.get("part"), a.manifest.get("format"), held_against.name) for _, a in loaded])
+        named = {"name": held_against.name}
+        older.require([report_key({"artifact": each.facts.values, "target": named}) for _, each in loaded])
     names = ENGINES if "all" in engines else engines
     reports = []
     for path, artifact in loaded:
         shown = click.format_filename(path)  # names of files need not be UTF-8, and reports are
         click.echo(f"running {shown} on {', '.join(names)}", err=True)
-        if isinstance(artifact, ArtifactSet):
-            hear = emulate_stream_set if artifact.streams else emulate_set
-            reports.append(hear(artifact, held_against, names, features, shown, timeout_s))
-        else:
-            reports.append(emulate(artifact, held_against, names, features, shown, timeout_s))
+        reports.append(emulate(artifact, held_against, names, features, shown, timeout_s))
     verdict = "passed" if all(report.passed for report in reports) else "failed"
     compared = older.compare(reports, Tolerance(tolerance_percent, tolerance_lsb)) if older else None
     documents = [report.to_dict() for report in reports]

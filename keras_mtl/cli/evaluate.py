@@ -37,28 +37,28 @@ from keras_mtl.cli.options import (
 @cache_option
 @json_option
 def command(model: Path, data: str, engine: str, resamples: int, cache: Path, as_json: bool) -> None:
-    """Score a run folder, a .keras file in one, a .tflite artifact or a set of them on the evaluation split.
+    """Score a run folder, a .keras file in one, or an artifact on the evaluation split.
 
     Scenes: accuracy, macro accuracy and log loss, by device and class. Events: event-based, segment-based and
     clip-level F1, PSDS1, PSDS2. Each with its 95 % interval, by drawing recordings. A run is scored on the tasks it was
-    trained on, a quantized run on those that were quantized, an artifact or a set on its part's tasks. A streaming set
-    hears each clip from a start to its end.
+    trained on, a quantized run on those that were quantized, an artifact on its part's tasks. A streaming artifact
+    takes each clip from a start to its end.
 
     \b
     Examples:
       keras_mtl evaluate runs/real --data DIR
       keras_mtl evaluate scenes.int8.tflite --data DIR --engine tflm --json
-      keras_mtl evaluate stream.int8/ --data DIR --engine tflm
+      keras_mtl evaluate joint.int8/ --data DIR --engine tflm
     """
     quiet_tensorflow()
     from keras_mtl.bootstrap import Bootstrap
-    from keras_mtl.cli.listeners import open_listener
     from keras_mtl.datasets.corpus import open_corpus
     from keras_mtl.evaluation import evaluate
+    from keras_mtl.predictors import open_predictor
 
     cache = cache.expanduser()
-    listener = open_listener(model, engine)
-    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=listener.settings.sample_rate_hz, scene_subset=None)
-    metrics = evaluate(listener, corpus, cache, Bootstrap(resamples))
+    predictor = open_predictor(model, engine)
+    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=predictor.settings.sample_rate_hz, scene_subset=None)
+    metrics = evaluate(predictor, corpus, cache, Bootstrap(resamples))
     document = {"schema": "keras_mtl.evaluation/1", "model": str(model), "data": corpus.stamp, **metrics}
     answer(document, as_json, lambda: [data_line(corpus.stamp), *metric_lines(metrics)])

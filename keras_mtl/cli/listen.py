@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from keras_mtl.cli.listen_view import View
-    from keras_mtl.firmware_host.engines.live_set import LiveSet
+    from keras_mtl.firmware_host.engines import LiveSession
 
 #: Share of the newest block in the load that is shown.
 _NEWEST = 0.1
@@ -21,7 +21,9 @@ _NEWEST = 0.1
 
 @click.command("listen")
 @click.argument("source", required=False, metavar="[FILE|-]")
-@click.option("--model", "model", required=True, metavar="SET", help="Folder of a streaming set, or its set.json.")
+@click.option(
+    "--model", "model", required=True, metavar="ARTIFACT", help="Folder of a streaming artifact, or its artifact.json."
+)
 @click.option(
     "--device", metavar="N", help="Sound card: its number or a part of its name. [default: the system's choice]"
 )
@@ -30,7 +32,7 @@ _NEWEST = 0.1
     type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime"]),
     default="litert",
     show_default=True,
-    help="Interpreter. Of integer sets all give the same within the last place.",
+    help="Interpreter. Of integer artifacts all give the same within the last place.",
 )
 @click.option(
     "--timeout",
@@ -43,29 +45,29 @@ _NEWEST = 0.1
 )
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each scene and event, as it becomes known.")
 def command(source: str | None, model: str, device: str | None, engine: str, timeout_s: float, as_json: bool) -> None:
-    """Hear sound as it comes by a streaming SET: what the scene is, and which events begin and end.
+    """Predict by a streaming ARTIFACT while sound comes: what the scene is, and which events begin and end.
 
-    The sound is that of FILE, of the standard input with "-" (raw samples, 16 bits, one channel, at the set's rate), or
-    of a sound card, which needs the extra `listen`. It goes through the front end, the networks and the decoders as it
-    would on a device, in constant memory. Press Ctrl-C to stop.
+    The sound is that of FILE, of the standard input with "-" (raw samples, 16 bits, one channel, at the artifact's
+    rate), or of a sound card, which needs the extra `listen`. It goes through the front end, the networks and the
+    decoders as it would on a device, in constant memory. Press Ctrl-C to stop.
 
     \b
     Examples:
-      keras_mtl listen --model stream.int8/
-      keras_mtl listen --model stream.int8/ --device 3
-      keras_mtl listen street.wav --model stream.int8/ --json
-      ffmpeg -i talk.mp3 -f s16le -ac 1 -ar 16000 - | keras_mtl listen - --model stream.int8/
+      keras_mtl listen --model joint.int8/
+      keras_mtl listen --model joint.int8/ --device 3
+      keras_mtl listen street.wav --model joint.int8/ --json
+      ffmpeg -i talk.mp3 -f s16le -ac 1 -ar 16000 - | keras_mtl listen - --model joint.int8/
     """
     if source is not None and device is not None:
         raise click.UsageError("--device takes a sound card, and FILE or - another source: give one of them")
     from keras_mtl.cli.listen_sources import from_device, from_file, from_raw
     from keras_mtl.cli.listen_view import JsonView, TextView
-    from keras_mtl.firmware_host.engines.live_set import LiveSet
-    from keras_mtl.tflite.artifact_set import ArtifactSet
+    from keras_mtl.firmware_host.engines import LiveSession
+    from keras_mtl.tflite.artifact import Artifact
 
-    artifacts = ArtifactSet.load(model)
-    artifacts.stream_wiring  # noqa: B018  refuses a set of clips before the engine starts
-    rate_hz = int(artifacts.manifest["features"]["sample_rate_hz"])
+    artifact = Artifact.load(model)
+    artifact.wiring.stream  # noqa: B018  refuses an artifact that takes clips before the engine starts
+    rate_hz = artifact.facts.features.sample_rate_hz
     if source is None:
         blocks = from_device(device, rate_hz)
     elif source == "-":
@@ -73,21 +75,21 @@ def command(source: str | None, model: str, device: str | None, engine: str, tim
     else:
         blocks = from_file(Path(source), rate_hz)
     view = JsonView(sys.stdout) if as_json else TextView(sys.stdout, sys.stdout.isatty())
-    with LiveSet(engine, artifacts, timeout_s) as hearing:
-        _listen(hearing, blocks, view, rate_hz)
+    with LiveSession(engine, artifact, timeout_s) as live:
+        _listen(live, blocks, view, rate_hz)
 
 
-def _listen(live: LiveSet, blocks: Iterator[np.ndarray], view: View, rate_hz: int) -> None:
+def _listen(live: LiveSession, blocks: Iterator[np.ndarray], view: View, rate_hz: int) -> None:
     samples, busy_s, load, interrupted = 0, 0.0, 0.0, False
     try:
         for block in blocks:
-            hearing = live.push(block)
+            update = live.push(block)
             samples += len(block)
-            busy_s += hearing.busy_s
-            load += _NEWEST * (hearing.busy_s * rate_hz / max(1, len(block)) - load)
-            view.show(hearing, samples / rate_hz, load)
+            busy_s += update.busy_s
+            load += _NEWEST * (update.busy_s * rate_hz / max(1, len(block)) - load)
+            view.show(update, samples / rate_hz, load)
     except KeyboardInterrupt:
-        interrupted = True  # the way to stop a sound card, and at once: no silence is heard
-    hearing = live.finish() if interrupted else live.end_recording()
-    view.show(hearing, samples / rate_hz, load)
-    view.end(samples / rate_hz, (busy_s + hearing.busy_s) * rate_hz / samples if samples else 0.0)
+        interrupted = True  # the way to stop a sound card, and at once: no silence follows
+    update = live.finish() if interrupted else live.end_recording()
+    view.show(update, samples / rate_hz, load)
+    view.end(samples / rate_hz, (busy_s + update.busy_s) * rate_hz / samples if samples else 0.0)

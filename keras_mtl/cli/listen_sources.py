@@ -34,7 +34,7 @@ def from_file(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
 
 
 def from_raw(given: IO[bytes], rate_hz: int) -> Iterator[np.ndarray]:
-    """Raw samples, signed 16 bits, little-endian, one channel, at the set's rate: int16 blocks as they come.
+    """Raw samples, signed 16 bits, little-endian, one channel, at the artifact's rate: int16 blocks as they come.
 
     Raises:
         DataError: it ends within a sample.
@@ -57,7 +57,7 @@ def from_device(device: str | None, rate_hz: int) -> Iterator[np.ndarray]:
 
     Args:
         device: its number or a part of its name; None for the system's own choice.
-        rate_hz: the set's rate, which the card, or the system's mixer before it, must give.
+        rate_hz: the artifact's rate, which the card, or the system's mixer before it, must give.
 
     Raises:
         DataError: the library is missing, or there is no such device.

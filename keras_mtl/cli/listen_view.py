@@ -1,12 +1,12 @@
-"""What `keras_mtl listen` shows: a line that is written over for what sounds now, and lines that stay."""
+"""What `keras_mtl listen` shows: a line that is written over for what lasts, and lines that stay."""
 
 from __future__ import annotations
 
 import json
 from typing import IO, Protocol
 
-from keras_mtl.firmware_host.engines.live_set import Hearing
-from keras_mtl.firmware_host.stream_listener import BEGIN, SCENE, Heard
+from keras_mtl.firmware_host.device import BEGIN, SCENE, Detection
+from keras_mtl.firmware_host.engines import Update
 
 SCHEMA = "keras_mtl.heard/1"
 #: Writes over the line that the cursor stands in.
@@ -15,9 +15,9 @@ _COLUMNS = 110
 
 
 class View(Protocol):
-    """What shows the hearing."""
+    """What shows the updates."""
 
-    def show(self, hearing: Hearing, seconds: float, load: float) -> None:
+    def show(self, update: Update, seconds: float, load: float) -> None:
         """Shows what is known after so many seconds of audio, at a load of computing over audio time."""
 
     def end(self, seconds: float, load: float) -> None:
@@ -34,9 +34,9 @@ class JsonView:
     def __init__(self, out: IO[str]) -> None:
         self._out = out
 
-    def show(self, hearing: Hearing, seconds: float, load: float) -> None:
+    def show(self, update: Update, seconds: float, load: float) -> None:
         """See `View`; the load is told at the end."""
-        for each in hearing.heard:
+        for each in update.detections:
             self._say(each.to_dict())
 
     def end(self, seconds: float, load: float) -> None:
@@ -49,7 +49,7 @@ class JsonView:
 
 
 class TextView:
-    """Lines for people: scenes and events that ended stay, what sounds now is written over on a terminal.
+    """Lines for people: scenes and events that ended stay, what lasts is written over on a terminal.
 
     Args:
         out: where it goes.
@@ -59,15 +59,15 @@ class TextView:
     def __init__(self, out: IO[str], live: bool) -> None:
         self._out, self._live = out, live
 
-    def show(self, hearing: Hearing, seconds: float, load: float) -> None:
+    def show(self, update: Update, seconds: float, load: float) -> None:
         """See `View`."""
-        lines = [_line(each) for each in hearing.heard if each.kind != BEGIN or not self._live]
+        lines = [_line(each) for each in update.detections if each.kind != BEGIN or not self._live]
         over = _OVER if self._live else ""
         for line in lines:
             self._out.write(f"{over}{line}\n")
         if self._live:
-            sounding = ", ".join(hearing.sounding) or "-"
-            now = f"{clock(seconds)}  {hearing.scene or '...'}  |  {sounding}  |  load {load:.0%}"
+            active = ", ".join(update.active) or "-"
+            now = f"{clock(seconds)}  {update.scene or '...'}  |  {active}  |  load {load:.0%}"
             self._out.write(_OVER + now[:_COLUMNS])
         if lines or self._live:
             self._out.flush()
@@ -86,7 +86,7 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest // 100:02d}.{rest % 100:02d}"
 
 
-def _line(each: Heard) -> str:
+def _line(each: Detection) -> str:
     if each.kind == SCENE:
         return f"{clock(each.onset_s)}  scene  {each.label}  ({each.score:.2f})"
     if each.offset_s is None:

@@ -10,7 +10,7 @@ import click
 
 from keras_mtl.cli.options import answer, json_option, quiet_tensorflow
 from keras_mtl.errors import DataError
-from keras_mtl.prediction_formats import FORMATS, SUFFIXES
+from keras_mtl.prediction_formats import FORMATS, SUFFIXES, label_tracks
 
 if TYPE_CHECKING:
     from keras_mtl.prediction import Prediction
@@ -53,18 +53,18 @@ def command(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Hear recordings: the scene, and when which event happens.
+    """Predict the scene of recordings, and when which event happens.
 
     Any sound file that libsndfile reads, of any length, rate and number of channels. Memory does not grow with the
-    length. A streaming set hears it as a device would, from its start to its end.
+    length. A streaming artifact takes it as a device would, from its start to its end.
 
     \b
     Examples:
       keras_mtl predict kitchen.wav --model runs/real --plot kitchen.png
       keras_mtl predict *.wav --model scenes.int8.tflite --json
       keras_mtl predict night.flac --model runs/real --out night.txt
-      keras_mtl predict *.mp3 --model runs/real --format tsv --out heard.tsv
-      keras_mtl predict night.flac --model stream.int8/ --out heard.txt
+      keras_mtl predict *.mp3 --model runs/real --format tsv --out events.tsv
+      keras_mtl predict night.flac --model joint.int8/ --out events.txt
     """
     form = _checked(audio, form, out, plot, as_json)
     quiet_tensorflow()
@@ -91,18 +91,19 @@ def command(
 
 
 def _predictor(model: Path, picture: bool, scene_window_s: int) -> Callable[[Path], Prediction]:
-    """What hears a recording: a listener in windows, a streaming set as it comes."""
-    from keras_mtl.tflite.artifact_set import ArtifactSet, is_set
+    """The prediction of a recording: by a streaming artifact step by step, by anything else in windows."""
+    from keras_mtl.tflite.artifact import Artifact, is_folder
 
-    if is_set(model) and (artifacts := ArtifactSet.load(model)).streams:
-        from keras_mtl.cli.stream_prediction import predict_by_stream
+    if is_folder(model):
+        from keras_mtl.predictors.streaming import predict_stream
 
-        return lambda path: predict_by_stream(artifacts, path, picture=picture, progress=True)
-    from keras_mtl.cli.listeners import open_listener
+        artifact = Artifact.load(model)
+        return lambda path: predict_stream(artifact, path, picture=picture, progress=True)
     from keras_mtl.prediction import predict
+    from keras_mtl.predictors import open_predictor
 
-    listener = open_listener(model)
-    return lambda path: predict(listener, path, picture=picture, scene_window_s=scene_window_s, progress=True)
+    predictor = open_predictor(model)
+    return lambda path: predict(predictor, path, picture=picture, scene_window_s=scene_window_s, progress=True)
 
 
 def _checked(
@@ -124,6 +125,8 @@ def _checked(
         raise DataError(f"label tracks of {len(audio)} recordings need a folder, and {out} names a file")
     if form != "audacity" and out.is_dir():
         raise DataError(f"{out} is a folder", hint="name a file")
+    if form == "audacity" and (len(audio) > 1 or out.is_dir()):
+        label_tracks(audio, out)  # what can't be written is told before hours are spent
     return form
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from keras_mtl.cli.options import answer, cache_option, data_option, json_option, metric_lines, quiet_tensorflow
+from keras_mtl.tflite.quantize_options import ENGINES, PARTS, require_options
 from keras_mtl.tflite.scheme import LEARNING, SCHEMES
 
 _AGREEMENT = {
@@ -23,14 +24,14 @@ _AGREEMENT = {
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="The run folder to write.")
 @click.option(
     "--engine",
-    type=click.Choice(["native", "tfmot"]),
+    type=click.Choice(ENGINES),
     default="native",
     show_default=True,
     help="Kind of QAT: our own, or tensorflow-model-optimization (int8 only).",
 )
 @click.option(
     "--part",
-    type=click.Choice(["scenes", "events", "joint"]),
+    type=click.Choice(list(PARTS)),
     default="scenes",
     show_default=True,
     help="What is quantized: the encoder with one decoder, or with both.",
@@ -38,16 +39,13 @@ _AGREEMENT = {
 @click.option(
     "--cells",
     type=click.Choice(list(SCHEMES)),
-    default="int16x8",
-    show_default=True,
-    help="Scheme of the event decoder: states of 8 bits cost accuracy.",
+    help="Scheme of the event decoder: states of 8 bits cost accuracy.  [default: int16x8]",
 )
 @click.option(
     "--ranges",
     type=click.Choice(LEARNING),
-    default="gradient",
-    show_default=True,
-    help="How 8-bit ranges learn: by gradient where they clip, or as a moving average of the extremes.",
+    help="How the native engine's 8-bit ranges learn: by gradient where they clip, or as a moving average of the "
+    "extremes.  [default: gradient]",
 )
 @click.option("--epochs", type=click.IntRange(min=0), help="Passes over the clips; 0 calibrates only. [recipe's]")
 @click.option("--seed", type=int, help="Seed of the fine-tuning. [the run's]")
@@ -60,8 +58,8 @@ def command(
     out: Path,
     engine: str,
     part: str,
-    cells: str,
-    ranges: str,
+    cells: str | None,
+    ranges: str | None,
     epochs: int | None,
     seed: int | None,
     cache: Path,
@@ -83,23 +81,19 @@ def command(
       keras_mtl quantize runs/real --scheme int8 --engine tfmot --data DIR --out runs/real-tfmot
     """
     from keras_mtl.run_folder import Run
-    from keras_mtl.tflite.tfmot_refusals import require_scenes_in_8_bits
 
     source = Run.load(run)
-    if engine == "tfmot":
-        require_scenes_in_8_bits(scheme, part)
+    require_options(scheme, part, engine, cells, ranges)
     quiet_tensorflow()
     from keras_mtl.datasets.corpus import open_corpus
-    from keras_mtl.tflite.quantize_network_run import quantize_network_run
-    from keras_mtl.tflite.quantize_run import quantize_run
+    from keras_mtl.tflite.quantize import quantize
 
     cache = cache.expanduser()
     rate_hz, subset = source.settings.sample_rate_hz, source.recipe.data.scene_subset
     corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, scene_subset=subset)
-    if part == "scenes":
-        made = quantize_run(source, scheme, corpus, out, cache, epochs, seed, engine, ranges)
-    else:
-        made = quantize_network_run(source, scheme, corpus, out, cache, part, epochs, seed, cells, ranges)
+    made = quantize(
+        source, scheme, corpus, out, cache, part, epochs=epochs, seed=seed, engine=engine, cells=cells, learning=ranges
+    )
     quantization = made.info["quantization"]
     metrics = {"before": quantization["before"], "after": made.info["metrics"]}
     document = {
@@ -119,8 +113,7 @@ def command(
 
 def _lines(document: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
     near = document["nearness"][document["kept"]]
-    agree = {task: near[key] for task in ("scenes", "events") for key in near if key == f"{task}_agreement"}
-    agree = agree or {"scenes": near["agreement"]}
+    agree = {task: near[f"{task}_agreement"] for task in PARTS[document["part"]]}
     how = f"{document['scheme']}, {document['engine']}, {document['kept'].replace('_', '-')}"
     return [
         f"run      {document['run']}   ({how})",

@@ -94,11 +94,11 @@ def command(
 
 def _arena_limit(name_or_file: str) -> tuple[str, int]:
     """A target's name, and the bytes that its check of the arena allows."""
-    from keras_mtl.firmware_host.checks import arena_bytes
+    from keras_mtl.firmware_host.emulate.checks import arena_limit_bytes
     from keras_mtl.firmware_host.target import load_target
 
     target = load_target(name_or_file)
-    check = arena_bytes(None, target)
-    if check is None:
+    limit = arena_limit_bytes(target)
+    if limit is None:
         raise TargetError(f"target {target.name} has no limit for an arena", hint="name a board, as stm32h743")
-    return target.name, int(check.limit)
+    return target.name, limit

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_mtl.cli.options import answer, json_option, quiet_tensorflow
+from keras_mtl.tables import Column, Table
 
 if TYPE_CHECKING:
     from keras_mtl.firmware_host.target import Target
@@ -95,52 +96,33 @@ def _plain(row: SystemRow, budget: Target) -> dict[str, Any]:
 
 
 def _lines(rows: list[SystemRow], budget: Target) -> list[str]:
-    head = (
-        "system",
-        "tasks",
-        "params",
-        "paper",
-        "M MAC/s",
-        "paper",
-        "as its source counts",
-        "bytes, 16 bit",
-        "dcase-asc",
+    columns = (
+        Column("system", "id"),
+        Column("tasks", lambda row: " + ".join(row["tasks"])),
+        Column("params", "params", ","),
+        Column("paper", "paper_params", ","),
+        Column("M MAC/s", lambda row: row["macs_per_second"] / 1e6, ",.3f"),
+        Column("paper", lambda row: f"{row['paper_macs_per_second'] / 1e6:,.3f}".rstrip("0").rstrip("."), ">"),
+        Column("as its source counts", _as_its_source_counts),
+        Column("bytes, 16 bit", "parameter_bytes_16bit", ","),
+        Column("dcase-asc", "verdict"),
     )
-    table = [head]
-    for row in rows:
-        system = row.system
-        count = row.costs[system.convention].macs
-        own = f"{system.convention} {count:,}" + (f" in {system.audio_seconds} s" if system.audio_seconds > 1 else "")
-        over = ", ".join(_over_budget(row, budget))
-        table.append(
-            (
-                system.id,
-                " + ".join(system.tasks),
-                f"{row.params:,}",
-                f"{system.paper_params:,}",
-                f"{row.macs_per_second / 1e6:,.3f}",
-                f"{system.paper_macs_per_second / 1e6:,.3f}".rstrip("0").rstrip("."),
-                own if system.convention != "default" else "",
-                f"{row.parameter_bytes_16bit:,}",
-                f"over: {over}" if over else "fits",
-            )
-        )
-    widths = [max(len(line[i]) for line in table) for i in range(len(head))]
-    left = {0, 1, 6, 8}
-    lines = [
-        "  ".join(
-            cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in table
-    ]
-    remarks = [
-        f"  {row.system.id:<{widths[0]}}  {row.system.basis}; {row.system.remark}" for row in rows if row.system.remark
-    ]
+    verdicts = [f"over: {', '.join(over)}" if over else "fits" for over in (_over_budget(row, budget) for row in rows)]
+    shown = [_plain(row, budget) | {"verdict": verdict} for row, verdict in zip(rows, verdicts, strict=True)]
     limits = (
         f"dcase-asc: at most {budget.parameter_bytes:,} bytes of parameters and {budget.macs_per_second:,} MACs per "
         "second; --json has values and limits"
     )
-    return [*(line.rstrip() for line in lines), "", limits, *remarks]
+    width = max(len(row["id"]) for row in shown)
+    remarks = [f"  {row['id']:<{width}}  {row['basis']}; {row['remark']}" for row in shown if row["remark"]]
+    return [*Table(columns, shown).text(), "", limits, *remarks]
+
+
+def _as_its_source_counts(row: dict[str, Any]) -> str:
+    convention, seconds = row["source_convention"], row["audio_seconds"]
+    if convention == "default":
+        return ""
+    return f"{convention} {row['conventions'][convention]:,}" + (f" in {seconds} s" if seconds > 1 else "")
 
 
 def _layers(row: SystemRow) -> dict[str, Any]:
@@ -159,14 +141,16 @@ def _layers(row: SystemRow) -> dict[str, Any]:
 
 
 def _layer_lines(row: SystemRow) -> list[str]:
-    cost = row.costs["default"]
-    lines = [f"{'layer':<26}{'kind':<24}{'output':<18}{'params':>12}{'MACs':>16}"]
-    for layer in cost.rows:
-        shape = " x ".join(str(size) for size in layer.output_shape[1:])
-        lines.append(f"{layer.name:<26}{layer.kind:<24}{shape:<18}{layer.params:>12,}{layer.macs:>16,}")
-    seconds = row.system.audio_seconds
-    lines.append(f"{'in all, ' + str(seconds) + ' s of audio':<68}{cost.params:>12,}{cost.macs:>16,}")
-    return lines
+    columns = (
+        Column("layer", "name"),
+        Column("kind", "kind"),
+        Column("output", lambda layer: " x ".join(map(str, layer["output_shape"]))),
+        Column("params", "params", ","),
+        Column("MACs", lambda layer: layer["macs"]["default"], ","),
+    )
+    name, cost = f"in all, {row.system.audio_seconds} s of audio", row.costs["default"]
+    total = {"name": name, "kind": "", "output_shape": (), "params": cost.params, "macs": {"default": cost.macs}}
+    return Table(columns, [*_layers(row)["layers"], total]).text()
 
 
 def _whole(value: float) -> float:

@@ -7,9 +7,23 @@ from typing import TYPE_CHECKING
 import click
 
 from keras_mtl.cli.options import answer, json_option
+from keras_mtl.tables import Column, Table
 
 if TYPE_CHECKING:
     from keras_mtl.firmware_host.target import Target
+
+_COLUMNS = (
+    Column("target", 0),
+    Column("core", 1),
+    Column("MHz", 2, "g"),
+    Column("flash bytes", 3, ","),
+    Column("RAM bytes", 4, ","),
+    Column("for model", 5, ","),
+    Column("for arena", 6, ","),
+    Column("kernels", 7),
+    Column("latency s", 8, "g"),
+    Column("", 9),
+)
 
 
 @click.command("targets")
@@ -30,46 +44,22 @@ def command(targets: tuple[str, ...], as_json: bool) -> None:
 
     found = [load_target(name) for name in targets or target_names()]
     document = {"schema": "keras_mtl.targets/1", "targets": [target.to_dict() for target in found]}
-    answer(document, as_json, lambda: _lines(found))
+    answer(document, as_json, lambda: Table(_COLUMNS, [_row(target) for target in found]).text())
 
 
-def _lines(targets: list[Target]) -> list[str]:
-    head = (
-        "target",
-        "core",
-        ">MHz",
-        ">flash bytes",
-        ">RAM bytes",
-        ">for model",
-        ">for arena",
-        "kernels",
-        ">latency s",
-        "",
-    )
-    rows = [tuple(title.lstrip(">") for title in head), *map(_row, targets)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    return [
-        "  ".join(
-            cell.rjust(width) if title.startswith(">") else cell.ljust(width)
-            for cell, width, title in zip(row, widths, head, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _row(target: Target) -> tuple[str, ...]:
+def _row(target: Target) -> tuple[str | float | None, ...]:
     if not target.is_board:
         limits = (f"{name} {value:,}" for name, value in target.to_dict().items() if isinstance(value, int))
-        return target.name, *("-",) * 8, f"{target.description}: {', '.join(limits)}"
+        return target.name, *(None,) * 8, f"{target.description}: {', '.join(limits)}"
     return (
         target.name,
-        str(target.core),
-        f"{(target.clock_hz or 0) / 1e6:g}",
-        f"{target.flash_bytes:,}",
-        f"{target.ram_bytes:,}",
-        f"{(target.flash_bytes or 0) - (target.application_flash_bytes or 0):,}",
-        f"{(target.arena_ram_bytes or 0) - (target.application_ram_bytes or 0):,}",
-        str(target.kernels),
-        f"{target.audio_latency_s:g}",
+        target.core,
+        (target.clock_hz or 0) / 1e6,
+        target.flash_bytes,
+        target.ram_bytes,
+        (target.flash_bytes or 0) - (target.application_flash_bytes or 0),
+        (target.arena_ram_bytes or 0) - (target.application_ram_bytes or 0),
+        target.kernels,
+        target.audio_latency_s,
         target.description,
     )

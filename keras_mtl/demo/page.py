@@ -8,7 +8,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from keras_mtl.firmware_host.html_tables import mark
 from keras_mtl.firmware_host.report import Report
+from keras_mtl.tables import Column, Html, Table
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; }
@@ -19,19 +21,20 @@ img { max-width: 100%; }
 """
 
 
-def demo_page(document: dict[str, Any], reports: dict[str, dict[str, Report]]) -> str:
+def demo_page(document: dict[str, Any], reports: dict[str, dict[str, Report]], picture: Path) -> str:
     """The page.
 
     Args:
         document: what `run_demo` returns.
         reports: by format and target.
+        picture: the file of the timeline.
     """
     metrics = document["run"]["metrics"]
-    picture = base64.b64encode(Path(document["timeline"]).read_bytes()).decode()
+    encoded = base64.b64encode(picture.read_bytes()).decode()
     body = [
         "<h1>keras_mtl demo</h1>",
         "<h2>What the network hears</h2>",
-        f'<img alt="log-mel, event probabilities and events of one clip" src="data:image/png;base64,{picture}">',
+        f'<img alt="log-mel, event probabilities and events of one clip" src="data:image/png;base64,{encoded}">',
         "<h2>Figures on the evaluation split</h2>",
         _table(("", "float", *document["quantized"]), _figures(metrics, document["quantized"])),
         "<h2>Artifacts held against their targets</h2>",
@@ -58,12 +61,9 @@ def _rows(reports: dict[str, dict[str, Report]]) -> Iterable[Sequence[str]]:
         for target, report in by_target.items():
             checks = [report.check(name) for name in ("parameter_bytes", "arena_bytes", "parity_lsb")]
             values = ["" if c is None or c.value is None else f"{c.value:,}" for c in checks]
-            verdict = f'<span class="{report.verdict}">{report.verdict}</span>'
-            link = f'<a href="reports/scenes.{escape(kind)}.html">{escape(kind)}</a>'
-            yield [link, escape(target), verdict, *values, escape(report.failures())]
+            link = Html(f'<a href="reports/scenes.{escape(kind)}.html">{escape(kind)}</a>')
+            yield [link, target, mark(report.passed, report.verdict), *values, report.failures()]
 
 
 def _table(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{lines}</table>"
+    return Table([Column(title, place) for place, title in enumerate(columns)], list(rows)).html()

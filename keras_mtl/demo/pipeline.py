@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
+import hashlib
+import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -17,7 +19,7 @@ from keras_mtl.demo.page import demo_page
 from keras_mtl.errors import RunError
 from keras_mtl.feature_sets import event_set
 from keras_mtl.firmware_host.bundle import write_bundle
-from keras_mtl.firmware_host.emulator import emulate
+from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.html import report_html
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.target import load_target
@@ -27,7 +29,7 @@ from keras_mtl.prediction import predict
 from keras_mtl.recipes import Recipe
 from keras_mtl.run_folder import Run
 from keras_mtl.tflite.convert import convert
-from keras_mtl.tflite.quantize_run import quantize_run
+from keras_mtl.tflite.quantize import quantize
 from keras_mtl.training import train
 
 TARGETS = ("dcase-asc", "stm32h743")
@@ -43,7 +45,8 @@ def run_demo(recipe: Recipe, data: str, out: Path, cache: Path) -> dict[str, Any
     Args:
         recipe: how to train.
         data: the data, "soundscapes" for the embedded ones.
-        out: the folder; one that an earlier demo wrote is replaced, any other that holds something is refused.
+        out: the folder, written whole or not at all; one that is as an earlier demo left it is replaced, any other that
+            holds something is refused.
         cache: where prepared data are kept.
 
     Returns:
@@ -52,9 +55,23 @@ def run_demo(recipe: Recipe, data: str, out: Path, cache: Path) -> dict[str, Any
     Raises:
         RunError: `out` holds something that is not a demo's.
     """
-    _make_room(out)
+    if not files.is_free(out) and not _as_a_demo_left_it(out):
+        raise RunError(
+            f"{out} holds something that no demo wrote, or that was changed since", hint="name another --out"
+        )
+    with files.new_folder(out, ours=_as_a_demo_left_it) as folder:
+        document = _run_stages(recipe, data, out, folder, cache)
+        files.write_json(folder / _MARKER, document)
+    return document
+
+
+def _run_stages(recipe: Recipe, data: str, out: Path, folder: Path, cache: Path) -> dict[str, Any]:
+    """Writes every stage's results into `folder`, and tells of them by the paths that they will have in `out`."""
     started = time.monotonic()
     document: dict[str, Any] = {"schema": SCHEMA, "out": str(out), "seconds": {}}
+
+    def place(path: Path) -> str:
+        return str(out / path.relative_to(folder))
 
     def done(stage: str) -> None:
         document["seconds"][stage] = round(time.monotonic() - started - sum(document["seconds"].values()), 1)
@@ -62,27 +79,27 @@ def run_demo(recipe: Recipe, data: str, out: Path, cache: Path) -> dict[str, Any
 
     rate_hz, subset = recipe.features.sample_rate_hz, recipe.data.scene_subset
     corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, scene_subset=subset)
-    run = train(recipe, corpus, out / "run", cache)
+    run = train(recipe, corpus, folder / "run", cache)
     document["data"] = corpus.stamp
-    document["run"] = {"path": str(run.path), "metrics": run.info["metrics"]}
+    document["run"] = {"path": place(run.path), "metrics": run.info["metrics"]}
     done("train")
-    runs = {scheme: quantize_run(run, scheme, corpus, out / f"run-{scheme}", cache) for scheme in SCHEMES}
+    runs = {scheme: quantize(run, scheme, corpus, folder / f"run-{scheme}", cache) for scheme in SCHEMES}
     document["quantized"] = {
-        scheme: {"path": str(qat.path), "metrics": qat.info["metrics"]} for scheme, qat in runs.items()
+        scheme: {"path": place(qat.path), "metrics": qat.info["metrics"]} for scheme, qat in runs.items()
     }
     done("quantize")
     made = {kind: convert(runs.get(kind, run), "scenes", kind) for kind in ("float32", "float16", *SCHEMES)}
-    paths = {kind: artifact.save(out / "artifacts" / f"scenes.{kind}.tflite") for kind, artifact in made.items()}
+    paths = {kind: artifact.save(folder / "artifacts" / f"scenes.{kind}.tflite") for kind, artifact in made.items()}
     done("convert")
     reports: dict[str, dict[str, Report]] = {}
     for kind, artifact in made.items():
-        reports[kind] = {t: emulate(artifact, load_target(t), path=str(paths[kind])) for t in TARGETS}
+        reports[kind] = {t: emulate(artifact, load_target(t), path=place(paths[kind])) for t in TARGETS}
         for target, report in reports[kind].items():
-            report.save(out / "reports" / f"scenes.{kind}.{target}.json")
-        files.write_text(out / "reports" / f"scenes.{kind}.html", report_html(list(reports[kind].values())))
+            report.save(folder / "reports" / f"scenes.{kind}.{target}.json")
+        files.write_text(folder / "reports" / f"scenes.{kind}.html", report_html(list(reports[kind].values())))
     document["artifacts"] = {
         kind: {
-            "path": str(paths[kind]),
+            "path": place(paths[kind]),
             "sha256": made[kind].manifest["sha256"],
             "file_bytes": made[kind].manifest["file_bytes"],
             "verdicts": {target: report.verdict for target, report in reports[kind].items()},
@@ -93,21 +110,35 @@ def run_demo(recipe: Recipe, data: str, out: Path, cache: Path) -> dict[str, Any
     done("emulate")
     passed = [(made[scheme], reports[scheme][BOARD]) for scheme in SCHEMES if reports[scheme][BOARD].passed]
     if passed:
-        document["firmware"] = str(write_bundle(passed, out / "firmware").path)
+        document["firmware"] = place(write_bundle(passed, folder / "firmware").path)
     done("bundle")
-    document["timeline"] = str(_hear_one_clip(run, corpus, out, cache))
+    picture = _hear_one_clip(run, corpus, folder, cache)
+    document["timeline"] = place(picture)
     done("predict")
-    document["report"] = str(files.write_text(out / "report.html", demo_page(document, reports)))
-    files.write_json(out / _MARKER, document)
+    document["report"] = place(files.write_text(folder / "report.html", demo_page(document, reports, picture)))
+    document["content_sha256"] = _content_sha256(folder)
     return document
 
 
-def _make_room(out: Path) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not (out / _MARKER).is_file() and not (out / "run" / "recipe.toml").is_file():
-        raise RunError(f"{out} holds something that no demo wrote", hint="name another folder with --out")
-    shutil.rmtree(out)
+def _as_a_demo_left_it(out: Path) -> bool:
+    """Whether a folder holds what a demo wrote, to the byte, and nothing else."""
+    try:
+        known = json.loads((out / _MARKER).read_text(encoding="utf-8"))["content_sha256"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    return known == _content_sha256(out)
+
+
+def _content_sha256(folder: Path) -> str:
+    """Over the names and the content of all that is in a folder, but for the document that keeps this."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path != folder / _MARKER:
+            content = (
+                os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+            )
+            digest.update(os.fsencode(path.relative_to(folder)) + b"\0" + hashlib.sha256(content).digest())
+    return digest.hexdigest()
 
 
 def _hear_one_clip(run: Run, corpus: Any, out: Path, cache: Path) -> Path:

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.datasets.scene_subsets import PERCENTS
+import tomli_w
+
 from keras_mtl.errors import RecipeError
 from keras_mtl.features import LogMelSettings
 from keras_mtl.recipes.settings import Recipe
 from keras_mtl.systems import system_of
+from keras_mtl.typed import field_value, nearest
 
 Given = dict[str, dict[str, Any]]
 
-_DEFAULTS = Recipe()
-_CHOICES = {
-    "data.scene_subset": PERCENTS,
-    "train.task": ("scenes", "events"),
-    "train.keep": ("last", "best"),
-    "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
-    "train.strategy": ("none", "mirrored", "multi_worker"),
-}
+#: The dataclass of each group.
+_KINDS: dict[str, Any] = {name: type(group) for name, group in vars(Recipe()).items() if name != "name"}
 
 
 def names() -> list[str]:
@@ -53,7 +48,7 @@ def load_recipe(name_or_file: str | Path, overrides: Iterable[str] = ()) -> Reci
     elif name in names():
         text, stem = (resources.files("keras_mtl.recipes") / f"{name}.toml").read_text(encoding="utf-8"), name
     else:
-        raise RecipeError(f"no recipe {name!r}", hint=_nearest(name, names()))
+        raise RecipeError(f"no recipe {name!r}", hint=nearest(name, names()))
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -63,14 +58,12 @@ def load_recipe(name_or_file: str | Path, overrides: Iterable[str] = ()) -> Reci
     given: Given = {}
     for group, values in document.items():
         if not isinstance(values, dict):
-            raise RecipeError(f"{name}: {group} stands outside of a group", hint=f"groups: {', '.join(_groups())}")
+            raise RecipeError(f"{name}: {group} stands outside of a group", hint=f"groups: {', '.join(_KINDS)}")
         for key, value in values.items():
             _take(given, group, key, value, name)
     for override in overrides:
         _override(given, override)
-    groups = {
-        group: type(getattr(_DEFAULTS, group))(**values) for group, values in given.items() if group != "features"
-    }
+    groups = {group: _KINDS[group](**values) for group, values in given.items() if group != "features"}
     recipe = Recipe(name=stem, **groups)
     return replace(recipe, features=_features(system_of(recipe.model.system).features, given.get("features", {})))
 
@@ -84,27 +77,7 @@ def _features(of_system: LogMelSettings, given: dict[str, Any]) -> LogMelSetting
 
 def to_toml(recipe: Recipe) -> str:
     """The resolved recipe as TOML, with every key."""
-    lines = [f'name = "{recipe.name}"']
-    for group in _groups():
-        lines += ["", f"[{group}]"]
-        settings = getattr(recipe, group)
-        lines += [f"{f.name} = {_toml_value(getattr(settings, f.name))}" for f in fields(settings)]
-    return "\n".join(lines) + "\n"
-
-
-def _groups() -> list[str]:
-    return [field.name for field in fields(Recipe) if field.name != "name"]
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        inner = ", ".join(f'"{key}" = {_toml_value(entry)}' for key, entry in value.items())
-        return f"{{ {inner} }}" if inner else "{}"
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_toml_value(entry) for entry in value)}]"
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    return tomli_w.dumps(asdict(recipe))
 
 
 def _override(given: Given, override: str) -> None:
@@ -117,15 +90,15 @@ def _override(given: Given, override: str) -> None:
         value = raw
     group, dot, leaf = key.strip().partition(".")
     if not dot:
-        holders = [g for g in _groups() if group in _keys(g)]
+        holders = [g for g in _KINDS if group in _keys(g)]
         if len(holders) > 1:
             raise RecipeError(
                 f"--set {override}: {group!r} is in several groups",
                 hint="say " + " or ".join(f"{g}.{group}" for g in holders),
             )
         if not holders:
-            everything = [f"{g}.{k}" for g in _groups() for k in _keys(g)]
-            raise RecipeError(f"--set {override}: no key {group!r}", hint=_nearest(group, everything))
+            everything = [f"{g}.{k}" for g in _KINDS for k in _keys(g)]
+            raise RecipeError(f"--set {override}: no key {group!r}", hint=nearest(group, everything))
         group, leaf = holders[0], group
     leaf, dot, option = leaf.partition(".")
     if dot:  # a key of a table, as model.options.grn
@@ -134,27 +107,10 @@ def _override(given: Given, override: str) -> None:
 
 
 def _keys(group: str) -> list[str]:
-    return [field.name for field in fields(getattr(_DEFAULTS, group))]
+    return [field.name for field in fields(_KINDS[group])]
 
 
 def _take(given: Given, group: str, key: str, value: Any, where: str) -> None:
-    if group not in _groups():
-        raise RecipeError(f"{where}: no group {group!r}", hint=_nearest(group, _groups()))
-    if key not in _keys(group):
-        raise RecipeError(f"{where}: no key {group}.{key}", hint=_nearest(key, _keys(group)))
-    expected = type(getattr(getattr(_DEFAULTS, group), key))
-    if expected is float and type(value) is int:
-        value = float(value)
-    if type(value) is not expected:
-        raise RecipeError(f"{where}: {group}.{key} = {value!r} is not of type {expected.__name__}")
-    if f"{group}.{key}" in _CHOICES and value not in _CHOICES[f"{group}.{key}"]:
-        raise RecipeError(f"{where}: {group}.{key} = {value!r}", hint=f"one of {_CHOICES[f'{group}.{key}']}")
-    if isinstance(value, (int, float)) and value < 0 and key not in ("mean_db",):
-        raise RecipeError(f"{where}: {group}.{key} = {value!r} is negative")
-    given.setdefault(group, {})[key] = value
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    leaves = {k.rpartition(".")[2]: k for k in known} | {k: k for k in known}
-    close = difflib.get_close_matches(word, leaves, n=1, cutoff=0.5)
-    return f"did you mean {leaves[close[0]]}?" if close else f"known: {', '.join(known)}"
+    if group not in _KINDS:
+        raise RecipeError(f"{where}: no group {group!r}", hint=nearest(group, _KINDS))
+    given.setdefault(group, {})[key] = field_value(_KINDS[group], key, value, where, RecipeError, f"{group}.")

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from keras_mtl.datasets.scene_subsets import WHOLE
-from keras_mtl.errors import RecipeError
+from keras_mtl.decoding import DecodeSettings
 from keras_mtl.features import LogMelSettings
+
+Count = Annotated[int, Meta(ge=0)]
+Amount = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class DataSettings:
             (5, 10, 25, 50), whose tables must be there, or all of it (100).
     """
 
-    scene_subset: int = WHOLE
+    scene_subset: Literal[5, 10, 25, 50, 100] = WHOLE
 
 
 @dataclass(frozen=True)
@@ -77,35 +83,35 @@ class TrainSettings:
     """
 
     algorithm: str = "freeze_sed_asc"
-    task: str = "events"
-    epochs: int = 14
-    second_epochs: int = 50
-    scene_batch: int = 256
-    strong_batch: int = 12
-    weak_batch: int = 12
-    unlabelled_batch: int = 24
-    learning_rate: float = 1e-3
-    second_learning_rate: float = 0.0
-    warmup_fraction: float = 0.1
-    weight_decay: float = 0.01
-    alpha: float = 0.5
-    consistency_weight: float = 2.0
-    cross_weight: float = 1.0
-    gradnorm_alpha: float = 1.5
-    gradnorm_rate: float = 0.025
+    task: Literal["scenes", "events"] = "events"
+    epochs: Count = 14
+    second_epochs: Count = 50
+    scene_batch: Count = 256
+    strong_batch: Count = 12
+    weak_batch: Count = 12
+    unlabelled_batch: Count = 24
+    learning_rate: Amount = 1e-3
+    second_learning_rate: Amount = 0.0
+    warmup_fraction: Amount = 0.1
+    weight_decay: Amount = 0.01
+    alpha: Amount = 0.5
+    consistency_weight: Amount = 2.0
+    cross_weight: Amount = 1.0
+    gradnorm_alpha: Amount = 1.5
+    gradnorm_rate: Amount = 0.025
     teacher: str = ""
-    distillation_weight: float = 1.0
-    distillation_temperature: float = 2.0
-    conflict_every: int = 0
-    mask_fraction: float = 0.15
-    validation_fraction: float = 0.05
-    keep: str = "last"
-    patience: int = 0
-    checkpoint_steps: int = 0
-    precision: str = "float32"
+    distillation_weight: Amount = 1.0
+    distillation_temperature: Amount = 2.0
+    conflict_every: Count = 0
+    mask_fraction: Amount = 0.15
+    validation_fraction: Amount = 0.05
+    keep: Literal["last", "best"] = "last"
+    patience: Count = 0
+    checkpoint_steps: Count = 0
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     jit_compile: bool = False
-    strategy: str = "none"
-    seed: int = 0
+    strategy: Literal["none", "mirrored", "multi_worker"] = "none"
+    seed: Count = 0
 
 
 @dataclass(frozen=True)
@@ -123,36 +129,14 @@ class AugmentSettings:
         ir_devices: whose clips, comma-separated; "all" for every device.
     """
 
-    mixup_alpha: float = 0.0
-    roll_s: float = 0.0
-    freq_mixstyle_probability: float = 0.0
-    freq_mixstyle_alpha: float = 0.4
+    mixup_alpha: Amount = 0.0
+    roll_s: Amount = 0.0
+    freq_mixstyle_probability: Share = 0.0
+    freq_mixstyle_alpha: Annotated[float, Meta(gt=0)] = 0.4
     ir_folder: str = ""
-    ir_copies: int = 1
-    ir_probability: float = 0.0
+    ir_copies: Annotated[int, Meta(ge=1)] = 1
+    ir_probability: Share = 0.0
     ir_devices: str = "a"
-
-    def __post_init__(self) -> None:
-        for name in ("freq_mixstyle_probability", "ir_probability"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise RecipeError(f"augment.{name} = {getattr(self, name)} is not a probability", hint="0 to 1")
-        if self.freq_mixstyle_alpha <= 0.0:
-            raise RecipeError(f"augment.freq_mixstyle_alpha = {self.freq_mixstyle_alpha}", hint="above 0")
-        if self.ir_copies < 1:
-            raise RecipeError(f"augment.ir_copies = {self.ir_copies}", hint="at least 1; ir_probability = 0 is off")
-
-
-@dataclass(frozen=True)
-class DecodeSettings:
-    """From probabilities to events.
-
-    Attributes:
-        threshold: an event is where the filtered probability is above this.
-        median_s: length of the median filter in seconds.
-    """
-
-    threshold: float = 0.5
-    median_s: float = 0.45
 
 
 @dataclass(frozen=True)
@@ -166,9 +150,9 @@ class QuantizeSettings:
         learning_rate: peak of the schedule.
     """
 
-    epochs: int = 3
-    batch: int = 64
-    learning_rate: float = 1e-4
+    epochs: Count = 3
+    batch: Count = 64
+    learning_rate: Amount = 1e-4
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,7 @@ def test_drawn_events_lie_in_their_recordings_and_in_the_clip(bank_folder: Path)
 
 def test_every_clip_has_the_class_that_it_is_made_for(bank_folder: Path) -> None:
     bank = _open(bank_folder)
+    assert len(bank.events) > 1
     for label in bank.events:
         assert all(label in {event.label for event in plan.events} for plan in _plans(bank, label, 20))
 

@@ -55,7 +55,9 @@ def test_scene_clips(tiny: Corpus) -> None:
 
 
 def test_event_clips_have_the_labels_of_their_split(tiny: Corpus) -> None:
+    assert set(tiny.events) == {"strong_synthetic", "weak", "unlabelled", "validation"}
     for name, clips in tiny.events.items():
+        assert clips.count > 0
         for clip in clips:
             assert clip["audio"].shape == (160_000,)
             strong = set(clip["events"]["label"].tolist())

@@ -15,7 +15,7 @@ def _interrupted(out: Path, key: str) -> None:
     with pytest.raises(KeyboardInterrupt), workplace(out, key) as work:
         (work / "audio").mkdir(exist_ok=True)
         (work / "audio/1.wav").write_text(key)
-        (work / "audio/.2.wav.abc").write_text("half")
+        (work / "audio/.2.wav.abc_12x9").write_text("half")
         raise KeyboardInterrupt
 
 
@@ -48,8 +48,19 @@ def test_what_was_left_of_something_else_is_removed_at_the_next_start(tmp_path: 
     _interrupted(tmp_path / "other", "a")
     with workplace(out, "b") as work:
         assert list(work.iterdir()) == []
-        assert [path.name for path in work.parent.iterdir()] == ["b"]
+        assert [path.name for path in work.parent.iterdir()] == ["b.part"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.unfinished", "out"]
+
+
+def test_what_others_have_where_the_work_is_done_stays(tmp_path: Path) -> None:
+    theirs = tmp_path / ".out.unfinished" / "thesis"
+    files.write_text(theirs / "1.txt", "mine")
+    _interrupted(tmp_path / "out", "a")
+    files.write_text(theirs.parent / "a.part" / ".notes.txt", "mine")
+    with workplace(tmp_path / "out", "a"):
+        pass
+    assert (theirs / "1.txt").read_text() == (tmp_path / "out" / ".notes.txt").read_text() == "mine"
+    assert not (tmp_path / "out" / "audio" / ".2.wav.abc_12x9").exists()
 
 
 def test_what_is_made_of_unusable_sources_is_not_kept(tmp_path: Path) -> None:

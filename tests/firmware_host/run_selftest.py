@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_mtl.firmware_host.engines.exchange import native_words
-from keras_mtl.firmware_host.engines.tflm_worker import open_model
+from keras_mtl.firmware_host.engines.tflm import open_model
 from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.artifact import Member
 
 RUN = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_void_p)
@@ -43,8 +44,9 @@ def main(library: str, folder: str, *spoil: str) -> None:
     calls = [0] * len(paths)
     with tempfile.TemporaryDirectory() as exchange, native_words(Path(exchange)):
         request = {"arena_bytes": 1 << 22, "folder": exchange}
-        opened = [open_model(path.read_bytes(), request) for path in paths]
-        models = [flatbuffer.read_model(path.read_bytes()) for path in paths]
+        members = [Member.of(path.read_bytes()) for path in paths]
+        opened = [open_model(member.content, member.inputs, member.outputs, request) for member in members]
+        models = [member.model for member in members]
         ends = [(flatbuffer.graph_inputs(model), flatbuffer.graph_outputs(model)) for model in models]
 
         def read(pointer: int, tensor: object) -> np.ndarray:

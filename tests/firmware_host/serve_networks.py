@@ -16,19 +16,18 @@ import numpy as np
 from run_selftest import networks_of
 
 from keras_mtl.firmware_host.engines.exchange import native_words
-from keras_mtl.firmware_host.engines.tflm_worker import open_model
-from keras_mtl.tflite import flatbuffer
+from keras_mtl.firmware_host.engines.tflm import open_model
+from keras_mtl.tflite.artifact import Member
 
 
 class _Network:
     """One network, and the types and shapes of its ends."""
 
     def __init__(self, content: bytes, request: dict[str, Any]) -> None:
-        graph = flatbuffer.read_model(content)
-        self._model = open_model(content, request)
+        member = Member.of(content)
+        self._model = open_model(content, member.inputs, member.outputs, request)
         self._inputs, outputs = (
-            [(np.dtype(flatbuffer.tensor_dtype(end)), flatbuffer.tensor_shape(end)) for end in ends]
-            for ends in (flatbuffer.graph_inputs(graph), flatbuffer.graph_outputs(graph))
+            [(np.dtype(port.dtype), port.shape) for port in ports] for ports in (member.inputs, member.outputs)
         )
         self._bytes = [[dtype.itemsize * math.prod(shape) for dtype, shape in ends] for ends in (self._inputs, outputs)]
 

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from keras_mtl.cli.emulate import command as emulate_command
 from keras_mtl.errors import ArtifactError
-from keras_mtl.firmware_host.baseline import Baseline, Tolerance
-from keras_mtl.firmware_host.emulator import emulate
+from keras_mtl.firmware_host.baseline import Baseline, Tolerance, report_key
+from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.target import load_target
 from keras_mtl.firmware_host.text import baseline_text
@@ -60,7 +60,8 @@ def test_a_report_is_no_regression_from_itself(against, report):
     compared = against()
     assert compared["verdict"] == "passed"
     (artifact,) = compared["artifacts"]
-    assert (artifact["part"], artifact["format"], artifact["target"]) == ("scenes", "int8", "stm32h743")
+    known_by = [artifact[key] for key in ("part", "schedule", "format", "target")]
+    assert known_by == ["scenes", "clip", "int8", "stm32h743"]
     names = [found["name"] for found in artifact["differences"]]
     assert names == ["file_bytes", "parameter_bytes", "macs_per_second", "arena_bytes", "parity_lsb"]
     assert all(found["change"] == 0 and found["old"] == found["new"] for found in artifact["differences"])
@@ -123,6 +124,41 @@ def test_a_set_s_own_figures_are_compared(report):
     assert older.compare([of_set(0.0029, 0)])["verdict"] == "passed"
     assert older.compare([of_set(0.0031, 0)])["artifacts"][0]["regressions"] == ["parity_probability"]
     assert older.compare([of_set(0.002, 1)])["artifacts"][0]["regressions"] == ["events_differ"]
+
+
+def _of_part(part: str, schedule: str | None = None) -> dict[str, Any]:
+    about = {"part": part, "format": "int8"} | ({"schedule": schedule} if schedule else {})
+    return {"artifact": about, "target": {"name": "stm32h743"}}
+
+
+_KINDS = [("scenes", "clip"), ("scenes", "stream"), ("events", "stream"), ("joint", "clip"), ("joint", "stream")]
+
+
+@pytest.mark.parametrize("new", _KINDS)
+@pytest.mark.parametrize("old", _KINDS)
+def test_parts_and_schedules_are_told_apart(old, new):
+    older = Baseline("old.json", (_of_part(*old),))
+    keys = [report_key(_of_part(*new))]
+    if old == new:
+        assert older.require(keys) == [_of_part(*old)]
+        return
+    with pytest.raises(ArtifactError, match=r"no report on \w+( stream)? int8 for stm32h743; it has \w+"):
+        older.require(keys)
+
+
+def test_an_older_report_without_a_schedule_is_of_clips():
+    older = Baseline("old.json", (_of_part("scenes"),))
+    assert older.require([report_key(_of_part("scenes", "clip"))]) == [_of_part("scenes")]
+    with pytest.raises(ArtifactError, match="no report on scenes stream int8 for stm32h743; it has scenes int8 for"):
+        older.require([report_key(_of_part("scenes", "stream"))])
+
+
+@pytest.mark.parametrize("part", ["scenes", "events", "joint"])
+def test_an_older_report_on_some_stream_is_made_anew(part):
+    """It may be on any of the three."""
+    with pytest.raises(ArtifactError, match=f"no report on {part} stream int8 .* it has stream int8 for") as caught:
+        Baseline("old.json", (_of_part("stream"),)).require([report_key(_of_part(part, "stream"))])
+    assert "may be of scenes, of events or of both, or make one by `keras_mtl emulate" in caught.value.hint
 
 
 def test_another_target_of_the_same_name_is_told(against):

@@ -23,10 +23,11 @@ from keras_mtl.firmware_host.bundle.c_source import identifier, real, string, va
 from keras_mtl.firmware_host.bundle.resolver import registrations
 from keras_mtl.firmware_host.bundle.settings import settings_header
 from keras_mtl.firmware_host.cost import op_rows
-from keras_mtl.firmware_host.emulator import emulate
-from keras_mtl.firmware_host.engines import run_engine
+from keras_mtl.firmware_host.emulate import emulate
+from keras_mtl.firmware_host.engines import run
 from keras_mtl.firmware_host.target import load_target
-from keras_mtl.tflite.artifact import Artifact
+from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.artifact import Artifact, Facts
 
 ENGINES_RUN = ("tflm", "litert")
 compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
@@ -144,22 +145,23 @@ def test_folder_holds_what_it_says(folder, checked):
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == FILES
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["schema"] == "keras_mtl.bundle/1"
-    assert manifest["artifact"]["sha256"] == hashlib.sha256(artifact.content).hexdigest()
+    assert manifest["artifact"]["sha256"] == hashlib.sha256(artifact.network.content).hexdigest()
     assert {entry["path"] for entry in manifest["files"]} == FILES - {"manifest.json"}
     for entry in manifest["files"]:
         content = (folder / entry["path"]).read_bytes()
         assert (entry["bytes"], entry["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
-    assert (folder / "model.tflite").read_bytes() == artifact.content
+    assert (folder / "model.tflite").read_bytes() == artifact.network.content
 
 
 def test_golden_output_is_what_tflm_gives(folder, checked):
     artifact, _ = checked["int8"]
-    inputs = np.frombuffer((folder / "golden_input.bin").read_bytes(), np.int8).reshape(artifact.golden.inputs[0].shape)
-    np.testing.assert_array_equal(inputs, artifact.golden.inputs[0])
+    given = artifact.golden.inputs["input_0"]
+    inputs = np.frombuffer((folder / "golden_input.bin").read_bytes(), np.int8).reshape(given.shape)
+    np.testing.assert_array_equal(inputs, given)
     outputs = np.frombuffer((folder / "golden_output.bin").read_bytes(), np.int8).reshape(len(inputs), -1)
-    np.testing.assert_array_equal(outputs, run_engine("tflm", artifact.content, [inputs]).outputs[0])
+    np.testing.assert_array_equal(outputs, run("tflm", artifact, {"input_0": inputs}).outputs["output_0"])
     reference = np.frombuffer((folder / "golden_reference.bin").read_bytes(), np.int8).reshape(outputs.shape)
-    np.testing.assert_array_equal(reference, artifact.golden.outputs[0])
+    np.testing.assert_array_equal(reference, artifact.golden.outputs["output_0"])
 
 
 def test_readme_names_every_file_and_leaves_nothing_open(folder):
@@ -171,15 +173,20 @@ def test_readme_names_every_file_and_leaves_nothing_open(folder):
 
 
 def test_settings_say_window_and_fft_apart(checked):
-    manifest = dict(checked["int8"][0].manifest)
-    manifest["features"] = LogMelSettings(32_000, window=3072, fft=4096, hop=500, keep_last_frame=True).to_dict()
-    text = settings_header("net", manifest, 1000, 24)
+    member = checked["int8"][0].network
+    features = LogMelSettings(32_000, window=3072, fft=4096, hop=500, keep_last_frame=True).to_dict()
+
+    def settings() -> str:
+        known = replace(member, facts=Facts({**member.facts.values, "features": features}))
+        return settings_header("net", known, 1000, 24)
+
+    text = settings()
     for line in ("NET_WINDOW 3072", "NET_FFT 4096", "NET_HOP 500", "NET_KEEP_LAST_FRAME 1", "NET_HIGH_HZ 16000.0f"):
         assert f"#define {line}\n" in text
     assert "is a frame too" in text
     for key in ("fft", "keep_last_frame"):  # a file from before there were these
-        del manifest["features"][key]
-    text = settings_header("net", manifest, 1000, 24)
+        del features[key]
+    text = settings()
     assert "#define NET_FFT 3072\n" in text
     assert "#define NET_KEEP_LAST_FRAME 0\n" in text
     assert "is no frame" in text
@@ -216,11 +223,11 @@ def test_sources_compile_without_a_warning_and_hold_the_model(checked, fmt, tmp_
     subprocess.run(["g++", "-std=c++11", *strict, *includes, *sources, "-o", str(tmp_path / "main")], check=True)
     done = subprocess.run([str(tmp_path / "main")], capture_output=True, check=True)
     golden_output = (folder / "golden_output.bin").read_bytes()
-    first = 3 * artifact.golden.inputs[0][0].nbytes
+    first = 3 * artifact.golden.inputs["input_0"][0].nbytes
     expected = (
-        artifact.content
-        + artifact.golden.inputs[0].tobytes()[:first]
-        + golden_output[: 3 * 5 * artifact.golden.outputs[0].itemsize]
+        artifact.network.content
+        + artifact.golden.inputs["input_0"].tobytes()[:first]
+        + golden_output[: 3 * 5 * artifact.golden.outputs["output_0"].itemsize]
     )
     assert done.stdout == expected
     kind = "INT8" if fmt == "int8" else "INT16"
@@ -232,11 +239,9 @@ def test_sources_compile_without_a_warning_and_hold_the_model(checked, fmt, tmp_
     ]
     assert int(arena) % 16 == 0
     assert (label, int(bands), int(elements)) == ('say "hi"', 6, 48)
-    port, level = artifact.manifest["inputs"][0], -31.5
+    (port,), level = artifact.network.inputs, -31.5
     normalised = (level + 40.0) / 12.0
-    assert float(per_db) * level + float(at_0_db) == pytest.approx(
-        normalised / port["scale"] + port["zero_point"], rel=1e-5
-    )
+    assert float(per_db) * level + float(at_0_db) == pytest.approx(normalised / port.scale + port.zero_point, rel=1e-5)
 
 
 @compiler
@@ -302,11 +307,11 @@ def test_folder_that_holds_something_is_kept(checked, tmp_path):
 
 
 def test_typed_registrations_only_where_all_uses_agree(models):
-    conv, pool, dense = op_rows(models["int8"])
+    conv, pool, dense = op_rows(flatbuffer.read_model(models["int8"]))
     assert registrations([conv, pool, dense])[0] == "AddConv2D(tflite::Register_CONV_2D_INT8())"
     mixed = [dense, replace(dense, input_dtypes=("int16", "int8", "int64"), output_dtype="int16")]
     assert registrations(mixed) == ("AddFullyConnected()",)
-    floats = op_rows(models["float32"])
+    floats = op_rows(flatbuffer.read_model(models["float32"]))
     assert registrations(floats) == ("AddConv2D()", "AddFullyConnected()", "AddMaxPool2D()")
     names = ["BATCH_MATMUL", "L2_POOL_2D", "PADV2", "RELU6", "SPLIT_V", "STRIDED_SLICE", "TANH"]
     calls = registrations([replace(conv, op=name, input_dtypes=("float32",)) for name in names])

@@ -8,7 +8,6 @@ import random
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from small_sets import make_set
+from small_artifacts import make_two_state
 
 from keras_mtl.cli.bundle import command
-from keras_mtl.errors import ArtifactError, KerasMtlError, VerdictFailed
+from keras_mtl.errors import ArtifactError, KerasMtlError
 from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
 from keras_mtl.firmware_host.bundle.signature import load_private_key
-from keras_mtl.firmware_host.emulator import emulate
-from keras_mtl.firmware_host.set_emulator import emulate_set
+from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.target import load_target
 
 RECIPE = {"name": "small", "sha256": "1" * 64}
@@ -71,43 +69,43 @@ def folder(released, tmp_path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def set_folder(builder, tmp_path_factory) -> Path:
-    artifacts = make_set(builder, "joint", "int8", 1)
-    report = emulate_set(artifacts, load_target("stm32h743"), ("tflm",))
-    return write_bundle([(artifacts, report)], tmp_path_factory.mktemp("set") / "firmware").path
+def stream_folder(builder, tmp_path_factory) -> Path:
+    artifact = make_two_state(builder, "int8", look_ahead=0)
+    report = emulate(artifact, load_target("stm32h743"), ("tflm",))
+    return write_bundle([(artifact, report)], tmp_path_factory.mktemp("stream") / "firmware").path
 
 
 def verify(folder: Path, *options: str):
     return CliRunner().invoke(command, ["--verify", str(folder), *options])
 
 
-def test_manifest_says_where_the_model_came_from(released, set_folder):
+def test_manifest_says_where_the_model_came_from(released, stream_folder):
     manifest = json.loads((released / "manifest.json").read_text())
     assert manifest["provenance"]["data"] == {"name": "noise", "fingerprint": "f00"}
     assert manifest["provenance"]["recipe"] == RECIPE
     assert manifest["provenance"]["metrics"] == {"scenes": {"accuracy": 0.5}}
     assert manifest["engines"].keys() == {"tflm"}
-    of_set = json.loads((set_folder / "manifest.json").read_text())
-    assert of_set["provenance"]["recipe"] == RECIPE
-    assert of_set["arenas"].keys() == of_set["artifact"]["members"].keys()
-    assert sum(of_set["arenas"].values()) == of_set["arena_bytes"]
+    of_stream = json.loads((stream_folder / "manifest.json").read_text())
+    assert of_stream["provenance"]["recipe"] == RECIPE
+    assert of_stream["arenas"].keys() == of_stream["artifact"]["members"].keys()
+    assert max(of_stream["arenas"].values()) < of_stream["arena_bytes"]
 
 
 def test_what_is_for_people_lies_in_no_flash(checked):
     """The recipe and the figures stand in the sidecar; the file itself, which a device holds, goes without."""
     artifact, _ = checked
-    assert b"fingerprint" in artifact.content
-    assert b"accuracy" not in artifact.content
-    assert RECIPE["sha256"].encode() not in artifact.content
+    assert b"fingerprint" in artifact.network.content
+    assert b"accuracy" not in artifact.network.content
+    assert RECIPE["sha256"].encode() not in artifact.network.content
 
 
-def test_bundle_as_written_passes(released, keys, set_folder):
+def test_bundle_as_written_passes(released, keys, stream_folder):
     done = verify(released, "--public-key", str(keys / "key.pub"))
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-2:] == ["signature  valid", "verdict    passed"]
     assert verify_bundle(released).signature == "not checked"
-    assert verify_bundle(set_folder).passed
-    assert verify_bundle(set_folder).signature == "none"
+    assert verify_bundle(stream_folder).passed
+    assert verify_bundle(stream_folder).signature == "none"
     document = json.loads(verify(released, "--json").stdout)
     assert (document["schema"], document["verdict"]) == ("keras_mtl.verification/1", "passed")
     assert document["differences"] == []
@@ -287,8 +285,8 @@ except KerasMtlError as error:
     assert "pip install 'keras_mtl[sign]'" in done.stdout
 
 
-def test_bill_of_materials_follows_the_official_schema(released, set_folder):
-    for folder, networks in ((released, 1), (set_folder, 5)):
+def test_bill_of_materials_follows_the_official_schema(released, stream_folder):
+    for folder, networks in ((released, 1), (stream_folder, 5)):
         text = (folder / "sbom.cdx.json").read_text()
         error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
         assert error is None, error
@@ -342,16 +340,3 @@ def test_wrong_use_is_told(arguments, says):
     done = CliRunner().invoke(command, arguments)
     assert done.exit_code == 2
     assert says in done.stderr
-
-
-def test_set_without_room_for_its_reserves_is_refused(builder, tmp_path):
-    """The emulator keeps one reserve for the whole set, and the bundle one for each arena."""
-    artifacts, board = make_set(builder, "events", "int16", 1), load_target("stm32h743")
-    needed = emulate_set(artifacts, board, ("tflm",)).check("arena_bytes")
-    assert needed is not None
-    tight = replace(board, arena_ram_bytes=int(needed.value) + 65_536 + 5 * 1024, application_ram_bytes=65_536)
-    report = emulate_set(artifacts, tight, ("tflm",))
-    assert report.passed
-    with pytest.raises(VerdictFailed, match="with a reserve for each"):
-        write_bundle([(artifacts, report)], tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []

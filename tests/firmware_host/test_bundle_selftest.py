@@ -1,35 +1,33 @@
 """The self-tests of bundles: the C is compiled as a firmware engineer would, and the networks are the real ones.
 
 No package ships TensorFlow Lite Micro's headers, so the networks run in the Python package, called from the C by a
-function pointer: the front end, the driver of the cells, the decoders and the comparisons are those of the bundle.
+function pointer: the front end, the listener, the decoders and the comparisons are those of the bundle.
 """
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import resources
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from c_programs import CMSIS_DSP, CMSIS_SOURCES, HERE, HOST, require
 from run_selftest import networks_of
-from small_sets import make_set
+from small_artifacts import make_two_state
 from tflm_declarations import check_for_tflm
-from two_state_streams import make_stream_set
 
+from keras_mtl.decoding import DecodeSettings
 from keras_mtl.firmware_host.bundle import write_bundle
-from keras_mtl.firmware_host.emulator import emulate
-from keras_mtl.firmware_host.set_emulator import emulate_set
-from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
+from keras_mtl.firmware_host.bundle.c_source import real
+from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.target import load_target
-from keras_mtl.tflite.wiring import Windows
 
 _STRICT = ("-std=c99", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow")
 _DSP = ("-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"), "-isystem", str(CMSIS_DSP / "PrivateInclude"))
@@ -78,23 +76,10 @@ def model_folders(make_artifact, board, tmp_path_factory) -> Callable[[str], Pat
     """The bundle of the small network in a format."""
 
     @functools.cache
-    def write(fmt: str) -> Path:
-        artifact = make_artifact(fmt)
+    def write(fmt: str, decoding: tuple[float, ...] = ()) -> Path:
+        artifact = make_artifact(fmt, **({"decoding": asdict(DecodeSettings(*decoding))} if decoding else {}))
         report = emulate(artifact, board, ("tflm",))
         return write_bundle([(artifact, report)], tmp_path_factory.mktemp("model") / "firmware").path
-
-    return write
-
-
-@pytest.fixture(scope="module")
-def set_folders(builder, board, tmp_path_factory) -> Callable[[str], Path]:
-    """The bundle of a set: "joint", 8 bits and two layers, or "events", 16 bits and one."""
-
-    @functools.cache
-    def write(part: str) -> Path:
-        artifacts = make_set(builder, part, *{"joint": ("int8", 2), "events": ("int16", 1)}[part])
-        report = emulate_set(artifacts, board, ("tflm",))
-        return write_bundle([(artifacts, report)], tmp_path_factory.mktemp("set") / "firmware").path
 
     return write
 
@@ -109,6 +94,17 @@ def test_model_passes_every_stage(model_folders, selftest, fmt):
     assert (done["status"], done["calls"]) == (0, {"model": 4})
 
 
+def test_scenes_are_smoothed_as_the_manifest_says(model_folders, selftest):
+    usual, quick = model_folders("int8"), model_folders("int8", (0.5, 0.45, 0.0, 0.9, 1))
+    assert selftest(quick)["lines"][-2:] == ["scenes: passed", "PASS"]
+    for folder, weight, hold in ((usual, 0.3, 3), (quick, 0.9, 1)):
+        settings = (folder / "model_settings.h").read_text()
+        assert f"_SCENE_WEIGHT {real(weight)}\n" in settings
+        assert f"_SCENE_HOLD {hold}\n" in settings
+    scenes = [np.fromfile(folder / "golden_scene.bin", "<i2") for folder in (usual, quick)]
+    assert scenes[0].tolist() != scenes[1].tolist()
+
+
 def test_first_difference_of_a_model_is_told(model_folders, selftest):
     folder = model_folders("int8")
     golden = list((folder / "golden_output.bin").read_bytes())
@@ -119,35 +115,50 @@ def test_first_difference_of_a_model_is_told(model_folders, selftest):
     assert selftest(folder, spoil=(0, 0, 0, 1))["lines"][-1].startswith("FAIL network[1]: expected ")
 
 
-@pytest.mark.parametrize("part", ["joint", "events"])
-def test_set_passes_every_stage(set_folders, selftest, part):
-    done = selftest(set_folders(part))
-    lines = ["features: passed", "input: passed", "encoder: passed", "cells: largest difference 0 steps"]
-    assert done["lines"] == [*lines, "cells: passed", "decoder: passed", "PASS"]
-    assert done["status"] == 0
-    calls, steps = done["calls"], 8  # a golden clip of two windows, heard by three
-    assert calls["encoder"] == 3
-    assert calls.get("scene_head", 3) == 3
-    assert {count for name, count in calls.items() if name not in ("encoder", "scene_head")} == {steps}
+def test_networks_are_well_formed_for_tflm(model_folders, tmp_path):
+    """Against declarations, since no package ships the headers; with the real library they are linked by hand."""
+    assert check_for_tflm(model_folders("int8"), tmp_path) == 2
 
 
-def test_first_difference_of_a_set_is_told(set_folders, selftest):
-    folder = set_folders("joint")
-    names = sorted((folder / "models").glob("*.tflite"))
-    assert selftest(folder, spoil=(0, 1, 0, 5))["lines"][-1].startswith("FAIL encoder[")
-    last = len(names) - 1  # the classifiers, whose differences up to a limit are told only
-    done = selftest(folder, spoil=(last, 2, 1, 0))
-    assert "cells: largest difference 1 steps" in done["lines"]
-    assert done["lines"][-1] == "PASS"
+#: Both kinds of event decoder, both types, and each task alone.
+STREAMS: dict[str, tuple[Any, ...]] = {
+    "both ways": ("int8",),
+    "causal": ("int16", 2),
+    "scenes": ("int8", 0, "scenes"),
+    "events": ("int16", 0, "events"),
+    "otherwise": ("int8", 0, "joint", DecodeSettings(0.5, 0.06, 0.02, 0.9, 1)),
+}
+
+
+@pytest.fixture(scope="module")
+def stream_folders(builder, board, tmp_path_factory) -> Callable[[str], Path]:
+    """The bundle of a streaming artifact."""
+
+    @functools.cache
+    def write(kind: str) -> Path:
+        artifact = make_two_state(builder, *STREAMS[kind])
+        report = emulate(artifact, board, ("tflm",))
+        return write_bundle([(artifact, report)], tmp_path_factory.mktemp("stream") / "firmware").path
+
+    return write
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_streaming_artifact_passes_every_stage(stream_folders, selftest, kind):
+    done = selftest(stream_folders(kind))
+    events = kind != "scenes"
+    cells = ["cells: largest difference 0 steps"] if events else []
+    decoder = ["decoder: passed"] if events else []
+    assert done["lines"] == ["features: passed", "input: passed", *cells, "listener: passed", *decoder, "PASS"]
 
 
 @pytest.mark.parametrize(
     ("file", "stage", "status"),
-    [("levels", "features", 1), ("network_input", "input", 2), ("changes", "decoder", 5)],
+    [("levels", "features", 1), ("network_input", "input", 2), ("changes", "decoder", 4)],
 )
-def test_wrong_golden_data_fail_their_stage(set_folders, selftest, tmp_path, file, stage, status):
+def test_wrong_golden_data_fail_their_stage(stream_folders, selftest, tmp_path, file, stage, status):
     """As a front end, a quantization or a decoder that is wrong would."""
-    folder = Path(shutil.copytree(set_folders("events"), tmp_path / "firmware"))
+    folder = Path(shutil.copytree(stream_folders("events"), tmp_path / "firmware"))
     source = folder / "golden_audio.c"
     lines = source.read_text().split("\n")
     at = next(i for i, line in enumerate(lines) if f"_golden_{file}[" in line) + 1
@@ -157,76 +168,6 @@ def test_wrong_golden_data_fail_their_stage(set_folders, selftest, tmp_path, fil
     done = selftest(folder)
     assert done["status"] == status
     assert done["lines"][-1].startswith(f"FAIL {stage}[0]: expected ")
-
-
-@pytest.mark.parametrize("kind", ["int8", "joint"])
-def test_networks_are_well_formed_for_tflm(model_folders, set_folders, tmp_path, kind):
-    """Against declarations, since no package ships the headers; with the real library they are linked by hand."""
-    folder = set_folders(kind) if kind == "joint" else model_folders(kind)
-    assert check_for_tflm(folder, tmp_path) == (8 if kind == "joint" else 2)
-
-
-class _Settings(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int32) for name in ("frames", "stride", "first", "last")]
-
-
-class _Window(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int32) for name in ("start", "first", "end", "at")]
-
-
-def test_windows_in_c_are_those_of_the_wiring(tmp_path):
-    """The same windows and the same embeddings of each, over clips of all lengths, and then an end."""
-    if shutil.which("gcc") is None:
-        pytest.skip("needs gcc")
-    source = Path(str(resources.files("keras_mtl.firmware_host.bundle") / "templates" / "kmtl_windows.c"))
-    library = tmp_path / "windows.so"
-    subprocess.run(["gcc", *_STRICT, "-shared", str(source), "-o", str(library)], check=True)
-    following = ctypes.CDLL(str(library)).kmtl_windows_next
-    following.restype = ctypes.c_bool
-    compared = 0
-    for frames, stride, first, last in [(100, 4, 3, 22), (8, 2, 1, 3), (9, 3, 0, 3), (8, 1, 2, 6), (100, 4, 0, 25)]:
-        windows = Windows(frames, stride, first, last)
-        for clip in range(frames, 4 * frames, stride):
-            window, kept = _Window(0, 0, 0, 0), 0
-            for start, begin, end in windows.over(clip):
-                assert following(ctypes.byref(_Settings(frames, stride, first, last)), clip, ctypes.byref(window))
-                assert (window.start, window.first, window.end, window.at) == (start, begin, end, kept)
-                kept += end - begin
-                compared += 1
-            assert not following(ctypes.byref(_Settings(frames, stride, first, last)), clip, ctypes.byref(window))
-            assert kept == clip // stride
-    assert compared > 500
-
-
-#: Both kinds of event decoder, both types, and each task alone.
-STREAMS: dict[str, tuple[Any, ...]] = {
-    "both ways": ("int8", False),
-    "causal": ("int16", True, 2),
-    "scenes": ("int8", True, 0, ("scenes",)),
-    "events": ("int16", True, 0, ("events",)),
-}
-
-
-@pytest.fixture(scope="module")
-def stream_folders(builder, board, tmp_path_factory) -> Callable[[str], Path]:
-    """The bundle of a streaming set."""
-
-    @functools.cache
-    def write(kind: str) -> Path:
-        artifacts = make_stream_set(builder, *STREAMS[kind])
-        report = emulate_stream_set(artifacts, board, ("tflm",))
-        return write_bundle([(artifacts, report)], tmp_path_factory.mktemp("stream") / "firmware").path
-
-    return write
-
-
-@pytest.mark.parametrize("kind", STREAMS)
-def test_streaming_set_passes_every_stage(stream_folders, selftest, kind):
-    done = selftest(stream_folders(kind))
-    events = kind != "scenes"
-    cells = ["cells: largest difference 0 steps"] if events else []
-    decoder = ["decoder: passed"] if events else []
-    assert done["lines"] == ["features: passed", "input: passed", *cells, "listener: passed", *decoder, "PASS"]
 
 
 @pytest.mark.parametrize(("network", "output", "what"), [("encoder_step", 1, "embedding"), ("scene_head", 0, "logits")])

@@ -1,4 +1,4 @@
-"""The self-tests of whole bundles on emulated Cortex-M cores: front end, drivers and decoders there, networks here.
+"""The self-tests of whole bundles on emulated Cortex-M cores: front end, listener and decoders there, networks here.
 
 TensorFlow Lite Micro itself is not compiled for the core: its inputs and outputs cross over to the real interpreter of
 this machine, call by call. Everything else of the bundle runs on the core, on its golden data.
@@ -15,22 +15,15 @@ from typing import Any
 
 import pytest
 from c_programs import CORTEX_M, HERE, Core, require
-from small_sets import make_set
-from two_state_streams import make_stream_set
+from small_artifacts import make_two_state
 
 from keras_mtl.firmware_host.bundle import write_bundle
-from keras_mtl.firmware_host.emulator import emulate
-from keras_mtl.firmware_host.set_emulator import emulate_set
-from keras_mtl.firmware_host.stream_set_emulator import emulate_stream_set
+from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.target import load_target
 
 #: What each self-test says, stage by stage.
 SAYS = {
     "model": ["features: passed", "input: passed", "network: passed", "vectors: passed", "scenes: passed"],
-    "set": [
-        *["features: passed", "input: passed", "encoder: passed", "cells: largest difference 0 steps"],
-        *["cells: passed", "decoder: passed"],
-    ],
     "stream": [
         *["features: passed", "input: passed", "cells: largest difference 0 steps"],
         *["listener: passed", "decoder: passed"],
@@ -43,17 +36,13 @@ BUNDLE = os.environ.get("BUNDLE")
 
 @pytest.fixture(scope="module")
 def bundles(make_artifact, builder, tmp_path_factory) -> dict[str, Path]:
-    """A bundle of one small model, of a small set with two recurrent layers, and of a streaming one."""
-    board = load_target("stm32h743")
-    artifact, artifacts = make_artifact("int8"), make_set(builder, "joint", "int8", 2)
-    stream = make_stream_set(builder, "int8", causal=False)
-    checked = {
-        "model": (artifact, emulate(artifact, board, ("tflm",))),
-        "set": (artifacts, emulate_set(artifacts, board, ("tflm",))),
-        "stream": (stream, emulate_stream_set(stream, board, ("tflm",))),
-    }
+    """A bundle of one small model, and of a streaming artifact with two recurrent layers."""
+    board, made = load_target("stm32h743"), {"model": make_artifact("int8"), "stream": make_two_state(builder, "int8")}
     return {
-        kind: write_bundle([each], tmp_path_factory.mktemp(kind) / "firmware").path for kind, each in checked.items()
+        kind: write_bundle(
+            [(artifact, emulate(artifact, board, ("tflm",)))], tmp_path_factory.mktemp(kind) / "firmware"
+        ).path
+        for kind, artifact in made.items()
     }
 
 

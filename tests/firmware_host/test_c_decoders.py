@@ -12,13 +12,20 @@ import numpy as np
 import pytest
 from c_programs import ALL, CORTEX_M, HERE, HOST, SANITIZED, Program
 
-from keras_mtl.causal_decoding import CausalDecoder, Change, integer_threshold
-from keras_mtl.decoding import decode
-from keras_mtl.firmware_host.device_loop import DeviceLoop, Member
-from keras_mtl.scene_smoothing import SceneSmoother
-from keras_mtl.tflite.artifact import dequantize
-from keras_mtl.tflite.wiring import Recurrent, Windows, Wiring
-from keras_mtl.timeline import Grid
+from keras_mtl.decoding import (
+    Change,
+    DecodeSettings,
+    EventDecoder,
+    Grid,
+    SceneSmoother,
+    decode,
+    decoder_numbers,
+    events_of,
+    integer_threshold,
+)
+from keras_mtl.firmware_host.device import OpenMember
+from keras_mtl.firmware_host.device.events import two_way_pass
+from keras_mtl.tflite.artifact import Port, Recurrent, Wiring
 
 TRACKS = 10_000
 
@@ -49,7 +56,7 @@ class Group:
 
     def changes(self) -> dict[int, list[tuple[int, ...]]]:
         """What the causal decoder of Python says of each track."""
-        decoder = CausalDecoder(self.scores.shape[1], self.median, self.on_above, self.off_above, self.zero)
+        decoder = EventDecoder(self.scores.shape[1], self.median, self.on_above, self.off_above, self.zero)
         # In parts of different sizes.
         cuts = [0, *sorted({len(self.scores) // 7, len(self.scores) // 2}), len(self.scores)]
         found = [c for a, b in itertools.pairwise(cuts) for c in decoder.push(self.scores[a:b])]
@@ -105,7 +112,7 @@ def test_changes_come_as_soon_as_they_are_known(host_program: Program, tmp_path:
     generator = np.random.default_rng(5)
     group = random_group(generator, 6)
     group = Group(generator.integers(-100, 100, (400, 6)).astype(np.int16), 5, 20, -10, -100)
-    decoder, said = CausalDecoder(6, 5, 20, -10, -100), []
+    decoder, said = EventDecoder(6, 5, 20, -10, -100), []
     for number, step in enumerate(group.scores):
         for change in decoder.push(step[None]):
             # Of a step the filter knows two steps later; an end is told at the first step after the event.
@@ -119,67 +126,35 @@ def test_changes_come_as_soon_as_they_are_known(host_program: Program, tmp_path:
     assert len(said) > 100
 
 
-@pytest.mark.parametrize("kind", ["float32", "int8", "int16"])
-def test_causal_decoder_with_one_threshold_is_the_decoder(kind: str) -> None:
-    """On probabilities, and on integers with the threshold that stands for the same probability."""
-    generator = np.random.default_rng(2)
-    port = {"dtype": kind, "scale": {"int8": 1 / 256, "int16": 1 / 32768}.get(kind), "zero_point": -128}
-    port["zero_point"] = 0 if kind == "int16" else -128
-    for threshold in (0.0, 0.3, 0.5, 0.8):
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_integers_give_the_events_of_their_probabilities(dtype: str) -> None:
+    generator, limits = np.random.default_rng(2), np.iinfo(dtype)
+    scale, zero_point = (1 / 256, -128) if dtype == "int8" else (1 / 32768, 0)
+    port = Port("strong", dtype, (1, 40), scale, zero_point)
+    for threshold, hysteresis in ((0.0, 0.0), (0.3, 0.0), (0.5, 0.0), (0.5, 0.2), (0.8, 0.8)):
         for median in (1, 3, 11):
             group = random_group(generator, 40)
-            scores = ((group.scores - group.scores.min(initial=0)) / 65_535).astype(np.float32)
-            on_above: Any = threshold
-            if kind != "float32":
-                limits = np.iinfo(kind)
-                scores = np.clip(np.rint(scores / port["scale"]) + port["zero_point"], limits.min, limits.max)
-                scores = scores.astype(kind)
-                on_above = integer_threshold(threshold, port["scale"], port["zero_point"], kind)
+            scores = (group.scores - group.scores.min(initial=0)) / 65_535
+            scores = np.clip(np.rint(scores / scale) + zero_point, limits.min, limits.max).astype(dtype)
             if not len(scores):
                 continue
             grid = Grid(0.04, -0.005, len(scores), len(scores) * 0.04)
-            labels = [str(label) for label in range(40)]
-            events = decode(dequantize(scores, port), grid, labels, threshold, median * 0.04)
-            decoder = CausalDecoder(40, median, on_above, zero=port["zero_point"] if kind != "float32" else 0.0)
-            changes = [change for change in [*decoder.push(scores), *decoder.finish()] if change.ended]
-            edges = grid.boundaries_s()
-            ours = sorted((float(edges[c.onset]), float(edges[c.offset]), labels[c.label]) for c in changes)
-            assert ours == [tuple(event) for event, _ in events]
-            mean = {(c.onset, c.label): c.score_sum / (c.offset - c.onset) for c in changes}
-            for event, score in events:
-                step = int(np.searchsorted(edges, event.onset_s))
-                step = 0 if event.onset_s == 0.0 else step
-                of_ours = mean[step, labels.index(event.label)]
-                real = of_ours if kind == "float32" else (of_ours - port["zero_point"]) * port["scale"]
-                assert real == pytest.approx(score, abs=1e-6)
-
-
-def test_hysteresis_holds_what_one_threshold_cuts() -> None:
-    scores = np.array([0.2, 0.7, 0.4, 0.7, 0.4, 0.2, 0.4, 0.7])[:, None]
-    one = CausalDecoder(1, 1, 0.5)
-    two = CausalDecoder(1, 1, 0.5, 0.3)
-    runs = [
-        [(c.onset, c.offset) for c in [*decoder.push(scores), *decoder.finish()] if c.ended] for decoder in (one, two)
-    ]
-    assert runs == [[(1, 2), (3, 4), (7, 8)], [(1, 5), (7, 8)]]
-
-
-def test_decoders_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValueError, match="median filter of 4 steps: the length must be odd"):
-        CausalDecoder(1, 4, 0.5)
-    with pytest.raises(ValueError, match=r"end above 0.6 but begin above 0.5 only"):
-        CausalDecoder(1, 3, 0.5, 0.6)
-    with pytest.raises(ValueError, match="hold 0 at least 1"):
-        SceneSmoother(3, hold=0)
+            labels, settings = [str(label) for label in range(40)], DecodeSettings(threshold, median * 0.04, hysteresis)
+            decoder = EventDecoder(40, **decoder_numbers(settings, grid.step_s, port.to_dict()))
+            ours = events_of([*decoder.push(scores), *decoder.finish()], grid, labels)
+            events = decode(port.dequantize(scores), grid, labels, settings)
+            assert [event for event, _ in ours] == [event for event, _ in events]
+            real = [(score - zero_point) * scale for _, score in ours]
+            np.testing.assert_allclose(real, [score for _, score in events], atol=1e-6)
 
 
 @pytest.mark.parametrize(("dtype", "scale", "zero_point"), [("int8", 1 / 256, -128), ("int16", 1 / 32768, 0)])
 def test_integer_threshold_is_exact(dtype: str, scale: float, zero_point: int) -> None:
-    port = {"dtype": dtype, "scale": scale, "zero_point": zero_point}
+    port = Port("strong", dtype, (1, 40), scale, zero_point)
     limits = np.iinfo(dtype)
     for threshold in (0.0, 0.1, 0.25, 0.5, 0.9, 1.0):
         integer = integer_threshold(threshold, scale, zero_point, dtype)
-        above = dequantize(np.arange(limits.min, limits.max + 1), port) > np.float32(threshold)
+        above = port.dequantize(np.arange(limits.min, limits.max + 1)) > np.float32(threshold)
         np.testing.assert_array_equal(above, np.arange(limits.min, limits.max + 1) > integer)
 
 
@@ -274,23 +249,21 @@ def driven_by_python(
     """What the driver in Python gives the classifiers: states [steps, 2 * units]."""
     zero, state_zero, number = numbers
     steps, inputs = heard.shape
-    state_port = {"dtype": state, "shape": [1, units], "zero_point": state_zero}
+    state_port = Port("state", state, (1, units), zero_point=state_zero)
     members, recurrent = {}, []
     for layer in range(layers):
         width = inputs if layer == 0 else 2 * units
-        heard_as = state if shift is not None or layer else heard.dtype.name
+        source = Port("input", state if shift is not None or layer else heard.dtype.name, (1, width))
         names = [f"cell_{layer}_{side}" for side in range(2)]
         for side, name in enumerate(names):
-            ports = [{"dtype": heard_as, "shape": [1, width]}, state_port]
-            members[name] = Member(sums(number + 2 * layer + side, width, units, state), ports, [state_port])
+            cell = sums(number + 2 * layer + side, width, units, state)
+            members[name] = OpenMember(cell, (source, state_port), (state_port,))
         recurrent.append(Recurrent(*names))
-    # An encoder that gives what it hears, and classifiers that give what they hear.
-    embedding_port = {"dtype": heard.dtype.name, "zero_point": zero}
-    members["encoder"] = Member(lambda given: [given[0][..., 0]], [], [embedding_port])
-    members["classifiers"] = Member(lambda given: [given[0], given[0]], [], [])
-    windows = Windows(frames=steps, stride=1, first=0, last=steps)
-    wiring = Wiring(windows, steps, tuple(recurrent), shift, classifiers="classifiers")
-    return DeviceLoop(wiring, members).events(heard[..., None])[0]
+    # Classifiers that give the states themselves.
+    members["classifiers"] = OpenMember(lambda given: [given[0], given[0]], (), ())
+    wiring = Wiring(recurrent=tuple(recurrent), shift=shift, classifiers="classifiers", event_ring=steps)
+    embedding = Port("embedding", heard.dtype.name, (1, inputs), zero_point=zero)
+    return two_way_pass(wiring, members, embedding, heard, slice(None))[0]
 
 
 def test_a_cell_that_fails_ends_the_run(host_program: Program, tmp_path: Path) -> None:

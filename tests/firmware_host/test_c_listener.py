@@ -13,60 +13,61 @@ from typing import Any
 import numpy as np
 import pytest
 from c_programs import ALL, CORTEX_M, HERE, HOST, Core, Program, require
-from small_sets import FEATURES, make_set
+from small_artifacts import FEATURES, make_two_state
 from tflm_declarations import check_for_tflm
-from two_state_streams import make_stream_set
 
+from keras_mtl.decoding import DecodeSettings, Grid
 from keras_mtl.errors import ArtifactError
-from keras_mtl.firmware_host.arena_report import arena_of_set
-from keras_mtl.firmware_host.bundle.c_source import header, identifier
+from keras_mtl.firmware_host.arena_report import arena_of_members
+from keras_mtl.firmware_host.bundle.c_source import header, identifier, real
 from keras_mtl.firmware_host.bundle.listener_source import listener_texts
 from keras_mtl.firmware_host.bundle.log_mel_tables import log_mel_tables
 from keras_mtl.firmware_host.bundle.networks import Network, network_texts, networks_header, networks_source
 from keras_mtl.firmware_host.bundle.static_files import static_texts
 from keras_mtl.firmware_host.cost import op_rows
 from keras_mtl.firmware_host.listener_memory import listener_buffers
-from keras_mtl.tflite.artifact_set import ArtifactSet
-from keras_mtl.timeline import Grid
+from keras_mtl.tflite.artifact import Artifact, Port
 
 NAME, SECONDS = "small", 10
 PARTS = ("log_mel", "cells", "embeddings", "event_decoder", "event_stream", "listener", "scene_smoother")
 #: Both kinds of event decoder, both types, and one task alone.
-SETS: dict[str, tuple[Any, ...]] = {
-    "int8 forwards": ("int8", True),
-    "int16 forwards with a look-ahead": ("int16", True, 2),
-    "int8 both directions": ("int8", False),
-    "int16 both directions": ("int16", False),
-    "scenes alone": ("int8", True, 0, ("scenes",)),
-    "events alone": ("int16", True, 0, ("events",)),
+KINDS: dict[str, tuple[Any, ...]] = {
+    "int8 forwards": ("int8", 0),
+    "int16 forwards with a look-ahead": ("int16", 2),
+    "int8 both directions": ("int8",),
+    "int16 both directions": ("int16",),
+    "scenes alone": ("int8", 0, "scenes"),
+    "events alone": ("int16", 0, "events"),
+    # Hysteresis, weight and hold of a recipe instead of those of the first one.
+    "int8 decoded otherwise": ("int8", 0, "joint", DecodeSettings(0.5, 0.06, 0.02, 0.9, 1)),
 }
-#: What the emulated cores hear, too: the other sets differ by nothing that a core would do otherwise.
+#: What the emulated cores hear, too: the others differ by nothing that a core would do otherwise.
 ON_CORES = ("int16 forwards with a look-ahead", "int8 both directions")
-KINDS = ("scene", "event_begin", "event_end")
+DETECTIONS = ("scene", "event_begin", "event_end")
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A set, its listener in C as a bundle has it, and what it heard in Python.
+    """An artifact, its listener in C as a bundle has it, and what it heard in Python.
 
     Attributes:
         folder: has `samples`, and in `calls` what the networks gave.
         bundle: the sources.
     """
 
-    artifacts: ArtifactSet
+    artifact: Artifact
     folder: Path
     bundle: Path
     heard: list[dict[str, Any]]
 
 
-def write_listener(artifacts: ArtifactSet, bundle: Path) -> Path:
+def write_listener(artifact: Artifact, bundle: Path) -> Path:
     """The C of a listener as it lies in a bundle, without the networks."""
     numbers = "\n".join(
         f"#define {NAME}_{identifier(member)} {place}".upper().replace("#DEFINE", "#define")
-        for place, member in enumerate(artifacts.members)
+        for place, member in enumerate(artifact.members)
     )
-    texts = listener_texts(NAME, artifacts)
+    texts = listener_texts(NAME, artifact)
     texts["listener_networks.h"] = header(NAME, "listener_networks.h", "Numbers of the networks.", numbers)
     texts |= static_texts(["kmtl_network.h", *(f"kmtl_{part}.{end}" for part in PARTS for end in ("h", "c"))])
     tables = log_mel_tables(FEATURES, NAME, f"{NAME}_log_mel")
@@ -91,20 +92,20 @@ def sounds() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def recorded(builder, tmp_path_factory) -> Any:
-    """Sets by their names, each recorded once."""
+    """Artifacts by their names, each recorded once."""
     known: dict[str, Recorded] = {}
 
     def record(name: str) -> Recorded:
         if name not in known:
-            artifacts, folder = make_stream_set(builder, *SETS[name]), tmp_path_factory.mktemp("recorded")
-            artifacts.save(folder / "set")
+            artifact, folder = make_two_state(builder, *KINDS[name]), tmp_path_factory.mktemp("recorded")
+            artifact.save(folder / "artifact")
             sounds().tofile(folder / "samples")
             (folder / "calls").mkdir()
             program = [sys.executable, str(HERE / "record_listener.py")]
-            arguments = [str(folder / part) for part in ("set", "samples", "calls")]
+            arguments = [str(folder / part) for part in ("artifact", "samples", "calls")]
             subprocess.run([*program, *arguments], check=True, capture_output=True, timeout=120)
             heard = json.loads((folder / "calls" / "heard.json").read_text())
-            known[name] = Recorded(artifacts, folder, write_listener(artifacts, folder / "bundle"), heard)
+            known[name] = Recorded(artifact, folder, write_listener(artifact, folder / "bundle"), heard)
         return known[name]
 
     return record
@@ -123,11 +124,11 @@ def listen(
     return dict(zip(said[::2], map(int, said[1::2]), strict=True)), rows
 
 
-def as_python_says(rows: np.ndarray, artifacts: ArtifactSet) -> list[dict[str, Any]]:
+def as_python_says(rows: np.ndarray, artifact: Artifact) -> list[dict[str, Any]]:
     """Rows of one listener as `heard.json` has them, but for the score of a scene; and its clock is looked at."""
-    wiring, labels = artifacts.stream_wiring, artifacts.manifest["labels"]
+    wiring, labels = artifact.wiring, artifact.facts.labels
     grid, found = Grid.over(FEATURES, wiring.stream.stride, wiring.stream.stride), []
-    scores = artifacts.members[wiring.classifiers].manifest["outputs"][0] if wiring.classifiers else {}
+    scores = artifact.members[wiring.classifiers].outputs[0] if wiring.classifiers else Port("none", "int8", (1,), 1.0)
 
     def seconds(step: int) -> float:
         return round(max(0.0, grid.start_s + grid.step_s * step), 6)
@@ -135,11 +136,11 @@ def as_python_says(rows: np.ndarray, artifacts: ArtifactSet) -> list[dict[str, A
     for _, number, label, step, onset, ms, onset_ms, score_sum, known in rows.tolist():
         assert abs(ms - 1000 * seconds(step)) <= 0.5
         assert abs(onset_ms - 1000 * seconds(onset)) <= 0.5
-        kind, ends = KINDS[number], KINDS[number] == "event_end"
+        kind, ends = DETECTIONS[number], DETECTIONS[number] == "event_end"
         score = None
         if ends:
-            mean = score_sum / (step - onset) - scores["zero_point"]
-            score = round(float(mean * scores["scale"]), 6)
+            mean = score_sum / (step - onset) - scores.zero
+            score = round(float(mean * scores.scale), 6)
         name = labels["scenes" if kind == "scene" else "events"][label]
         values = (kind, name, seconds(onset), seconds(step) if ends else None, score, seconds(known))
         found.append(dict(zip(("kind", "label", "onset_s", "offset_s", "score", "known_s"), values, strict=True)))
@@ -159,23 +160,39 @@ def check(core: Core, name: str, pushes: tuple[int, ...], recorded: Any, built: 
         said, rows = listen(program, of_python, push, 0, listeners)
         assert said["failed"] == 0
         assert said["apart"] <= 1
-        assert said["sounded"] == ("events" in of_python.artifacts.manifest["labels"])
-        assert said["buffers"] == sum(listener_buffers(of_python.artifacts).values())
+        assert said["sounded"] == ("events" in of_python.artifact.facts.labels)
+        assert said["buffers"] == sum(listener_buffers(of_python.artifact).values())
         # The state itself, and what aligns the buffers; pointers of this machine have eight bytes.
         assert 0 < said["bytes"] - said["buffers"] < (400 if core.machine else 1000)
         for side in range(listeners):
-            heard = as_python_says(rows[rows[:, 0] == side], of_python.artifacts)
+            heard = as_python_says(rows[rows[:, 0] == side], of_python.artifact)
             assert heard == without_scores_of_scenes(of_python.heard), (push, side)
     found = {each["kind"] for each in of_python.heard}
     wanted = {"scenes": {"scene"}, "events": {"event_begin", "event_end"}}
-    assert found == set().union(*(wanted[task] for task in of_python.artifacts.manifest["labels"]))
+    assert found == set().union(*(wanted[task] for task in of_python.artifact.facts.labels))
     assert len(of_python.heard) > 4
 
 
 @pytest.mark.parametrize("core", [core for core in ALL if core not in CORTEX_M], ids=lambda core: core.name)
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", KINDS)
 def test_hears_what_python_hears(core: Core, name: str, recorded, built) -> None:
     check(core, name, (1, 0, 160_000), recorded, built)
+
+
+def test_settings_of_the_manifest_change_scenes_and_events(recorded) -> None:
+    """In Python and, by the test above, in C."""
+    usual, other = recorded("int8 forwards"), recorded("int8 decoded otherwise")
+    of_kinds = [
+        [[each for each in of.heard if each["kind"] in kinds] for of in (usual, other)]
+        for kinds in (("scene",), ("event_begin", "event_end"))
+    ]
+    for heard, heard_otherwise in of_kinds:
+        assert heard != heard_otherwise
+    (scenes, quick), (events, longer) = of_kinds
+    assert len(quick) > len(scenes)
+    lasting = [sum(each["offset_s"] - each["onset_s"] for each in of if each["offset_s"]) for of in (events, longer)]
+    assert lasting[1] > lasting[0]
+    assert f"{{3u, 1u, {real(0.9)}, " in (other.bundle / "listener.c").read_text()
 
 
 @pytest.mark.parametrize("core", CORTEX_M, ids=lambda core: core.name)
@@ -192,7 +209,7 @@ def test_a_network_that_fails_ends_it_until_a_reset(name: str, recorded, built) 
     for call in (1, 30, 400):
         said, rows = listen(program, of_python, 1000, fail=call)
         assert said["failed"] == 2  # the push, and then the end
-        first, other = (as_python_says(rows[rows[:, 0] == side], of_python.artifacts) for side in (0, 1))
+        first, other = (as_python_says(rows[rows[:, 0] == side], of_python.artifact) for side in (0, 1))
         assert other == without_scores_of_scenes(of_python.heard)
         assert first == other[: len(first)]
         assert len(first) < len(other)
@@ -235,22 +252,21 @@ def test_the_ring_gives_the_last_ones(built, tmp_path: Path) -> None:
     assert printed == expected
 
 
-def test_a_set_that_hears_clips_has_no_listener(builder) -> None:
-    with pytest.raises(ArtifactError, match="hears clips"):
-        listener_texts(NAME, make_set(builder, "joint", "int8", 1))
+def test_a_file_has_no_listener(make_artifact) -> None:
+    with pytest.raises(ArtifactError, match="takes clips, and no stream"):
+        listener_texts(NAME, make_artifact("int8"))
 
 
 @pytest.mark.parametrize("name", ["int8 both directions", "scenes alone"])
 def test_networks_in_one_arena_and_the_example_are_well_formed(name: str, builder, tmp_path: Path) -> None:
     require(HOST)
-    artifacts = make_stream_set(builder, *SETS[name])
-    contents = {member: artifact.content for member, artifact in artifacts.members.items()}
-    shared = arena_of_set(contents, {})["shared_bytes"]
+    artifact = make_two_state(builder, *KINDS[name])
+    shared = arena_of_members(artifact.members, {})["shared_bytes"]
     networks = [
-        Network(f"{NAME}_{member}", member, artifact, op_rows(artifact.content), 4096)
-        for member, artifact in artifacts.members.items()
+        Network(f"{NAME}_{role}", role, member, op_rows(member.model), 4096)
+        for role, member in artifact.members.items()
     ]
-    bundle = write_listener(artifacts, tmp_path / "bundle")
+    bundle = write_listener(artifact, tmp_path / "bundle")
     texts = {f"models/{file}": text for network in networks for file, text in network_texts(network).items()}
     texts["listener_networks.h"] = networks_header(NAME, "listener_networks.h", networks, shared)
     texts["listener_networks.cc"] = networks_source(NAME, "listener_networks.h", networks, "models/", True)

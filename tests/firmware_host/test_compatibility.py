@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from run_rows import run_rows
 
 from keras_mtl.errors import EngineRefused
 from keras_mtl.firmware_host.compatibility import Finding, compatibility, tflm_blocks
-from keras_mtl.firmware_host.emulator import emulate
-from keras_mtl.firmware_host.engines import run_engine
+from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.target import load_target
 from keras_mtl.firmware_host.text import report_text
@@ -150,7 +150,7 @@ def test_int32_bias_of_an_int16_depthwise_convolution_is_wrong_in_tflm_indeed(la
     assert (run_python(_ASK_TFLM, str(tmp_path / "model.tflite")) == [100, 200, 300, 400]) == right
     if not right:
         with pytest.raises(EngineRefused, match=r"INT64, and this one is INT32: wrong results \(layer fused/layer\)"):
-            run_engine("tflm", content, [np.zeros((1, 6, 6, 4), np.int16)])
+            run_rows("tflm", content, np.zeros((1, 6, 6, 4), np.int16))
 
 
 def test_slow_paths_are_named_with_what_to_do(layer):
@@ -207,10 +207,10 @@ def test_int16_sum_is_said_to_differ_and_does(layer):
     assert [finding.where for finding in found(other, BUDGET)] == ["litert", "tflite-runtime"]
     right = values.astype(int).sum(1)
     for engine in ("tflm", "litert", "tflite-runtime"):
-        np.testing.assert_array_equal(run_engine(engine, same, [values]).outputs[0], right)
-    assert np.abs(run_engine("litert-reference", same, [values]).outputs[0] - right).max() > 100
+        np.testing.assert_array_equal(run_rows(engine, same, values)[0], right)
+    assert np.abs(run_rows("litert-reference", same, values)[0] - right).max() > 100
     with pytest.raises(EngineRefused, match="scale"):
-        run_engine("tflite-runtime", other, [values])
+        run_rows("tflite-runtime", other, values)
 
 
 def test_reverse_over_several_axes_is_said_to_be_wrong_in_tflite_runtime_and_is(layer):
@@ -222,8 +222,8 @@ def test_reverse_over_several_axes_is_said_to_be_wrong_in_tflite_runtime_and_is(
     both = reversed_over([1, 2])
     assert "first of several axes" in one(both, BUDGET).why
     assert found(reversed_over([1]), BUDGET) == []
-    np.testing.assert_array_equal(run_engine("litert", both, [values]).outputs[0], values[:, ::-1, ::-1])
-    np.testing.assert_array_equal(run_engine("tflite-runtime", both, [values]).outputs[0], values[:, ::-1])
+    np.testing.assert_array_equal(run_rows("litert", both, values)[0], values[:, ::-1, ::-1])
+    np.testing.assert_array_equal(run_rows("tflite-runtime", both, values)[0], values[:, ::-1])
 
 
 def test_findings_of_a_set_name_the_member_and_come_once(layer):
@@ -257,10 +257,10 @@ def test_a_missing_operator_is_refused_before_tflm_is_asked(odd_models):
     check = report.check("ops_supported")
     assert check.why.count("TFLM has no kernel for RELU_N1_TO_1 (layer out)") == 1
     assert check.value == 1
-    assert tflm_blocks(flatbuffer.read_model(artifact.content))[0].sentence() in check.why
+    assert tflm_blocks(artifact.network.model)[0].sentence() in check.why
     # A limit that no process could keep: none was started.
     with pytest.raises(EngineRefused, match="layer out"):
-        run_engine("tflm", artifact.content, [np.zeros((1, 4), np.float32)], timeout_s=1e-6)
+        run_rows("tflm", artifact, np.zeros((1, 4), np.float32), timeout_s=1e-6)
 
 
 def test_slow_paths_do_not_fail_anything(layer):

@@ -8,7 +8,7 @@ import pytest
 
 from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate, overload
 from keras_mtl.firmware_host.cost import OpRow
-from keras_mtl.firmware_host.emulator import emulate
+from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.target import load_target
 from keras_mtl.firmware_host.text import report_text

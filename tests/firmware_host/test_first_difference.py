@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from run_rows import run_rows
 
-from keras_mtl.firmware_host.emulator import emulate
-from keras_mtl.firmware_host.engines import run_engine
-from keras_mtl.firmware_host.first_difference import expose, first_difference, first_operator
-from keras_mtl.firmware_host.parity import REFERENCE, compare
-from keras_mtl.firmware_host.set_parity import first_in_set
+from keras_mtl.firmware_host.emulate import emulate
+from keras_mtl.firmware_host.emulate.first_difference import expose, first_difference, first_member, first_operator
+from keras_mtl.firmware_host.emulate.parity import REFERENCE, compare, parities
+from keras_mtl.firmware_host.engines import run
 from keras_mtl.firmware_host.target import load_target
 from keras_mtl.firmware_host.text import report_text
-from keras_mtl.tflite.artifact import Artifact
+from keras_mtl.tflite.artifact import Artifact, Golden
 
 _ENGINES = ["tflm", "litert", "litert-reference"]
 
@@ -68,35 +68,37 @@ def test_engines_that_agree_have_no_first_difference(make_artifact):
 def test_a_file_that_all_engines_read_alike_blames_none_of_them(make_artifact):
     """Where only the reference differs, the file is another network than the one that was converted."""
     artifact = make_artifact("int8")
-    (inputs,), (outputs,) = artifact.golden.inputs, artifact.golden.outputs
-    runs = {name: run_engine(name, artifact.content, [inputs]) for name in ("tflm", "litert")}
+    inputs, outputs = artifact.golden.inputs, artifact.golden.outputs["output_0"]
+    runs = {name: run(name, artifact, inputs) for name in ("tflm", "litert")}
     shifted = np.clip(outputs.astype(int) + 20, -128, 127).astype(np.int8)
-    parity = compare({REFERENCE: (shifted,), **{name: run.outputs for name, run in runs.items()}})
+    parity = parities(replace(artifact, golden=Golden(inputs, {"output_0": shifted})), runs)["outputs"]
     assert parity.largest_lsb > 2
-    assert first_difference(artifact.content, [inputs], runs, parity, 2, 60) is None
+    assert first_difference(artifact, inputs, runs, parity, 2, 2, 60) is None
 
 
 def test_what_every_operator_makes_becomes_an_output(models):
-    content, tensors = expose(models["int8"])
+    artifact = Artifact.of(models["int8"])
+    exposed, tensors = expose(artifact.network)
     inputs = np.random.default_rng(1).integers(-128, 127, (2, 8, 6, 1)).astype(np.int8)
-    maps, pooled, logits = run_engine("tflm", content, [inputs]).outputs
+    maps, pooled, logits = run_rows("tflm", exposed, inputs)
     assert len(tensors) == 3
+    assert len(artifact.network.outputs) == 1 == len(artifact.network.model.subgraphs[0].outputs)
     np.testing.assert_array_equal(pooled, maps.reshape(2, 4, 2, 3, 2, 4).max((2, 4)))
-    np.testing.assert_array_equal(logits, run_engine("tflm", models["int8"], [inputs]).outputs[0])
+    np.testing.assert_array_equal(logits, run_rows("tflm", artifact, inputs)[0])
 
 
 def test_a_difference_that_goes_away_is_said_to(models):
     inputs = np.random.default_rng(1).integers(-128, 127, (1, 8, 6, 1)).astype(np.int8)
-    found = first_operator(models["int8"], [inputs], ("litert", "tflm"), 2, 60)
+    found = first_operator(Artifact.of(models["int8"]).network, {"input_0": inputs}, ("litert", "tflm"), 2, 60)
     assert "the engines agree" in found["why"]
 
 
-def test_a_set_names_the_member(make_artifact, summed):
-    members = {"good": make_artifact("int16x8"), "bad": Artifact.build(summed, {"part": "unknown"})}
-    found = first_in_set(members, ("litert-reference", "tflm"), 2, 60)
+def test_of_several_members_the_first_is_named(make_artifact, summed):
+    members = {"good": make_artifact("int16x8").network, "bad": Artifact.of(summed).network}
+    found = first_member(members, ("litert-reference", "tflm"), 2, 60)
     assert (found["member"], found["engine"], found["op"]) == ("bad", "litert-reference", "SUM")
-    assert "no operator differs" in first_in_set({"good": members["good"]}, ("litert", "tflm"), 2, 60)["why"]
-    refused = first_in_set({"float": make_artifact("float16")}, ("litert", "tflm"), 2, 60)
+    assert "no operator differs" in first_member({"good": members["good"]}, ("litert", "tflm"), 2, 60)["why"]
+    refused = first_member({"float": make_artifact("float16").network}, ("litert", "tflm"), 2, 60)
     assert "TFLM has no float16 kernels" in refused["why"]
 
 

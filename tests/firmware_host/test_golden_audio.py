@@ -12,7 +12,7 @@ from keras_mtl.firmware_host.bundle.golden_audio import (
     quantized_levels,
 )
 from keras_mtl.log_mel import LogMel
-from keras_mtl.tflite.artifact import quantize
+from keras_mtl.tflite.artifact import Port
 
 KINDS = {
     "mt": LogMelSettings(),
@@ -65,10 +65,10 @@ def test_the_sound_has_all_that_it_should():
 @pytest.mark.parametrize(("dtype", "zero_point"), [("int8", 30), ("int16", 0)])
 def test_scaling_is_normalisation_and_quantization(dtype, zero_point):
     settings = KINDS["mt"].normalised(-11.41, 16.7)
-    port = {"dtype": dtype, "scale": 0.0317 if dtype == "int8" else 0.00017, "zero_point": zero_point}
+    port = Port("log_mel", dtype, (1, 1), 0.0317 if dtype == "int8" else 0.00017, zero_point)
     levels = np.random.default_rng(0).uniform(-100, 50, 20_000)
     ours = quantized_levels(levels, input_scaling(settings, port), dtype)
-    exact = quantize((levels - settings.mean_db) / settings.std_db, port)
+    exact = port.quantize((levels - settings.mean_db) / settings.std_db)
     assert ours.dtype == np.dtype(dtype)
     # float32 and float64 round apart where a level lies between two integers.
     assert np.abs(ours.astype(int) - exact).max() <= 1

@@ -8,13 +8,14 @@ from html.parser import HTMLParser
 
 import pytest
 
-from keras_mtl.firmware_host.arena_report import arena_of_set
-from keras_mtl.firmware_host.emulator import emulate
+from keras_mtl.firmware_host.arena_report import arena_of_members
+from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.html import report_html
 from keras_mtl.firmware_host.html_svg import short_number, ticks
 from keras_mtl.firmware_host.names import layer_of, short_name
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.target import load_target
+from keras_mtl.tflite.artifact import Member
 
 _VOID = {"meta", "br"}
 
@@ -136,8 +137,10 @@ def test_first_difference_and_findings_are_told(full):
     assert "not named: it died" in report_html([replace(full, parity=why)])
 
 
-def test_a_set_has_a_map_for_each_member(report, models, make_artifact):
-    arena = arena_of_set({"encoder": models["int8"], "head": models["int16x8"]}, {"encoder": 2000})
+def test_each_member_has_a_map(report, models, make_artifact):
+    arena = arena_of_members(
+        {"encoder": Member.of(models["int8"]), "head": Member.of(models["int16x8"])}, {"encoder": 2000}
+    )
     rows = tuple(replace(row, name=f"encoder/{row.name}") for row in report.ops)
     of_set = replace(report, arena=arena, ops=rows, artifact=report.artifact | {"members": {}, "audio_seconds": 10.0})
     parity = report.parity | {"events": report.parity}

@@ -13,21 +13,21 @@ import wave
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from small_stream_sets import FEATURES, make_stream_set, make_windowed
+from small_artifacts import FEATURES, make_streaming
 
 from keras_mtl.cli import group
 from keras_mtl.cli.listen_sources import from_raw
 from keras_mtl.cli.listen_view import TextView
 from keras_mtl.errors import ArtifactError, DataError, EngineCrash, EngineTimeout
-from keras_mtl.firmware_host.engines.live_set import Hearing, LiveSet
-from keras_mtl.firmware_host.stream_listener import Heard
+from keras_mtl.firmware_host.device import Detection
+from keras_mtl.firmware_host.engines import LiveSession, Update
 
 SECONDS = 3
 
 
 @pytest.fixture(scope="module")
-def artifacts(builder):
-    return make_stream_set(builder, "int8", event_hop=10)
+def artifact(builder):
+    return make_streaming(builder, "int8", event_hop=10)
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +43,19 @@ def sound() -> np.ndarray:
 
 
 @pytest.fixture
-def saved(artifacts, tmp_path) -> str:
-    return str(artifacts.save(tmp_path / "set"))
+def saved(artifact, tmp_path) -> str:
+    return str(artifact.save(tmp_path / "artifact"))
 
 
-def heard_in(artifacts, sound: np.ndarray, sizes: list[int], engine: str = "tflm") -> list[Heard]:
+def detections_in(artifact, sound: np.ndarray, sizes: list[int], engine: str = "tflm") -> list[Detection]:
     ends = np.cumsum(sizes)
-    with LiveSet(engine, artifacts) as live:
+    with LiveSession(engine, artifact) as live:
         found = [
-            each for end, size in zip(ends, sizes, strict=True) for each in live.push(sound[end - size : end]).heard
+            each
+            for end, size in zip(ends, sizes, strict=True)
+            for each in live.push(sound[end - size : end]).detections
         ]
-        return [*found, *live.finish().heard]
+        return [*found, *live.finish().detections]
 
 
 def followed_by_silence(sound: np.ndarray) -> tuple[np.ndarray, list[int]]:
@@ -64,22 +66,22 @@ def followed_by_silence(sound: np.ndarray) -> tuple[np.ndarray, list[int]]:
     return np.concatenate([sound, silence]), [len(sound), len(silence)]
 
 
-def test_sizes_of_the_pushes_change_nothing(artifacts, sound):
+def test_sizes_of_the_pushes_change_nothing(artifact, sound):
     """One sample at a time, sizes at random, all at once: the same scenes and events, known at the same time."""
     some = sound[: FEATURES.sample_rate_hz]
     sizes, generator = [0], np.random.default_rng(1)
     while sum(sizes) < len(some):
         sizes.append(min(int(2 ** generator.uniform(0, 13)), len(some) - sum(sizes)))
     ones = [*[1] * 4000, len(some) - 4000]
-    found = [heard_in(artifacts, some, each) for each in ([len(some)], sizes, ones)]
+    found = [detections_in(artifact, some, each) for each in ([len(some)], sizes, ones)]
 
     assert found[0] == found[1] == found[2]
     assert {each.kind for each in found[0]} == {"scene", "event_begin", "event_end"}
-    floats = heard_in(artifacts, (some / 32768).astype(np.float32), sizes)
+    floats = detections_in(artifact, (some / 32768).astype(np.float32), sizes)
     assert floats == found[1]
 
 
-def test_what_an_interrupted_push_made_known_is_told_by_the_end(artifacts, sound):
+def test_what_an_interrupted_push_made_known_is_told_by_the_end(artifact, sound):
     """The interrupt comes while the engine computes, so that an answer is under way when the end is asked for."""
 
     def interrupt(*_) -> None:
@@ -88,7 +90,7 @@ def test_what_an_interrupted_push_made_known_is_told_by_the_end(artifacts, sound
     before = signal.signal(signal.SIGALRM, interrupt)
     much = np.tile(sound, 200)
     try:
-        with LiveSet("tflm", artifacts) as live:
+        with LiveSession("tflm", artifact) as live:
             signal.setitimer(signal.ITIMER_REAL, 0.5)
             with pytest.raises(KeyboardInterrupt):
                 live.push(much)
@@ -97,10 +99,10 @@ def test_what_an_interrupted_push_made_known_is_told_by_the_end(artifacts, sound
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert 0 < told.samples < len(much)
-    assert [*told.heard] == heard_in(artifacts, much, [told.samples])
+    assert [*told.detections] == detections_in(artifact, much, [told.samples])
 
 
-def test_file_and_standard_input(saved, artifacts, sound, tmp_path):
+def test_file_and_standard_input(saved, artifact, sound, tmp_path):
     path = tmp_path / "sound.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
@@ -115,8 +117,8 @@ def test_file_and_standard_input(saved, artifacts, sound, tmp_path):
     *heard, end = lines
     assert (end["kind"], end["duration_s"]) == ("end", SECONDS)
     assert 0 < end["load"] < 10
-    goal = heard_in(artifacts, *followed_by_silence(sound))
-    assert len(goal) > len(heard_in(artifacts, sound, [len(sound)])) > 5
+    goal = detections_in(artifact, *followed_by_silence(sound))
+    assert len(goal) > len(detections_in(artifact, sound, [len(sound)])) > 5
     # Step 150 begins half a hop before the end, and is cut to it.
     ended = [{key: SECONDS if value == 2.995 else value for key, value in each.to_dict().items()} for each in goal]
     assert [{key: line[key] for key in line if key != "schema"} for line in heard] == ended
@@ -132,13 +134,13 @@ def test_file_and_standard_input(saved, artifacts, sound, tmp_path):
     assert text.splitlines()[-1].startswith("0:00:03.00  end, load ")
 
 
-def test_a_set_of_scenes_alone(builder, sound, artifacts, tmp_path):
-    """Says the scenes that the set of both tasks says, and knows nothing of events."""
-    scenes = str(make_stream_set(builder, "int8", part="scenes").save(tmp_path / "scenes"))
+def test_scenes_alone(builder, sound, artifact, tmp_path):
+    """The scenes of the artifact of both tasks, and no events."""
+    scenes = str(make_streaming(builder, "int8", part="scenes").save(tmp_path / "scenes"))
     done = CliRunner().invoke(group, ["listen", "-", "--model", scenes, "--engine", "tflm"], input=sound.tobytes())
     assert done.exit_code == 0, done.output
     *lines, end = done.stdout.splitlines()
-    goal = [each for each in heard_in(artifacts, *followed_by_silence(sound)) if each.kind == "scene"]
+    goal = [each for each in detections_in(artifact, *followed_by_silence(sound)) if each.kind == "scene"]
     assert [line.split()[1:3] for line in lines] == [["scene", each.label] for each in goal]
     assert "end, load" in end
 
@@ -161,17 +163,17 @@ def test_standard_input_is_heard_as_it_comes(saved, sound, interruptible):
     assert max(each["known_s"] for each in told) == round(146 * 0.02 - 0.005, 6)
 
 
-def test_wrong_use_and_bad_input(saved, builder, tmp_path, sound):
+def test_wrong_use_and_bad_input(saved, make_artifact, tmp_path, sound):
     run = CliRunner().invoke
     both = run(group, ["listen", "a.wav", "--device", "1", "--model", saved])
     assert both.exit_code == 2
     assert "give one of them" in both.output
     missing = run(group, ["listen", str(tmp_path / "no.wav"), "--model", saved])
     assert isinstance(missing.exception, DataError)
-    clips = str(make_windowed(builder, "int8").save(tmp_path / "clips"))
-    windowed = run(group, ["listen", "-", "--model", clips], input=b"")
-    assert isinstance(windowed.exception, ArtifactError)
-    assert "keras_mtl convert RUN --part stream" in str(windowed.exception)
+    clips = str(make_artifact("int8").save(tmp_path / "scenes.int8.tflite"))
+    of_clips = run(group, ["listen", "-", "--model", clips], input=b"")
+    assert isinstance(of_clips.exception, ArtifactError)
+    assert "keras_mtl convert RUN --schedule stream" in str(of_clips.exception)
     odd = run(group, ["listen", "-", "--model", saved, "--engine", "tflm"], input=sound[:5000].tobytes() + b"\1")
     assert isinstance(odd.exception, DataError)
     assert "ends within a sample" in str(odd.exception)
@@ -209,27 +211,27 @@ def test_samples_split_between_reads_are_put_together():
     assert np.concatenate(list(from_raw(Pipe(values.tobytes()), 16_000))).tolist() == values.tolist()
 
 
-def test_an_engine_that_dies_or_hangs_is_one_clear_error(artifacts, sound):
-    with LiveSet("tflm", artifacts) as live:
+def test_an_engine_that_dies_or_hangs_is_one_clear_error(artifact, sound):
+    with LiveSession("tflm", artifact) as live:
         live.push(sound[:2000])
         os.kill(live.pid, signal.SIGKILL)
         with pytest.raises(EngineCrash, match="tflm died"):
             live.push(sound[:2000])
-    with LiveSet("tflm", artifacts, timeout_s=3.0) as live:
+    with LiveSession("tflm", artifact, timeout_s=3.0) as live:
         os.kill(live.pid, signal.SIGSTOP)
         with pytest.raises(EngineTimeout, match="did not answer within 3 s"):
             live.push(np.tile(sound, 10))
-    with pytest.raises(EngineCrash, match="hears nothing more"):
+    with pytest.raises(EngineCrash, match="takes nothing more"):
         live.push(sound)
 
 
 def test_a_terminal_shows_what_sounds_now():
     out = io.StringIO()
     view = TextView(out, live=True)
-    began = Heard("event_begin", "bark", 1.0, None, None, 1.5)
-    view.show(Hearing((began,), "park", ("bark",), 24_000, 0.01), 1.5, 0.125)
-    ended = Heard("event_end", "bark", 1.0, 2.25, 0.75, 2.5)
-    view.show(Hearing((ended,), "park", (), 40_000, 0.01), 3725.5, 0.125)
+    began = Detection("event_begin", "bark", 1.0, None, None, 1.5)
+    view.show(Update((began,), "park", ("bark",), 24_000, 0.01), 1.5, 0.125)
+    ended = Detection("event_end", "bark", 1.0, 2.25, 0.75, 2.5)
+    view.show(Update((ended,), "park", (), 40_000, 0.01), 3725.5, 0.125)
     shown = out.getvalue().split("\r\x1b[2K")
     assert shown[1:] == [
         "0:00:01.50  park  |  bark  |  load 12%",

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_stream_sets import FEATURES, STRIDE, make_stream_set
+from small_artifacts import FEATURES, STRIDE, make_streaming
 
-from keras_mtl.firmware_host.engines.live_set import LiveSet
-from keras_mtl.firmware_host.stream_listener import AnswerDecoder, Heard
-from keras_mtl.firmware_host.stream_set_loop import Answers
+from keras_mtl.firmware_host.device import Detection, DetectionDecoder, OpenMember, Outputs
+from keras_mtl.firmware_host.engines import LiveSession
 
 RATE_HZ = FEATURES.sample_rate_hz
 STEP_S = STRIDE * FEATURES.hop_s
-#: Steps of a loop: a multiple of both hops, so that each loop meets the decoders' turns where the last one did.
+#: Steps of a loop: a multiple of both hops, so that each loop meets the decoders' calls where the last one did.
 SCENE_HOP, EVENT_HOP, LOOP = 2, 10, 100
 LOOP_S = LOOP * STEP_S
 _KEPT_LOOPS = 3
@@ -25,8 +24,8 @@ _A_DAY = pytest.param(24, marks=[pytest.mark.slow, pytest.mark.timeout(3 * 3600)
 
 
 @pytest.fixture(scope="module")
-def artifacts(builder):
-    return make_stream_set(builder, "int8", scene_hop=SCENE_HOP, event_hop=EVENT_HOP)
+def artifact(builder):
+    return make_streaming(builder, "int8", scene_hop=SCENE_HOP, event_hop=EVENT_HOP)
 
 
 def resident_bytes(process: int | str = "self") -> int:
@@ -46,10 +45,10 @@ def looped_sound() -> np.ndarray:
     return sound.clip(-32768, 32767).astype(np.int16)
 
 
-def by_loop(heard: list[Heard]) -> dict[int, list[tuple]]:
+def by_loop(detections: list[Detection]) -> dict[int, list[tuple]]:
     """Events that ended, by the loop that they began in, as if it were the first."""
     found: dict[int, list[tuple]] = {}
-    for each in heard:
+    for each in detections:
         if each.offset_s is not None:
             loop = int((each.onset_s + STEP_S / 2) // LOOP_S)
             ends = (round(each.onset_s - loop * LOOP_S, 6), round(each.offset_s - loop * LOOP_S, 6))
@@ -57,9 +56,9 @@ def by_loop(heard: list[Heard]) -> dict[int, list[tuple]]:
     return found
 
 
-def require_same_loops(heard: list[Heard], goal: list[tuple] | None) -> list[tuple]:
+def require_same_loops(detections: list[Detection], goal: list[tuple] | None) -> list[tuple]:
     """Every whole loop of these has the same events, and those of the goal where there is one."""
-    loops = by_loop(heard)
+    loops = by_loop(detections)
     for loop in sorted(loops)[1:-1]:
         goal = goal or loops[loop]
         assert loops[loop] == goal
@@ -68,24 +67,24 @@ def require_same_loops(heard: list[Heard], goal: list[tuple] | None) -> list[tup
 
 
 @pytest.mark.parametrize("hours", [_A_DAY, 0.05])
-def test_sound_through_front_end_networks_and_decoders(artifacts, hours):
+def test_sound_through_front_end_networks_and_decoders(artifact, hours):
     """24 hours take half an hour: the front end and small networks on TensorFlow Lite Micro."""
     sound, loops = looped_sound(), round(hours * 3600 / LOOP_S)
-    sizes, heard, before, goal, drift = pushes(len(sound)), list[Heard](), 0, None, 0
-    with LiveSet("tflm", artifacts) as live:
+    sizes, heard, before, goal, drift = pushes(len(sound)), list[Detection](), 0, None, 0
+    with LiveSession("tflm", artifact) as live:
         for loop in range(loops):
             for first, last in sizes:
-                hearing = live.push(sound[first:last])
-                heard += hearing.heard
+                update = live.push(sound[first:last])
+                heard += update.detections
             # The clock is that of the samples.
-            drift = max(drift, abs(hearing.samples - (loop + 1) * len(sound)))
+            drift = max(drift, abs(update.samples - (loop + 1) * len(sound)))
             if loop % 20 == 19:
                 goal = require_same_loops(heard, goal)
                 heard = [each for each in heard if each.onset_s > (loop - _KEPT_LOOPS) * LOOP_S]
             if loop == 20:
                 before = resident_bytes(live.pid)
         grown = resident_bytes(live.pid) - before
-        heard += live.finish().heard
+        heard += live.finish().detections
     assert before and loops > 60
     assert grown < _GROWTH_BYTES
     assert drift == 0
@@ -104,38 +103,38 @@ def pushes(samples: int) -> list[tuple[int, int]]:
     return found
 
 
-def recorded(artifacts) -> Iterator[Answers]:
-    """Recorded answers of the networks, a turn of the event decoder at a time, without an end."""
-    names = artifacts.stream_wiring.scene_head, artifacts.stream_wiring.classifiers
-    generator, heard = np.random.default_rng(5), 0
-    logits, strong = (np.dtype(artifacts.members[name].manifest["outputs"][0]["dtype"]) for name in names)
+def recorded(artifact) -> Iterator[Outputs]:
+    """Made-up outputs of the networks: of the scene decoder and, a pass at a time, of the event decoder. No end."""
+    names = artifact.wiring.scene_head, artifact.wiring.classifiers
+    generator, steps = np.random.default_rng(5), 0
+    logits, strong = (np.dtype(artifact.members[name].outputs[0].dtype) for name in names)
     scenes = generator.integers(-40, 40, (LOOP // SCENE_HOP, 3)).cumsum(0).clip(-128, 127).astype(logits)
     events = (generator.normal(0, 4000, (LOOP, 2)).cumsum(0) + 12_000).clip(0, 32_767).astype(strong)
+    none = events[:0]
     while True:
-        calls = [(heard + step, scenes[(heard + step) % LOOP // SCENE_HOP]) for step in range(0, EVENT_HOP, SCENE_HOP)]
-        strong = events[heard % LOOP :][:EVENT_HOP]
-        yield Answers(calls, strong, np.zeros_like(strong))
-        heard += EVENT_HOP
+        steps += SCENE_HOP
+        known = events[(steps - EVENT_HOP) % LOOP :][:EVENT_HOP] if steps % EVENT_HOP == 0 else none
+        yield Outputs(steps, scenes[(steps - SCENE_HOP) % LOOP // SCENE_HOP], known, none)
 
 
 @pytest.mark.parametrize("hours", [_A_DAY, 0.5])
-def test_recorded_network_outputs_through_the_decoders(artifacts, hours):
+def test_made_up_network_outputs_through_the_decoders(artifact, hours):
     """24 hours take two minutes."""
-    ports = {name: artifact.manifest["outputs"] for name, artifact in artifacts.members.items()}
-    decoder = AnswerDecoder(artifacts.manifest, artifacts.stream_wiring, ports)
-    heard, goal, before, steps = list[Heard](), None, 0, 0
-    for answers in recorded(artifacts):
-        steps += EVENT_HOP
-        heard += decoder.push(answers, steps)
+    members = {name: OpenMember(list, each.inputs, each.outputs) for name, each in artifact.members.items()}
+    decoder = DetectionDecoder(artifact.facts, artifact.wiring, members)
+    found, goal, before, steps = list[Detection](), None, 0, 0
+    for outputs in recorded(artifact):
+        steps = outputs.embeddings
+        found += [decoder.in_seconds(each, steps) for each in decoder.push(outputs)]
         if steps % (100 * LOOP) == 0:
-            goal = require_same_loops(heard, goal)
+            goal = require_same_loops(found, goal)
             before = before or resident_bytes()
-            heard = [each for each in heard if each.onset_s > steps * STEP_S - _KEPT_LOOPS * LOOP_S]
+            found = [each for each in found if each.onset_s > steps * STEP_S - _KEPT_LOOPS * LOOP_S]
         if steps * STEP_S >= hours * 3600:
             break
     assert resident_bytes() - before < _GROWTH_BYTES
-    assert require_same_loops(heard, goal) == goal
+    assert require_same_loops(found, goal) == goal
     # The times of the last events are exact: nothing was summed up.
-    onsets = {round(each.onset_s / STEP_S + 0.25, 6) % 1 for each in heard if each.offset_s is not None}
+    onsets = {round(each.onset_s / STEP_S + 0.25, 6) % 1 for each in found if each.offset_s is not None}
     assert onsets == {0.0}
-    assert heard[-1].known_s >= hours * 3600 - 1
+    assert found[-1].known_s >= hours * 3600 - 1

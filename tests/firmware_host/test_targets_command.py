@@ -38,7 +38,7 @@ def test_a_file_of_one_s_own_is_checked(tmp_path):
     path.write_text('kind = "board"\nname = "mine"\n')
     refused = CliRunner().invoke(targets, [str(path)])
     assert isinstance(refused.exception, TargetError)
-    with pytest.raises(TargetError, match="missing field core"):
+    with pytest.raises(TargetError, match="core is missing"):
         raise refused.exception
 
 

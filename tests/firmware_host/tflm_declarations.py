@@ -1,6 +1,7 @@
 """Holds the C++ of bundles against declarations of what it touches of TensorFlow Lite Micro.
 
-No package ships TensorFlow Lite Micro's headers. With the real library the C++ is compiled and linked by hand.
+No package ships TensorFlow Lite Micro's headers. With the real library the C++ is compiled and linked by hand. A small
+library, with what `BUILD_TYPE=release` has and lacks, stands in where a bundle's own `CMakeLists.txt` links one.
 """
 
 from __future__ import annotations
@@ -15,13 +16,32 @@ from c_programs import CMSIS_DSP
 
 #: What is declared; the resolver gets the methods that are called.
 _TFLM = {
+    # As TensorFlow Lite Micro has it: the library has the function where its error messages were not stripped.
+    "micro/micro_log.h": """
+#pragma once
+#ifndef TF_LITE_STRIP_ERROR_STRINGS
+void MicroPrintf(const char* format, ...);
+#else
+namespace tflite { template <typename... Args> void Unused(Args&&... args) { (void)(sizeof...(args)); } }
+#define MicroPrintf(...) tflite::Unused(__VA_ARGS__)
+#endif
+""",
     "micro/micro_mutable_op_resolver.h": """
 #pragma once
+#include "tensorflow/lite/micro/micro_log.h"
 enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
 namespace tflite {
 struct TFLMRegistration {};
 REGISTRATIONS
-template <unsigned int N> class MicroMutableOpResolver { public: METHODS };
+template <unsigned int N> class MicroMutableOpResolver {
+ public:
+  METHODS
+ private:
+  TfLiteStatus Add(const TFLMRegistration&) {
+    MicroPrintf("the resolver is too small (%d).", static_cast<int>(N));
+    return kTfLiteError;
+  }
+};
 }
 """,
     "micro/micro_allocator.h": """
@@ -63,6 +83,29 @@ class MicroInterpreter {
 namespace tflite { struct Model; const Model* GetModel(const void*); }
 """,
 }
+#: The library to these, as far as bundles call it. It starts no network.
+_LIBRARY = """
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/micro/micro_log.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+#ifndef TF_LITE_STRIP_ERROR_STRINGS
+void MicroPrintf(const char*, ...) {}
+#endif
+namespace tflite {
+const Model* GetModel(const void*) { return nullptr; }
+MicroAllocator* MicroAllocator::Create(std::uint8_t*, std::size_t) { return nullptr; }
+TfLiteStatus MicroInterpreter::AllocateTensors() { return kTfLiteError; }
+TfLiteStatus MicroInterpreter::Invoke() { return kTfLiteError; }
+TfLiteTensor* MicroInterpreter::input(std::size_t) { return nullptr; }
+TfLiteTensor* MicroInterpreter::output(std::size_t) { return nullptr; }
+std::size_t MicroInterpreter::inputs_size() const { return 0; }
+std::size_t MicroInterpreter::outputs_size() const { return 0; }
+std::size_t MicroInterpreter::arena_used_bytes() const { return 0; }
+DEFINITIONS
+}
+"""
+#: What TensorFlow Lite Micro's makefile defines for `BUILD_TYPE=release`.
+RELEASE = ("TF_LITE_STATIC_MEMORY", "NDEBUG", "TF_LITE_STRIP_ERROR_STRINGS")
 
 
 def check_for_tflm(folder: Path, tmp_path: Path) -> int:
@@ -74,24 +117,55 @@ def check_for_tflm(folder: Path, tmp_path: Path) -> int:
     """
     if shutil.which("g++") is None:
         pytest.skip("needs g++")
-    resolvers = "".join(path.read_text() for path in folder.rglob("*_resolver.h"))
-    typed = sorted(set(re.findall(r"tflite::(Register_\w+)\(\)", resolvers)))
-    added = sorted(set(re.findall(r"resolver->(Add\w+)\(", resolvers)))
-    words = {
-        "REGISTRATIONS": "\n".join(f"TFLMRegistration {name}();" for name in typed),
-        "METHODS": "\n".join(f"TfLiteStatus {name}(const TFLMRegistration& = {{}});" for name in added),
-    }
-    for file, text in _TFLM.items():
-        path = tmp_path / "tensorflow" / "lite" / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for word, declared in words.items():
-            text = text.replace(word, declared)
-        path.write_text(text)
+    _declare(folder, tmp_path)
     sources = [str(path) for path in sorted(folder.rglob("*.cc"))]
     strict = ["-std=c++11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-fno-rtti", "-fno-exceptions"]
     includes = [f"-I{folder}", f"-I{folder / 'kmtl'}", "-isystem", str(tmp_path)]
     dsp = ["-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"), "-isystem", str(CMSIS_DSP / "PrivateInclude")]
-    command = ["g++", *strict, "-fsyntax-only", *includes, *dsp, *sources]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    _run("g++", *strict, "-fsyntax-only", *includes, *dsp, *sources)
     return len(sources)
+
+
+def built_by_cmake(folder: Path, bundles: Path, tmp_path: Path) -> set[str]:
+    """Configures a project and builds all of it as a firmware's author would; gives the names of its programs.
+
+    Args:
+        folder: of the project: a bundle's, or one above several.
+        bundles: has the resolvers of all bundles somewhere below.
+        tmp_path: for the library that stands in for a release of TensorFlow Lite Micro, and for what is built.
+    """
+    for tool in ("g++", "cmake"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"needs {tool}")
+    headers, build = tmp_path / "tflm", tmp_path / "build"
+    registrations = _declare(bundles, headers)
+    source, built = headers / "library.cc", headers / "library.o"
+    source.write_text(_LIBRARY.replace("DEFINITIONS", registrations.replace(";", " { return {}; }")))
+    defined = [f"-D{name}" for name in RELEASE]
+    _run("g++", "-std=c++17", *defined, f"-I{headers}", "-c", str(source), "-o", str(built))
+    library = headers / "libtensorflow-microlite.a"
+    _run("ar", "rcs", str(library), str(built))
+    options = [f"-DTFLM_INCLUDE_DIRS={headers}", f"-DTFLM_LIBRARY={library}", f"-DCMSISDSP_SOURCE_DIR={CMSIS_DSP}"]
+    _run("cmake", "-S", str(folder), "-B", str(build), *options)
+    _run("cmake", "--build", str(build))
+    made = [path for path in build.rglob("*") if "CMakeFiles" not in path.parts and path.is_file()]
+    return {path.name for path in made if path.stat().st_mode & 0o100}
+
+
+def _declare(folder: Path, headers: Path) -> str:
+    """Writes the declarations that the bundles below a folder need; gives those of the kernels' registrations."""
+    resolvers = "".join(path.read_text() for path in folder.rglob("*_resolver.h"))
+    typed = sorted(set(re.findall(r"tflite::(Register_\w+)\(\)", resolvers)))
+    added = sorted(set(re.findall(r"resolver->(Add\w+)\(", resolvers)))
+    registrations = "\n".join(f"TFLMRegistration {name}();" for name in typed)
+    methods = [f"TfLiteStatus {name}(const TFLMRegistration& r = {{}}) {{ return Add(r); }}" for name in added]
+    for file, text in _TFLM.items():
+        path = headers / "tensorflow" / "lite" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("REGISTRATIONS", registrations).replace("METHODS", "\n  ".join(methods)))
+    return registrations
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"

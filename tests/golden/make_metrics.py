@@ -171,7 +171,6 @@ def psds_references(smooth: list[np.ndarray], truth: list, labels: list[str]) ->
     import pandas as pd
     import psds_eval
     from sed_scores_eval import intersection_based
-    from sed_scores_eval.base_modules.scores import create_score_dataframe
 
     columns = [EVENTS.index(label) for label in labels]
     names = [f"{i:02d}" for i in range(len(truth))]
@@ -199,7 +198,13 @@ def psds_references(smooth: list[np.ndarray], truth: list, labels: list[str]) ->
                 ]
                 reference.add_operating_point(pd.DataFrame(said, columns=table))
             out[name][which] = float(reference.psds(max_efpr=100, **costs).value)
-        frames = [create_score_dataframe(scores[:, columns] / SCORE_SCALE, EDGES_S, labels) for scores in smooth]
+        frames = [
+            pd.DataFrame(
+                np.column_stack((EDGES_S[:-1], EDGES_S[1:], scores[:, columns] / SCORE_SCALE)),
+                columns=["onset", "offset", *labels],
+            )
+            for scores in smooth
+        ]
         value, *_ = intersection_based.psds(
             dict(zip(names, frames, strict=True)),
             dict(zip(names, truth, strict=True)),

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from keras_mtl.bootstrap import Bootstrap, by_recording, mean_of_known, ratio
+from keras_mtl.decoding import Event, Grid
 from keras_mtl.event_metrics import event_metrics
 from keras_mtl.features import LogMelSettings
 from keras_mtl.labels import EVENTS
 from keras_mtl.recipes import DecodeSettings
 from keras_mtl.scene_metrics import scene_metrics
-from keras_mtl.timeline import Event, Grid
 
 GRID = Grid.over(LogMelSettings(), 400, 4)
 FIGURES = ("event_f1", "segment_f1", "weak_f1")

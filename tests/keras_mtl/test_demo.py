@@ -1,13 +1,14 @@
 """The whole line on the smallest embedded data: every station's result is there, and readable on its own."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from keras_mtl.demo import run_demo
-from keras_mtl.errors import RunError
+from keras_mtl.errors import DataError, RunError
 from keras_mtl.run_folder import Run
 from keras_mtl.tflite.artifact import Artifact
 
@@ -61,11 +62,55 @@ def test_page_shows_the_figures(document):
     assert "stm32h743" in page
 
 
-def test_only_a_demo_s_folder_is_replaced(document, out, recipe, cache, tmp_path):
+def _refused(recipe, cache, out):
+    before = {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+    with pytest.raises(RunError, match="no demo wrote, or that was changed since"):
+        run_demo(recipe, "soundscapes:tiny", out, cache)
+    assert before
+    assert {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()} == before
+
+
+def test_a_folder_of_others_is_refused(recipe, cache, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(RunError, match="no demo wrote"):
-        run_demo(recipe, "soundscapes:tiny", tmp_path, cache)
-    assert (tmp_path / "thesis.txt").read_text() == "mine"
+    _refused(recipe, cache, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["recipe.toml", "run.json"])
+def test_a_folder_with_a_training_in_it_is_refused(recipe, cache, tmp_path, name):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_text("a training of days")
+    (tmp_path / "run-of-last-year").mkdir()
+    (tmp_path / "run-of-last-year" / name).write_text("another one")
+    _refused(recipe, cache, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["run/notes.txt", "run-2/run.json", "report.html", "empty"])
+def test_a_demo_s_folder_with_something_of_others_is_refused(document, out, recipe, cache, tmp_path, name):
+    shutil.copytree(out, tmp_path / "demo")
+    place = tmp_path / "demo" / name
+    if name == "empty":
+        place.mkdir()
+    else:
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("mine")
+    _refused(recipe, cache, tmp_path / "demo")
+    assert place.exists()
+
+
+def test_a_folder_as_a_demo_left_it_stays_until_the_next_demo_is_whole(document, out, recipe, cache, tmp_path):
+    shutil.copytree(out, tmp_path / "demo")
+    with pytest.raises(DataError):  # not refused: it fails at its first stage
+        run_demo(recipe, "soundscapes:none", tmp_path / "demo", cache)
+    assert json.loads((tmp_path / "demo" / "demo.json").read_text()) == document
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+
+
+def test_results_are_told_by_the_places_that_they_have(document, out):
+    told = [document[key] for key in ("timeline", "report", "firmware")] + [document["run"]["path"]]
+    told += [row["path"] for key in ("quantized", "artifacts") for row in document[key].values()]
+    told += [json.loads(path.read_text())["artifact"]["path"] for path in sorted(out.glob("reports/*.json"))]
+    assert len(told) == 4 + 2 + 4 + 8
+    assert all(Path(path).exists() and Path(path).is_relative_to(out) for path in told)
 
 
 def test_golden_inputs_are_evaluation_clips(document, out):

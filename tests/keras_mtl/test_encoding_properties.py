@@ -8,10 +8,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_mtl.decoding import decode
+from keras_mtl.decoding import DecodeSettings, Event, Grid, decode
 from keras_mtl.features import LogMelSettings
 from keras_mtl.labels import EVENTS
-from keras_mtl.timeline import Event, Grid
 
 #: Strides of the encoders that there are, and others.
 _GRIDS = st.builds(
@@ -44,7 +43,7 @@ def test_encoded_events_decode_to_themselves_within_one_frame(case: tuple[Grid, 
     grid, events = case
     targets = grid.targets(events, EVENTS)
     assert targets.shape == (grid.count, len(EVENTS))
-    decoded = [event for event, score in decode(targets, grid, EVENTS, median_s=0.0) if score == 1.0]
+    decoded = [event for event, score in decode(targets, grid, EVENTS, DecodeSettings(median_s=0.0)) if score == 1.0]
     by_class = sorted(events, key=lambda event: (event.label, event.onset_s))
     found = sorted(decoded, key=lambda event: (event.label, event.onset_s))
     assert [event.label for event in found] == [event.label for event in by_class]
@@ -60,5 +59,5 @@ def test_decoded_events_encode_to_the_same_targets(case: tuple[Grid, list[Event]
     """What came from the grid goes back to the same places on it."""
     grid, events = case
     targets = grid.targets(events, EVENTS)
-    again = grid.targets([event for event, _ in decode(targets, grid, EVENTS, median_s=0.0)], EVENTS)
+    again = grid.targets([event for event, _ in decode(targets, grid, EVENTS, DecodeSettings(median_s=0.0))], EVENTS)
     assert (again == targets).all()

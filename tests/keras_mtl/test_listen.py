@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from keras_mtl import cli, prediction_formats
 from keras_mtl.datasets.clip_labels import labels_of
+from keras_mtl.decoding import Event
 from keras_mtl.errors import DataError
 from keras_mtl.prediction import Prediction
-from keras_mtl.timeline import Event
 
 
 def tone(path, seconds=2.0, rate=16_000, channels=1):

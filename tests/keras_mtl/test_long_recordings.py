@@ -13,7 +13,7 @@ import soundfile
 from click.testing import CliRunner
 
 from keras_mtl import cli, prediction_formats
-from keras_mtl.decoding import Decoder, decode
+from keras_mtl.decoding import DecodeSettings, Event, Grid, decode
 from keras_mtl.errors import DataError
 from keras_mtl.event_windows import Joint, WindowPlan
 from keras_mtl.features import LogMelSettings
@@ -25,8 +25,6 @@ from keras_mtl.network_listener import listen_with, listen_with_run
 from keras_mtl.overview import Overview
 from keras_mtl.plots import plot_timeline
 from keras_mtl.prediction import MOST_ROWS, Prediction, predict
-from keras_mtl.recipes.settings import DecodeSettings
-from keras_mtl.timeline import Event, Grid
 
 RATE = 16_000
 SETTINGS = LogMelSettings(mean_db=-17.0, std_db=10.0)
@@ -157,19 +155,18 @@ def test_levels_of_a_stream_are_those_of_the_whole(settings):
         np.testing.assert_allclose(np.concatenate([*parts, stream.finish(frames)]), whole, atol=1e-4)
 
 
-def test_decoding_in_parts_is_decoding_at_once():
-    random = np.random.default_rng(8)
-    smooth = np.cumsum(random.normal(0, 0.1, (2000, 10)), axis=0) % 1.0
-    for probabilities in (smooth.astype(np.float32), np.ones((50, 10), np.float32), np.zeros((3, 10), np.float32)):
-        grid = Grid(0.04, -0.005, len(probabilities), len(probabilities) * 0.04)
-        expected = decode(probabilities, grid, EVENTS)
-        for size in (1, 7, 300):
-            decoder = Decoder(EVENTS, 0.5, 11)
-            for first in range(0, len(probabilities), size):
-                decoder.push(probabilities[first : first + size])
-            found = decoder.finish(grid)
-            assert [e for e, _ in found] == [e for e, _ in expected]
-            np.testing.assert_allclose([p for _, p in found], [p for _, p in expected], atol=1e-6)
+def test_hysteresis_of_the_recipe_reaches_predictions(tmp_path):
+    def halves(levels):
+        loud = levels[:, ::4].mean(axis=2, keepdims=True) > -50.0
+        return np.where(loud, 0.8, 0.35).astype(np.float32).repeat(10, axis=2), None
+
+    audio, found = bursts(12.0, [(2.0, 4.0), (5.0, 7.0)]), {}
+    for hysteresis in (0.0, 0.2):
+        listener = Listener(SETTINGS, None, halves, 4, DecodeSettings(hysteresis=hysteresis))
+        events = heard_of(listener, audio, tmp_path / "a.wav").events
+        found[hysteresis] = [event[:2] for event, _ in events if event.label == EVENTS[0]]
+    np.testing.assert_allclose(found[0.0], [(2.0, 4.0), (5.0, 7.0)], atol=0.1)
+    np.testing.assert_allclose(found[0.2], [(2.0, 12.0)], atol=0.1)
 
 
 def test_joined_answers_pass_gradually_and_keep_what_agrees():
@@ -277,6 +274,22 @@ def test_the_command_writes_what_is_asked_for(run, tmp_path):
     assert done.stdout.split() == [str(tmp_path / "labels" / "a.txt"), str(tmp_path / "labels" / "b.txt")]
     call(two[0], *model, "--out", tmp_path / "one.txt")
     assert (tmp_path / "one.txt").read_text() == (tmp_path / "labels" / "a.txt").read_text()
+
+
+def test_label_tracks_of_others_are_kept(tmp_path):
+    """They have the names of the recordings, which Audacity proposes for labels made by hand, too."""
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, bursts(1.0, []), RATE)
+    (tmp_path / "b.txt").write_text("mine")
+    for audio in (["b.wav"], ["a.wav", "b.wav"]):
+        paths = [str(tmp_path / name) for name in audio]
+        arguments = ["predict", *paths, "--model", "none", "--format", "audacity", "--out", str(tmp_path)]
+        with pytest.raises(DataError, match=r"b\.txt is there already"):
+            CliRunner().invoke(cli.group, arguments, catch_exceptions=False)
+    heard = Prediction(tmp_path / "b.wav", 1.0, (), None, None, (), None, None, ())
+    with pytest.raises(DataError, match=r"b\.txt is there already"):
+        prediction_formats.write([heard], "audacity", tmp_path)
+    assert (tmp_path / "b.txt").read_text() == "mine"
 
 
 def test_options_that_do_not_go_together(run, tmp_path):

@@ -8,13 +8,12 @@ import sed_eval
 from dcase_util.containers import MetaDataContainer
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 
-from keras_mtl.decoding import decode, median_filter, median_frames
+from keras_mtl.decoding import Event, Grid, decode, median_filter, median_steps
 from keras_mtl.event_metrics import event_metrics, weak_f1_macro
 from keras_mtl.features import LogMelSettings
 from keras_mtl.labels import EVENTS, SCENES
 from keras_mtl.recipes import DecodeSettings
 from keras_mtl.scene_metrics import scene_metrics
-from keras_mtl.timeline import Event, Grid
 
 GRID = Grid.over(LogMelSettings(), 1000, 4)
 
@@ -33,6 +32,19 @@ def test_scene_figures_are_scikit_learns():
     of_b = devices == "b"
     assert figures["per_device"]["b"] == pytest.approx(accuracy_score(scenes[of_b], said[of_b]))
     assert set(figures["per_class"]) == set(SCENES)
+
+
+def test_hysteresis_reaches_the_figures():
+    """An event whose probability sinks below the threshold in between, where true ones last through it."""
+    truth = [Event(1.0, 5.0, EVENTS[2])]
+    strong = GRID.targets(truth, EVENTS)[None] * np.float32(0.8)
+    strong[0, 60:90] *= 0.5
+    scores = [
+        event_metrics(strong, strong.max(axis=1), [truth], GRID, DecodeSettings(hysteresis=hysteresis))
+        for hysteresis in (0.0, 0.2)
+    ]
+    assert [figures["event_f1_macro"] for figures in scores] == [0.0, 1.0]
+    assert scores[0]["psds1"] == scores[1]["psds1"]  # over all thresholds, without hysteresis
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +113,14 @@ def test_psds_is_near_psds_evals(noisy_clips, name, settings, averages):
     columns = ["filename", "onset", "offset", "event_label"]
     metadata = pd.DataFrame({"filename": [str(i) for i in range(len(truth))], "duration": 10.0})
     reference = psds_eval.PSDSEval(ground_truth=pd.DataFrame(rows, columns=columns), metadata=metadata, **settings)
-    length = median_frames(0.45, GRID)
+    length = median_steps(0.45, GRID.step_s)
     for threshold in np.linspace(0.01, 0.99, 50):
         said = [
             (str(i), *event)
             for i, probabilities in enumerate(strong)
-            for event, _ in decode(median_filter(probabilities, length), GRID, EVENTS, threshold, median_s=0.04)
+            for event, _ in decode(
+                median_filter(probabilities, length), GRID, EVENTS, DecodeSettings(threshold, median_s=0.04)
+            )
         ]
         reference.add_operating_point(pd.DataFrame(said, columns=columns))
     expected = reference.psds(max_efpr=100, **averages).value

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from keras_mtl.bootstrap import Bootstrap
+from keras_mtl.decoding import Event, Grid
 from keras_mtl.event_metrics import event_metrics
 from keras_mtl.features import LogMelSettings
 from keras_mtl.psds import merge
 from keras_mtl.recipes import DecodeSettings
 from keras_mtl.scene_metrics import scene_metrics
-from keras_mtl.timeline import Event, Grid
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 DATA = GOLDEN / "metrics"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from keras_mtl.decoding import Event
 from keras_mtl.errors import DataError
 from keras_mtl.evaluation import evaluate
 from keras_mtl.feature_sets import event_set
@@ -14,7 +15,6 @@ from keras_mtl.listener import Listener
 from keras_mtl.network_listener import listen_with_run
 from keras_mtl.plots import plot_timeline
 from keras_mtl.prediction import predict
-from keras_mtl.timeline import Event
 
 
 @pytest.fixture(scope="module")

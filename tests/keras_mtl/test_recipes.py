@@ -7,7 +7,7 @@ from importlib import resources
 import pytest
 
 from keras_mtl.errors import RecipeError
-from keras_mtl.recipes import Recipe, load_recipe, names, to_toml
+from keras_mtl.recipes import Recipe, TrainSettings, load_recipe, names, to_toml
 from keras_mtl.systems import SYSTEMS
 
 
@@ -45,6 +45,20 @@ def test_options_of_a_system_survive_being_written(tmp_path):
     assert load_recipe(tmp_path / "real.toml") == recipe
 
 
+def test_any_text_survives_being_written(tmp_path):
+    """Quotes and backslashes, too, which made a file that no reader took."""
+    recipe = replace(load_recipe("real"), train=TrainSettings(teacher='runs\\a "large" one'))
+    (tmp_path / "real.toml").write_text(to_toml(recipe))
+    assert load_recipe(tmp_path / "real.toml") == recipe
+
+
+def test_a_recipe_of_an_older_version_is_read(tmp_path):
+    """Its tables stood in one line."""
+    path = tmp_path / "recipe.toml"
+    path.write_text('name = "x"\n\n[model]\nsystem = "cnn"\noptions = { "channels" = [4, 8] }\n\n[train]\nepochs = 3\n')
+    assert load_recipe(path).model.options == {"channels": [4, 8]}
+
+
 def test_overrides():
     recipe = load_recipe("real", ["train.epochs=3", "algorithm=soft", "learning_rate=1"][:2])
     assert (recipe.train.epochs, recipe.train.algorithm) == (3, "soft")
@@ -58,9 +72,9 @@ def test_overrides():
         ("tran.epochs=3", "no group 'tran' (did you mean train?)"),
         ("epochs=3", "say train.epochs or quantize.epochs"),
         ("algoritm=soft", "did you mean train.algorithm?"),
-        ("train.epochs=three", "is not of type int"),
-        ("train.epochs=-1", "is negative"),
-        ("train.task=sounds", "one of ('scenes', 'events')"),
+        ("train.epochs=three", "it must be a whole number"),
+        ("train.epochs=-1", "train.epochs = -1 (it must be a whole number >= 0)"),
+        ("train.task=sounds", "train.task = 'sounds' (it must be one of scenes, events)"),
         ("train.epochs", "no '=' in it"),
     ],
 )

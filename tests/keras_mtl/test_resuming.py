@@ -147,6 +147,13 @@ def test_a_kill_anywhere_in_a_checkpoint_leaves_the_one_before_or_this_one(count
     assert number > 8
 
 
+def test_only_what_a_kill_left_is_removed(tmp_path):
+    for name in (".part.a.weights.h5", ".state.json.ab_c9d1e", ".notes", ".state.json.bak", "state.json.old"):
+        (tmp_path / name).touch()
+    Checkpoints(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".notes", ".state.json.bak", "state.json.old"]
+
+
 def test_early_stopping_and_its_resume(corpus, cache, tmp_path, monkeypatch):
     """It counts epochs without a lower held-out loss, across interrupts; the best network is the one kept."""
     few = ["algorithm=single", "train.task=scenes", "train.epochs=12", "train.learning_rate=0.2", "train.patience=2"]

@@ -83,9 +83,9 @@ def test_values_that_fit_no_folder_are_told_apart() -> None:
         (["seed=1"], "0,1", "seed is set twice"),
         (["train.epochs=1,1"], None, "the same training"),
         (["algoritm=a,b"], None, "did you mean train.algorithm"),
-        (["train.epochs=1,x"], None, "not of type int"),
+        (["train.epochs=1,x"], None, "must be a whole number"),
         (["epochs"], None, "no key and '='"),
-        ([], "0,one", "not of type int"),
+        ([], "0,one", "must be a whole number"),
         ([], "0,", "empty"),
     ],
 )

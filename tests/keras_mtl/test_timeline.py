@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from keras_mtl.decoding import decode, median_filter, median_frames
+from keras_mtl.decoding import DecodeSettings, Event, Grid, decode, median_filter, median_steps
 from keras_mtl.features import LogMelSettings
 from keras_mtl.labels import EVENTS
 from keras_mtl.log_mel import LogMel
-from keras_mtl.timeline import Event, Grid
 
 GRID = Grid.over(LogMelSettings(), 1000, 4)
 
@@ -47,7 +46,7 @@ def test_bursts_in_audio_lie_where_the_grid_says():
         levels = log_mel(audio[None])[0].mean(axis=1).reshape(250, 4).mean(axis=1)
         loud = np.zeros((250, 10), np.float32)
         loud[:, 4] = levels > (levels.max() + levels.min()) / 2
-        ((event, _),) = decode(loud, GRID, EVENTS, median_s=0.04)
+        ((event, _),) = decode(loud, GRID, EVENTS, DecodeSettings(median_s=0.04))
         # The window smears both ends outwards by the same amount, so it drops out of the mean of the two errors.
         shifts_s.append((event.onset_s - first / 16_000 + event.offset_s - last / 16_000) / 2)
     assert abs(np.mean(shifts_s)) < 0.004
@@ -69,8 +68,8 @@ def test_median_filter_is_scipys():
     probabilities = np.random.default_rng(0).random((250, 3))
     expected = np.stack([scipy_signal.medfilt(column, 11) for column in probabilities.T], axis=1)
     np.testing.assert_allclose(median_filter(probabilities, 11), expected)
-    assert median_frames(0.45, GRID) == 11
-    assert median_frames(0.01, GRID) == 1
+    assert median_steps(0.45, GRID.step_s) == 11
+    assert median_steps(0.01, GRID.step_s) == 1
 
 
 def test_decode_drops_what_the_median_filter_drops():

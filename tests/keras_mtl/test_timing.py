@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from keras_mtl.batches import EventStream
-from keras_mtl.decoding import decode
+from keras_mtl.decoding import DecodeSettings, Event, Grid, decode
 from keras_mtl.errors import RecipeError
 from keras_mtl.event_windows import WindowPlan
 from keras_mtl.feature_sets import EventSet
@@ -22,8 +22,6 @@ from keras_mtl.models import build_encoder, build_mt
 from keras_mtl.models.timing import embeddings_of, frames_per_embedding
 from keras_mtl.network_listener import listen_with
 from keras_mtl.prediction import predict
-from keras_mtl.recipes.settings import DecodeSettings
-from keras_mtl.timeline import Event, Grid
 
 PLAIN = LogMelSettings(mean_db=-17.0, std_db=10.0)
 BASELINE_SED = LogMelSettings(hop=256, keep_last_frame=True, mean_db=-17.0, std_db=10.0)
@@ -189,12 +187,12 @@ def test_grids_of_any_count_end_with_the_clip(settings, frames, stride, count, l
     assert edges[-2] == pytest.approx(last_s)
     assert (np.diff(edges) > 0).all()
     to_the_end = grid.targets([Event(5.0, settings.seconds(frames), "Dog")], EVENTS)
-    ((event, _),) = decode(to_the_end, grid, EVENTS, median_s=0.01)
+    ((event, _),) = decode(to_the_end, grid, EVENTS, DecodeSettings(median_s=0.01))
     assert event.offset_s == settings.seconds(frames)
     shifts_s = []
     for phase in np.linspace(0, grid.step_s, 33)[:-1]:
         truth = Event(2.0 + phase, 4.3 + phase, "Dog")
-        ((event, _),) = decode(grid.targets([truth], EVENTS), grid, EVENTS, median_s=0.01)
+        ((event, _),) = decode(grid.targets([truth], EVENTS), grid, EVENTS, DecodeSettings(median_s=0.01))
         assert abs(event.onset_s - truth.onset_s) <= grid.step_s / 2 + 1e-9
         shifts_s += [event.onset_s - truth.onset_s, event.offset_s - truth.offset_s]
     assert abs(np.mean(shifts_s)) < grid.step_s / 30

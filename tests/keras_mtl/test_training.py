@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -170,6 +171,21 @@ def test_resuming_another_recipe_is_refused(recipe, corpus, cache, tmp_path):
     (tmp_path / "recipe.toml").write_text("[train]\nepochs = 99\n")
     with pytest.raises(RecipeError, match="another recipe"):
         train(recipe, corpus, tmp_path, cache, resume=True)
+
+
+def test_only_a_training_is_resumed(recipe, corpus, cache, run, tmp_path):
+    """Not a folder of somebody, nor a run that another stage wrote: its files have a run's names."""
+    (tmp_path / "network.keras").write_text("mine")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / ".notes").write_text("mine")
+    quantized = tmp_path / "quantized"
+    shutil.copytree(run.path, quantized)
+    (quantized / "run.json").write_text(json.dumps({**run.info, "stage": "qat"}))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for out, message in ((tmp_path, "no training wrote"), (quantized, "is a quantized run")):
+        with pytest.raises(RunError, match=message):
+            train(recipe, corpus, out, cache, resume=True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_unknown_names_are_refused_before_anything_is_written(recipe, corpus, cache, tmp_path):

@@ -126,6 +126,7 @@ def test_the_path_check_lets_other_text_be(text):
 
 
 def test_notebook_uses_public_names_only(notebook):
+    assert len(cells_of(notebook)) > 3
     for cell in cells_of(notebook):
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.Attribute):

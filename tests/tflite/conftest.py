@@ -20,7 +20,7 @@ from keras_mtl.recipes import Recipe, to_toml
 from keras_mtl.run_folder import SCHEMA, Run, Samples, save_samples
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.convert import convert
-from keras_mtl.tflite.qat import Quantized, quantize
+from keras_mtl.tflite.qat import Quantized, quantize_network
 from keras_mtl.tflite.scheme import FORMATS, SCHEMES
 
 GOLDEN_CLIPS = 24
@@ -70,9 +70,11 @@ def clips() -> Clips:
 @pytest.fixture(scope="session")
 def quantized(network: keras.Model, clips: Clips) -> dict[str, Quantized]:
     """int8 after two steps of fine-tuning, int16x8 as calibrated."""
-    batch = tf.data.Dataset.from_tensors((clips.calibration[..., None], clips.scenes))
-    tuned = quantize(network, "int8", clips.calibration, batch.repeat(2), epochs=1, steps_per_epoch=2, seed=5)
-    return {"int8": tuned, "int16x8": quantize(network, "int16x8", clips.calibration)}
+    batch = tf.data.Dataset.from_tensors({"scenes": clips.calibration[..., None]})
+    tuned = quantize_network(
+        network, "int8", {"scenes": clips.calibration}, batch.repeat(2), epochs=1, steps_per_epoch=2, seed=5
+    )
+    return {"int8": tuned, "int16x8": quantize_network(network, "int16x8", {"scenes": clips.calibration})}
 
 
 @pytest.fixture(scope="session")

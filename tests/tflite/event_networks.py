@@ -1,4 +1,4 @@
-"""A small network of both tasks for the tests of sets, and run folders of it."""
+"""A small network of both tasks for the tests of streaming artifacts, run folders of it, and how near engines come."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_mtl.decoding import DecodeSettings
 from keras_mtl.features import LogMelSettings
+from keras_mtl.firmware_host.engines import EngineRun, run
 from keras_mtl.models import build_mt
 from keras_mtl.recipes import Recipe, to_toml
 from keras_mtl.run_folder import SCHEMA, Run, Samples, save_samples
+from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.qat import Quantized
 
-#: 100 frames are 25 embeddings, of which the first and the last see beyond a window's border.
 SMALL = {"channels": (4, 6), "pools": ((2, 8), (2, 4)), "recurrent_units": 6, "attention_units": 3, "mel_bands": 64}
 SECOND, CLIP = 100, 300
 SETTINGS = LogMelSettings(mel_bands=64, mean_db=-30.0, std_db=15.0)
@@ -48,12 +50,17 @@ def run_of(
     quantized: Quantized | None = None,
     cells: str = "int16x8",
     tasks: Sequence[str] = ("scenes", "events"),
+    decode: DecodeSettings | None = None,
+    clip: int = CLIP,
 ) -> Run:
-    """A run folder as training leaves it or, with a quantized network, as quantization of these tasks does."""
+    """A run folder as training leaves it or, with a quantized network, as quantization of these tasks does.
+
+    Its golden events, which say how long the events' ring is, are clips of so many frames.
+    """
     network.save(folder / "network.keras")
-    events = clips(3 if "events" in tasks else 0, CLIP, 2)
+    events = clips(3 if "events" in tasks else 0, clip, 2)
     save_samples(folder, Samples(clips(8, SECOND), clips(6, SECOND, 1), events))
-    (folder / "recipe.toml").write_text(to_toml(Recipe(name="test")))
+    (folder / "recipe.toml").write_text(to_toml(Recipe(name="test", decode=decode or DecodeSettings())))
     info = {
         "schema": SCHEMA,
         "stage": "qat" if quantized else "float",
@@ -71,3 +78,23 @@ def run_of(
         info["quantization"] |= {"cells": cells} if "events" in tasks else {}
     (folder / "run.json").write_text(json.dumps(info))
     return Run.load(folder)
+
+
+def computes_the_network(engine: str, artifact: Artifact, most: float = 0.01) -> EngineRun:
+    """Holds what an engine computes of the golden recording against the network that was converted."""
+    golden, wiring = artifact.golden.outputs, artifact.wiring
+    found = run(engine, artifact, artifact.golden.inputs)
+    embeddings = len(artifact.golden.inputs["recording"]) // wiring.stream.stride - wiring.stream.latency
+    assert {*golden} == {*found.outputs} & {"scenes", "strong"}
+    if wiring.scene_head:
+        step = artifact.members[wiring.scene_head].outputs[0].scale
+        assert np.abs(found.outputs["scenes"] - golden["scenes"]).max() <= 2.01 * step
+        assert np.ptp(golden["scenes"], axis=0).max() > 10 * step
+        assert found.outputs["calls"].tolist() == list(range(SECOND // 4, embeddings + 1, 5))
+    if wiring.classifiers:
+        assert np.abs(found.outputs["strong"] - golden["strong"]).max() < most
+        assert np.ptp(golden["strong"]) > 0.2
+        assert len(found.outputs["strong"]) == embeddings
+    assert [*found.arena_bytes] == [*wiring.members]
+    assert all((size or 0) > 500 if engine == "tflm" else size is None for size in found.arena_bytes.values())
+    return found

@@ -12,20 +12,47 @@ import pytest
 
 from keras_mtl.errors import ArtifactError
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.artifact import METADATA_NAME, Artifact, dequantize, describe, quantize
+from keras_mtl.tflite.artifact import Artifact, Member, Port, Wiring
+from keras_mtl.tflite.artifact.member import METADATA_NAME
 
-INT8 = {"dtype": "int8", "scale": 0.5, "zero_point": 3}
-FLOAT = {"dtype": "float32", "scale": None, "zero_point": None}
+INT8 = Port("x", "int8", (1, 2, 3), 0.5, 3)
+FLOAT = Port("x", "float32", (1, 2, 3))
 
 
 def test_saved_artifact_is_read_back(artifacts, saved):
     for kind in ("float16", "int8"):
-        loaded = Artifact.load(saved(kind))
-        assert loaded.content == artifacts[kind].content
-        assert loaded.manifest == artifacts[kind].manifest
-        for end in ("inputs", "outputs"):
-            (read,), (written,) = (getattr(a.golden, end) for a in (loaded, artifacts[kind]))
-            np.testing.assert_array_equal(read, written)
+        made, loaded = artifacts[kind], Artifact.load(saved(kind))
+        assert loaded.network.content == made.network.content
+        assert loaded.manifest == made.manifest
+        assert loaded.wiring == made.wiring == Wiring()
+        for read, written in ((loaded.golden.inputs, made.golden.inputs), (loaded.golden.outputs, made.golden.outputs)):
+            (name,) = written
+            np.testing.assert_array_equal(read[name], written[name])
+            assert [*read] == [name]
+
+
+@pytest.mark.parametrize("ending", [".manifest.json", ".golden.npz"])
+@pytest.mark.parametrize("content", [b"mine", b"{}", b'{"schema": 3}', None])
+def test_what_only_has_a_sidecar_s_name_is_kept(artifacts, tmp_path: Path, ending, content):
+    model, theirs = tmp_path / "model.tflite", tmp_path / f"model{ending}"
+    if content is None:
+        np.savez(tmp_path / "theirs.npz", weights=np.arange(3))
+        content = (tmp_path / "theirs.npz").read_bytes()
+        (tmp_path / "theirs.npz").unlink()
+    theirs.write_bytes(content)
+    with pytest.raises(ArtifactError, match=f"{theirs.name} is there, and is no artifact's"):
+        artifacts["int8"].save(model)
+    assert theirs.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [theirs]
+
+
+def test_an_artifact_s_own_sidecars_are_replaced(artifacts, saved):
+    """Without golden data the old ones go: they would be another file's."""
+    path = saved("int8")
+    assert len(list(path.parent.iterdir())) == 3
+    assert Artifact.of_member(artifacts["int16x8"].network).save(path) == path
+    assert sorted(each.name for each in path.parent.iterdir()) == ["scenes.int8.manifest.json", "scenes.int8.tflite"]
+    assert Artifact.load(path).facts.format == "int16x8"
 
 
 def test_a_lone_file_still_says_what_it_is(artifacts, saved):
@@ -39,7 +66,7 @@ def test_a_lone_file_still_says_what_it_is(artifacts, saved):
 
 
 def test_a_file_of_others_is_described(artifacts, tmp_path: Path):
-    model = flatbuffer.read_model(artifacts["int8"].content)
+    model = flatbuffer.read_model(artifacts["int8"].network.content)
     model.metadata = [entry for entry in model.metadata if flatbuffer.text(entry.name) != METADATA_NAME]
     path = tmp_path / "foreign.tflite"
     path.write_bytes(flatbuffer.write_model(model))
@@ -67,7 +94,7 @@ def test_what_is_no_model_is_one_clear_line(tmp_path: Path, content, message):
 
 
 def test_cut_missing_and_empty_models(artifacts, saved, tmp_path: Path):
-    content = artifacts["int8"].content
+    content = artifacts["int8"].network.content
     for length in (9, 100, len(content) // 2, len(content) - 4096):
         path = tmp_path / f"cut{length}.tflite"
         path.write_bytes(content[:length])
@@ -104,7 +131,7 @@ def _no_such_metadata(model):
 
 @pytest.mark.parametrize("damage", [_no_such_input, _no_such_tensor, _no_such_buffer, _no_such_code, _no_such_metadata])
 def test_indices_that_lead_nowhere_are_named(artifacts, tmp_path: Path, damage):
-    model = flatbuffer.read_model(artifacts["int8"].content)
+    model = flatbuffer.read_model(artifacts["int8"].network.content)
     damage(model)
     (tmp_path / "bad.tflite").write_bytes(flatbuffer.write_model(model))
     with pytest.raises(ArtifactError, match=r"bad.tflite: the TFLite file is corrupt: \w+"):
@@ -113,13 +140,13 @@ def test_indices_that_lead_nowhere_are_named(artifacts, tmp_path: Path, damage):
 
 def test_damaged_bytes_are_read_or_refused(artifacts):
     """Whatever bytes of the tables are wrong: the file is described, or refused by one of our errors."""
-    content, generator, refused = artifacts["int8"].content, np.random.default_rng(7), 0
+    content, generator, refused = artifacts["int8"].network.content, np.random.default_rng(7), 0
     for _ in range(150):
         damaged = bytearray(content)
         for place in generator.integers(1, 9000, generator.integers(1, 9)):
             damaged[-place] = generator.integers(256)
         try:
-            describe(bytes(damaged), 1.0)
+            assert Member("network", bytes(damaged), flatbuffer.read_model(bytes(damaged))).manifest
         except ArtifactError:
             refused += 1
     assert 0 < refused < 150
@@ -133,6 +160,7 @@ def test_sidecars_of_another_file_are_refused(saved):
     path.with_suffix(".golden.npz").write_text("no arrays")
     with pytest.raises(ArtifactError, match=r"golden.npz can't be read"):
         Artifact.load(path)
+    path.with_suffix(".golden.npz").unlink()
     path = saved("int8")
     manifest = json.loads(path.with_suffix(".manifest.json").read_text())
     path.with_suffix(".manifest.json").write_text(json.dumps({**manifest, "sha256": "0" * 64}))
@@ -149,14 +177,35 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(artifacts, tmp_path: P
         artifacts["int8"].save(tmp_path / "file" / "scenes.tflite")
 
 
-def test_quantize_rounds_and_saturates():
+def test_a_port_rounds_and_saturates():
     values = np.array([-100.0, -0.26, 0.0, 0.25, 0.75, 100.0])
-    levels = quantize(values, INT8)
-    assert levels.dtype == np.int8
-    assert levels.tolist() == [-128, 2, 3, 3, 5, 127]
-    assert dequantize(levels, INT8).tolist() == [-65.5, -0.5, 0.0, 0.0, 1.0, 62.0]
-    np.testing.assert_array_equal(quantize(values, FLOAT), values.astype(np.float32))
-    np.testing.assert_array_equal(dequantize(values, FLOAT), values.astype(np.float32))
+    integers = INT8.quantize(values)
+    assert integers.dtype == np.int8
+    assert integers.tolist() == [-128, 2, 3, 3, 5, 127]
+    real = INT8.dequantize(integers)
+    assert real.dtype == np.float32
+    assert real.tolist() == [-65.5, -0.5, 0.0, 0.0, 1.0, 62.0]
+    for found in (FLOAT.quantize(values), FLOAT.dequantize(values)):
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, values.astype(np.float32))
+
+
+def test_zeros_of_a_port_stand_for_zero():
+    assert INT8.zeros().tolist() == [[[3] * 3] * 2]
+    assert not INT8.dequantize(INT8.zeros()).any()
+    assert FLOAT.zeros().dtype == np.float32
+    assert not FLOAT.zeros().any()
+    assert (INT8.size, INT8.elements, INT8.element_bytes, FLOAT.element_bytes) == (3, 6, 1, 4)
+
+
+def test_ports_are_those_of_the_file(artifacts):
+    for kind, dtype in (("float16", "float32"), ("int8", "int8"), ("int16x8", "int16")):
+        (source,), (result,) = artifacts[kind].network.inputs, artifacts[kind].network.outputs
+        assert (source.name, source.shape, source.dtype) == ("log_mel", (1, 100, 128, 1), dtype)
+        assert (result.name, result.shape, result.dtype) == ("scene_logits", (1, 10), dtype)
+        assert source.is_float == result.is_float == (kind == "float16")
+        assert artifacts[kind].manifest["inputs"] == [source.to_dict()]
+        assert json.loads(json.dumps(source.to_dict()))["shape"] == [1, 100, 128, 1]
 
 
 def test_no_tensorflow_is_imported(saved, tmp_path: Path):

@@ -25,16 +25,16 @@ import json, resource, sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, soundfile
-from keras_mtl.cli.listeners import open_listener
+from keras_mtl.predictors import open_predictor
 from keras_mtl.prediction import predict
-from keras_mtl.recipes.settings import DecodeSettings
+from keras_mtl.decoding import DecodeSettings
 
 def most_here():
     # Not ru_maxrss: that of a new process begins with what the one had that started it.
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
 
-listener, told = open_listener(Path(sys.argv[1])), []
+listener, told = open_predictor(Path(sys.argv[1])), []
 minute = np.concatenate([np.random.default_rng(k).normal(0, (0.1, 0.001)[k % 2], 160_000) for k in range(6)])
 for minutes in (5, 5, 20):
     with soundfile.SoundFile("a.wav", "w", 16_000, 1) as file:

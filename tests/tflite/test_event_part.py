@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,20 +15,21 @@ import soundfile
 from click.testing import CliRunner
 
 from keras_mtl.cli import group
-from keras_mtl.cli.listeners import open_listener
 from keras_mtl.cost import cost
+from keras_mtl.decoding import DecodeSettings
 from keras_mtl.errors import ArtifactError, EngineRefused
 from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.cost import op_rows, uncounted
-from keras_mtl.firmware_host.emulator import emulate
-from keras_mtl.firmware_host.engines import run_engine
+from keras_mtl.firmware_host.emulate import emulate
+from keras_mtl.firmware_host.engines import run
 from keras_mtl.firmware_host.target import load_target
 from keras_mtl.models import build_mt
 from keras_mtl.models.event_part import build_event_part
+from keras_mtl.predictors import open_predictor
 from keras_mtl.recipes import Recipe, to_toml
 from keras_mtl.run_folder import SCHEMA, Run, Samples, save_samples
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.artifact import Artifact, describe
+from keras_mtl.tflite.artifact import Artifact, Member
 from keras_mtl.tflite.convert import convert
 from keras_mtl.tflite.loop_starts import fill_loop_starts
 from keras_mtl.tflite.macs import macs
@@ -75,18 +78,19 @@ def small_artifacts(small) -> dict[str, Artifact]:
 @pytest.mark.parametrize(("kind", "tolerance"), [("float32", 1e-5), ("float16", 2e-3)])
 def test_engines_agree_with_keras(small, small_artifacts, kind, tolerance, engine):
     artifact = small_artifacts[kind]
-    outputs = run_engine(engine, artifact.content, artifact.golden.inputs).outputs
-    goal = small[1](artifact.golden.inputs[0], training=False)
-    for name, found, golden in zip(("strong", "weak"), outputs, artifact.golden.outputs, strict=True):
+    outputs = run(engine, artifact, artifact.golden.inputs).outputs
+    goal = small[1](artifact.golden.inputs["input_0"], training=False)
+    for number, name in enumerate(("strong", "weak")):
+        golden = artifact.golden.outputs[f"output_{number}"]
         np.testing.assert_allclose(golden, goal[name], atol=1e-6)
-        np.testing.assert_allclose(found, golden, atol=tolerance)
+        np.testing.assert_allclose(outputs[f"output_{number}"], golden, atol=tolerance)
         assert np.ptp(golden, axis=0).max() > 10 * tolerance  # they do not agree for want of anything to say
 
 
 def test_tflm_is_not_even_asked(small_artifacts):
     artifact = small_artifacts["float32"]
     with pytest.raises(EngineRefused, match="TFLM can't run loops: it loads WHILE"):
-        run_engine("tflm", artifact.content, artifact.golden.inputs, timeout_s=0.001)
+        run("tflm", artifact, artifact.golden.inputs, timeout_s=0.001)
 
 
 def test_manifest_says_how_to_use_it(small_artifacts):
@@ -99,13 +103,14 @@ def test_manifest_says_how_to_use_it(small_artifacts):
         assert list(manifest["labels"]) == ["events"]
         assert len(manifest["labels"]["events"]) == 10
         assert (manifest["frames_per_embedding"], manifest["audio_seconds"]) == (4, 0.46)
-        assert manifest["decoding"] == {"threshold": 0.5, "median_s": 0.45}
+        assert manifest["decoding"] == asdict(DecodeSettings())
 
 
 def test_costs_of_the_file_are_those_of_the_network(small, small_artifacts):
-    _check_costs(small[1], small_artifacts["float32"].content, norm_channels=4 + 6)
-    assert macs(small_artifacts["float16"].content) == macs(small_artifacts["float32"].content)
-    assert {row.repeats for row in op_rows(small_artifacts["float16"].content)} == {1, 11}
+    single, half = (small_artifacts[kind].network for kind in ("float32", "float16"))
+    _check_costs(small[1], single.model, norm_channels=4 + 6)
+    assert half.macs == single.macs == macs(single.model)
+    assert {row.repeats for row in op_rows(half.model)} == {1, 11}
 
 
 def test_costs_of_the_full_network(make_run):
@@ -113,9 +118,9 @@ def test_costs_of_the_full_network(make_run):
     artifact = convert(run, "events", "float32")
     assert artifact.manifest["macs_per_second"] == cost(part, 10.0).macs_per_second == 43_059_200
     assert artifact.manifest["audio_seconds"] == 10
-    parameters = _check_costs(part, artifact.content, norm_channels=8 + 8 + 24 + 32 + 56 + 56)
+    parameters = _check_costs(part, artifact.network.model, norm_channels=8 + 8 + 24 + 32 + 56 + 56)
     assert parameters == 627_284
-    loops = [row for row in op_rows(artifact.content) if row.repeats == 250 and row.macs]
+    loops = [row for row in op_rows(artifact.network.model) if row.repeats == 250 and row.macs]
     assert sum(row.macs for row in loops) == 2 * 250 * 3 * 128 * (224 + 128 + 256 + 128)
     assert artifact.manifest["parameter_bytes"] < 4 * parameters + 200
     report = emulate(artifact, load_target("dcase-asc"), engines=("litert",))
@@ -127,16 +132,15 @@ def test_costs_of_the_full_network(make_run):
     assert "43,059,200 MAC/s is over 30,000,000: weights x positions" in report.failures()
 
 
-def _check_costs(part: keras.Model, content: bytes, norm_channels: int) -> int:
+def _check_costs(part: keras.Model, model: Any, norm_channels: int) -> int:
     """MACs are Keras's; constants are the parameters and a few numbers that are none. Returns the file's parameters.
 
     Batch normalisation folds into the convolution before it: of its four values a channel none is left, for the
     convolution has a bias already.
     """
     known = cost(part, 1.0)
-    assert macs(content) == known.macs_per_second
-    assert sum(row.macs for row in op_rows(content)) == known.macs_per_second
-    model = flatbuffer.read_model(content)
+    assert macs(model) == known.macs_per_second
+    assert sum(row.macs for row in op_rows(model)) == known.macs_per_second
     read = {
         tensor.buffer: tensor
         for graph, operator in flatbuffer.operators(model)
@@ -157,24 +161,26 @@ def _check_costs(part: keras.Model, content: bytes, norm_channels: int) -> int:
 
 def test_loops_start_from_zeros_that_the_file_does_not_hold(small_artifacts):
     for artifact in small_artifacts.values():
-        model = flatbuffer.read_model(artifact.content)
-        assert op_rows(artifact.content)[0].op == "FILL"
+        model = flatbuffer.read_model(artifact.network.content)
+        assert op_rows(model)[0].op == "FILL"
         sizes = [b.data.nbytes for b in model.buffers if b.data is not None and len(b.data) and not np.any(b.data)]
         assert max(sizes) <= 12  # begin indices and axes
-        assert fill_loop_starts(artifact.content) == artifact.content
+        fill_loop_starts(model)
+        assert flatbuffer.write_model(model) == artifact.network.content
 
 
 def test_damaged_bytes_are_read_or_refused(small_artifacts):
     """Whatever bytes of the tables are wrong, those of the loops among them: rows and costs, or one of our errors."""
-    content, generator, refused = small_artifacts["float32"].content, np.random.default_rng(7), 0
+    content, generator, refused = small_artifacts["float32"].network.content, np.random.default_rng(7), 0
     for _ in range(100):
         damaged = bytearray(content)
         for place in generator.integers(1, len(content) // 2, generator.integers(1, 9)):
             damaged[-place] = generator.integers(256)
         try:
-            describe(bytes(damaged), 1.0)
-            op_rows(bytes(damaged))
-            uncounted(bytes(damaged))
+            model = flatbuffer.read_model(bytes(damaged))
+            assert Member("network", bytes(damaged), model).manifest
+            op_rows(model)
+            uncounted(model)
         except ArtifactError:
             refused += 1
     assert 0 < refused < 100
@@ -182,12 +188,13 @@ def test_damaged_bytes_are_read_or_refused(small_artifacts):
 
 def test_the_same_run_gives_the_same_bytes(small, small_artifacts, tmp_path: Path):
     again = convert(small[0], "events", "float32")
-    assert again.content == small_artifacts["float32"].content
+    assert again.network.content == small_artifacts["float32"].network.content
     one, two = again.save(tmp_path / "one.tflite"), small_artifacts["float32"].save(tmp_path / "two.tflite")
     assert one.with_suffix(".golden.npz").read_bytes() == two.with_suffix(".golden.npz").read_bytes()
     read = Artifact.load(one)
-    for known, found in zip(again.golden.outputs, read.golden.outputs, strict=True):
-        np.testing.assert_array_equal(known, found)
+    assert [*again.golden.outputs] == [*read.golden.outputs] == ["output_0", "output_1"]
+    for name, known in again.golden.outputs.items():
+        np.testing.assert_array_equal(known, read.golden.outputs[name])
 
 
 def test_the_accounting_fails_with_value_limit_and_reason(make_run, tmp_path: Path):
@@ -215,7 +222,7 @@ def test_the_accounting_fails_with_value_limit_and_reason(make_run, tmp_path: Pa
 def test_the_artifact_hears_what_the_run_hears(small, small_artifacts, tmp_path: Path):
     run, part = small
     path = small_artifacts["float32"].save(tmp_path / "events.tflite")
-    listener = open_listener(path)
+    listener = open_predictor(path)
     assert listener.tasks == ("events",)
     assert (listener.frames_per_embedding, listener.decoding) == (4, run.recipe.decode)
     levels = run.samples().golden_events * 15.0 - 30.0
@@ -226,10 +233,10 @@ def test_the_artifact_hears_what_the_run_hears(small, small_artifacts, tmp_path:
 
 
 def test_other_lengths_are_refused(small_artifacts, tmp_path: Path):
-    listener = open_listener(small_artifacts["float32"].save(tmp_path / "events.tflite"))
+    listener = open_predictor(small_artifacts["float32"].save(tmp_path / "events.tflite"))
     assert listener.event_frames == FRAMES
     for frames in (21, 47):
-        with pytest.raises(ArtifactError, match=rf"hears 46 frames \(0.46 s\) at a time, not {frames}"):
+        with pytest.raises(ArtifactError, match=rf"takes 46 frames \(0.46 s\) at a time, not {frames}"):
             listener.event_probabilities(np.zeros((1, frames, 64)))
 
 

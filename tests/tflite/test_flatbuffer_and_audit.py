@@ -10,8 +10,9 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_mtl.errors import ArtifactError, ConversionError
-from keras_mtl.firmware_host.engines import run_engine
+from keras_mtl.firmware_host.engines import run
 from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.artifact import Artifact, Member
 from keras_mtl.tflite.audit import float_islands, per_channel_dense, require_integer_only
 from keras_mtl.tflite.patch import patch_int16x8
 
@@ -39,18 +40,21 @@ def _append(model: Any, name: str, source: int, dtype: str, quantization: Any = 
     return operator.outputs[0]
 
 
+def _outputs(engine: str, content: bytes, rows: np.ndarray) -> np.ndarray:
+    """What an engine gives for a file, whatever the manifest in it says."""
+    artifact = Artifact.of_member(Member("network", content, flatbuffer.read_model(content)))
+    return run(engine, artifact, {"input_0": rows}).outputs["output_0"].astype(int)
+
+
 def test_packing_is_stable_and_the_file_still_runs(artifacts):
-    artifact = artifacts["int8"]
-    once = flatbuffer.write_model(flatbuffer.read_model(artifact.content))
-    assert flatbuffer.write_model(flatbuffer.read_model(once)) == once == artifact.content
-    assert (
-        run_engine("tflm", once, [artifact.golden.inputs[0][:2]]).outputs[0]
-        == run_engine("litert-reference", artifact.content, [artifact.golden.inputs[0][:2]]).outputs[0]
-    ).all()
+    content, rows = artifacts["int8"].network.content, artifacts["int8"].golden.inputs["input_0"][:2]
+    once = flatbuffer.write_model(flatbuffer.read_model(content))
+    assert flatbuffer.write_model(flatbuffer.read_model(once)) == once == content
+    np.testing.assert_array_equal(_outputs("tflm", once, rows), _outputs("litert-reference", content, rows))
 
 
 def test_constant_data_are_aligned_to_16_bytes(artifacts):
-    content = artifacts["int16x8"].content
+    content = artifacts["int16x8"].network.content
     model = flatbuffer.read_model(content)
     constants = [buffer.data for buffer in model.buffers if buffer.data is not None and len(buffer.data)]
     places = [data.__array_interface__["data"][0] for data in constants]
@@ -60,7 +64,7 @@ def test_constant_data_are_aligned_to_16_bytes(artifacts):
 
 
 def test_constants_metadata_and_names(artifacts):
-    model = flatbuffer.read_model(artifacts["int8"].content)
+    model = flatbuffer.read_model(artifacts["int8"].network.content)
     subgraph, conv = _operator(model, "CONV_2D")
     values, weights, _ = flatbuffer.op_inputs(subgraph, conv)
     assert flatbuffer.constant(model, values) is None
@@ -79,7 +83,7 @@ def test_constants_metadata_and_names(artifacts):
 
 
 def test_a_new_constant_leaves_tensors_that_shared_the_old_one(artifacts):
-    model = flatbuffer.read_model(artifacts["int8"].content)
+    model = flatbuffer.read_model(artifacts["int8"].network.content)
     subgraph, conv = _operator(model, "CONV_2D")
     weights = flatbuffer.op_inputs(subgraph, conv)[1]
     twin = copy(weights)
@@ -91,7 +95,7 @@ def test_a_new_constant_leaves_tensors_that_shared_the_old_one(artifacts):
 
 
 def test_a_float_island_is_found_and_refused(artifacts):
-    model = flatbuffer.read_model(artifacts["int8"].content)
+    model = flatbuffer.read_model(artifacts["int8"].network.content)
     assert float_islands(model) == ()
     end = model.subgraphs[0].outputs[0]
     scale = model.subgraphs[0].tensors[end].quantization
@@ -111,11 +115,11 @@ def test_a_float_island_is_found_and_refused(artifacts):
 def test_float_formats_are_islands_altogether(artifacts):
     for kind in ("float32", "float16"):
         with pytest.raises(ConversionError, match=r"not integer-only: .* and [0-9]+ more"):
-            require_integer_only(flatbuffer.read_model(artifacts[kind].content))
+            require_integer_only(artifacts[kind].network.model)
 
 
 def test_per_channel_dense_weights_are_refused(artifacts):
-    model = flatbuffer.read_model(artifacts["int16x8"].content)
+    model = flatbuffer.read_model(artifacts["int16x8"].network.content)
     subgraph, dense = _operator(model, "FULLY_CONNECTED")
     weights = flatbuffer.op_inputs(subgraph, dense)[1]
     weights.quantization.scale = np.full(16, 0.01, np.float32)
@@ -140,12 +144,13 @@ def _as_converted(content: bytes) -> Any:
 
 def test_patch_mends_biases_and_versions(artifacts):
     artifact = artifacts["int16x8"]
-    raw = flatbuffer.write_model(_as_converted(artifact.content))
-    inputs, goal = [artifact.golden.inputs[0][:4]], artifact.golden.outputs[0][:4]
-    wrong = run_engine("litert-reference", raw, inputs).outputs[0].astype(int)
+    model = _as_converted(artifact.network.content)
+    rows, goal = artifact.golden.inputs["input_0"][:4], artifact.golden.outputs["output_0"][:4]
+    wrong = _outputs("litert-reference", flatbuffer.write_model(model), rows)
     assert np.abs(wrong - goal).max() > 100  # what the patch is for
-    mended = patch_int16x8(raw)
-    right = run_engine("litert-reference", mended, inputs).outputs[0].astype(int)
+    patch_int16x8(model)
+    mended = flatbuffer.write_model(model)
+    right = _outputs("litert-reference", mended, rows)
     assert np.abs(right - goal).max() <= 2
     model = flatbuffer.read_model(mended)
     versions = {
@@ -153,25 +158,27 @@ def test_patch_mends_biases_and_versions(artifacts):
     }
     assert (versions["CONV_2D"], versions["FULLY_CONNECTED"]) == (3, 4)
     assert {operator.opcodeIndex for _, operator in flatbuffer.operators(model)} == set(range(len(model.operatorCodes)))
-    assert patch_int16x8(mended) == mended
+    patch_int16x8(model)
+    assert flatbuffer.write_model(model) == mended
 
 
 def test_patch_refuses_a_bias_that_was_cut(artifacts):
-    model = _as_converted(artifacts["int16x8"].content)
+    model = _as_converted(artifacts["int16x8"].network.content)
     subgraph, conv = _operator(model, "CONV_2D")
     bias = flatbuffer.op_inputs(subgraph, conv)[2]
     values = flatbuffer.constant(model, bias).copy()
     values[3] = np.iinfo(np.int32).max
     flatbuffer.set_constant(model, bias, values)
     with pytest.raises(ConversionError, match="overflows 32 bits"):
-        patch_int16x8(flatbuffer.write_model(model))
+        patch_int16x8(model)
 
 
 def test_patch_gives_logistic_the_scale_its_kernel_takes(artifacts):
-    model = flatbuffer.read_model(artifacts["int16x8"].content)
+    model = flatbuffer.read_model(artifacts["int16x8"].network.content)
     wrong = schema.QuantizationParametersT()
     wrong.scale, wrong.zeroPoint = np.array([1 / 65536], np.float32), np.array([-32768], np.int64)
     _append(model, "LOGISTIC", model.subgraphs[0].outputs[0], "INT16", wrong)
-    mended = flatbuffer.read_model(patch_int16x8(flatbuffer.write_model(model)))
+    patch_int16x8(model)
+    mended = flatbuffer.read_model(flatbuffer.write_model(model))
     found = flatbuffer.quantization(flatbuffer.graph_outputs(mended)[0])
     assert (found.scale, found.zero_point) == ((1 / 32768,), (0,))

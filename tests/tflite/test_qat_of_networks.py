@@ -15,13 +15,13 @@ from keras_mtl.recipes import TrainSettings
 from keras_mtl.tflite.qat import (
     FakeQuant,
     FakeQuantGRU,
-    NetworkDistillation,
-    build_qat_network,
-    calibrate_network,
+    SelfDistillation,
+    build_qat,
+    calibrate,
     quantize_network,
 )
 from keras_mtl.tflite.qat_event_head import INTERFACE
-from keras_mtl.tflite.qat_network import embeddings_range
+from keras_mtl.tflite.qat_model import TASKS, embeddings_range
 
 SCHEMES = [("int8", "int16x8"), ("int16x8", "int16x8"), ("int8", "int8")]
 
@@ -44,9 +44,9 @@ def calibration():
 
 @pytest.fixture(scope="module")
 def twins(network, calibration):
-    made = {pair: build_qat_network(network, pair[0], cells=pair[1]) for pair in SCHEMES}
+    made = {pair: build_qat(network, pair[0], TASKS, pair[1]) for pair in SCHEMES}
     for twin in made.values():
-        calibrate_network(twin, calibration)
+        calibrate(twin, calibration)
     return made
 
 
@@ -107,8 +107,8 @@ def test_levels_of_the_embeddings_are_kept_and_the_seed_decides(one_layer, calib
 
 
 def test_ranges_follow_what_they_see_as_a_moving_average(one_layer, calibration):
-    twin = build_qat_network(one_layer, "int8", ["scenes"], learning="moving_average")
-    calibrate_network(twin, {"scenes": calibration["scenes"]})
+    twin = build_qat(one_layer, "int8", TASKS, learning="moving_average")
+    calibrate(twin, {"scenes": calibration["scenes"]})
     range_of = twin.get_layer("encoder").get_layer("log_mel_range")
     loud = tf.constant(3.0 * calibration["scenes"][:4, ..., None])
     goal = [min(0.0, float(tf.reduce_min(loud))), float(tf.reduce_max(loud))]
@@ -124,7 +124,7 @@ def test_ranges_follow_what_they_see_as_a_moving_average(one_layer, calibration)
     twin(loud, training=True)
     assert [float(kept.low), float(kept.high)] == limits
     with pytest.raises(ConversionError, match="unknown way for ranges to learn 'luck'"):
-        build_qat_network(one_layer, "int8", learning="luck")
+        build_qat(one_layer, "int8", TASKS, learning="luck")
 
 
 def test_fine_tuning_comes_nearer(one_layer, calibration):
@@ -132,9 +132,9 @@ def test_fine_tuning_comes_nearer(one_layer, calibration):
     moved = keras.models.clone_model(one_layer)
     generator = np.random.default_rng(4)
     moved.set_weights([w * generator.uniform(0.7, 1.3, w.shape) for w in one_layer.get_weights()])
-    twin = build_qat_network(moved, "int8")
-    calibrate_network(twin, calibration)
-    trainer = NetworkDistillation(twin, one_layer)
+    twin = build_qat(moved, "int8", TASKS)
+    calibrate(twin, calibration)
+    trainer = SelfDistillation(twin, one_layer)
     trainer.compile(optimizer=keras.optimizers.Adam(3e-3), jit_compile=False)
     heard = {task: values[:4, ..., None] for task, values in calibration.items()}
     before = trainer.distance(heard)
@@ -161,8 +161,8 @@ SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("soft", "cross_s
 
 @pytest.mark.parametrize("name", ["hard", "freeze_sed_asc", *SLOW])
 def test_every_algorithm_trains_the_twin(one_layer, calibration, name):
-    twin = build_qat_network(one_layer, "int8")
-    calibrate_network(twin, calibration)
+    twin = build_qat(one_layer, "int8", TASKS)
+    calibrate(twin, calibration)
     generator = np.random.default_rng(2)
     events = clips(4, CLIP, 8)[..., None]
     batch = {
@@ -192,20 +192,22 @@ def test_every_algorithm_trains_the_twin(one_layer, calibration, name):
 
 def test_what_has_no_twin_is_named(network):
     with pytest.raises(ConversionError, match="unknown scheme 'int4'"):
-        build_qat_network(network, "int4")
+        build_qat(network, "int4", TASKS)
     with pytest.raises(ConversionError, match="unknown tasks"):
-        build_qat_network(network, "int8", ())
+        build_qat(network, "int8", ())
     with pytest.raises(ConversionError, match="cells of int8 can't take embeddings of int16x8"):
-        build_qat_network(network, "int16x8", cells="int8")
+        build_qat(network, "int16x8", TASKS, "int8")
+    with pytest.raises(ConversionError, match="the scene part has no cells that could be int8"):
+        quantize_network(network, "int8", {"scenes": clips(2, SECOND)}, cells="int8")
     head = network.get_layer("event_head")
     x = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), name="lstm")(head.input)
     other = keras.Model(head.input, {"strong": keras.layers.Dense(10, "sigmoid", name="strong")(x)}, name="event_head")
     log_mel = keras.Input(network.input_shape[1:])
     whole = keras.Model(log_mel, other(network.get_layer("encoder")(log_mel)))
     with pytest.raises(ConversionError, match=r"lstm \(Bidirectional\) has no quantization-aware twin"):
-        build_qat_network(whole, "int8", ["events"])
+        build_qat(whole, "int8", ["events"])
     with pytest.raises(ConversionError, match="finite log-mel clips"):
-        calibrate_network(build_qat_network(network, "int8"), {"scenes": np.full((2, 100, 64), np.nan)})
+        calibrate(build_qat(network, "int8", TASKS), {"scenes": np.full((2, 100, 64), np.nan)})
 
 
 def test_network_of_events_alone():

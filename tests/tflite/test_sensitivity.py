@@ -23,7 +23,7 @@ from keras_mtl.tflite.live_bytes import LiveTensors, Tensor, live_tensors
 from keras_mtl.tflite.mixed_precision import INTERPRETER_BYTES, estimated_noise, propose
 from keras_mtl.tflite.partial_quantization import Part, parts_of, run_partly
 from keras_mtl.tflite.probes import SceneProbe
-from keras_mtl.tflite.qat import build_qat, calibrate, teacher_of
+from keras_mtl.tflite.qat import build_qat, calibrate
 from keras_mtl.tflite.sensitivity import Cost, PartCost, Sensitivity, decibels, sensitivity
 from keras_mtl.tflite.sensitivity_plot import plot_sensitivity
 from keras_mtl.tflite.sensitivity_run import Measured
@@ -50,8 +50,8 @@ kernels = "cmsis-nn"
 
 
 def _calibrated(network: Any, scheme: str, clips: np.ndarray) -> keras.Model:
-    twin = build_qat(network, scheme, clips.shape[1])
-    calibrate(twin, clips)
+    twin = build_qat(network, scheme, frames=clips.shape[1])
+    calibrate(twin, {"scenes": clips})
     return twin
 
 
@@ -101,7 +101,7 @@ def test_of_all_layer_kinds_nothing_and_everything_round_as_they_should(name, sc
     values = networks.clips(12, frames, bands)
     twin = _calibrated(network, scheme, values)
     inputs = values[..., None]
-    expected = np.asarray(teacher_of(network, frames)(inputs)["scenes"])
+    expected = np.asarray(network.get_layer("scene_head")(network.get_layer("encoder")(inputs)))
     scale = np.abs(expected).max()
     np.testing.assert_allclose(run_partly(twin, inputs, ()), expected, atol=1e-4 * scale, rtol=0)
     assert np.array_equal(run_partly(twin, inputs, _every(twin)), twin(inputs))
@@ -209,7 +209,7 @@ def test_live_bytes_are_counted_by_hand(eight_bits):
 def test_tensors_are_laid_out_as_by_tflm(eight_bits):
     """TFLM measured 226,736 and 435,632 bytes for `cp_mobile`: 17,840 more than this in either scheme."""
     network = BUILDERS["cp_mobile"]()
-    live = live_tensors(build_qat(network, "int8", network.get_layer("encoder").input_shape[1]))
+    live = live_tensors(build_qat(network, "int8", frames=network.get_layer("encoder").input_shape[1]))
     assert (live.peak_bytes(), live.peak_bytes(live.parts())) == (174_080, 348_160)
     assert (live.planned_bytes(), live.planned_bytes(live.parts())) == (208_896, 417_792)
     # A chain without branches has no gaps.

@@ -14,7 +14,7 @@ from keras_mtl.cli import group
 from keras_mtl.errors import ConversionError
 from keras_mtl.tflite.partial_quantization import run_partly
 from keras_mtl.tflite.probes import EventProbe
-from keras_mtl.tflite.qat import build_qat_network, calibrate_network
+from keras_mtl.tflite.qat import build_qat, calibrate
 from keras_mtl.tflite.sensitivity import sensitivity
 from keras_mtl.tflite.sensitivity_plot import plot_sensitivity
 from keras_mtl.tflite.sensitivity_text import sensitivity_lines
@@ -28,8 +28,8 @@ def network():
 @pytest.fixture(scope="module")
 def probe(network) -> EventProbe:
     """Encoder in 8 bits, cells in 16."""
-    twin = build_qat_network(network, "int8", ["events"])
-    calibrate_network(twin, {"events": event_networks.clips(4, event_networks.CLIP)})
+    twin = build_qat(network, "int8", ["events"])
+    calibrate(twin, {"events": event_networks.clips(4, event_networks.CLIP)})
     return EventProbe(twin)
 
 

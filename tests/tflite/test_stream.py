@@ -1,4 +1,4 @@
-"""The streaming encoder as a file: its embeddings are those of the windowed file, to the bit, on every engine."""
+"""The encoder alone, a step at a time: its embeddings are those of the scene file, to the bit, on every engine."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner
 
 from keras_mtl.cli import group
-from keras_mtl.cli.listeners import open_listener
 from keras_mtl.errors import ArtifactError, ConversionError
-from keras_mtl.firmware_host.emulator import emulate
-from keras_mtl.firmware_host.engines import ENGINES, run_engine
-from keras_mtl.firmware_host.engines.stream_runner import run_stream
+from keras_mtl.firmware_host.emulate import emulate
+from keras_mtl.firmware_host.engines import ENGINES, run
 from keras_mtl.firmware_host.target import load_target
+from keras_mtl.predictors import open_predictor
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.artifact import Artifact, quantize
+from keras_mtl.tflite.artifact import Artifact, Member, Port, Stream, Wiring
+from keras_mtl.tflite.convert import convert
 from keras_mtl.tflite.patch_matmul import transpose_before_matmul
-from keras_mtl.tflite.qat import build_qat_network
-from keras_mtl.tflite.stream_convert import convert_stream
+from keras_mtl.tflite.qat import build_qat
+from keras_mtl.tflite.qat_scene_parts import as_network
 from keras_mtl.tflite.stream_step import build_step
-from keras_mtl.tflite.stream_wiring import Stream
 
 KINDS = ("float32", "int8", "int16x8")
 #: Of the default encoder: frames of an embedding, and the embeddings of a second that see nothing but that second.
@@ -33,8 +33,54 @@ SECONDS = 4
 
 
 @pytest.fixture(scope="module")
-def streams(runs):
-    return {kind: convert_stream(runs.get(kind, runs["float"]), kind) for kind in KINDS}
+def encoders(runs):
+    return {kind: convert(runs.get(kind, runs["float"]), "encoder", kind) for kind in KINDS}
+
+
+def copier(port: Port) -> Member:
+    """A scene decoder whose logits are the newest embedding as it is: one RESHAPE to the embedding's own shape."""
+    model, graph, operator, code = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
+    constant = schema.BufferT()
+    constant.data = np.frombuffer(np.array([1, port.size], np.int32).tobytes(), np.uint8)
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RESHAPE
+    code.version = 1
+    graph.tensors = [schema.TensorT() for _ in range(3)]
+    shapes = {"embeddings": (1, 1, port.size), "logits": (1, port.size), "shape": (2,)}
+    for tensor, (name, shape) in zip(graph.tensors, shapes.items(), strict=True):
+        tensor.name, tensor.shape, tensor.buffer = name, list(shape), 0
+        tensor.type = getattr(schema.TensorType, port.dtype.upper())
+        if not port.is_float and name != "shape":
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale = np.array([port.scale], np.float32)
+            tensor.quantization.zeroPoint = np.array([port.zero_point], np.int64)
+    graph.tensors[2].type, graph.tensors[2].buffer = schema.TensorType.INT32, 1
+    operator.inputs, operator.outputs, operator.opcodeIndex = [0, 2], [1], 0
+    operator.builtinOptionsType, operator.builtinOptions = (
+        schema.BuiltinOptions.ReshapeOptions,
+        schema.ReshapeOptionsT(),
+    )
+    graph.inputs, graph.outputs, graph.operators, graph.name = [0], [1], [operator], "main"
+    model.version, model.operatorCodes, model.subgraphs = 3, [code], [graph]
+    model.buffers = [schema.BufferT(), constant]
+    return Member.build("copier", model, {"part": "stream/copier", "format": "int8", "audio_seconds": 0.04})
+
+
+def streaming(encoder: Artifact, **changes) -> Artifact:
+    """A streaming artifact that gives every embedding of an encoder as the logits of its scenes."""
+    stream = Stream.from_dict(encoder.facts.get("stream"))
+    member = replace(encoder.network, name="encoder")
+    embedding = next(port for port in member.outputs if port.name == "embedding")
+    wiring = Wiring(encoder="encoder", scene_head="copier", scene_ring=1).streaming(replace(stream, **changes), 1)
+    return Artifact.streaming({"encoder": member, "copier": copier(embedding)}, wiring, {"part": "scenes"})
+
+
+def embeddings_of(engine, encoder: Artifact, frames: np.ndarray, pushes=None) -> tuple[np.ndarray, int | None]:
+    """The embeddings [embeddings, size] as the encoder gives them, and its arena."""
+    artifact = streaming(encoder)
+    found = run(engine, artifact, {"recording": frames}, pushes)
+    assert found.outputs["calls"].tolist() == list(range(1, 1 + len(found.outputs["scenes"])))
+    port = artifact.members["copier"].inputs[0]
+    return port.quantize(found.outputs["scenes"]), found.arena_bytes["encoder"]
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +93,10 @@ def windowed(artifacts):
         shapes = [flatbuffer.tensor_shape(flatbuffer.op_outputs(graph, each)[0]) for each in graph.operators]
         last = shapes.index((1, 25, 224))
         graph.operators, graph.outputs = graph.operators[: last + 1], graph.operators[last].outputs
-        model.signatureDefs = None
+        model.signatureDefs, model.metadata = None, []
         return flatbuffer.write_model(model)
 
-    return {kind: cut(artifacts[kind].content) for kind in KINDS}
+    return {kind: Artifact.of(cut(artifacts[kind].network.content)) for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
@@ -74,18 +120,18 @@ def pushes_of(total: int, seed: int) -> list[int]:
 @pytest.mark.parametrize(
     ("kind", "engine"), [*itertools.product(("int8", "int16x8"), ENGINES), ("float32", "tflm"), ("float32", "litert")]
 )
-def test_embeddings_are_those_of_the_windows(streams, windowed, recording, kind, engine):
-    frames = quantize(recording, streams[kind].manifest["inputs"][0])
+def test_embeddings_are_those_of_the_scene_file(encoders, windowed, recording, kind, engine):
+    frames = encoders[kind].network.inputs[0].quantize(recording)
     pushes = pushes_of(len(frames), ENGINES.index(engine))
     assert len({*pushes}) > 5
-    heard = run_stream(engine, streams[kind], frames, pushes)
-    assert heard.embeddings.shape == (25 * SECONDS - 3, 224)
-    assert (heard.arena_bytes is not None) == (engine == "tflm")
+    found, arena_bytes = embeddings_of(engine, encoders[kind], frames, pushes)
+    assert found.shape == (25 * SECONDS - 3, 224)
+    assert (arena_bytes is not None) == (engine == "tflm")
     starts = np.arange(0, len(frames) - 99, (LAST - FIRST) * STRIDE)
     windows = np.stack([frames[start : start + 100, :, None] for start in starts])
-    (found,) = run_engine(engine, windowed[kind], [windows]).outputs
-    goal = found[:, FIRST:LAST].reshape(-1, 224)
-    same = heard.embeddings[FIRST : FIRST + len(goal)]
+    whole = run(engine, windowed[kind], {"input_0": windows}).outputs["output_0"]
+    goal = whole[:, FIRST:LAST].reshape(-1, 224)
+    same = found[FIRST : FIRST + len(goal)]
     assert len(goal) > 50
     assert same.dtype == goal.dtype
     if kind == "float32":
@@ -93,14 +139,24 @@ def test_embeddings_are_those_of_the_windows(streams, windowed, recording, kind,
     else:
         np.testing.assert_array_equal(same, goal)
         assert len(np.unique(goal)) > 100
-    # Before the warm-up is over, a clip that is heard at once has zeros where the stream has what it held.
-    assert (heard.embeddings[:FIRST] != found[0, :FIRST]).any(axis=1).all()
+    # Before the warm-up is over, a clip that is taken at once has zeros where the stream has what it held.
+    assert (found[:FIRST] != whole[0, :FIRST]).any(axis=1).all()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_8_bit_steps_are_the_networks_to_the_bit(encoders, engine):
+    golden = encoders["int8"].golden
+    found = run(engine, encoders["int8"], golden.inputs).outputs
+    assert len(golden.outputs) == 7
+    for name, goal in golden.outputs.items():
+        np.testing.assert_array_equal(found[name], goal)
+    assert len(np.unique(golden.outputs["output_0"])) > 50
 
 
 @pytest.mark.parametrize("kind", ["int8", "int16x8"])
-def test_scales_and_constants_are_the_windowed_files_layer_by_layer(streams, windowed, kind):
-    def layers_of(content: bytes) -> list[tuple]:
-        model, found = flatbuffer.read_model(content), []
+def test_scales_and_constants_are_the_windowed_files_layer_by_layer(encoders, windowed, kind):
+    def layers_of(artifact: Artifact) -> list[tuple]:
+        model, found = artifact.network.model, []
         for graph, operator in flatbuffer.operators(model):
             if flatbuffer.op_name(model, operator) == "CONV_2D":
                 tensors = [*flatbuffer.op_inputs(graph, operator), *flatbuffer.op_outputs(graph, operator)]
@@ -108,7 +164,7 @@ def test_scales_and_constants_are_the_windowed_files_layer_by_layer(streams, win
                 found.append((constants, [flatbuffer.quantization(tensor) for tensor in tensors]))
         return found
 
-    stepped, goal = layers_of(streams[kind].content), layers_of(windowed[kind])
+    stepped, goal = layers_of(encoders[kind]), layers_of(windowed[kind])
     assert len(goal) == 6
     for (constants, levels), (goal_constants, goal_levels) in zip(stepped, goal, strict=True):
         assert constants == goal_constants
@@ -118,49 +174,41 @@ def test_scales_and_constants_are_the_windowed_files_layer_by_layer(streams, win
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_states_are_handed_on_as_they_are(streams, kind):
+def test_states_are_handed_on_as_they_are(encoders, kind):
     """What a step gives is what the next one takes: the same levels, the same shape."""
-    manifest = streams[kind].manifest
-    taken, given = ({port["name"]: port for port in manifest[end]} for end in ("inputs", "outputs"))
+    network, manifest = encoders[kind].network, encoders[kind].manifest
+    taken, given = ({port.name: port for port in ports} for ports in (network.inputs, network.outputs))
     stream = Stream.from_dict(manifest["stream"])
     assert [*taken] == ["log_mel", *(state.taken for state in stream.states)]
     for state in stream.states:
-        assert {**taken[state.taken], "name": ""} == {**given[state.given], "name": ""}
-        assert taken[state.taken]["shape"][1] == state.frames
+        assert replace(taken[state.taken], name="") == replace(given[state.given], name="")
+        assert taken[state.taken].shape[1] == state.frames
     size = {"float32": 4, "int8": 1, "int16x8": 2}[kind]
     assert manifest["state_bytes"] == 4096 * size
     assert (manifest["audio_seconds"], manifest["latency_s"], manifest["first_exact_step"]) == (0.04, 0.12, 6)
     assert manifest["macs_per_second"] == 28_800_000
-    golden = streams[kind].golden
-    for states, port in zip(golden.inputs[1:], manifest["inputs"][1:], strict=True):
-        assert (states[0] == (port["zero_point"] or 0)).all()
-    order = [port["name"] for port in manifest["outputs"]]
+    golden = encoders[kind].golden
+    for number, port in enumerate(network.inputs[1:], start=1):
+        np.testing.assert_array_equal(golden.inputs[f"input_{number}"][:1], port.zeros())
+    order = [*given]
     for number, state in enumerate(stream.states, start=1):
-        np.testing.assert_array_equal(golden.inputs[number][1:], golden.outputs[order.index(state.given)][:-1])
+        handed_on = golden.outputs[f"output_{order.index(state.given)}"]
+        np.testing.assert_array_equal(golden.inputs[f"input_{number}"][1:], handed_on[:-1])
+    assert len(golden.inputs) == len(stream.states) + 1 == 7
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_start_is_the_same_every_time(streams, recording, kind):
+def test_a_start_is_the_same_every_time(encoders, recording, kind):
     """The first embeddings, too: states begin with what stands for 0."""
-    frames = quantize(recording[:60], streams[kind].manifest["inputs"][0])
-    one, other = (run_stream("litert", streams[kind], frames, pushes) for pushes in (None, [7] * 8 + [4]))
-    assert len(one.embeddings) == 15 - 3
-    np.testing.assert_array_equal(one.embeddings, other.embeddings)
-
-
-def test_samples_are_heard_as_their_frames_are(streams):
-    samples = (np.random.default_rng(9).normal(size=40_000) * 3000).astype(np.int16)
-    found = [run_stream("litert", streams["int8"], samples, pushes_of(len(samples), seed)) for seed in (1, 2)]
-    # Frame t is centred at sample 160 t and reaches 1024 samples further.
-    assert len(found[0].embeddings) == ((40_000 - 1024) // 160 + 1) // 4 - 3
-    np.testing.assert_array_equal(found[0].embeddings, found[1].embeddings)
-    floats = run_stream("litert", streams["int8"], (samples / 32768).astype(np.float32))
-    np.testing.assert_array_equal(floats.embeddings, found[0].embeddings)
+    frames = encoders[kind].network.inputs[0].quantize(recording[:60])
+    one, other = (embeddings_of("litert", encoders[kind], frames, pushes)[0] for pushes in (None, [7] * 8 + [4]))
+    assert len(one) == 15 - 3
+    np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("kind", ["int8", "int16x8"])
-def test_the_emulator_takes_a_step(streams, kind):
-    report = emulate(streams[kind], load_target("stm32h743"), ["litert"])
+def test_the_emulator_takes_a_step(encoders, kind):
+    report = emulate(encoders[kind], load_target("stm32h743"), ["litert"])
     assert report.passed, report.failures()
     window_arena = {"int8": 130_000, "int16x8": 260_000}[kind]
     assert report.check("arena_bytes").value < window_arena / 6
@@ -170,56 +218,58 @@ def test_the_emulator_takes_a_step(streams, kind):
 
 @pytest.mark.parametrize("kind", ["int8", "int16x8"])
 def test_a_matrix_that_is_turned_beforehand_changes_no_number(artifacts, kind):
-    model = flatbuffer.read_model(artifacts[kind].content)
+    model = flatbuffer.read_model(artifacts[kind].network.content)
     assert transpose_before_matmul(model) == 1
     assert transpose_before_matmul(model) == 0
-    turned, kept, inputs = flatbuffer.write_model(model), artifacts[kind].content, artifacts[kind].golden.inputs
+    turned = Artifact.of_member(Member("network", flatbuffer.write_model(model), model))
+    rows = {name: values[:4] for name, values in artifacts[kind].golden.inputs.items()}
     for engine in ("tflm", "litert", "tflite-runtime"):
-        runs = [run_engine(engine, content, [values[:4] for values in inputs]) for content in (kept, turned)]
-        np.testing.assert_array_equal(runs[0].outputs[0], runs[1].outputs[0])
+        runs = [run(engine, artifact, rows) for artifact in (artifacts[kind], turned)]
+        np.testing.assert_array_equal(*(each.outputs["output_0"] for each in runs))
         if engine == "tflm":
             # A second of embeddings less.
-            saved = runs[0].arena_bytes - runs[1].arena_bytes
+            saved = runs[0].arena_bytes["network"] - runs[1].arena_bytes["network"]
             assert 0.9 < saved / (25 * 224 * {"int8": 1, "int16x8": 2}[kind]) <= 1
 
 
-@pytest.mark.parametrize(("part", "kind"), [("stream", "float32"), ("stream-encoder", "int8")])
-def test_command(runs, streams, tmp_path, part, kind):
-    """In float there is no set, so that "stream" is the encoder too."""
-    run = runs.get(kind, runs["float"])
-    arguments = ["convert", str(run.path), "--part", part, "--format", kind]
-    done = CliRunner().invoke(group, [*arguments, "--out", str(tmp_path), "--json"])
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_command(runs, encoders, tmp_path, kind):
+    run_folder = runs.get(kind, runs["float"]).path
+    arguments = ["convert", str(run_folder), "--part", "encoder", "--format", kind, "--out", str(tmp_path), "--json"]
+    done = CliRunner().invoke(group, arguments)
     assert done.exit_code == 0, done.output
-    (row,) = json.loads(done.stdout)["artifacts"]
-    assert row["path"] == str(tmp_path / f"{part}.{kind}.tflite")
+    document = json.loads(done.stdout)
+    (row,) = document["artifacts"]
+    assert row["path"] == document["path"] == str(tmp_path / f"encoder.{kind}.tflite")
+    assert (document["part"], document["schedule"]) == ("encoder", "clip")
     saved = Artifact.load(row["path"])
     # The same run gives the same bytes.
-    assert saved.content == streams[kind].content
-    assert saved.manifest == streams[kind].manifest
-    with pytest.raises(ArtifactError, match="is not a scene or event artifact"):
-        open_listener(tmp_path / f"{part}.{kind}.tflite")
+    assert saved.network.content == encoders[kind].network.content
+    assert saved.manifest == encoders[kind].manifest
+    with pytest.raises(ArtifactError, match=r"is not an artifact of scenes or events .*\(part: encoder\)"):
+        open_predictor(tmp_path / f"encoder.{kind}.tflite")
 
 
-def test_what_can_not_be_streamed_is_refused(runs, streams, artifacts, recording):
+def test_what_can_not_go_step_by_step_is_refused(runs, encoders, artifacts, recording):
     with pytest.raises(ConversionError, match="not quantized, so it gives no int8 file"):
-        convert_stream(runs["float"], "int8")
+        convert(runs["float"], "encoder", "int8")
     with pytest.raises(ConversionError, match="quantized to int8, so it gives no int16x8"):
-        convert_stream(runs["int8"], "int16x8")
+        convert(runs["int8"], "encoder", "int16x8")
     with pytest.raises(ConversionError, match="by tfmot"):
-        convert_stream(replace(runs["int8"], info={**runs["int8"].info, "engine": "tfmot"}), "int8")
+        convert(replace(runs["int8"], info={**runs["int8"].info, "engine": "tfmot"}), "encoder", "int8")
     with pytest.raises(ConversionError, match="did not come back within 1 s"):
-        convert_stream(runs["float"], "float32", timeout_s=1.0)
-    with pytest.raises(ArtifactError, match="is no stream"):
-        run_stream("litert", artifacts["int8"], recording)
-    frames, manifest = quantize(recording, streams["int8"].manifest["inputs"][0]), streams["int8"].manifest
-    with pytest.raises(ArtifactError, match="parts of 3"):
-        run_stream("litert", streams["int8"], frames, [3])
-    with pytest.raises(ArtifactError, match=r"log-mel of \[400, 128\] float32, where 128 bands of int8"):
-        run_stream("litert", streams["int8"], recording)
-    for broken in ({"states": []}, {"stride": 5}, {"states": manifest["stream"]["states"][::-1]}):
-        other = replace(streams["int8"], manifest={**manifest, "stream": {**manifest["stream"], **broken}})
+        convert(runs["float"], "encoder", "float32", timeout_s=1.0)
+    with pytest.raises(ArtifactError, match="takes clips, and no stream"):
+        _ = artifacts["int8"].wiring.stream
+    encoder = encoders["int8"]
+    frames, stream = encoder.network.inputs[0].quantize(recording), Stream.from_dict(encoder.facts.get("stream"))
+    with pytest.raises(ArtifactError, match="parts of 3 frames in all"):
+        run("litert", streaming(encoder), {"recording": frames}, [3])
+    with pytest.raises(ArtifactError, match=r"recording of \[400, 128\] float32.*128 bands of int8"):
+        run("litert", streaming(encoder), {"recording": recording})
+    for broken in ({"states": ()}, {"stride": 5}, {"states": stream.states[::-1]}):
         with pytest.raises(ArtifactError, match="other ports than its manifest says"):
-            run_stream("litert", other, frames)
+            run("litert", streaming(encoder, **broken), {"recording": frames})
 
 
 def test_a_state_without_levels_of_its_own_is_refused():
@@ -230,6 +280,6 @@ def test_a_state_without_levels_of_its_own_is_refused():
     encoder = keras.Model(inputs, keras.layers.Reshape((-1, 16))(x), name="encoder")
     head = keras.Sequential([keras.Input((None, 16)), keras.layers.Dense(2)], name="scene_head")
     network = keras.Model(inputs, {"scenes": head(encoder(inputs))})
-    twin = build_qat_network(network, "int16x8", ["scenes"])
+    twin = as_network(build_qat(network, "int16x8"))
     with pytest.raises(ConversionError, match="conv_1 reads has no levels"):
         build_step(twin.get_layer("encoder"))

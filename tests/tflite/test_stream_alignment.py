@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from keras_mtl.errors import ArtifactError, ConversionError
-from keras_mtl.models import build_baseline_sed, build_cp_mobile, build_cp_mobile_rnn, build_mt
+from keras_mtl.models import build_baseline_sed, build_cp_mobile, build_cp_mobile_rnn
 from keras_mtl.models.encoder import build_encoder
 from keras_mtl.models.grn import GRN
-from keras_mtl.tflite.members import find_windows
+from keras_mtl.tflite.artifact import Stream
 from keras_mtl.tflite.stream_alignment import align
 from keras_mtl.tflite.stream_step import build_step
-from keras_mtl.tflite.stream_wiring import Stream
 
 layers = keras.layers
 BANDS, STEPS = 16, 12
@@ -112,13 +111,6 @@ def test_the_default_encoder_is_laid_out_as_described():
     assert Stream.from_dict(stream.to_dict()) == stream
 
 
-def test_warm_up_and_latency_are_those_of_the_windows():
-    network = build_mt(mel_bands=32, channels=(2, 3, 2), pools=((2, 4), (1, 2), (2, 2)))
-    plan, windows = align(network.get_layer("encoder")), find_windows(network, 40)
-    assert (plan.stride, plan.warm_up) == (windows.stride, windows.first)
-    assert plan.latency >= windows.embeddings - windows.last
-
-
 def joined() -> keras.Model:
     inputs = x = keras.Input((None, BANDS, 1))
     x = layers.Add(name="shortcut")([layers.Conv2D(1, 3, padding="same")(x), x])
@@ -154,5 +146,5 @@ def test_encoders_that_do_not_align_are_refused_with_the_reason(reason):
 def test_wirings_that_can_not_be_read_are_refused(damage):
     values = {"stride": 4, "latency": 1, "warm_up": 1, "states": []}
     assert Stream.from_dict(values) == Stream(4, 1, 1, ())
-    with pytest.raises(ArtifactError, match="wiring of the stream"):
+    with pytest.raises(ArtifactError, match="schedule of the stream"):
         Stream.from_dict({**values, **damage} if damage else damage)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_mtl.cost import Cost, cost
-from keras_mtl.firmware_host.emulator import emulate
+from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.target import load_target
 from keras_mtl.models import build
 from keras_mtl.models.event_part import build_event_part
@@ -21,7 +21,7 @@ from keras_mtl.systems import SYSTEMS
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.convert import convert
-from keras_mtl.tflite.quantize import quantize
+from keras_mtl.tflite.quantize_network import quantize_network
 
 SCENES = [name for name, system in SYSTEMS.items() if "scenes" in system.tasks and name != "mt"]
 EVENTS = [name for name, system in SYSTEMS.items() if "events" in system.tasks and name != "mt"]
@@ -89,7 +89,7 @@ def _values_of_floats(artifact: Artifact) -> int:
     Without the single numbers of formulas, as the 1 of 1 - z, and without biases of 0: where two layers read what was
     normalised (GLU, context gating), the converter adds the shift after the convolution, whose own bias is 0 then.
     """
-    model = flatbuffer.read_model(artifact.content)
+    model = artifact.network.model
     found = {}
     for subgraph, operator in flatbuffer.operators(model):
         for tensor in flatbuffer.op_inputs(subgraph, operator):
@@ -161,7 +161,7 @@ def _slow(system, kind):
 def test_scene_files_pass_dcase_asc(run_of, system, kind, tmp_path):
     run = run_of(system)
     if kind != "float16":
-        quantized = quantize(run.network(), kind, run.samples().calibration)
+        quantized = quantize_network(run.network(), kind, {"scenes": run.samples().calibration})
         run = _save(tmp_path, system, run.network(), kind, quantized.model)
     artifact = convert(run, "scenes", kind)
     report = emulate(artifact, load_target("dcase-asc"))

@@ -14,15 +14,15 @@ from click.testing import CliRunner
 
 from keras_mtl.cli import group
 from keras_mtl.errors import ConversionError, RunError
-from keras_mtl.firmware_host.engines import ENGINES, run_engine
+from keras_mtl.firmware_host import engines
+from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.isolation import run_isolated
 from keras_mtl.models.cp_mobile import build_cp_mobile
 from keras_mtl.run_folder import Run
-from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.artifact import Artifact, dequantize, describe, quantize
+from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.audit import require_integer_only
 from keras_mtl.tflite.qat_run import qat_network
-from keras_mtl.tflite.quantize_run import quantize_run
+from keras_mtl.tflite.quantize import quantize as quantize_stage
 from keras_mtl.tflite.tfmot_quantize import quantize_with_tfmot
 from keras_mtl.tflite.tfmot_run import TfmotNetwork
 
@@ -57,11 +57,11 @@ def test_the_run_says_what_made_it(made):
     assert document["engine"] == "tfmot"
     assert set(document["nearness"]) == {"calibrated", "fine_tuned"}
     for near in document["nearness"].values():
-        assert near["agreement"] > 0.8
-        assert near["divergence"] < 0.1
-        assert near["embedding_error"] < 0.05
+        assert near["scenes_agreement"] > 0.8
+        assert near["scenes_divergence"] < 0.1
+        assert near["scenes_embedding_error"] < 0.05
     assert document["metrics"]["after"] == run.info["metrics"]
-    assert (run.path / "quantize.csv").read_text().startswith("epoch,accuracy,divergence,embedding_error,loss\n0,")
+    assert (run.path / "quantize.csv").read_text().startswith("epoch,loss,scenes_divergence,scenes_embedding_error\n0,")
 
 
 def test_the_float_twin_is_the_network(made):
@@ -81,15 +81,13 @@ def test_a_run_is_heard_as_it_was_scored(made):
 def test_the_file_computes_what_tfmot_computes(made, artifact):
     run, *_ = made
     file, _ = artifact
-    require_integer_only(flatbuffer.read_model(file.content))
-    source, result = file.manifest["inputs"][0], file.manifest["outputs"][0]
-    (inputs,), (outputs,) = file.golden.inputs, file.golden.outputs
-    again = TfmotNetwork(run).predict_on_batch(dequantize(inputs, source))
-    assert (
-        np.abs(quantize(again, result).astype(int) - outputs).max() <= 1
-    )  # a sum in another order may round otherwise
+    require_integer_only(file.network.model)
+    (source,), (result,), outputs = file.network.inputs, file.network.outputs, file.golden.outputs["output_0"]
+    again = TfmotNetwork(run).predict_on_batch(source.dequantize(file.golden.inputs["input_0"]))
+    # A sum in another order may round otherwise.
+    assert np.abs(result.quantize(again).astype(int) - outputs).max() <= 1
     for engine in ENGINES:
-        found = run_engine(engine, file.content, [inputs]).outputs[0].astype(int)
+        found = engines.run(engine, file, file.golden.inputs).outputs["output_0"].astype(int)
         assert np.abs(found - outputs).max() <= 4, engine
 
 
@@ -108,14 +106,13 @@ def test_residual_blocks_convert(tmp_path):
     assert made.kept == "calibrated"
     np.savez(tmp_path / "samples.npz", calibration=values[:24], golden=values[24:])
     request = {"model": str(tmp_path / "qat_tfmot.npz"), "samples": str(tmp_path / "samples.npz")}
-    paths = run_isolated(
-        "keras_mtl.tflite.tfmot_conversion_worker", {**request, "folder": str(tmp_path), "format": "int8"}, 300.0
-    )
-    content, inputs = Path(paths["content"]).read_bytes(), np.load(paths["inputs"])
-    require_integer_only(flatbuffer.read_model(content))
-    outputs = quantize(np.load(paths["outputs"])["output"], describe(content, 1.0)["outputs"][0]).astype(int)
+    answer = run_isolated("keras_mtl.tflite.tfmot_conversion_worker", {**request, "folder": str(tmp_path)}, 300.0)
+    file = Artifact.of(Path(answer["members"]["network"]["content"]).read_bytes())
+    require_integer_only(file.network.model)
+    with np.load(answer["golden"]) as arrays:
+        inputs, outputs = arrays["log_mel"], file.network.outputs[0].quantize(arrays["scene_logits"]).astype(int)
     assert len(np.unique(outputs)) > 30
-    found = run_engine("tflm", content, [inputs]).outputs[0].astype(int)
+    found = engines.run("tflm", file, {"input_0": inputs}).outputs["output_0"].astype(int)
     assert np.abs(found - outputs).max() <= 4
 
 
@@ -124,6 +121,10 @@ def test_residual_blocks_convert(tmp_path):
     [
         (("--scheme", "int16x8"), "tfmot has no scheme with 16-bit activations, so it can't make int16x8"),
         (("--scheme", "int8", "--part", "joint"), "part 'joint' can't be quantized by tfmot"),
+        (
+            ("--scheme", "int8", "--ranges", "gradient"),
+            "tfmot's ranges are moving averages always, so 'gradient' can't",
+        ),
     ],
 )
 def test_what_tfmot_has_no_scheme_for_is_refused_in_one_line(options, reason, runs, tmp_path):
@@ -140,7 +141,7 @@ def test_a_system_with_grn_is_refused_before_data_are_read(runs, tmp_path):
     build_cp_mobile(100, 128, base_channels=8, depths=(1, 1, 1), grn=True).save(source / "network.keras")
     nothing: Any = None
     with pytest.raises(ConversionError, match=r"layer b1_grn \(GRN\) can't be quantized by tfmot: a layer of our own"):
-        quantize_run(Run.load(source), "int8", nothing, tmp_path / "out", tmp_path, engine="tfmot")
+        quantize_stage(Run.load(source), "int8", nothing, tmp_path / "out", tmp_path, engine="tfmot")
     assert not (tmp_path / "out").exists()
 
 

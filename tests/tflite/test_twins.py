@@ -11,7 +11,7 @@ import scene_networks as networks
 
 from keras_mtl.errors import ConversionError
 from keras_mtl.tflite.flat_graph import flatten
-from keras_mtl.tflite.qat import SelfDistillation, build_qat, calibrate, ranges, teacher_of
+from keras_mtl.tflite.qat import SelfDistillation, build_qat, calibrate, ranges
 from keras_mtl.tflite.qat_arithmetic import AveragePool
 
 layers = keras.layers
@@ -47,7 +47,7 @@ def test_what_a_second_layer_reads_is_not_fused():
         return layers.Flatten(name="flat")(layers.Add(name="sum")([layers.ReLU(name="late")(conv), conv]))
 
     with pytest.raises(ConversionError, match=r"late \(ReLU\) has no quantization-aware twin"):
-        build_qat(_parts(head), "int8", 8)
+        build_qat(_parts(head), "int8", frames=8)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_a_second_layer_reads_is_not_fused():
 )
 def test_layers_without_a_twin_are_refused_by_name(layer, named):
     with pytest.raises(ConversionError, match=rf"layer ({named}) has no quantization-aware twin"):
-        build_qat(_parts(lambda maps: layers.Flatten(name="flat")(layer(maps))), "int8", 8)
+        build_qat(_parts(lambda maps: layers.Flatten(name="flat")(layer(maps))), "int8", frames=8)
 
 
 def test_models_that_can_not_be_walked_are_refused():
@@ -101,13 +101,13 @@ def test_average_pool_rounds_as_the_kernel_does(zero_point, low, high, padding):
 @pytest.mark.slow
 def test_twin_of_cp_mobile_learns_all_that_it_should():
     network = networks.cp_mobile(17, 32, grn=True)
-    twin = build_qat(network, "int8", 17)
+    twin = build_qat(network, "int8", frames=17)
     values = networks.clips(8, 17, 32)
-    calibrate(twin, values)
-    trainer = SelfDistillation(twin, teacher_of(network, 17))
+    calibrate(twin, {"scenes": values})
+    trainer = SelfDistillation(twin, network)
     before = {weight.path: np.array(weight) for weight in twin.trainable_weights}
     trainer.compile(optimizer=keras.optimizers.Adam(1e-3), jit_compile=False)
-    history = trainer.fit(values[..., None], batch_size=4, epochs=2, verbose=0).history
+    history = trainer.fit({"scenes": values[..., None]}, batch_size=4, epochs=2, verbose=0).history
     assert np.isfinite(history["loss"]).all()
     after = {weight.path: np.array(weight) for weight in twin.trainable_weights}
     assert all(np.isfinite(weight).all() for weight in after.values())
@@ -121,8 +121,8 @@ def test_embeddings_name_is_the_encoder_s_end_only(tmp_path):
     x = layers.Conv2D(3, 3, name="log_mel")(x)
     head = lambda maps: layers.Dense(3, name="log_mel")(layers.Flatten(name="conv")(maps))  # noqa: E731
     network = networks.as_parts(inputs, x, head)
-    twin = build_qat(network, "int16x8", 8)
-    calibrate(twin, networks.clips(4, 8, 6))
+    twin = build_qat(network, "int16x8", frames=8)
+    calibrate(twin, {"scenes": networks.clips(4, 8, 6)})
     assert twin.get_layer("embeddings").output.shape == (None, 2, 10, 3)
     assert len({layer.name for layer in twin.layers}) == len(twin.layers)
     values = networks.clips(2, 8, 6)[..., None]

@@ -3,7 +3,7 @@
  *
  * Per class a median filter of odd length, then a threshold with hysteresis. The filter sees as many steps ahead as
  * back, so what is said about a step is known median / 2 steps later; steps are named as they were heard, the delay
- * taken off. With two equal thresholds the events are those of keras_mtl.decoding on the whole clip, scores included.
+ * taken off. The events are those of keras_mtl.decoding on the whole clip, scores included.
  *
  *   static int16_t scores[KMTL_EVENT_DECODER_SCORES(CLASSES, MEDIAN)];
  *   static kmtl_event_track_t tracks[CLASSES];
@@ -31,7 +31,7 @@ extern "C" {
 #define KMTL_EVENT_DECODER_SCORES(classes, median) (2u * (classes) * (median))
 
 /* How to decode. Scores are the network's integers (8-bit ones fit too), so thresholds are in integers as well:
- * keras_mtl.causal_decoding.integer_threshold says which. */
+ * keras_mtl.decoding.integer_threshold says which. */
 typedef struct {
   uint16_t classes;
   uint16_t median;   /* steps of the median filter: an odd number; 1 is none */

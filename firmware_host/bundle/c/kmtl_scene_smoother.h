@@ -2,7 +2,7 @@
  * Part of keras_mtl. SPDX-License-Identifier: Apache-2.0
  *
  * Softmax of the logits, its exponential mean over the calls, and a scene that changes only when another one has had
- * the largest mean for `hold` calls in a row. keras_mtl.scene_smoothing does the same in Python.
+ * the largest mean for `hold` calls in a row. keras_mtl.decoding.SceneSmoother does the same in Python.
  */
 #ifndef KMTL_SCENE_SMOOTHER_H_
 #define KMTL_SCENE_SMOOTHER_H_

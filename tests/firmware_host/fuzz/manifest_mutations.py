@@ -12,7 +12,7 @@ Random = np.random.Generator
 _VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 7, 0.5, -0.0, 1e308, 1 << 62, 1 << 70, 10**400, [], {}, [[]], "", "../../etc/passwd",
     "/dev/zero", "NaN", "\x1b[2J", "\ud800", "two\nlines", "<script>alert(1)</script>", "x" * 100_000, [0] * 10_000,
-    {"a": {"b": {}}}, float("nan"), float("inf"), "int8", "../set.json", ".", "set.json", "\x00",
+    {"a": {"b": {}}}, float("nan"), float("inf"), "int8", "../artifact.json", ".", "artifact.json", "\x00",
 )  # fmt: skip
 
 

@@ -1,0 +1,33 @@
+"""What a device does with an artifact, in Python: loops over steps, and scenes and events of sound as it comes.
+
+Only integers move between the members, by the rules of the artifact's wiring. The firmware's driver does the same in C.
+"""
+
+from keras_mtl.firmware_host.device.clips import StreamClips
+from keras_mtl.firmware_host.device.detections import BEGIN, END, SCENE, Detection, DetectionDecoder, StepDetection
+from keras_mtl.firmware_host.device.encoder import EncoderLoop
+from keras_mtl.firmware_host.device.ending import embeddings_of, silence_after, within
+from keras_mtl.firmware_host.device.log_mel import LogMelStream
+from keras_mtl.firmware_host.device.member import OpenMember
+from keras_mtl.firmware_host.device.predictor import StreamPredictor, Trace
+from keras_mtl.firmware_host.device.stream import Outputs, StreamLoop
+
+__all__ = [
+    "BEGIN",
+    "END",
+    "SCENE",
+    "Detection",
+    "DetectionDecoder",
+    "EncoderLoop",
+    "LogMelStream",
+    "OpenMember",
+    "Outputs",
+    "StepDetection",
+    "StreamClips",
+    "StreamLoop",
+    "StreamPredictor",
+    "Trace",
+    "embeddings_of",
+    "silence_after",
+    "within",
+]

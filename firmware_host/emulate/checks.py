@@ -1,0 +1,293 @@
+"""The checks of a report, one function each. Every check says where its figure comes from or what is wrong.
+
+A check takes the `Context` and gives None where the target, the artifact or the call has nothing to be checked. A new
+one goes into `CHECKS`, at the place where it shall stand in the report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from keras_mtl.decoding import EventDecoder, decoder_numbers, median_steps
+from keras_mtl.errors import FeatureMismatch
+from keras_mtl.features import LogMelSettings
+from keras_mtl.firmware_host import stream_memory
+from keras_mtl.firmware_host.arena_reserve import ARENA_RESERVE_BYTES
+from keras_mtl.firmware_host.cost import uncounted
+from keras_mtl.firmware_host.emulate.context import Context
+from keras_mtl.firmware_host.emulate.parity import REFERENCE, probabilities
+from keras_mtl.firmware_host.report import Check, at_most
+from keras_mtl.firmware_host.target import Target
+from keras_mtl.tflite.artifact import Artifact
+from keras_mtl.tflite.audit import float_islands
+
+#: What has a shorter latency than whatever takes clips.
+_STREAMING = "a streaming artifact (keras_mtl convert RUN --schedule stream)"
+#: Code of the interpreter and its kernels, measured for a small CNN on a Cortex-M: CMSIS-NN int8, strings stripped.
+CMSIS_NN_CODE_BYTES = 52 * 1024
+#: The same with reference kernels, built with -Os.
+REFERENCE_CODE_BYTES = 35 * 1024
+#: What untyped registrations add: a float model has no typed ones, so kernels of all types are linked.
+UNTYPED_CODE_BYTES = 30 * 1024
+#: Event probabilities of two results may differ by as much.
+PROBABILITY_LIMIT = 0.01
+#: One event in twenty of the golden recording may begin or end elsewhere: a probability can lie at the threshold.
+EVENTS_LIMIT = 0.05
+
+
+def parameter_bytes(context: Context) -> Check | None:
+    """Bytes of constants against the target's limit; None when it has none."""
+    limit = context.target.parameter_bytes
+    if limit is None:
+        return None
+    why = "bytes of all constants that operators read, from the file"
+    return at_most("parameter_bytes", context.artifact.parameter_bytes, limit, "bytes", why)
+
+
+def macs_per_second(context: Context) -> Check | None:
+    """Multiply-accumulates for one second of audio against the target's limit; None when it has none."""
+    limit, artifact = context.target.macs_per_second, context.artifact
+    if limit is None:
+        return None
+    if artifact.macs_per_second is None:
+        return Check("macs_per_second", None, limit, "MAC/s", False, uncounted(artifact.network.model))
+    note = _seconds_note(artifact)
+    if artifact.streams:
+        rates = artifact.manifest["calls_per_second"]
+        note = f"calls a second: {', '.join(f'{name} {rates[name]:g}' for name in artifact.members)}"
+    why = f"weights x positions, from the file; {note}"
+    return at_most("macs_per_second", artifact.macs_per_second, limit, "MAC/s", why)
+
+
+def flash_bytes(context: Context) -> Check | None:
+    """Model plus an estimate of the code against what the application leaves of the flash; None for a budget."""
+    target, size = context.target, context.artifact.file_bytes
+    if target.flash_bytes is None:
+        return None
+    # ESP-NN's code was not measured: it is taken for as large as CMSIS-NN's.
+    code = REFERENCE_CODE_BYTES if target.kernels == "reference" else CMSIS_NN_CODE_BYTES
+    code += 0 if context.integer else UNTYPED_CODE_BYTES
+    kept = target.application_flash_bytes or 0
+    why = f"model {size:,} + interpreter and {target.kernels} kernels about {code:,} (estimate); {kept:,} kept"
+    return at_most("flash_bytes", size + code, target.flash_bytes - kept, "bytes", why)
+
+
+def arena_bytes(context: Context) -> Check | None:
+    """The RAM that the artifact needs against what the application leaves; None for a budget.
+
+    Of a file the arena that TensorFlow Lite Micro used, of a stream see `stream_memory.arena_bytes`.
+    """
+    limit, target, arena = arena_limit_bytes(context.target), context.target, context.arena
+    if limit is None:
+        return None
+    if context.memory and arena:
+        return stream_memory.arena_bytes(arena, context.memory, target)
+    tflm, planned = context.tflm, stream_memory.planned(arena)
+    if tflm is None or tflm.arena_bytes is None:
+        why = f"not measured: TFLM did not run the file{planned}"
+        return Check("arena_bytes", None, limit, "bytes", False, why)
+    kept = target.application_ram_bytes or 0
+    why = f"measured by TFLM on the host{planned}; of {target.arena_ram_bytes:,} the application keeps {kept:,}"
+    why += f" and {ARENA_RESERVE_BYTES:,} are a reserve for the device's own scratch buffers"
+    return at_most("arena_bytes", tflm.arena_bytes, limit, "bytes", why)
+
+
+def arena_limit_bytes(target: Target) -> int | None:
+    """The most that the arena of one file may take: what the application and the reserve leave; None for a budget."""
+    if target.arena_ram_bytes is None:
+        return None
+    return target.arena_ram_bytes - (target.application_ram_bytes or 0) - ARENA_RESERVE_BYTES
+
+
+def audio_latency_s(context: Context) -> Check | None:
+    """How long a sound waits for the end of the audio that its result needs; None where the target has no limit.
+
+    Computing comes on top, and is not in it.
+    """
+    target, artifact = context.target, context.artifact
+    if target.audio_latency_s is None:
+        return None
+    seconds, remedies = artifact.facts.audio_seconds, ["shorter clips", _STREAMING]
+    waits_for = f"the end of the audio: {_seconds_note(artifact)}"
+    if artifact.streams:
+        waits = artifact.manifest["latency_s"]
+        task = max(waits, key=waits.__getitem__)
+        late = [name for name, wait in waits.items() if wait > target.audio_latency_s]
+        remedies = [remedy for name in late for remedy in _sooner(name, artifact)]
+        seconds, waits_for = waits[task], _waits_for(task, waits, artifact)
+    why = f"a result waits for {waits_for}; the time to compute it comes on top"
+    if seconds > target.audio_latency_s:
+        others = "".join(f"{remedy}, " for remedy in remedies) + ("or " if remedies else "")
+        why += f". Try {others}a target file with the limit that your application has"
+    return at_most("audio_latency_s", seconds, target.audio_latency_s, "s", why)
+
+
+def ops_supported(context: Context) -> Check | None:
+    """Whether TensorFlow Lite Micro and the target's kernel family take every operator; None for a budget."""
+    if not context.target.is_board:
+        return None
+    tflm = context.tflm
+    blocking = [finding for finding in context.findings if finding.severity == "blocks"]
+    refused = [finding.sentence() for finding in blocking]
+    # What blocks in every TFLM is why the interpreter here was not asked: it need not be said twice.
+    if (tflm is None or not tflm.ran) and not any(finding.where == "tflm" for finding in blocking):
+        refused.append(tflm.reason if tflm else "tflm was not run")
+    names = sorted({row.op for row in context.rows})
+    why = "; ".join(refused) or f"TFLM ran all {len(context.rows)} operators ({', '.join(names)})"
+    problems = len(refused) - len(blocking) + sum(finding.count for finding in blocking)
+    return Check("ops_supported", problems, 0, "problems", not refused, why)
+
+
+def integer_only(context: Context) -> Check | None:
+    """Whether integer files are such from input to output; None for a float file, which says that it is not."""
+    if not context.integer:
+        return None
+    islands = [
+        f"{f'{name}: ' if name else ''}{island.op} ({island.tensors[0]})"
+        for name, model in context.members.items()
+        for island in float_islands(model)
+    ]
+    why = "no floating-point tensor" + (" in any member" if context.artifact.streams else "")
+    if islands:
+        why = f"floating point in {', '.join(islands[:3])}{', ...' if len(islands) > 3 else ''}"
+    return Check("integer_only", len(islands), 0, "operators", not islands, why)
+
+
+def parity_lsb(context: Context) -> Check | None:
+    """Largest difference of integer outputs, or logits, between engines.
+
+    None for a stream without scenes, and where the target needs no comparison and there is nothing to compare.
+    """
+    artifact, target = context.artifact, context.target
+    if artifact.streams and not artifact.wiring.scene_head:
+        return None
+    basis = "golden inputs" if artifact.golden else "random inputs"
+    basis = "calls of the scene decoder" if artifact.streams else basis
+    parity = context.parities.get("scenes" if artifact.streams else "outputs")
+    ran = list(context.runs)
+    if parity is None:
+        if ran and not target.is_board:
+            return None
+        why = f"only {ran[0]} ran: nothing to compare with" if ran else f"no engine could run {_word(artifact)}"
+        return Check("parity_lsb", None, target.parity_lsb, "LSB", False, why)
+    why = f"{parity.pair[0]} against {parity.pair[1]}, {parity.inputs} {basis}; ran: {', '.join(ran)}"
+    if not math.isfinite(parity.largest_lsb):
+        why = f"not a number, or outputs of different shapes or none: {why}"
+        return Check("parity_lsb", None, target.parity_lsb, "LSB", False, why)
+    return at_most("parity_lsb", round(parity.largest_lsb, 3), target.parity_lsb, "LSB", why)
+
+
+def parity_probability(context: Context) -> Check | None:
+    """Largest difference of any two results' event probabilities; one that is not a number fails.
+
+    None for an artifact whose events are not compared so.
+    """
+    results = probabilities(context.artifact, context.runs)
+    if not results:
+        return None
+    ran = [name for name in results if name != REFERENCE]
+    why = f"no engine could run {_word(context.artifact)}"
+    if ran:
+        why = f"{len(results[REFERENCE])} steps of the golden recording; ran: {', '.join(ran)}"
+        flat = {name: np.ravel(np.asarray(values, np.float64)) for name, values in results.items()}
+        size = flat[REFERENCE].size
+        odd = next((name for name, each in flat.items() if each.size != size or not np.isfinite(each).all()), None)
+        if odd is None:
+            stacked = np.stack([*flat.values()])
+            spread = np.ptp(stacked, axis=0)
+            worst = stacked[:, int(spread.argmax())]
+            one, other = ([*results][int(pick(worst))] for pick in (np.argmin, np.argmax))
+            largest = round(float(spread.max()), 6)
+            return at_most("parity_probability", largest, PROBABILITY_LIMIT, "", f"{one} against {other}, {why}")
+        why = f"not a number, or not as many as in the reference: {odd}, {why}"
+    return Check("parity_probability", None, PROBABILITY_LIMIT, "", False, why)
+
+
+def events_differ(context: Context) -> Check | None:
+    """Events of the golden recording that an engine decodes otherwise than the reference.
+
+    None where no probabilities of events can be compared.
+    """
+    artifact, results = context.artifact, probabilities(context.artifact, context.runs)
+    if len(results) < 2:
+        return None
+    numbers = decoder_numbers(artifact.facts.decoding, artifact.step_s)
+
+    def decoded(strong: np.ndarray) -> set[tuple[int, int, int]]:
+        decoder = EventDecoder(strong.shape[1], **numbers)
+        changes = [*decoder.push(strong), *decoder.finish()]
+        return {(each.onset, each.offset, each.label) for each in changes if each.ended}
+
+    goal = decoded(results.pop(REFERENCE))
+    found = {engine: len(goal ^ decoded(strong)) for engine, strong in results.items()}
+    worst = max(found, key=found.__getitem__)
+    who = worst if found[worst] else "every engine"
+    why = f"{who} against the reference, which has {len(goal)} events; an event that moved counts twice"
+    return at_most("events_differ", found[worst], max(2, int(2 * EVENTS_LIMIT * len(goal))), "events", why)
+
+
+def features_match(context: Context) -> Check | None:
+    """Whether the artifact was made for these features; None when no features were given."""
+    if context.features is None:
+        return None
+    mine, theirs = context.artifact.facts.get("features"), context.features.to_dict()
+    if not isinstance(mine, dict):
+        return Check("features_match", None, 0, "settings", False, "the file does not say which features it takes")
+    with contextlib.suppress(FeatureMismatch):  # settings that are none of ours are compared as they are
+        mine = LogMelSettings.from_dict(mine).to_dict()
+    differing = [key for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)]
+    listed = ", ".join(f"{key} {mine.get(key)} against {theirs.get(key)}" for key in differing)
+    why = f"artifact against run: {listed}" if differing else "the same settings as the run's"
+    return Check("features_match", len(differing), 0, "settings", not differing, why)
+
+
+#: All checks, in the order of the report.
+CHECKS: tuple[Callable[[Context], Check | None], ...] = (
+    parameter_bytes,
+    macs_per_second,
+    flash_bytes,
+    arena_bytes,
+    audio_latency_s,
+    ops_supported,
+    integer_only,
+    parity_lsb,
+    parity_probability,
+    events_differ,
+    features_match,
+)
+
+
+def _seconds_note(artifact: Artifact) -> str:
+    known = artifact.facts.part != "unknown"
+    assumed = "" if known else " (assumed: the file does not say)"
+    return f"one inference hears {artifact.facts.audio_seconds:g} s{assumed}"
+
+
+def _word(artifact: Artifact) -> str:
+    return "the artifact" if artifact.streams else "the file"
+
+
+def _waits_for(task: str, waits: Mapping[str, float], artifact: Artifact) -> str:
+    """What the task of a stream with the longest latency waits for."""
+    waits_for = "the scene decoder's turn" if task == "scenes" else "its step, the look-ahead and the median filter"
+    if task == "events" and artifact.wiring.event_ring:
+        waits_for = "the turn of the events' decoder over its ring, and the median filter"
+    others = ", ".join(f"{name} {value:g} s" for name, value in waits.items() if name != task)
+    return f"{waits_for} ({task}" + (f"; {others}" if others else "") + ")"
+
+
+def _sooner(task: str, artifact: Artifact) -> list[str]:
+    """What would shorten the latency of a stream's task: what it has not got already."""
+    wiring = artifact.wiring
+    if task == "scenes":
+        return ["a smaller --scene-hop"] if wiring.stream.scene_hop > 1 else []
+    if wiring.event_ring:
+        return [*(["a smaller --event-hop"] if wiring.stream.event_hop > 1 else []), "a causal event part"]
+    found = ["a shorter look-ahead"] if wiring.look_ahead else []
+    return found + (
+        ["a shorter median filter"] if median_steps(artifact.facts.decoding.median_s, artifact.step_s) > 1 else []
+    )

@@ -1,0 +1,68 @@
+"""What the checks of a report look at: the artifact, the target, and all that came of running one for the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from keras_mtl.features import LogMelSettings
+from keras_mtl.firmware_host.compatibility import Finding
+from keras_mtl.firmware_host.cost import OpRow
+from keras_mtl.firmware_host.emulate.parity import Parity
+from keras_mtl.firmware_host.engines import EngineRun
+from keras_mtl.firmware_host.report import EngineResult
+from keras_mtl.firmware_host.target import Target
+from keras_mtl.tflite.artifact import Artifact
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """All that is known of an artifact for a target.
+
+    Attributes:
+        artifact: what is checked.
+        target: what it is held against.
+        rows: the operators of all members.
+        calls_per_second: how often the member of each row runs for one second of audio, one for each row.
+        runs: what the engines that ran gave, by their names.
+        engines: a row for each engine that was tried.
+        parities: how the outputs differ: "outputs" of clips, "scenes" and "events" of a stream, where they were
+            compared.
+        arena: the plan and what was measured, see `arena_report`; None for files that can't be planned.
+        memory: the RAM of a streaming artifact, see `stream_memory`; None of another, or without a plan.
+        findings: what the target's kernels or the runtimes lack.
+        features: settings of a run's features, to be compared with the artifact's; None for no comparison.
+    """
+
+    artifact: Artifact
+    target: Target
+    rows: tuple[OpRow, ...]
+    calls_per_second: tuple[float, ...]
+    runs: Mapping[str, EngineRun]
+    engines: tuple[EngineResult, ...]
+    parities: Mapping[str, Parity]
+    arena: dict[str, Any] | None
+    memory: dict[str, Any] | None
+    findings: tuple[Finding, ...]
+    features: LogMelSettings | None = None
+
+    @property
+    def tflm(self) -> EngineResult | None:
+        """The row of TensorFlow Lite Micro; None where it was not tried."""
+        return next((result for result in self.engines if result.engine == "tflm"), None)
+
+    @property
+    def integer(self) -> bool:
+        """Whether the artifact says of itself, or its input shows, that it is an integer one."""
+        if self.artifact.streams:
+            return True
+        if self.artifact.facts.format:
+            return self.artifact.facts.format.startswith("int")
+        return self.artifact.network.inputs[0].dtype.startswith(("int", "uint"))
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """Object trees of the files by what stands before the names of their layers."""
+        members = self.artifact.members.items()
+        return {name if self.artifact.streams else "": member.model for name, member in members}

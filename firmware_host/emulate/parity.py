@@ -1,0 +1,207 @@
+"""How far apart the outputs of several engines are, in units of the output's last place (LSB).
+
+All outputs of a file are compared, and the largest difference counts. Each is measured in steps of its own. Integer
+outputs: one LSB is one step. Float outputs: one LSB is 2^-16 of the largest absolute output of the reference,
+the step that a 16-bit output of that range would have. Against the reference forward pass, a file with float16 weights
+is measured in 2^-10, the step of float16 itself: the reference has the weights before they were rounded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from keras_mtl.errors import ArtifactError
+from keras_mtl.firmware_host.engines import EngineRun
+from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.artifact import Artifact
+
+#: Name of the reference forward pass among the results.
+REFERENCE = "reference"
+_FLOAT_STEP = 2.0**-16
+_FLOAT16_STEP = 2.0**-10
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Differences between results.
+
+    Attributes:
+        largest_lsb: largest difference of any two results.
+        pair: the two that differ most.
+        from_base_lsb: largest difference of each result from the first one.
+        inputs: number of invocations compared.
+        pairs: largest difference of every pair of results.
+        histograms: for each result but the base, how many output values differ from it by as many LSB, rounded: keys
+            "0", "1", "2" and ">2", where not-a-number is.
+    """
+
+    largest_lsb: float
+    pair: tuple[str, str]
+    from_base_lsb: dict[str, float]
+    inputs: int
+    pairs: dict[tuple[str, str], float] = field(default_factory=dict)
+    histograms: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def to_dict(self, limit_lsb: float, first_difference: dict[str, Any] | None = None) -> dict[str, Any]:
+        """As plain values, for a report.
+
+        Args:
+            limit_lsb: the most that the target allows.
+            first_difference: where engines begin to differ, if that was looked for.
+        """
+        base = next(iter(self.from_base_lsb))
+        return {
+            "base": base,
+            "limit_lsb": limit_lsb,
+            "largest_lsb": _finite(self.largest_lsb),
+            "pair": list(self.pair),
+            "inputs": self.inputs,
+            "engines": {
+                name: {
+                    "largest_lsb": _finite(self.from_base_lsb[name]),
+                    "differing": sum(bins.values()) - bins["0"],
+                    "histogram": bins,
+                }
+                for name, bins in self.histograms.items()
+            },
+            "first_difference": first_difference,
+        }
+
+
+def parities(artifact: Artifact, runs: Mapping[str, EngineRun]) -> dict[str, Parity]:
+    """How the outputs of engines differ, and from the golden ones where there are any.
+
+    Args:
+        artifact: what was run.
+        runs: what the engines gave, on the golden inputs where there are any.
+
+    Returns:
+        Of clips `outputs`, of a stream `scenes` (logits) and `events` (probabilities), both in steps of the port that
+        gave them; each only where there are two results or more.
+
+    Raises:
+        ArtifactError: golden outputs of other shapes than the file's.
+    """
+    if artifact.streams:
+        ports = {"scenes": artifact.wiring.scene_head, "strong": artifact.wiring.classifiers}
+        found = {}
+        for name, member in ports.items():
+            results = {key: (values,) for key, values in _of_stream(artifact, runs, name).items()}
+            if member and len(results) > 1:
+                lsb = artifact.members[member].outputs[0].scale
+                found["events" if name == "strong" else name] = _parity(results, lsb=lsb)
+        return found
+    outputs = {name: tuple(run.outputs.values()) for name, run in runs.items()}
+    if artifact.golden and outputs:
+        golden = tuple(artifact.golden.outputs.values())
+        outputs = {REFERENCE: _fitted(golden, next(iter(outputs.values()))), **outputs}
+    model = artifact.network.model
+    float16 = any(flatbuffer.tensor_dtype(t) == "float16" for graph in model.subgraphs for t in graph.tensors)
+    return {"outputs": _parity(outputs, float16)} if len(outputs) > 1 else {}
+
+
+def probabilities(artifact: Artifact, runs: Mapping[str, EngineRun]) -> dict[str, np.ndarray]:
+    """Probabilities of a stream's events [embeddings, events]: the golden ones, and those of each engine."""
+    return _of_stream(artifact, runs, "strong")
+
+
+def _of_stream(artifact: Artifact, runs: Mapping[str, EngineRun], name: str) -> dict[str, np.ndarray]:
+    if artifact.golden is None or name not in artifact.golden.outputs:
+        return {}
+    found = {engine: run.outputs[name] for engine, run in runs.items() if name in run.outputs}
+    return {REFERENCE: artifact.golden.outputs[name], **found}
+
+
+def _parity(
+    results: Mapping[str, Sequence[np.ndarray]], float16_weights: bool = False, lsb: float | None = None
+) -> Parity:
+    """As `compare`; infinitely far apart where shapes differ, or nothing is there to be compared."""
+    shapes = {name: [values.shape for values in outputs] for name, outputs in results.items()}
+    base, *others = shapes
+    odd = next((name for name in others if shapes[name] != shapes[base]), None)
+    # A damaged file, of which engines make different things, or nothing.
+    if odd or not shapes[base] or any(0 in shape for shape in shapes[base]):
+        return Parity(math.inf, (base, odd or base), dict.fromkeys(shapes, math.inf), 0)
+    return compare(results, float16_weights, lsb)
+
+
+def _fitted(golden: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Golden outputs in the shapes of what the engines gave."""
+    try:
+        return tuple(known.reshape(found.shape) for known, found in zip(golden, outputs, strict=True))
+    except ValueError:
+        shapes = [[list(values.shape) for values in listed] for listed in (golden, outputs)]
+        raise ArtifactError(f"golden outputs of shapes {shapes[0]} do not fit {shapes[1]}") from None
+
+
+def compare(
+    results: Mapping[str, Sequence[np.ndarray]], float16_weights: bool = False, lsb: float | None = None
+) -> Parity:
+    """Compares at least two results on the same inputs.
+
+    Args:
+        results: name -> an array [n, ...] for each output; the first one is the base.
+        float16_weights: whether the file holds float16 weights.
+        lsb: the step of real values that were integers: they are rounded to it first. None for values as they are.
+
+    Raises:
+        ValueError: fewer than two results, or results of different numbers of outputs or shapes.
+    """
+    names = tuple(results)
+    base = results[names[0]]
+    shapes = [[np.shape(output) for output in outputs] for outputs in results.values()]
+    if len(names) < 2 or not base or any(found != shapes[0] for found in shapes):
+        raise ValueError("parity needs two results or more, all of the same shapes")
+    pairs, histograms = {}, {}
+    for a, b in combinations(names, 2):
+        step = _FLOAT16_STEP if float16_weights and REFERENCE in (a, b) else _FLOAT_STEP
+        triples = zip(base, results[a], results[b], strict=True)
+        found = [
+            _whole_steps(one, other, lsb) if lsb else differences(of, one, other, step) for of, one, other in triples
+        ]
+        pairs[a, b] = max(float(np.max(lsb)) for lsb in found)
+        if a == names[0]:
+            histograms[b] = _histogram(found)
+    worst = max(pairs, key=lambda pair: pairs[pair])
+    from_base = {name: pairs[names[0], name] for name in names[1:]}
+    return Parity(pairs[worst], worst, {names[0]: 0.0, **from_base}, len(base[0]), pairs, histograms)
+
+
+def differences(base: np.ndarray, a: np.ndarray, b: np.ndarray, float_step: float = _FLOAT_STEP) -> np.ndarray:
+    """Differences of two results for one tensor, in steps of that tensor; infinite where one is not a number.
+
+    Args:
+        base: the result whose type and largest value give the step.
+        a: one result, of its shape.
+        b: the other.
+        float_step: for floats, the step as a part of the largest value.
+    """
+    whole = base.dtype.kind in "iub"
+    largest = float(np.max(np.abs(base.astype(np.float64)), initial=0.0)) or 1.0
+    difference = np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64))
+    lsb = difference / (1.0 if whole else float_step * largest)
+    # A NaN must not pass for agreement.
+    return np.where(np.isnan(lsb), np.inf, lsb)
+
+
+def _whole_steps(a: np.ndarray, b: np.ndarray, lsb: float) -> np.ndarray:
+    """Differences of real values that were integers; infinite where one is not a number."""
+    steps = np.abs(np.rint(np.asarray(a) / lsb) - np.rint(np.asarray(b) / lsb))
+    return np.where(np.isnan(steps), np.inf, steps)
+
+
+def _histogram(found: Sequence[np.ndarray]) -> dict[str, int]:
+    steps = np.concatenate([np.rint(np.ravel(lsb)) for lsb in found])
+    counts = {str(step): int(np.sum(steps == step)) for step in range(3)}
+    return {**counts, ">2": int(np.sum(steps > 2))}
+
+
+def _finite(value: float) -> float | None:
+    """Rounded; None for a difference that is no number."""
+    return round(value, 3) if math.isfinite(value) else None

@@ -1,0 +1,48 @@
+"""Networks of fixed weights are converted to the same files as ever, to the byte."""
+
+from __future__ import annotations
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
+from golden_artifacts import ARTIFACTS, FOLDER, digests, golden_arrays, make
+
+#: What the network gives is computed by the processor, whose last digit may move a value to the next level.
+LEVEL, PROBABILITY = 1, 1 / 256
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    out = tmp_path_factory.mktemp("golden")
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(ARTIFACTS, pool.map(lambda name: make(name, FOLDER, out), ARTIFACTS), strict=True))
+
+
+@pytest.fixture(scope="module")
+def kept():
+    with np.load(FOLDER / "artifacts.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.mark.parametrize("name", ARTIFACTS)
+def test_files_and_inputs_are_those_that_were_kept(made, name):
+    inputs, _ = golden_arrays(made[name])
+    assert digests(made[name]) | inputs == json.loads((FOLDER / "artifacts.json").read_text())[name]
+
+
+@pytest.mark.parametrize("name", ARTIFACTS)
+def test_outputs_are_those_that_were_kept(made, kept, name):
+    _, outputs = golden_arrays(made[name])
+    goal = {key.removeprefix(f"{name}/"): values for key, values in kept.items() if key.startswith(f"{name}/")}
+    assert outputs.keys() == goal.keys()
+    for key, values in goal.items():
+        assert len(np.unique(values)) > 20
+        assert outputs[key].dtype == values.dtype
+        most = LEVEL if values.dtype.kind == "i" else PROBABILITY
+        np.testing.assert_allclose(outputs[key].astype(float), values, rtol=0, atol=most)

@@ -1,0 +1,266 @@
+"""The artifact: one or more `.tflite` files, how they work together, what is known about them, and golden data.
+
+Of one file it is saved as `scenes.int8.tflite` with `scenes.int8.manifest.json` and `scenes.int8.golden.npz` beside it.
+The manifest is also embedded in the file (metadata entry "keras_mtl"), except the hash and the size, so a lone
+`.tflite` still says what it is. Sidecars carry the file's sha256 and are refused when it is another file's. A streaming
+artifact is a folder: `NAME.FORMAT.tflite` with its manifest for each member, `artifact.json` and `golden.npz`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from keras_mtl import files
+from keras_mtl.errors import ArtifactError
+from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.artifact.facts import Facts
+from keras_mtl.tflite.artifact.golden import (
+    Golden,
+    pack_recording,
+    pack_rows,
+    read_recording,
+    read_rows,
+    require_replaceable,
+)
+from keras_mtl.tflite.artifact.manifest import MOST_BYTES, parse_json, require_same
+from keras_mtl.tflite.artifact.member import Member
+from keras_mtl.tflite.artifact.older import SET_GOLDEN, SET_MANIFEST, from_set
+from keras_mtl.tflite.artifact.totals import totals
+from keras_mtl.tflite.artifact.wiring import Clip, Wiring
+
+SCHEMA = "keras_mtl.streaming_artifact/1"
+MANIFEST = "artifact.json"
+GOLDEN = "golden.npz"
+#: What file systems take.
+_LONGEST_NAME_BYTES = 255
+_AGAIN = "convert the run again"
+
+
+@dataclass(frozen=True, eq=False)
+class Artifact:
+    """A converted network that knows what it is.
+
+    Attributes:
+        members: its files by their names in the wiring, in the order in which they run.
+        wiring: how they work together, and when they run.
+        facts: what it is, and what it was made from.
+        golden: reference inputs and outputs, when there are any.
+    """
+
+    members: Mapping[str, Member]
+    wiring: Wiring
+    facts: Facts
+    golden: Golden | None = None
+
+    @staticmethod
+    def of(content: bytes) -> Artifact:
+        """An artifact of the bytes of one `.tflite` file; of one that this project did not make, the part is "unknown".
+
+        Raises:
+            ArtifactError: not a TFLite file, without a subgraph, or with metadata that can't be read.
+        """
+        return Artifact.of_member(Member.of(content))
+
+    @staticmethod
+    def of_member(member: Member, golden: Golden | None = None) -> Artifact:
+        """An artifact of one file, which takes clips."""
+        return Artifact({member.name: member}, Wiring(encoder=member.name), member.facts, golden)
+
+    @staticmethod
+    def build(content: bytes, facts: dict[str, Any], golden: Golden | None = None) -> Artifact:
+        """An artifact of one file, which takes clips; what is known about it is embedded in the file.
+
+        Args:
+            content: bytes of a `.tflite` file.
+            facts: the manifest keys that the file itself does not tell.
+            golden: reference inputs and outputs.
+
+        Raises:
+            ArtifactError: not a TFLite file, or facts of a wrong type.
+        """
+        return Artifact.of_member(Member.build("network", flatbuffer.read_model(content), facts), golden)
+
+    @staticmethod
+    def streaming(
+        members: Mapping[str, Member], wiring: Wiring, facts: dict[str, Any], golden: Golden | None = None
+    ) -> Artifact:
+        """A streaming artifact.
+
+        Args:
+            members: the files by their names in the wiring.
+            wiring: with the schedule of a stream.
+            facts: the manifest keys that the members do not tell.
+            golden: a recording, and the reference outputs for it.
+        """
+        ordered = {name: members[name] for name in wiring.members}
+        return Artifact(ordered, wiring, Facts({"schedule": wiring.stream.kind, **facts}), golden)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Plain values: the facts, and what follows from the files: see `Member.manifest` and `totals.totals`."""
+        if isinstance(self.wiring.schedule, Clip):
+            return self.network.manifest
+        return {"schema": SCHEMA, **self.facts.values, **totals(self.members, self.wiring, self.facts)}
+
+    @property
+    def streams(self) -> bool:
+        """Whether it takes a stream."""
+        return self.wiring.streams
+
+    @property
+    def network(self) -> Member:
+        """The first member: the one file of an artifact that takes clips, the encoder of a streaming one."""
+        return self.members[self.wiring.encoder]
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(len(member.content) for member in self.members.values())
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the file; of several, of their digests."""
+        digests = [member.sha256 for member in self.members.values()]
+        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of the constants of all files."""
+        return sum(member.parameter_bytes for member in self.members.values())
+
+    @property
+    def macs_per_second(self) -> float | None:
+        """Multiply-accumulates for one second of audio; None where a file holds operators that can't be counted."""
+        return self.manifest["macs_per_second"]
+
+    @property
+    def step_s(self) -> float:
+        """Seconds from one embedding of a streaming artifact to the next."""
+        return self.wiring.stream.stride * self.facts.features.hop_s
+
+    @property
+    def calls_per_second(self) -> dict[str, float]:
+        """How often each member runs for one second of audio."""
+        seconds = self.facts.audio_seconds
+        return self.wiring.calls_per_second(1 / self.facts.features.hop_s if self.streams else 0.0, seconds)
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the artifact, whole or not at all. Returns the path.
+
+        Args:
+            path: of an artifact of one file, the `.tflite` file, whose sidecars are written beside it; of a streaming
+                artifact the folder to make.
+
+        Raises:
+            ArtifactError: the folder holds something already, a file of a sidecar's name is no artifact's, or the
+                place can't be written to.
+        """
+        path = Path(path)
+        try:
+            return self._save_folder(path) if self.streams else self._save_file(path)
+        except OSError as error:
+            if isinstance(error, FileExistsError) and path.exists():  # and not a file where a folder is needed
+                raise ArtifactError(f"{path} holds something already", hint="name another folder") from None
+            raise ArtifactError(f"can't write {path}: {error.strerror}", hint="name another file or folder") from None
+
+    @staticmethod
+    def load(path: str | Path) -> Artifact:
+        """Reads an artifact: a `.tflite` file, the folder of a streaming artifact, or the `artifact.json` in it.
+
+        Raises:
+            ArtifactError: it is missing or can't be read, a member is missing, is another file than the manifest's or
+                lies outside of the folder, or the manifest or the golden data do not fit the files.
+        """
+        path = Path(path)
+        if is_folder(path):
+            return _load_folder(path.parent if path.name in (MANIFEST, SET_MANIFEST) else path)
+        member = Member.load(path)
+        try:
+            return Artifact.of_member(member, read_rows(path.with_suffix(".golden.npz"), member))
+        except ArtifactError as error:
+            raise ArtifactError(f"{path}: {error.message}", hint=error.hint) from None
+
+    def _save_file(self, path: Path) -> Path:
+        require_replaceable(path)
+        self.network.save(path)
+        golden = path.with_suffix(".golden.npz")
+        if self.golden is None:
+            golden.unlink(missing_ok=True)  # it would be another file's
+        else:
+            files.write_bytes(golden, pack_rows(self.golden, self.network.sha256))
+        return path
+
+    def _save_folder(self, folder: Path) -> Path:
+        with files.new_folder(folder) as made:
+            for name, member in self.members.items():
+                member.save(made / self.manifest["members"][name]["file"])
+            files.write_bytes(made / GOLDEN, pack_recording(self.golden))
+            files.write_json(made / MANIFEST, self.manifest)
+        return folder
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a path is the folder of a streaming artifact, or the manifest in it."""
+    path = Path(path)
+    return path.name in (MANIFEST, SET_MANIFEST) or any((path / name).is_file() for name in (MANIFEST, SET_MANIFEST))
+
+
+def _load_folder(folder: Path) -> Artifact:
+    older = not (folder / MANIFEST).is_file()
+    name, golden_name = (SET_MANIFEST, SET_GOLDEN) if older else (MANIFEST, GOLDEN)
+    try:
+        manifest = parse_json(files.read_bytes(folder / name, MOST_BYTES))
+        if older:
+            manifest = from_set(manifest, folder)
+        elif manifest["schema"] != SCHEMA:
+            raise ArtifactError(f"{folder / name} has schema {str(manifest['schema'])[:60]}, not {SCHEMA}")
+        wiring, listed = Wiring.from_dict(manifest["wiring"]), manifest["members"]
+        members = {each: _member(folder, each, listed[each]) for each in wiring.members}
+        derived = {"schema", "rings", "latency_s", "wiring", "members", "parameter_bytes", "macs_per_second"}
+        derived |= {"calls_per_second", "buffers", "buffer_bytes"}
+        facts = Facts({key: value for key, value in manifest.items() if key not in derived})
+        artifact = Artifact(members, wiring, facts)
+        known = {key: value for key, value in artifact.manifest.items() if key in derived - {"schema"}}
+        require_same(manifest, known, "its members say")
+        _require_needed(artifact)
+    except OSError as error:
+        raise ArtifactError(f"can't read the artifact {folder}: {error.strerror}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
+        raise ArtifactError(f"{folder / name} is not the manifest of an artifact", hint=_AGAIN) from None
+    golden = read_recording(_inside(folder, golden_name), members, wiring, facts.labels)
+    return Artifact(members, wiring, facts, golden)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file of the artifact, which must be in its folder: no way out by its name, and none by a link."""
+    path = folder / name
+    if len(name.encode("utf-8", "surrogatepass")) > _LONGEST_NAME_BYTES:
+        raise ArtifactError(f"the artifact names a member by {len(name):,} characters, which no file has")
+    real, inside = os.path.realpath(path), os.path.realpath(folder)  # Path.resolve raises at links to themselves
+    if Path(name).name != name or Path(real).parent != Path(inside):
+        raise ArtifactError(f"the artifact names a member outside of its folder: {name[:60]}")
+    return path
+
+
+def _member(folder: Path, name: str, entry: dict[str, Any]) -> Member:
+    path = _inside(folder, str(entry["file"]))
+    member = Member.load(path, name)
+    if member.sha256 != entry["sha256"]:
+        raise ArtifactError(f"{path} is another file than the artifact's (sha256 differs)", hint="convert again")
+    return member
+
+
+def _require_needed(artifact: Artifact) -> None:
+    """Refuses a manifest without what the artifact is run by."""
+    facts = artifact.facts
+    if facts.get("labels") is None or facts.get("audio_seconds") is None:
+        raise ArtifactError("the artifact's manifest has no labels or no length of audio", hint=_AGAIN)
+    longest_s = artifact.wiring.event_ring * artifact.wiring.stream.stride * facts.features.hop_s
+    if longest_s and facts.decoding.median_s > longest_s:
+        raise ArtifactError("the median filter of the artifact is longer than what its decoder reads", hint=_AGAIN)

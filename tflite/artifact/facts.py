@@ -1,0 +1,91 @@
+"""What an artifact says of itself and no `.tflite` file tells: part, format, features, labels, decoding, origin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras_mtl.decoding import DecodeSettings
+from keras_mtl.errors import ArtifactError
+from keras_mtl.features import LogMelSettings
+
+#: The part of a file that this project did not make.
+UNKNOWN = "unknown"
+_AGAIN = "convert the run again"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The facts of an artifact or of one of its members, checked.
+
+    Attributes:
+        values: plain values as they stand in the manifest, in its order. Any of them may be missing: a file of others
+            has none. `seed`, `git_revision`, `data`, `recipe` (name, sha256 of its file) and `metrics` say what it was
+            made from.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuses facts of another type than they are read as (ArtifactError, naming the key)."""
+        for key in ("part", "format", "system", "output", "cells", "schedule"):
+            self._require(self.values.get(key) is None or isinstance(self.values[key], str), key, "a text")
+        seconds = self.values.get("audio_seconds", 1.0)
+        self._require(_is_number(seconds) and seconds > 0, "audio_seconds", "a positive number")
+        for key in ("features", "labels", "decoding"):
+            self._require(self.values.get(key) is None or isinstance(self.values[key], dict), key, "a table")
+        for task, labels in (self.values.get("labels") or {}).items():
+            if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+                raise ArtifactError(f"its manifest's labels of {task} are no list of texts", hint=_AGAIN)
+        DecodeSettings.from_manifest(self.values)
+
+    @property
+    def part(self) -> str:
+        """The part of the network: "scenes", "events", "joint" or "encoder"; "unknown" of a file of others."""
+        return self.values.get("part") or UNKNOWN
+
+    @property
+    def format(self) -> str | None:
+        """The number format: "float32", "float16", "int8" or "int16x8"; None where it is not known."""
+        return self.values.get("format")
+
+    @property
+    def audio_seconds(self) -> float:
+        """Seconds of audio of one inference, or of a stream 1; 1 where it is not known."""
+        return float(self.values.get("audio_seconds", 1.0))
+
+    @property
+    def labels(self) -> dict[str, list[str]]:
+        """The names of the classes of each task."""
+        return dict(self.values.get("labels") or {})
+
+    @property
+    def decoding(self) -> DecodeSettings:
+        """How events are decoded and scenes are smoothed; what an older manifest lacks is the default."""
+        return DecodeSettings.from_manifest(self.values)
+
+    @property
+    def features(self) -> LogMelSettings:
+        """The settings of the log-mel.
+
+        Raises:
+            ArtifactError: it does not say which.
+            FeatureMismatch: settings that are none of this version.
+        """
+        if not isinstance(self.values.get("features"), dict):
+            raise ArtifactError("the file does not say which features it takes", hint="keras_mtl convert makes one")
+        return LogMelSettings.from_dict(self.values["features"])
+
+    def get(self, key: str) -> Any:
+        """A fact as it stands in the manifest; None where it is missing."""
+        return self.values.get(key)
+
+    def _require(self, sound: bool, key: str, wanted: str) -> None:
+        if not sound:
+            raise ArtifactError(f"the manifest's {key} is {self.values.get(key)!r:.60}, not {wanted}", hint=_AGAIN)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
