@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "firmware
 
 from c_programs import CORTEX_M, HERE, Builder, Core
 
-from keras_mtl.files import to_json, write_text
+from keras_mtl.core import to_json, write_text
 
 SCHEMA = "keras_mtl.firmware_c/1"
 #: The parts, in the order of their numbers in `measure.c`, each with what `instructions` are for.

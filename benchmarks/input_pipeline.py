@@ -41,15 +41,13 @@ def _measure(task: str, steps: int, folder: Path) -> dict[str, float | str]:
     import tensorflow as tf
 
     from keras_mtl.algorithms import ALGORITHMS
-    from keras_mtl.batches import as_dataset
+    from keras_mtl.core import EVENTS
     from keras_mtl.decoding import Event
-    from keras_mtl.feature_sets import EventSet, SceneSet
-    from keras_mtl.labels import EVENTS
-    from keras_mtl.levels import Levels
+    from keras_mtl.features import EventSet, Levels, SceneSet
     from keras_mtl.models import build
-    from keras_mtl.phase_training import _compiled
     from keras_mtl.recipes import load_recipe
-    from keras_mtl.training_data import TrainingData
+    from keras_mtl.training import TrainingData, as_dataset
+    from keras_mtl.training.phases import _compiled
 
     sets = ("algorithm=single", f"task={task}", "scene_batch=256", "strong_batch=12", "weak_batch=12")
     recipe = load_recipe("mt", (*sets, "unlabelled_batch=24"))

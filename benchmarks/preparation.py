@@ -30,8 +30,8 @@ import soundfile
 from threadpoolctl import threadpool_limits
 
 from keras_mtl.cli.options import quiet_tensorflow
-from keras_mtl.features import LogMelSettings
-from keras_mtl.log_mel import LogMel
+from keras_mtl.core import LogMelSettings
+from keras_mtl.features import LogMel
 
 _CLIP_S = 10
 #: Longer than BLAS threads spin after their work (about a tenth of a second).
@@ -41,7 +41,7 @@ import sys
 from pathlib import Path
 from keras_mtl.cli.options import quiet_tensorflow
 quiet_tensorflow()
-from keras_mtl.preparation import prepare
+from keras_mtl.features import prepare
 from keras_mtl.recipes import load_recipe
 prepare(sys.argv[1], [load_recipe("mt")], Path(sys.argv[2]))
 print(Path("/proc/self/status").read_text())
@@ -97,7 +97,7 @@ def _log_mels(rounds: int) -> dict[str, float]:
 
 def _whole(clips: int) -> dict[str, float]:
     quiet_tensorflow()
-    from keras_mtl.preparation import prepare
+    from keras_mtl.features import prepare
     from keras_mtl.recipes import load_recipe
 
     random = np.random.default_rng(1)

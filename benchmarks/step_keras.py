@@ -18,15 +18,12 @@ import numpy as np
 import tensorflow as tf
 from step_data import EVENT_CLIPS, KINDS, KINDS_OF_STEP, SCENE_BATCH, event_clips, scene_clips
 
-from keras_mtl.algorithms import MultitaskModel, PartialAdamW, SoftMTL
-from keras_mtl.algorithms.single import SingleTask
-from keras_mtl.batches import EventStream, SceneStream, Stream, as_dataset
+from keras_mtl.algorithms import MultitaskModel, PartialAdamW, SingleTask, SoftMTL
+from keras_mtl.core import EVENTS, LogMelSettings
 from keras_mtl.decoding import Event
-from keras_mtl.determinism import same_bits
-from keras_mtl.feature_sets import EventSet, SceneSet
-from keras_mtl.features import LogMelSettings
-from keras_mtl.labels import EVENTS
+from keras_mtl.features import EventSet, SceneSet
 from keras_mtl.models import build_mt
+from keras_mtl.training import EventStream, SceneStream, Stream, as_dataset, same_bits
 
 
 def main() -> None:

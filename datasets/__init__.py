@@ -1,5 +1,17 @@
 """Data sets: readers of users' folders and the embedded sounds, as TFDS builders.
 
-`corpus.open_corpus` opens both kinds for training and evaluation; `audio_files.read_audio` reads one recording.
+`corpus.open_corpus` opens both kinds for training and evaluation; `audio.read_audio` reads one recording.
 Importing this package loads neither TensorFlow nor TFDS; its modules do.
 """
+
+from typing import TYPE_CHECKING
+
+from keras_mtl.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from keras_mtl.datasets.corpus import Corpus, open_corpus
+    from keras_mtl.datasets.data_check import FolderCensus, SplitCensus, check_folder
+else:
+    __getattr__, __dir__ = lazy(__name__)
+
+__all__ = ["Corpus", "FolderCensus", "SplitCensus", "check_folder", "open_corpus"]

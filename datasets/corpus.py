@@ -8,20 +8,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.datasets import layout
-from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
+from keras_mtl.core import DataError
+from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, layout
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
-from keras_mtl.datasets.local_builder import LocalBuilder, RateConfig, rate_config
-from keras_mtl.datasets.preparation import censuses, prepared, quiet
-from keras_mtl.datasets.prepared_clips import Clips
-from keras_mtl.datasets.scene_subsets import PERCENTS, WHOLE, require_subset, used_splits
+from keras_mtl.datasets.prepare import (
+    Clips,
+    LocalBuilder,
+    RateConfig,
+    Workers,
+    censuses,
+    in_turn,
+    prepared,
+    quiet,
+    rate_config,
+)
 from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import Builder as Soundscapes
 from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import fingerprint
+from keras_mtl.datasets.tables import PERCENTS, WHOLE, require_subset, used_splits
 from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
     tau_urban_acoustic_scenes_2022_mobile_dataset_builder as tau,
 )
-from keras_mtl.datasets.workers import Workers, in_turn
-from keras_mtl.errors import DataError
 
 #: The word that stands for the embedded data wherever a data folder is expected.
 EMBEDDED = "soundscapes"
@@ -86,7 +92,7 @@ def open_corpus(
             that: at a higher rate there is nothing above 8 kHz in them.
         workers: who reads and resamples recordings.
         beam: options of an Apache Beam pipeline that does it instead of them (see `workers.beam_options`), or None.
-        scene_subset: how much of TAU's training split is "train", in per cent: one of `scene_subsets.PERCENTS`. None is
+        scene_subset: how much of TAU's training split is "train", in per cent: one of `tables.PERCENTS`. None is
             for scoring: the scenes are "test" alone, of whatever part was prepared before, or else of all.
         accept: called with the corpus's `fingerprint` and `parts` before anything is prepared; may raise.
 

@@ -12,19 +12,15 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from keras_mtl.datasets import audio_files, layout
-from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ, Recording
-from keras_mtl.datasets.census import NAMED, Census
+from keras_mtl.core import DataError
+from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, Recording, in_threads, layout
+from keras_mtl.datasets.audio import files as audio_files
 from keras_mtl.datasets.corpus import DIGESTS, config_of
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
-from keras_mtl.datasets.local_builder import LocalBuilder
-from keras_mtl.datasets.preparation import quiet
-from keras_mtl.datasets.split import Split
+from keras_mtl.datasets.prepare import NAMED, Census, LocalBuilder, Split, quiet
 from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
     tau_urban_acoustic_scenes_2022_mobile_dataset_builder as tau,
 )
-from keras_mtl.datasets.threads import in_threads
-from keras_mtl.errors import DataError
 
 SCHEMA = "keras_mtl.census/1"
 
@@ -107,7 +103,7 @@ def check_folder(
     """Looks at all tables and recordings of the data sets in a folder. Changes nothing in it.
 
     It goes by the plans of the builders, and so counts and refuses what they do. A recording's header is read, and its
-    samples where the header does not tell whether they are sound (`audio_files.inspect`).
+    samples where the header does not tell whether they are sound (`files.inspect`).
 
     Args:
         data: a folder as of `corpus.open_corpus`; no embedded data.

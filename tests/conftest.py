@@ -51,7 +51,7 @@ class Repository:
             elif isinstance(node, ast.ImportFrom):
                 above = parents[: len(parents) - node.level + 1] if node.level else []
                 base = ".".join([*above, *filter(None, [node.module])])
-                # `from keras_mtl import errors` imports a module, `from keras_mtl.errors import by_name` a name in it.
+                # `from keras_mtl.core import errors` imports a module, `from keras_mtl.core import EVENTS` a name.
                 names = {f"{base}.{alias.name}" for alias in node.names}
                 found |= {dotted if dotted in modules else base for dotted in names}
         return found

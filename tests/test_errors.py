@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from keras_mtl import errors
+from keras_mtl.core import errors
 
 _CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, Exception)]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_mtl import files
+from keras_mtl.core import files
 
 
 def _names(folder: Path) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_mtl.features import LogMelSettings
+from keras_mtl.core import LogMelSettings
 from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.tflite.artifact import Artifact
 

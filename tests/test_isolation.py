@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from keras_mtl import errors
-from keras_mtl.isolation import run_isolated
+from keras_mtl.core import errors, run_isolated
 
 _ENOUGH_S = 120.0
 
@@ -48,7 +47,7 @@ def test_what_a_worker_prints_is_not_the_answer(worker, capfd) -> None:
 
 
 def test_an_error_on_purpose_crosses_over(worker) -> None:
-    body = "from keras_mtl.errors import EngineRefused; raise EngineRefused('no float16', hint='use int8')"
+    body = "from keras_mtl.core import EngineRefused; raise EngineRefused('no float16', hint='use int8')"
     with pytest.raises(errors.EngineRefused) as caught:
         worker(body)
     assert (caught.value.message, caught.value.hint) == ("no float16", "use int8")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from keras_mtl.tables import Column, Html, Table
+from keras_mtl.core import Column, Html, Table
 
 
 @dataclass(frozen=True)

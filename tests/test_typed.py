@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 import pytest
 from msgspec import Meta
 
-from keras_mtl.errors import RunError
-from keras_mtl.typed import read
+from keras_mtl.core import RunError, read
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,12 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from keras_mtl.datasets import audio_files, clips, layout, tables
-from keras_mtl.datasets.census import Census, printable
-from keras_mtl.datasets.local_builder import LocalBuilder, listing, present_files
-from keras_mtl.datasets.split import Split
+from keras_mtl.core import EVENTS, DataError
+from keras_mtl.datasets import tables
+from keras_mtl.datasets.audio import files as audio_files
+from keras_mtl.datasets.audio import layout
+from keras_mtl.datasets.prepare import Census, LocalBuilder, Split, clips, listing, present_files, printable
 from keras_mtl.decoding import Event
-from keras_mtl.errors import DataError
-from keras_mtl.labels import EVENTS
 
 #: A clip without events may stand in this table only.
 _DURATIONS = "metadata/validation/validation_durations.tsv"

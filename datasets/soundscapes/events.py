@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_mtl.datasets.clips import EVENT_CLIP_S
+from keras_mtl.core import EVENTS
+from keras_mtl.datasets.prepare import EVENT_CLIP_S
 from keras_mtl.datasets.soundscapes import sounds
 from keras_mtl.datasets.soundscapes.sounds import RATE_HZ
 from keras_mtl.decoding import Event
-from keras_mtl.labels import EVENTS
 
 _SAMPLES = round(EVENT_CLIP_S * RATE_HZ)
 _STEP_S = 0.01  # lengths are multiples of this, which keeps the Fourier transforms fast

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ, to_int16
+from keras_mtl.core import DataError
+from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, to_int16
 from keras_mtl.datasets.soundscapes.soundbank import Soundbank, Source
 from keras_mtl.decoding import Event
-from keras_mtl.errors import DataError
 
 SECONDS = 10.0
 REFERENCE_DB = -55.0

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_mtl.core import SCENES
 from keras_mtl.datasets.soundscapes import sounds
 from keras_mtl.datasets.soundscapes.sounds import RATE_HZ
-from keras_mtl.labels import SCENES
 
 _SAMPLES = RATE_HZ
 #: What remains in the mean spectrum: some scenes lie a little higher than others.

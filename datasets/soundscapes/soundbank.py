@@ -10,9 +10,8 @@ from pathlib import Path
 
 import soundfile
 
-from keras_mtl.datasets.audio_files import AUDIO_SUFFIXES
-from keras_mtl.errors import DataError
-from keras_mtl.labels import EVENTS
+from keras_mtl.core import EVENTS, DataError
+from keras_mtl.datasets.audio import AUDIO_SUFFIXES
 
 #: Shorter sounds have no room for the fades at their ends.
 SHORTEST_S = 0.05

@@ -12,12 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_mtl.datasets import audio_files, clips
-from keras_mtl.datasets.census import Census
-from keras_mtl.datasets.local_builder import LocalBuilder
+from keras_mtl.core import SCENES
+from keras_mtl.datasets.audio import files as audio_files
+from keras_mtl.datasets.prepare import Census, LocalBuilder, Split, clips
 from keras_mtl.datasets.soundscapes import devices, events, scenes
-from keras_mtl.datasets.split import Split
-from keras_mtl.labels import SCENES
 
 #: Numbers that set the splits' random streams apart; never change one.
 _STREAMS = {"train": 1, "test": 2, "strong_synthetic": 3, "weak": 4, "unlabelled": 5, "validation": 6}

@@ -20,13 +20,12 @@ import numpy as np
 import soundfile
 from tqdm.auto import tqdm
 
-from keras_mtl import files
-from keras_mtl.datasets.audio_files import SAMPLE_RATE_HZ
+from keras_mtl.core import DataError, files
+from keras_mtl.datasets.audio import SAMPLE_RATE_HZ
 from keras_mtl.datasets.soundscapes import mixtures
 from keras_mtl.datasets.soundscapes.soundbank import Soundbank
 from keras_mtl.datasets.soundscapes.workplace import workplace
 from keras_mtl.decoding import Event
-from keras_mtl.errors import DataError
 
 SCHEMA = "keras_mtl.synthesis/1"
 

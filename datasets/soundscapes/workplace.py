@@ -11,8 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_mtl import files
-from keras_mtl.errors import DataError
+from keras_mtl.core import DataError, files
 
 _PART = ".part"
 

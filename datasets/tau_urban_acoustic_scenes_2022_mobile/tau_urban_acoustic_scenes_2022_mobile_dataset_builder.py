@@ -8,13 +8,12 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from keras_mtl.datasets import audio_files, clips, layout, tables
-from keras_mtl.datasets.census import Census
-from keras_mtl.datasets.local_builder import LocalBuilder, listing, present_files
-from keras_mtl.datasets.scene_subsets import subset_tables
-from keras_mtl.datasets.split import Split
-from keras_mtl.errors import DataError
-from keras_mtl.labels import SCENES
+from keras_mtl.core import SCENES, DataError
+from keras_mtl.datasets import tables
+from keras_mtl.datasets.audio import files as audio_files
+from keras_mtl.datasets.audio import layout
+from keras_mtl.datasets.prepare import Census, LocalBuilder, Split, clips, listing, present_files
+from keras_mtl.datasets.tables import subset_tables
 
 #: Split: its table.
 _FOLD = {"train": "fold1_train.csv", "test": "fold1_test.csv", "evaluate": "fold1_evaluate.csv"}

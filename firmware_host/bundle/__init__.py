@@ -1,6 +1,13 @@
 """The firmware folder of what passed: networks as C arrays, portable C around them, self-test; and how to check it."""
 
-from keras_mtl.firmware_host.bundle.folder import Bundle, write_bundle
-from keras_mtl.firmware_host.bundle.verify import Difference, Verification, verify_bundle
+from typing import TYPE_CHECKING
+
+from keras_mtl.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from keras_mtl.firmware_host.bundle.assemble.folder import Bundle, write_bundle
+    from keras_mtl.firmware_host.bundle.release.verify import Difference, Verification, verify_bundle
+else:
+    __getattr__, __dir__ = lazy(__name__)
 
 __all__ = ["Bundle", "Difference", "Verification", "verify_bundle", "write_bundle"]

@@ -3,31 +3,34 @@
 Only integers move between the members, by the rules of the artifact's wiring. The firmware's driver does the same in C.
 """
 
-from keras_mtl.firmware_host.device.clips import StreamClips
-from keras_mtl.firmware_host.device.detections import BEGIN, END, SCENE, Detection, DetectionDecoder, StepDetection
-from keras_mtl.firmware_host.device.encoder import EncoderLoop
-from keras_mtl.firmware_host.device.ending import embeddings_of, silence_after, within
-from keras_mtl.firmware_host.device.log_mel import LogMelStream
-from keras_mtl.firmware_host.device.member import OpenMember
-from keras_mtl.firmware_host.device.predictor import StreamPredictor, Trace
-from keras_mtl.firmware_host.device.stream import Outputs, StreamLoop
+from typing import TYPE_CHECKING
+
+from keras_mtl.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from keras_mtl.firmware_host.device.c_types import C_TYPES
+    from keras_mtl.firmware_host.device.clips import StreamClips
+    from keras_mtl.firmware_host.device.detections import BEGIN, END, SCENE, Detection, DetectionDecoder, StepDetection
+    from keras_mtl.firmware_host.device.encoder import EncoderLoop
+    from keras_mtl.firmware_host.device.ending import embeddings_of, silence_after, within
+    from keras_mtl.firmware_host.device.log_mel import LogMelStream
+    from keras_mtl.firmware_host.device.member import OpenMember
+    from keras_mtl.firmware_host.device.memory import (
+        FRONT_END,
+        LISTENER_STATE_BYTES,
+        Buffer,
+        embedding_place,
+        listener_buffers,
+        listener_memory,
+    )
+    from keras_mtl.firmware_host.device.predictor import StreamPredictor, Trace
+    from keras_mtl.firmware_host.device.stream import Outputs, StreamLoop
+else:
+    __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "BEGIN",
-    "END",
-    "SCENE",
-    "Detection",
-    "DetectionDecoder",
-    "EncoderLoop",
-    "LogMelStream",
-    "OpenMember",
-    "Outputs",
-    "StepDetection",
-    "StreamClips",
-    "StreamLoop",
-    "StreamPredictor",
-    "Trace",
-    "embeddings_of",
-    "silence_after",
-    "within",
-]
+    "BEGIN", "C_TYPES", "END", "FRONT_END", "LISTENER_STATE_BYTES", "SCENE", "Buffer", "Detection", "DetectionDecoder",
+    "EncoderLoop", "LogMelStream", "OpenMember", "Outputs", "StepDetection", "StreamClips", "StreamLoop",
+    "StreamPredictor", "Trace", "embedding_place", "embeddings_of", "listener_buffers", "listener_memory",
+    "silence_after", "within",
+]  # fmt: skip

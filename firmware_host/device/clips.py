@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from keras_mtl.errors import ArtifactError
+from keras_mtl.core import ArtifactError
 from keras_mtl.firmware_host.device.events import Scores
 from keras_mtl.firmware_host.device.member import OpenMember
 from keras_mtl.firmware_host.device.stream import StreamLoop
-from keras_mtl.tflite.artifact.wiring import Wiring
+from keras_mtl.tflite.artifact import Wiring
 
 
 class StreamClips:

@@ -12,8 +12,7 @@ from typing import Any
 from keras_mtl.decoding import Change, EventDecoder, Grid, SceneSmoother, decoder_numbers
 from keras_mtl.firmware_host.device.member import OpenMember
 from keras_mtl.firmware_host.device.stream import Outputs
-from keras_mtl.tflite.artifact.facts import Facts
-from keras_mtl.tflite.artifact.wiring import Wiring
+from keras_mtl.tflite.artifact import Facts, Wiring
 
 SCENE, BEGIN, END = "scene", "event_begin", "event_end"
 

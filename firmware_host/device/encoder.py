@@ -9,10 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_mtl.errors import ArtifactError
+from keras_mtl.core import ArtifactError
 from keras_mtl.firmware_host.device.member import OpenMember
-from keras_mtl.tflite.artifact.port import Port
-from keras_mtl.tflite.artifact.wiring import Stream
+from keras_mtl.tflite.artifact import Port, Stream
 
 
 class EncoderLoop:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from keras_mtl.features import LogMelSettings
+from keras_mtl.core import LogMelSettings
 from keras_mtl.firmware_host.device.detections import SCENE, Detection
-from keras_mtl.tflite.artifact.wiring import Stream
+from keras_mtl.tflite.artifact import Stream
 
 
 def embeddings_of(samples: int, settings: LogMelSettings, stream: Stream) -> int:

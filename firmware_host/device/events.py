@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_mtl.firmware_host.device.member import OpenMember
-from keras_mtl.tflite.artifact.port import Port
-from keras_mtl.tflite.artifact.wiring import Wiring
+from keras_mtl.tflite.artifact import Port, Wiring
 
 #: Probabilities "strong" and logits "attention" of the classes, integers [steps, events].
 Scores = tuple[np.ndarray, np.ndarray]

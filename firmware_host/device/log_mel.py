@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_mtl.features import LogMelSettings, frame_window, mel_filters
+from keras_mtl.core import LogMelSettings, frame_window, mel_filters
 
 
 class LogMelStream:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_mtl.tflite.artifact.port import Port
+from keras_mtl.tflite.artifact import Port
 
 
 @dataclass(frozen=True)

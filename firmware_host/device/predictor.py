@@ -11,8 +11,7 @@ from keras_mtl.firmware_host.device.detections import Detection, DetectionDecode
 from keras_mtl.firmware_host.device.log_mel import LogMelStream
 from keras_mtl.firmware_host.device.member import OpenMember
 from keras_mtl.firmware_host.device.stream import Outputs, StreamLoop
-from keras_mtl.tflite.artifact.facts import Facts
-from keras_mtl.tflite.artifact.wiring import Wiring
+from keras_mtl.tflite.artifact import Facts, Wiring
 
 
 @dataclass(frozen=True, eq=False)

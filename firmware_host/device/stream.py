@@ -14,7 +14,7 @@ import numpy as np
 from keras_mtl.firmware_host.device.encoder import EncoderLoop
 from keras_mtl.firmware_host.device.events import CausalSteps, Scores, two_way_pass
 from keras_mtl.firmware_host.device.member import OpenMember
-from keras_mtl.tflite.artifact.wiring import Pass, Wiring
+from keras_mtl.tflite.artifact import Pass, Wiring
 
 
 @dataclass(frozen=True, eq=False)

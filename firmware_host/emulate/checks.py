@@ -12,18 +12,17 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from keras_mtl.core import FeatureMismatch, LogMelSettings
 from keras_mtl.decoding import EventDecoder, decoder_numbers, median_steps
-from keras_mtl.errors import FeatureMismatch
-from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host import stream_memory
-from keras_mtl.firmware_host.arena_reserve import ARENA_RESERVE_BYTES
-from keras_mtl.firmware_host.cost import uncounted
+from keras_mtl.firmware_host.arena import ARENA_RESERVE_BYTES
+from keras_mtl.firmware_host.compute import uncounted
+from keras_mtl.firmware_host.emulate import memory as stream_memory
 from keras_mtl.firmware_host.emulate.context import Context
 from keras_mtl.firmware_host.emulate.parity import REFERENCE, probabilities
 from keras_mtl.firmware_host.report import Check, at_most
-from keras_mtl.firmware_host.target import Target
+from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
-from keras_mtl.tflite.audit import float_islands
+from keras_mtl.tflite.flatbuffer import float_islands
 
 #: What has a shorter latency than whatever takes clips.
 _STREAMING = "a streaming artifact (keras_mtl convert RUN --schedule stream)"
@@ -79,7 +78,7 @@ def flash_bytes(context: Context) -> Check | None:
 def arena_bytes(context: Context) -> Check | None:
     """The RAM that the artifact needs against what the application leaves; None for a budget.
 
-    Of a file the arena that TensorFlow Lite Micro used, of a stream see `stream_memory.arena_bytes`.
+    Of a file the arena that TensorFlow Lite Micro used, of a stream see `memory.arena_bytes`.
     """
     limit, target, arena = arena_limit_bytes(context.target), context.target, context.arena
     if limit is None:

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host.compatibility import Finding
-from keras_mtl.firmware_host.cost import OpRow
+from keras_mtl.core import LogMelSettings
+from keras_mtl.firmware_host.compute import Finding, OpRow
 from keras_mtl.firmware_host.emulate.parity import Parity
 from keras_mtl.firmware_host.engines import EngineRun
 from keras_mtl.firmware_host.report import EngineResult
-from keras_mtl.firmware_host.target import Target
+from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
 
 
@@ -29,7 +28,7 @@ class Context:
         engines: a row for each engine that was tried.
         parities: how the outputs differ: "outputs" of clips, "scenes" and "events" of a stream, where they were
             compared.
-        arena: the plan and what was measured, see `arena_report`; None for files that can't be planned.
+        arena: the plan and what was measured, see `report`; None for files that can't be planned.
         memory: the RAM of a streaming artifact, see `stream_memory`; None of another, or without a plan.
         findings: what the target's kernels or the runtimes lack.
         features: settings of a run's features, to be compared with the artifact's; None for no comparison.

@@ -8,22 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.errors import ArtifactError
-from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host.arena_report import arena_of, arena_of_members
-from keras_mtl.firmware_host.compatibility import compatibility
-from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate
-from keras_mtl.firmware_host.cost import OpRow, activation_bytes_per_second, op_rows
+from keras_mtl.core import ArtifactError, LogMelSettings
+from keras_mtl.firmware_host.arena import arena_of, arena_of_members
+from keras_mtl.firmware_host.compute import (
+    OpRow,
+    activation_bytes_per_second,
+    compatibility,
+    compute_notes,
+    estimate,
+    op_rows,
+)
 from keras_mtl.firmware_host.emulate.checks import CHECKS, PROBABILITY_LIMIT
 from keras_mtl.firmware_host.emulate.context import Context
 from keras_mtl.firmware_host.emulate.first_difference import first_difference
 from keras_mtl.firmware_host.emulate.inputs import random_inputs
+from keras_mtl.firmware_host.emulate.memory import stream_memory
 from keras_mtl.firmware_host.emulate.on_engines import engines_for, run_on_each, with_difference
 from keras_mtl.firmware_host.emulate.parity import parities
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run
 from keras_mtl.firmware_host.report import Report
-from keras_mtl.firmware_host.stream_memory import stream_memory
-from keras_mtl.firmware_host.target import Target
+from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
 
 #: Frames of one part of a golden recording: some number that is no multiple of a step.

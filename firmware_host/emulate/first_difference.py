@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.errors import KerasMtlError
+from keras_mtl.core import KerasMtlError
 from keras_mtl.firmware_host.emulate.inputs import random_inputs
 from keras_mtl.firmware_host.emulate.parity import REFERENCE, Parity, differences
 from keras_mtl.firmware_host.engines import EngineRun, run

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from keras_mtl.errors import ArtifactError
+from keras_mtl.core import ArtifactError
 from keras_mtl.tflite.artifact import Member
 
 _RANDOM_INPUTS = 8

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from keras_mtl.errors import EngineError
+from keras_mtl.core import EngineError
 from keras_mtl.firmware_host.emulate.parity import Parity
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun
 from keras_mtl.firmware_host.report import EngineResult
-from keras_mtl.firmware_host.target import Target
+from keras_mtl.firmware_host.targets import Target
 
 
 def engines_for(target: Target, asked_for: Sequence[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.errors import ArtifactError
+from keras_mtl.core import ArtifactError
 from keras_mtl.firmware_host.engines import EngineRun
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact

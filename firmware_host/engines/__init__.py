@@ -11,21 +11,23 @@ LiteRT and tflite-runtime run without their default delegate: XNNPACK requantize
 results by one LSB, and which of its kernels run depends on the host's processor.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from keras_mtl.firmware_host.engines import tflm
+    from keras_mtl.firmware_host.engines.exchange import clear_refusals, package_version
     from keras_mtl.firmware_host.engines.live import LiveSession, Update
-    from keras_mtl.firmware_host.engines.request import ENGINES
+    from keras_mtl.firmware_host.engines.process import run_worker
+    from keras_mtl.firmware_host.engines.refusals import explain
+    from keras_mtl.firmware_host.engines.request import ENGINES, make_request
     from keras_mtl.firmware_host.engines.runner import EngineRun, run
+    from keras_mtl.firmware_host.engines.worker import open_members
+else:
+    __getattr__, __dir__ = lazy(__name__)
 
-__all__ = ["ENGINES", "EngineRun", "LiveSession", "Update", "run"]
-
-_HOME = {"ENGINES": "request", "EngineRun": "runner", "LiveSession": "live", "Update": "live", "run": "runner"}
-
-
-def __getattr__(name: str) -> Any:
-    # Lazily: the workers, which lie in this package, need none of it.
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__all__ = [
+    "ENGINES", "EngineRun", "LiveSession", "Update", "clear_refusals", "explain", "make_request", "open_members",
+    "package_version", "run", "run_worker", "tflm",
+]  # fmt: skip

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.errors import EngineRefused
+from keras_mtl.core import EngineRefused
 
 #: The file in the exchange folder that takes what native code prints.
 WORDS = "words.txt"

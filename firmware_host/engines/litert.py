@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.firmware_host.device.member import OpenMember
-from keras_mtl.tflite.artifact.port import Port
+from keras_mtl.firmware_host.device import OpenMember
+from keras_mtl.tflite.artifact import Port
 
 PACKAGE = "ai-edge-litert"
 

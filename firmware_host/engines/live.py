@@ -16,15 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl import errors
-from keras_mtl.errors import EngineCrash, EngineTimeout
-from keras_mtl.firmware_host.device.detections import Detection
-from keras_mtl.firmware_host.device.ending import silence_after, within
+from keras_mtl.core import EngineCrash, EngineTimeout, errors, last_line
+from keras_mtl.firmware_host.device import Detection, silence_after, within
 from keras_mtl.firmware_host.engines.exchange import WORDS
 from keras_mtl.firmware_host.engines.live_worker import END, HEADER_BYTES
 from keras_mtl.firmware_host.engines.process import ENVIRONMENT, MOST_BYTES
 from keras_mtl.firmware_host.engines.request import make_request
-from keras_mtl.isolation import last_line
 from keras_mtl.tflite.artifact import Artifact
 
 _WORKER = "keras_mtl.firmware_host.engines.live_worker"

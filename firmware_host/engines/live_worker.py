@@ -16,13 +16,11 @@ from typing import IO, Any
 
 import numpy as np
 
-from keras_mtl.errors import KerasMtlError
-from keras_mtl.firmware_host.device.predictor import StreamPredictor
+from keras_mtl.core import KerasMtlError, limit_process
+from keras_mtl.firmware_host.device import StreamPredictor
 from keras_mtl.firmware_host.engines.exchange import clear_refusals
 from keras_mtl.firmware_host.engines.worker import open_members
-from keras_mtl.isolation import limit_process
-from keras_mtl.tflite.artifact.facts import Facts
-from keras_mtl.tflite.artifact.wiring import Wiring
+from keras_mtl.tflite.artifact import Facts, Wiring
 
 END = -1
 HEADER_BYTES = 8

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.errors import EngineCrash, EngineRefused, EngineTimeout
+from keras_mtl.core import EngineCrash, EngineRefused, EngineTimeout, last_line, run_isolated
 from keras_mtl.firmware_host.engines.exchange import WORDS
-from keras_mtl.isolation import last_line, run_isolated
 
 #: What an engine's process may address: a file whose shapes ask for more is refused, and the machine goes on.
 MOST_BYTES = 4 << 30

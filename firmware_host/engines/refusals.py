@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from keras_mtl.errors import EngineRefused
-from keras_mtl.firmware_host.compatibility import tflm_blocks
+from keras_mtl.core import EngineRefused
+from keras_mtl.firmware_host.compute import tflm_blocks
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
 

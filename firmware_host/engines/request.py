@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.errors import EngineError
+from keras_mtl.core import EngineError
 from keras_mtl.firmware_host.engines.refusals import require_runnable
-from keras_mtl.tflite.arena_placement import ALIGNMENT_BYTES
 from keras_mtl.tflite.artifact import Artifact
+from keras_mtl.tflite.flatbuffer import ALIGNMENT_BYTES
 
 #: The module of each engine.
 _MODULES = {"tflm": "tflm", "litert": "litert", "litert-reference": "litert", "tflite-runtime": "tflite_runtime"}

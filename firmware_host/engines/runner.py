@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_mtl.errors import ArtifactError, EngineRefused
+from keras_mtl.core import ArtifactError, EngineRefused
 from keras_mtl.firmware_host.engines.process import run_worker
 from keras_mtl.firmware_host.engines.refusals import explain
 from keras_mtl.firmware_host.engines.request import make_request

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_mtl.firmware_host.device.member import OpenMember
+from keras_mtl.firmware_host.device import OpenMember
 from keras_mtl.firmware_host.engines.litert import opened
-from keras_mtl.tflite.artifact.port import Port
+from keras_mtl.tflite.artifact import Port
 
 PACKAGE = "tflite-runtime"
 

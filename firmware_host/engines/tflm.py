@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.errors import EngineRefused
-from keras_mtl.firmware_host.device.member import OpenMember
+from keras_mtl.core import EngineRefused
+from keras_mtl.firmware_host.device import OpenMember
 from keras_mtl.firmware_host.engines.exchange import WORDS
-from keras_mtl.tflite.artifact.port import Port
+from keras_mtl.tflite.artifact import Port
 
 PACKAGE = "tflite-micro"
 _ARENA_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")

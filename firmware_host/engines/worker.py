@@ -10,13 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.errors import EngineRefused
-from keras_mtl.firmware_host.device.clips import StreamClips
-from keras_mtl.firmware_host.device.member import OpenMember
-from keras_mtl.firmware_host.device.stream import StreamLoop
+from keras_mtl.core import EngineRefused
+from keras_mtl.firmware_host.device import OpenMember, StreamClips, StreamLoop
 from keras_mtl.firmware_host.engines.exchange import LARGE, clear_refusals, package_version
-from keras_mtl.tflite.artifact.port import Port
-from keras_mtl.tflite.artifact.wiring import Wiring
+from keras_mtl.tflite.artifact import Port, Wiring
 
 #: What an engine may give for all inputs together, and for each of many: ten seconds' events are ten thousand bytes.
 _MOST_OUTPUT_BYTES, _SMALL_OUTPUT_BYTES = 64 << 20, 1 << 20

@@ -11,26 +11,15 @@ from keras_mtl.algorithms.multitask_model import MultitaskModel
 from keras_mtl.algorithms.optimizer import PartialAdamW
 from keras_mtl.algorithms.pcgrad import PCGradMTL
 from keras_mtl.algorithms.phases import ALGORITHMS, Phase
+from keras_mtl.algorithms.precision import use_precision
+from keras_mtl.algorithms.replicas import Replicas
+from keras_mtl.algorithms.saved_seeds import SavedSeeds
 from keras_mtl.algorithms.single import SingleTask
 from keras_mtl.algorithms.soft import SoftMTL
 from keras_mtl.algorithms.uncertainty import UncertaintyMTL
 
 __all__ = [
-    "ALGORITHMS",
-    "TASKS",
-    "CrossHardMTL",
-    "CrossSoftMTL",
-    "Distiller",
-    "FreezeMTL",
-    "GradNormMTL",
-    "HardMTL",
-    "MeanTeacher",
-    "MultitaskModel",
-    "PCGradMTL",
-    "PartialAdamW",
-    "Phase",
-    "SingleTask",
-    "SoftMTL",
-    "UncertaintyMTL",
-    "require_decoders",
-]
+    "ALGORITHMS", "TASKS", "CrossHardMTL", "CrossSoftMTL", "Distiller", "FreezeMTL", "GradNormMTL", "HardMTL",
+    "MeanTeacher", "MultitaskModel", "PCGradMTL", "PartialAdamW", "Phase", "Replicas", "SavedSeeds", "SingleTask",
+    "SoftMTL", "UncertaintyMTL", "require_decoders", "use_precision",
+]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import keras
 
-from keras_mtl.errors import RecipeError
+from keras_mtl.core import RecipeError
 
 TASKS = ("scenes", "events")
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_mtl.algorithms.decoders import decoder_name, require_decoders
-from keras_mtl.errors import RecipeError
+from keras_mtl.core import RecipeError
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

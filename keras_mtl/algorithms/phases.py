@@ -17,7 +17,7 @@ from keras_mtl.algorithms.pcgrad import PCGradMTL
 from keras_mtl.algorithms.single import SingleTask
 from keras_mtl.algorithms.soft import SoftMTL
 from keras_mtl.algorithms.uncertainty import UncertaintyMTL
-from keras_mtl.recipes.settings import TrainSettings
+from keras_mtl.recipes import TrainSettings
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import keras
 
-from keras_mtl.models.batch_norm import FusedBatchNorm
+from keras_mtl.models import FusedBatchNorm
 
 #: What is worth it and safe; other layers stay in float32 and take their inputs as that.
 _IN_16_BITS = (

@@ -9,14 +9,14 @@ import keras
 from keras_mtl.augmentation.freq_mixstyle import FreqMixStyle
 from keras_mtl.augmentation.mixup import Mixup
 from keras_mtl.augmentation.time_roll import TimeRoll
-from keras_mtl.recipes.settings import AugmentSettings
+from keras_mtl.recipes import AugmentSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class Augmentation(keras.layers.Layer):
     """What happens to a batch of one task before the network hears it, in training only.
 
-    1. Impulse responses of devices (`keras_mtl.impulse_copies`): in the audio, before the batch is made.
+    1. Impulse responses of devices (`keras_mtl.features.copies`): in the audio, before the batch is made.
     2. Time roll: another start. Labels follow.
     3. Mixup: two clips in one. Labels follow.
     4. Freq-MixStyle: another colour. Labels stay.

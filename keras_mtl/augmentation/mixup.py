@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl.augmentation.seeded import Seeded, each_clip
-from keras_mtl.labels import SCENES
+from keras_mtl.core import SCENES
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -9,7 +9,7 @@ import click
 
 from keras_mtl import __version__
 from keras_mtl.cli.lazy_group import LazyGroup
-from keras_mtl.errors import KerasMtlError
+from keras_mtl.core import KerasMtlError
 
 #: Every command with its short help, so that `keras_mtl --help` need not import any of them.
 COMMANDS = {

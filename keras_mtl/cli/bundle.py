@@ -61,10 +61,10 @@ def command(
 
 def _write(artifacts: tuple[str, ...], target: str, out: Path, key: Path | None, as_json: bool) -> None:
     from keras_mtl.firmware_host.bundle import write_bundle
-    from keras_mtl.firmware_host.bundle.folder import require_free
-    from keras_mtl.firmware_host.bundle.signature import load_private_key
+    from keras_mtl.firmware_host.bundle.assemble import require_free
+    from keras_mtl.firmware_host.bundle.release import load_private_key
     from keras_mtl.firmware_host.emulate import emulate
-    from keras_mtl.firmware_host.target import load_target
+    from keras_mtl.firmware_host.targets import load_target
     from keras_mtl.tflite.artifact import Artifact
 
     held_against = load_target(target)

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from keras_mtl.cli.options import answer, cache_option, json_option, quiet_tensorflow
-from keras_mtl.comparison import Comparison, RunRow
-from keras_mtl.comparison_order import SORTS
-from keras_mtl.errors import DataError
+from keras_mtl.core import DataError
+from keras_mtl.experiments import SORTS, Comparison, RunRow
 
 if TYPE_CHECKING:
-    from keras_mtl.comparison_differences import Draws
+    from keras_mtl.experiments import Draws
 
 
 @click.command("compare")
@@ -80,9 +79,7 @@ def command(
     if data is not None and not against:
         raise click.UsageError("--data is for --against: nothing else is scored again")
     quiet_tensorflow()
-    from keras_mtl.comparison_rows import compare
-    from keras_mtl.comparison_text import comparison_lines, comparison_markdown
-    from keras_mtl.sweep_state import expand
+    from keras_mtl.experiments import compare, comparison_lines, comparison_markdown, expand
 
     paths, references = expand([*runs, *against]), {path.resolve() for path in expand(against)}
     compared = compare(paths, sort, _command(runs, sort, against, data))
@@ -90,15 +87,15 @@ def command(
         chosen = [row for row in compared.rows if Path(row.path).resolve() in references]
         compared = _with_differences(compared, chosen, data, cache.expanduser())
     if markdown is not None:
-        from keras_mtl import files
+        from keras_mtl.core import files
 
         files.write_text(markdown, comparison_markdown(compared))
     if plot is not None:
-        from keras_mtl.comparison_plot import plot_comparison
+        from keras_mtl.experiments import plot_comparison
 
         plot_comparison(compared, plot)
     if conflict is not None:
-        from keras_mtl.conflict_plot import plot_conflict
+        from keras_mtl.experiments import plot_conflict
 
         plot_conflict({row.name: row.path for row in compared.rows}, conflict)
     answer(compared.to_dict(), as_json, lambda: comparison_lines(compared))
@@ -113,12 +110,12 @@ def _command(runs: Sequence[Path], sort: str, against: Sequence[Path], data: str
 
 
 def _with_differences(compared: Comparison, against: Sequence[RunRow], data: str | None, cache: Path) -> Comparison:
-    from keras_mtl.comparison_differences import EveryDraw, draws_of, with_differences
+    from keras_mtl.experiments import EveryDraw, draws_of, with_differences
 
     if data is None:
         return with_differences(compared, against)
-    from keras_mtl.datasets.corpus import open_corpus
-    from keras_mtl.evaluation import evaluate
+    from keras_mtl.datasets import open_corpus
+    from keras_mtl.metrics import evaluate
     from keras_mtl.predictors import open_predictor
 
     def draws(row: RunRow) -> Draws:

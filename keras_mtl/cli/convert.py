@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from keras_mtl.cli.options import answer, json_option
-from keras_mtl.errors import ArtifactError
-from keras_mtl.tflite.scheme import FORMATS
+from keras_mtl.core import ArtifactError
+from keras_mtl.tflite.qat import FORMATS
 
 _FIGURES = ("sha256", "file_bytes", "parameter_bytes", "macs_per_second")
 
@@ -81,7 +81,7 @@ def command(
       keras_mtl convert runs/real-joint --part joint --format int8 --out artifacts/
       keras_mtl convert runs/real-joint --part encoder --format int8 --out encoder.int8.tflite
     """
-    from keras_mtl.run_folder import Run
+    from keras_mtl.runs import Run
     from keras_mtl.tflite.artifact import MANIFEST, UNKNOWN, Artifact
     from keras_mtl.tflite.convert import convert, schedule_of
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from keras_mtl.cli.options import answer, cache_option, json_option, quiet_tensorflow
-from keras_mtl.errors import VerdictFailed
-from keras_mtl.tables import Column, Table
+from keras_mtl.core import Column, Table, VerdictFailed
 
 if TYPE_CHECKING:
-    from keras_mtl.datasets.data_check import FolderCensus, SplitCensus
+    from keras_mtl.datasets import FolderCensus, SplitCensus
 
 _COLUMNS = (
     Column("data set", "name"),
@@ -78,7 +77,7 @@ def command(folder: Path, names: int, quick: bool, cache: Path, as_json: bool) -
       keras_mtl data check DIR --names 0 --json
     """
     quiet_tensorflow()
-    from keras_mtl.datasets.data_check import check_folder
+    from keras_mtl.datasets import check_folder
 
     most = names or None
     census = check_folder(folder, cache.expanduser() / "tfds", hashed=not quick)

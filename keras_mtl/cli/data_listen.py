@@ -36,11 +36,11 @@ def command(clip: Path, plot: Path | None, labels: Path | None, model: Path | No
       keras_mtl data listen kitchen.wav --labels mine.tsv --model runs/real --plot clip.png
     """
     quiet_tensorflow()
-    from keras_mtl.clip_view import look_at, plot_clip
-    from keras_mtl.datasets.clip_labels import labels_of
+    from keras_mtl.core import LogMelSettings
+    from keras_mtl.datasets.tables import labels_of
     from keras_mtl.decoding import Event
-    from keras_mtl.features import LogMelSettings
-    from keras_mtl.prediction import predict
+    from keras_mtl.inference import predict
+    from keras_mtl.plots import look_at, plot_clip
     from keras_mtl.predictors import open_predictor
 
     known = labels_of(clip, labels)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from keras_mtl.cli.options import answer, cache_option, json_option, quiet_tensorflow
-from keras_mtl.tables import Column, Table
+from keras_mtl.core import Column, Table
 
 _COLUMNS = (
     Column("features of", "name"),
@@ -63,7 +63,7 @@ def command(
 
     loaded = [load_recipe(name, overrides) for name in recipes]
     quiet_tensorflow()
-    from keras_mtl.preparation import prepare
+    from keras_mtl.features import prepare
 
     try:
         document = prepare(data, loaded, cache.expanduser(), jobs, beam_pipeline_options)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from keras_mtl.cli.options import answer, json_option
-from keras_mtl.errors import DataError
+from keras_mtl.core import DataError
 
 _folder = click.Path(file_okay=False, path_type=Path)
 _count = click.IntRange(min=0)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from keras_mtl.cli.options import answer, cache_option, json_option, metric_lines, quiet_tensorflow
-from keras_mtl.tables import Column, Table
+from keras_mtl.core import Column, Table
 
 _COLUMNS = (
     Column("artifact", 0),

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from keras_mtl.cli.options import json_option
-from keras_mtl.files import to_json, write_text
-from keras_mtl.firmware_host.target import target_names
+from keras_mtl.core import to_json, write_text
+from keras_mtl.firmware_host.targets import target_names
 
 _ENGINES = ("tflm", "litert", "litert-reference", "tflite-runtime", "all")
 
@@ -101,18 +101,17 @@ def command(
       keras_mtl emulate scenes.int8.tflite --target rp2350 --report report.json
       keras_mtl emulate scenes.int8.tflite --target rp2350 --baseline report.json --tolerance 1
     """
-    from keras_mtl.firmware_host.baseline import REPORTS_SCHEMA, Baseline, Tolerance, report_key
     from keras_mtl.firmware_host.emulate import emulate
     from keras_mtl.firmware_host.engines import ENGINES
-    from keras_mtl.firmware_host.html import report_html
-    from keras_mtl.firmware_host.target import load_target
-    from keras_mtl.firmware_host.text import baseline_text, report_text
+    from keras_mtl.firmware_host.report import REPORTS_SCHEMA, Baseline, Tolerance, report_key
+    from keras_mtl.firmware_host.targets import load_target
+    from keras_mtl.firmware_host.views import baseline_text, report_html, report_text
     from keras_mtl.tflite.artifact import Artifact
 
     held_against = load_target(target)
     features = None
     if run_folder is not None:
-        from keras_mtl.run_folder import Run
+        from keras_mtl.runs import Run
 
         features = Run.load(run_folder).settings
     # All are read before any is run, so that wrong use is found at once.

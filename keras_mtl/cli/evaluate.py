@@ -51,9 +51,8 @@ def command(model: Path, data: str, engine: str, resamples: int, cache: Path, as
       keras_mtl evaluate joint.int8/ --data DIR --engine tflm
     """
     quiet_tensorflow()
-    from keras_mtl.bootstrap import Bootstrap
-    from keras_mtl.datasets.corpus import open_corpus
-    from keras_mtl.evaluation import evaluate
+    from keras_mtl.datasets import open_corpus
+    from keras_mtl.metrics import Bootstrap, evaluate
     from keras_mtl.predictors import open_predictor
 
     cache = cache.expanduser()

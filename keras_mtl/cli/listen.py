@@ -12,8 +12,8 @@ import click
 if TYPE_CHECKING:
     import numpy as np
 
-    from keras_mtl.cli.listen_view import View
     from keras_mtl.firmware_host.engines import LiveSession
+    from keras_mtl.predictors import View
 
 #: Share of the newest block in the load that is shown.
 _NEWEST = 0.1
@@ -60,9 +60,8 @@ def command(source: str | None, model: str, device: str | None, engine: str, tim
     """
     if source is not None and device is not None:
         raise click.UsageError("--device takes a sound card, and FILE or - another source: give one of them")
-    from keras_mtl.cli.listen_sources import from_device, from_file, from_raw
-    from keras_mtl.cli.listen_view import JsonView, TextView
     from keras_mtl.firmware_host.engines import LiveSession
+    from keras_mtl.predictors import JsonView, TextView, from_device, from_file, from_raw
     from keras_mtl.tflite.artifact import Artifact
 
     artifact = Artifact.load(model)

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from keras_mtl.files import to_json
+from keras_mtl.core import to_json
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; all else on stderr.")
 

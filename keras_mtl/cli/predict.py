@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from keras_mtl.cli.options import answer, json_option, quiet_tensorflow
-from keras_mtl.errors import DataError
-from keras_mtl.prediction_formats import FORMATS, SUFFIXES, label_tracks
+from keras_mtl.core import DataError
+from keras_mtl.inference import FORMATS, SUFFIXES, label_tracks
 
 if TYPE_CHECKING:
-    from keras_mtl.prediction import Prediction
+    from keras_mtl.inference import Prediction
 
 
 @click.command("predict")
@@ -68,8 +68,8 @@ def command(
     """
     form = _checked(audio, form, out, plot, as_json)
     quiet_tensorflow()
-    from keras_mtl import prediction_formats
-    from keras_mtl.datasets.audio_stream import audio_format
+    from keras_mtl.datasets.audio import audio_format
+    from keras_mtl.inference import formats as prediction_formats
 
     for path in audio:  # before hours are spent on the others
         audio_format(path)
@@ -95,11 +95,11 @@ def _predictor(model: Path, picture: bool, scene_window_s: int) -> Callable[[Pat
     from keras_mtl.tflite.artifact import Artifact, is_folder
 
     if is_folder(model):
-        from keras_mtl.predictors.streaming import predict_stream
+        from keras_mtl.predictors import predict_stream
 
         artifact = Artifact.load(model)
         return lambda path: predict_stream(artifact, path, picture=picture, progress=True)
-    from keras_mtl.prediction import predict
+    from keras_mtl.inference import predict
     from keras_mtl.predictors import open_predictor
 
     predictor = open_predictor(model)

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from keras_mtl.cli.options import answer, cache_option, data_option, json_option, metric_lines, quiet_tensorflow
-from keras_mtl.tflite.quantize_options import ENGINES, PARTS, require_options
-from keras_mtl.tflite.scheme import LEARNING, SCHEMES
+from keras_mtl.tflite.qat import LEARNING, SCHEMES
+from keras_mtl.tflite.quantize import ENGINES, PARTS, require_options
 
 _AGREEMENT = {
     "scenes": "decides as the float network on {:.1%} of the calibration clips",
@@ -80,12 +80,12 @@ def command(
       keras_mtl quantize runs/real --part joint --scheme int8 --data DIR --out runs/real-joint
       keras_mtl quantize runs/real --scheme int8 --engine tfmot --data DIR --out runs/real-tfmot
     """
-    from keras_mtl.run_folder import Run
+    from keras_mtl.runs import Run
 
     source = Run.load(run)
     require_options(scheme, part, engine, cells, ranges)
     quiet_tensorflow()
-    from keras_mtl.datasets.corpus import open_corpus
+    from keras_mtl.datasets import open_corpus
     from keras_mtl.tflite.quantize import quantize
 
     cache = cache.expanduser()

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from keras_mtl.cli.options import answer, cache_option, data_line, data_option, json_option, quiet_tensorflow
-from keras_mtl.errors import TargetError
-from keras_mtl.tflite.scheme import SCHEMES
+from keras_mtl.core import TargetError
+from keras_mtl.tflite.qat import SCHEMES
 
 
 @click.command("sensitivity")
@@ -65,17 +65,15 @@ def command(
       keras_mtl sensitivity runs/real --scheme int16x8 --data soundscapes --clips 0 --json
       keras_mtl sensitivity runs/real --part events --scheme int8 --data DIR
     """
-    from keras_mtl.run_folder import Run
+    from keras_mtl.runs import Run
 
     if target is not None and part != "scenes":
         raise click.UsageError("--target proposes for the scene part only: the event part is a set of files")
     limit = None if target is None else _arena_limit(target)
     source = Run.load(run)
     quiet_tensorflow()
-    from keras_mtl.datasets.corpus import open_corpus
-    from keras_mtl.tflite.sensitivity_clips import CLIPS
-    from keras_mtl.tflite.sensitivity_run import measure_run
-    from keras_mtl.tflite.sensitivity_text import sensitivity_lines
+    from keras_mtl.datasets import open_corpus
+    from keras_mtl.tflite.sensitivity import CLIPS, measure_run, sensitivity_lines
 
     cache = cache.expanduser()
     corpus = open_corpus(data, cache / "tfds", sample_rate_hz=source.settings.sample_rate_hz, scene_subset=None)
@@ -86,7 +84,7 @@ def command(
     most = CLIPS[part] if clips is None else clips
     document = measure_run(source, scheme, corpus, cache, part, most, limit, report).to_dict()
     if plot is not None:
-        from keras_mtl.tflite.sensitivity_plot import plot_sensitivity
+        from keras_mtl.tflite.sensitivity import plot_sensitivity
 
         plot_sensitivity(document, plot)
     answer(document, as_json, lambda: [data_line(corpus.stamp), *sensitivity_lines(document)])
@@ -94,8 +92,8 @@ def command(
 
 def _arena_limit(name_or_file: str) -> tuple[str, int]:
     """A target's name, and the bytes that its check of the arena allows."""
-    from keras_mtl.firmware_host.emulate.checks import arena_limit_bytes
-    from keras_mtl.firmware_host.target import load_target
+    from keras_mtl.firmware_host.emulate import arena_limit_bytes
+    from keras_mtl.firmware_host.targets import load_target
 
     target = load_target(name_or_file)
     limit = arena_limit_bytes(target)

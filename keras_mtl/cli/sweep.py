@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from keras_mtl.cli.options import answer, cache_option, data_option, json_option, quiet_tensorflow
-from keras_mtl.errors import VerdictFailed
-from keras_mtl.sweep_state import Sweep, expand, take_up
+from keras_mtl.core import VerdictFailed
+from keras_mtl.experiments import Sweep, expand, take_up
 
 _INTERRUPTED = 130  # as shells count it: 128 + SIGINT
 
@@ -65,9 +65,8 @@ def command(
       keras_mtl sweep --recipe real --data DIR --out runs/rates --set train.learning_rate=1e-3,3e-3 --resume
       keras_mtl sweep --recipe real --data DIR --out runs/seeds --seeds 0,1,2 --dry-run
     """
-    from keras_mtl.datasets.layout import require_folder
-    from keras_mtl.sweep import run_sweep
-    from keras_mtl.sweep_plan import plan_sweep
+    from keras_mtl.datasets.audio import require_folder
+    from keras_mtl.experiments import plan_sweep, run_sweep
 
     if data.partition(":")[0] != "soundscapes":
         require_folder(Path(data))
@@ -78,7 +77,7 @@ def command(
         return
     runner = None
     if ray is not None:
-        from keras_mtl.sweep_ray import with_ray
+        from keras_mtl.experiments import with_ray
 
         runner = with_ray(ray, out.absolute(), ray_cpus, ray_gpus)
     try:
@@ -96,10 +95,8 @@ def command(
 def _compare(out: Path) -> tuple[dict[str, Any], list[str]]:
     """Puts the finished runs side by side, in three files too."""
     quiet_tensorflow()
-    from keras_mtl import files
-    from keras_mtl.comparison_plot import plot_comparison
-    from keras_mtl.comparison_rows import compare
-    from keras_mtl.comparison_text import comparison_lines, comparison_markdown
+    from keras_mtl.core import files
+    from keras_mtl.experiments import compare, comparison_lines, comparison_markdown, plot_comparison
 
     compared = compare(expand([out]), command=shlex.join(["keras_mtl", "compare", str(out)]))
     compared.save(out / "comparison.json")

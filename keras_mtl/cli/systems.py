@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_mtl.cli.options import answer, json_option, quiet_tensorflow
-from keras_mtl.tables import Column, Table
+from keras_mtl.core import Column, Table
 
 if TYPE_CHECKING:
-    from keras_mtl.firmware_host.target import Target
-    from keras_mtl.system_table import SystemRow
+    from keras_mtl.cost import SystemRow
+    from keras_mtl.firmware_host.targets import Target
 
 
 @click.command("systems")
@@ -34,17 +34,17 @@ def command(layers: str | None, plot: Path | None, as_json: bool) -> None:
       keras_mtl systems --layers mt
       keras_mtl systems --json
     """
-    from keras_mtl.firmware_host.target import load_target
-    from keras_mtl.systems import system_of
+    from keras_mtl.firmware_host.targets import load_target
+    from keras_mtl.recipes import system_of
 
     one = system_of(layers).id if layers else None
     quiet_tensorflow()
-    from keras_mtl.system_table import count_systems
+    from keras_mtl.cost import count_systems
 
     rows = count_systems()
     budget = load_target("dcase-asc")
     if plot is not None:
-        from keras_mtl.system_plot import plot_systems
+        from keras_mtl.cost import plot_systems
 
         plot_systems(rows, plot, budget.parameter_bytes or 0, budget.macs_per_second or 0)
     if one:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from keras_mtl.cli.options import answer, json_option
-from keras_mtl.tables import Column, Table
+from keras_mtl.core import Column, Table
 
 if TYPE_CHECKING:
-    from keras_mtl.firmware_host.target import Target
+    from keras_mtl.firmware_host.targets import Target
 
 _COLUMNS = (
     Column("target", 0),
@@ -40,7 +40,7 @@ def command(targets: tuple[str, ...], as_json: bool) -> None:
       keras_mtl targets stm32h743 my_board.toml
       keras_mtl targets --json
     """
-    from keras_mtl.firmware_host.target import load_target, target_names
+    from keras_mtl.firmware_host.targets import load_target, target_names
 
     found = [load_target(name) for name in targets or target_names()]
     document = {"schema": "keras_mtl.targets/1", "targets": [target.to_dict() for target in found]}

@@ -57,10 +57,9 @@ def command(
 
     recipe = load_recipe(recipe_name, overrides)
     quiet_tensorflow()
-    from keras_mtl.datasets.corpus import open_corpus
-    from keras_mtl.distribution import open_strategy
-    from keras_mtl.run_data import require_same_data
-    from keras_mtl.training import train
+    from keras_mtl.datasets import open_corpus
+    from keras_mtl.runs import require_same_data
+    from keras_mtl.training import open_strategy, train
 
     open_strategy(recipe.train.strategy)  # of several workers has to be opened before TensorFlow does anything
     cache = cache.expanduser()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keras_mtl.errors import ArtifactError, RecipeError
+from keras_mtl.core import ArtifactError, RecipeError
 
 # The C scene smoother counts calls in 16 bits.
 _MOST_CALLS = 65_535

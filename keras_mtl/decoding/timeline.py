@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mtl.features import LogMelSettings
+from keras_mtl.core import LogMelSettings
 
 
 class Event(NamedTuple):

@@ -8,9 +8,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.firmware_host.html_tables import mark
+from keras_mtl.core import Column, Html, Table
 from keras_mtl.firmware_host.report import Report
-from keras_mtl.tables import Column, Html, Table
+from keras_mtl.firmware_host.views import mark
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; }

@@ -13,21 +13,19 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from keras_mtl import files
-from keras_mtl.datasets.corpus import open_corpus
+from keras_mtl.core import RunError, files
+from keras_mtl.datasets import open_corpus
 from keras_mtl.demo.page import demo_page
-from keras_mtl.errors import RunError
-from keras_mtl.feature_sets import event_set
+from keras_mtl.features import event_set
 from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.emulate import emulate
-from keras_mtl.firmware_host.html import report_html
 from keras_mtl.firmware_host.report import Report
-from keras_mtl.firmware_host.target import load_target
-from keras_mtl.network_listener import listen_with_run
+from keras_mtl.firmware_host.targets import load_target
+from keras_mtl.firmware_host.views import report_html
+from keras_mtl.inference import listen_with_run, predict
 from keras_mtl.plots import plot_timeline
-from keras_mtl.prediction import predict
 from keras_mtl.recipes import Recipe
-from keras_mtl.run_folder import Run
+from keras_mtl.runs import Run
 from keras_mtl.tflite.convert import convert
 from keras_mtl.tflite.quantize import quantize
 from keras_mtl.training import train

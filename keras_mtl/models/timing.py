@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from keras_mtl.errors import RecipeError
+from keras_mtl.core import RecipeError
 
 #: A length that is a multiple of all strides in use (2^11 x 3 x 5 x 7), and long enough to show any other one.
 _PROBE_FRAMES = 215_040

@@ -1,5 +1,15 @@
 """Opens what a user names (a run folder, a `.keras` file in one, an artifact) as a predictor."""
 
-from keras_mtl.predictors.opening import open_predictor
+from typing import TYPE_CHECKING
 
-__all__ = ["open_predictor"]
+from keras_mtl.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from keras_mtl.predictors.opening import open_predictor
+    from keras_mtl.predictors.sources import from_device, from_file, from_raw
+    from keras_mtl.predictors.streaming import predict_stream
+    from keras_mtl.predictors.view import JsonView, TextView, View
+else:
+    __getattr__, __dir__ = lazy(__name__)
+
+__all__ = ["JsonView", "TextView", "View", "from_device", "from_file", "from_raw", "open_predictor", "predict_stream"]

@@ -10,11 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from keras_mtl.errors import ArtifactError
+from keras_mtl.core import ArtifactError
+from keras_mtl.features import AnyLevels, normalise
 from keras_mtl.firmware_host.engines import EngineRun, run
-from keras_mtl.levels import AnyLevels
-from keras_mtl.listener import Listener
-from keras_mtl.log_mel import normalise
+from keras_mtl.inference import Listener
 from keras_mtl.tflite.artifact import Artifact
 
 #: What one process takes at a time, and has a time limit for: frames of clips; clips of a stream for either task.

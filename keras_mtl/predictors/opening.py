@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_mtl.errors import RunError
+from keras_mtl.core import RunError
 
 if TYPE_CHECKING:
-    from keras_mtl.listener import Listener
+    from keras_mtl.inference import Listener
 
 
 def open_predictor(path: Path, engine: str = "litert") -> Listener:
@@ -27,8 +27,8 @@ def open_predictor(path: Path, engine: str = "litert") -> Listener:
         from keras_mtl.predictors.artifacts import artifact_predictor
 
         return artifact_predictor(Artifact.load(path), engine, str(path))
-    from keras_mtl.network_listener import listen_with_run
-    from keras_mtl.run_folder import Run
+    from keras_mtl.inference import listen_with_run
+    from keras_mtl.runs import Run
 
     if path.suffix == ".keras":
         if not path.is_file():
@@ -40,7 +40,7 @@ def open_predictor(path: Path, engine: str = "litert") -> Listener:
         path = path.parent
     run = Run.load(path)
     if run.info["stage"] == "qat":
-        from keras_mtl.tflite.qat_run import listen_with_qat_run
+        from keras_mtl.tflite.quantize import listen_with_qat_run
 
         return listen_with_qat_run(run)
     return listen_with_run(run)

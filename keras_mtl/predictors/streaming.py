@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from keras_mtl.datasets.audio_stream import audio_format, mono_blocks
+from keras_mtl.datasets.audio import audio_format, mono_blocks
 from keras_mtl.decoding import Event
+from keras_mtl.features import LogMelStream
 from keras_mtl.firmware_host.device import END, SCENE, Detection
 from keras_mtl.firmware_host.engines import LiveSession
-from keras_mtl.log_mel_stream import LogMelStream
-from keras_mtl.overview import Overview
-from keras_mtl.prediction import BAR_FROM_S, MOST_ROWS, Prediction, require_long_enough
+from keras_mtl.inference import BAR_FROM_S, MOST_ROWS, Overview, Prediction, require_long_enough
 from keras_mtl.tflite.artifact import Artifact
 
 

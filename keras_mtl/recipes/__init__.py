@@ -1,25 +1,24 @@
 """Recipes: everything that a training needs to know, as frozen settings read from TOML."""
 
-from keras_mtl.recipes.loading import load_recipe, names, to_toml
-from keras_mtl.recipes.settings import (
-    AugmentSettings,
-    DataSettings,
-    DecodeSettings,
-    ModelSettings,
-    QuantizeSettings,
-    Recipe,
-    TrainSettings,
-)
+from typing import TYPE_CHECKING
+
+from keras_mtl.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from keras_mtl.recipes.loading import load_recipe, names, to_toml
+    from keras_mtl.recipes.settings import (
+        AugmentSettings,
+        DataSettings,
+        ModelSettings,
+        QuantizeSettings,
+        Recipe,
+        TrainSettings,
+    )
+    from keras_mtl.recipes.systems import SYSTEMS, System, system_of
+else:
+    __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "AugmentSettings",
-    "DataSettings",
-    "DecodeSettings",
-    "ModelSettings",
-    "QuantizeSettings",
-    "Recipe",
-    "TrainSettings",
-    "load_recipe",
-    "names",
-    "to_toml",
-]
+    "SYSTEMS", "AugmentSettings", "DataSettings", "ModelSettings", "QuantizeSettings", "Recipe", "System",
+    "TrainSettings", "load_recipe", "names", "system_of", "to_toml",
+]  # fmt: skip

@@ -11,11 +11,9 @@ from typing import Any
 
 import tomli_w
 
-from keras_mtl.errors import RecipeError
-from keras_mtl.features import LogMelSettings
+from keras_mtl.core import LogMelSettings, RecipeError, field_value, nearest
 from keras_mtl.recipes.settings import Recipe
-from keras_mtl.systems import system_of
-from keras_mtl.typed import field_value, nearest
+from keras_mtl.recipes.systems import system_of
 
 Given = dict[str, dict[str, Any]]
 

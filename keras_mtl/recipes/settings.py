@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from keras_mtl.datasets.scene_subsets import WHOLE
+from keras_mtl.core import LogMelSettings
+from keras_mtl.datasets.tables import WHOLE
 from keras_mtl.decoding import DecodeSettings
-from keras_mtl.features import LogMelSettings
 
 Count = Annotated[int, Meta(ge=0)]
 Amount = Annotated[float, Meta(ge=0)]
@@ -21,7 +21,7 @@ class ModelSettings:
     """The network.
 
     Attributes:
-        system: id of the system, see `keras_mtl.systems`. It brings its own features: those of the recipe's group
+        system: id of the system, see `keras_mtl.recipes`. It brings its own features: those of the recipe's group
             `features` that are not given.
         options: arguments of the system's builder in `keras_mtl.models`, such as widths, that differ from its defaults.
     """

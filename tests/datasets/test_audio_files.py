@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_mtl.datasets.audio_files import read_audio, to_int16
-from keras_mtl.errors import DataError
+from keras_mtl.core import DataError
+from keras_mtl.datasets.audio import read_audio, to_int16
 
 
 def _sine(hz: float, seconds: float, rate_hz: int) -> np.ndarray:

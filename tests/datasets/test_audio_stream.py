@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_mtl.datasets.audio_files import read_audio
-from keras_mtl.datasets.audio_stream import audio_format, channel_blocks, mono_blocks
-from keras_mtl.errors import DataError
+from keras_mtl.core import DataError
+from keras_mtl.datasets.audio import audio_format, channel_blocks, mono_blocks, read_audio
 
 
 @pytest.mark.parametrize(

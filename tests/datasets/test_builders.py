@@ -17,9 +17,6 @@ from keras_mtl.datasets.desed.desed_dataset_builder_test import DesedTest  # noq
 from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
     tau_urban_acoustic_scenes_2022_mobile_dataset_builder as tau,
 )
-from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile.tau_urban_acoustic_scenes_2022_mobile_dataset_builder_test import (  # noqa: E501
-    TauUrbanAcousticScenes2022MobileTest,  # noqa: F401 (collected here)
-)
 
 _BUILDERS = {"desed": desed.Builder, "tau_urban_acoustic_scenes_2022_mobile": tau.Builder}
 _MOST_DUMMY_BYTES = 20_000

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_mtl.datasets.corpus import open_corpus
-from keras_mtl.errors import DataError
+from keras_mtl.core import DataError
+from keras_mtl.datasets import open_corpus
 
 
 def _tree(folder: Path) -> dict[str, int]:

@@ -13,9 +13,8 @@ import soundfile
 from click.testing import CliRunner
 
 from keras_mtl.cli.data_check import command
-from keras_mtl.datasets.corpus import open_corpus
-from keras_mtl.datasets.data_check import check_folder
-from keras_mtl.errors import DataError, VerdictFailed
+from keras_mtl.core import DataError, VerdictFailed
+from keras_mtl.datasets import check_folder, open_corpus
 
 _STRONG_COLUMNS = ("filename", "onset", "offset", "event_label")
 _SYNTHETIC = "dcase_synth/metadata/train/synthetic21_train/soundscapes.tsv"

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_mtl.datasets.corpus import open_corpus
-from keras_mtl.errors import DataError
-from keras_mtl.labels import EVENTS
+from keras_mtl.core import EVENTS, DataError
+from keras_mtl.datasets import open_corpus
 
 _STRONG_COLUMNS = ("filename", "onset", "offset", "event_label")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from keras_mtl.datasets import digests as module
-from keras_mtl.datasets.digests import UNREADABLE, digests
-from keras_mtl.datasets.layout import tau_fingerprint
+from keras_mtl.datasets.audio import digests as module
+from keras_mtl.datasets.audio.digests import UNREADABLE, digests
+from keras_mtl.datasets.audio.layout import tau_fingerprint
 
 _NAMES = ["a.wav", "b/c d.wav", "b/ü.wav"]
 

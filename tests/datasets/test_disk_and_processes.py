@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from keras_mtl.datasets.corpus import open_corpus
+from keras_mtl.datasets import open_corpus
 
 _OPEN = """
 import json, resource, sys
-from keras_mtl.datasets.corpus import open_corpus
-from keras_mtl.errors import DataError
+from keras_mtl.datasets import open_corpus
+from keras_mtl.core import DataError
 if len(sys.argv) > 3:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 try:

@@ -11,12 +11,10 @@ from typing import Any
 import pytest
 import tensorflow_datasets as tfds
 
-from keras_mtl.datasets.census import Census
-from keras_mtl.datasets.corpus import open_corpus
+from keras_mtl.core import DataError
+from keras_mtl.datasets import open_corpus
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
-from keras_mtl.datasets.preparation import quiet
-from keras_mtl.datasets.workers import beam_options, in_processes, in_turn
-from keras_mtl.errors import DataError
+from keras_mtl.datasets.prepare import Census, beam_options, in_processes, in_turn, quiet
 
 _HOW: dict[str, Callable[[], dict[str, Any]]] = {
     "in turn": lambda: {"workers": in_turn},
@@ -35,7 +33,7 @@ def how(request) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch) -> None:
     """Parts of two event clips."""
-    monkeypatch.setattr("keras_mtl.datasets.kept_examples._PART_SECONDS", 20)
+    monkeypatch.setattr("keras_mtl.datasets.prepare.kept_examples._PART_SECONDS", 20)
 
 
 @pytest.fixture
@@ -118,7 +116,7 @@ def test_parts_that_outlived_their_data_set_are_removed(odd_folder: Path, cache:
 def test_sorting_on_the_disk_gives_the_same_in_the_same_order(odd_folder: Path, tmp_path: Path, monkeypatch) -> None:
     clips = []
     for name, most in (("memory", 1 << 30), ("disk", 1)):
-        monkeypatch.setattr("keras_mtl.datasets.preparation._SORTED_IN_MEMORY", most)
+        monkeypatch.setattr("keras_mtl.datasets.prepare.preparation._SORTED_IN_MEMORY", most)
         corpus = open_corpus(odd_folder, tmp_path / name, progress=False)
         clips.append([(each["filename"], each["audio"].tobytes()) for each in corpus.events["unlabelled"]])
     assert len(clips[0]) == 8

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from keras_mtl.preparation import prepare
+from keras_mtl.features import prepare
 from keras_mtl.recipes import load_recipe
 
 # The command, in parts and shards of two clips. It tells each file when it is whole, and at one of them it stops before
 # the rename until it is killed. While TFDS works nothing goes out by Python's stdout, so it writes to the descriptor.
 _PREPARE = """
 import contextlib, os, sys, time
-from keras_mtl import cli, files, level_shards
-from keras_mtl.datasets import kept_examples
+from keras_mtl import cli; from keras_mtl.core import files; from keras_mtl.features import cache as level_shards
+from keras_mtl.datasets.prepare import kept_examples
 data, cache, stop = sys.argv[1:]
 kept_examples._PART_SECONDS = level_shards._SHARD_SECONDS = 20
 plain = files.new_file
@@ -46,7 +46,7 @@ cli.main()
 # Its workers have done all there is to do, and wait.
 _WITH_WORKERS = """
 import os, sys, time
-from keras_mtl.datasets.workers import in_processes
+from keras_mtl.datasets.prepare import in_processes
 if __name__ == "__main__":
     for _ in in_processes(2)(os.mkdir, sys.argv[1:]):
         time.sleep(600)
@@ -104,7 +104,10 @@ def test_what_was_kept_counts_and_the_result_is_an_undisturbed_one(folder: Path,
     assert "unlabelled-0-2.npz" in reading[-1]
     assert "desed_unlabelled/levels-00000.npy" in computing
     assert len(set(written)) == len(written), "nothing was done twice"
-    for constant in ("keras_mtl.datasets.kept_examples._PART_SECONDS", "keras_mtl.level_shards._SHARD_SECONDS"):
+    for constant in (
+        "keras_mtl.datasets.prepare.kept_examples._PART_SECONDS",
+        "keras_mtl.features.cache._SHARD_SECONDS",
+    ):
         monkeypatch.setattr(constant, 20)
     prepare(str(folder), [load_recipe("mt")], undisturbed)
     assert _content(cache) == _content(undisturbed)

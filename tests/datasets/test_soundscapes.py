@@ -11,12 +11,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from keras_mtl.datasets.corpus import Corpus, open_corpus
+from keras_mtl.core import EVENTS, SCENES, DataError, LogMelSettings, hann_window, mel_filters
+from keras_mtl.datasets import Corpus, open_corpus
 from keras_mtl.datasets.soundscapes import devices, events, scenes
 from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import Builder, fingerprint
-from keras_mtl.errors import DataError
-from keras_mtl.features import LogMelSettings, hann_window, mel_filters
-from keras_mtl.labels import EVENTS, SCENES
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +181,7 @@ def test_a_linear_model_on_the_mean_spectrum_learns_little() -> None:
 def test_the_network_learns_far_more_than_a_linear_model() -> None:
     import keras
 
-    from keras_mtl.models.mt import build_mt
-    from keras_mtl.models.scene_part import build_scene_part
+    from keras_mtl.models import build_mt, build_scene_part
 
     train = _scene_features(1, 200, 5, devices.TRAIN_DEVICES)
     test = _scene_features(2, 60, 5, devices.TEST_DEVICES)

@@ -16,13 +16,12 @@ import pytest
 import soundfile
 
 from keras_mtl.cli.data_synthesize import command
-from keras_mtl.datasets.corpus import open_corpus
+from keras_mtl.core import EVENTS, DataError
+from keras_mtl.datasets import open_corpus
 from keras_mtl.datasets.soundscapes import mixtures, synthesis
 from keras_mtl.datasets.soundscapes.mixtures import Placed, Plan
 from keras_mtl.datasets.soundscapes.soundbank import Soundbank, open_soundbank
 from keras_mtl.datasets.soundscapes.synthesis import Order, synthesise
-from keras_mtl.errors import DataError
-from keras_mtl.labels import EVENTS
 
 _needs_scaper = pytest.mark.skipif(
     importlib.util.find_spec("scaper") is None, reason="the optional Scaper is not installed (`make scaper`)"

@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from keras_mtl.core import DataError
 from keras_mtl.datasets.tables import read_table
-from keras_mtl.errors import DataError
 
 # A cell holds no TAB and nothing that ends a line, in any alphabet.
 _CELL = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=12)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from keras_mtl.core import DataError
 from keras_mtl.datasets.tables import read_table
-from keras_mtl.errors import DataError
 
 
 def test_reads_what_other_systems_write(tmp_path: Path) -> None:

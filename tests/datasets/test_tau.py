@@ -9,13 +9,12 @@ import pytest
 import soundfile
 import tensorflow_datasets as tfds
 
-from keras_mtl.datasets.corpus import open_corpus
-from keras_mtl.datasets.preparation import prepared
+from keras_mtl.core import SCENES, DataError
+from keras_mtl.datasets import open_corpus
+from keras_mtl.datasets.prepare import prepared
 from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
     tau_urban_acoustic_scenes_2022_mobile_dataset_builder as tau,
 )
-from keras_mtl.errors import DataError
-from keras_mtl.labels import SCENES
 
 
 def test_clips_of_both_splits_with_all_that_the_tables_say(tau_folder: Path, cache: Path) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from keras_mtl import files
+from keras_mtl.core import DataError, files
 from keras_mtl.datasets.soundscapes.workplace import workplace
-from keras_mtl.errors import DataError
 
 
 def _interrupted(out: Path, key: str) -> None:

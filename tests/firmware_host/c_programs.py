@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host.bundle.log_mel_tables import log_mel_tables
+from keras_mtl.core import LogMelSettings
+from keras_mtl.firmware_host.bundle.text import log_mel_tables
 
 HERE = Path(__file__).parent
 CMSIS_DSP = HERE.parents[1] / ".venv" / "share" / "cmsis-dsp"

@@ -13,7 +13,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from numpy.lib.stride_tricks import sliding_window_view
 
-from keras_mtl.features import LogMelSettings
+from keras_mtl.core import LogMelSettings
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Golden
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_mtl.core import LogMelSettings
 from keras_mtl.decoding import DecodeSettings
-from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.engines import run
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Golden, Member, Recurrent, State, Stream, Wiring

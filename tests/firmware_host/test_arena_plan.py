@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_mtl.errors import ArtifactError
-from keras_mtl.firmware_host.arena_plan import plan_arena
-from keras_mtl.firmware_host.arena_report import arena_of, arena_of_members
-from keras_mtl.firmware_host.arena_sizes import HOST
+from keras_mtl.core import ArtifactError
+from keras_mtl.firmware_host.arena import arena_of, arena_of_members
+from keras_mtl.firmware_host.arena.plan import plan_arena
+from keras_mtl.firmware_host.arena.sizes import HOST
 from keras_mtl.firmware_host.emulate import emulate
-from keras_mtl.firmware_host.target import load_target
-from keras_mtl.firmware_host.text import report_text
+from keras_mtl.firmware_host.targets import load_target
+from keras_mtl.firmware_host.views import report_text
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.arena_placement import Block, extent_bytes, offsets
 from keras_mtl.tflite.artifact import Artifact, Member
+from keras_mtl.tflite.flatbuffer import Block, extent_bytes, offsets
 
 # All models of a folder in one process: the arena that the interpreter used, by name.
 _MEASURE = """

@@ -13,12 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from keras_mtl.cli.emulate import command as emulate_command
-from keras_mtl.errors import ArtifactError
-from keras_mtl.firmware_host.baseline import Baseline, Tolerance, report_key
+from keras_mtl.core import ArtifactError
 from keras_mtl.firmware_host.emulate import emulate
-from keras_mtl.firmware_host.report import Report
-from keras_mtl.firmware_host.target import load_target
-from keras_mtl.firmware_host.text import baseline_text
+from keras_mtl.firmware_host.report import Baseline, Report, Tolerance, report_key
+from keras_mtl.firmware_host.targets import load_target
+from keras_mtl.firmware_host.views import baseline_text
 
 
 @pytest.fixture(scope="module")

@@ -16,16 +16,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_mtl.errors import ArtifactError, KerasMtlError, VerdictFailed
-from keras_mtl.features import LogMelSettings
+from keras_mtl.core import ArtifactError, KerasMtlError, LogMelSettings, VerdictFailed
 from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
-from keras_mtl.firmware_host.bundle.c_source import identifier, real, string, values
-from keras_mtl.firmware_host.bundle.resolver import registrations
-from keras_mtl.firmware_host.bundle.settings import settings_header
-from keras_mtl.firmware_host.cost import op_rows
+from keras_mtl.firmware_host.bundle.source import identifier, real, string, values
+from keras_mtl.firmware_host.bundle.text.resolver import registrations
+from keras_mtl.firmware_host.bundle.text.settings import settings_header
+from keras_mtl.firmware_host.compute import op_rows
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.engines import run
-from keras_mtl.firmware_host.target import load_target
+from keras_mtl.firmware_host.targets import load_target
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Facts
 

@@ -12,7 +12,7 @@ from tflm_declarations import RELEASE, built_by_cmake
 
 from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.emulate import emulate
-from keras_mtl.firmware_host.target import load_target
+from keras_mtl.firmware_host.targets import load_target
 
 _DEVICE = Path(__file__).parents[2] / "docs" / "device.md"
 

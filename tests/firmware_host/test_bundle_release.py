@@ -19,11 +19,11 @@ from cyclonedx.validation.json import JsonStrictValidator
 from small_artifacts import make_two_state
 
 from keras_mtl.cli.bundle import command
-from keras_mtl.errors import ArtifactError, KerasMtlError
+from keras_mtl.core import ArtifactError, KerasMtlError
 from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
-from keras_mtl.firmware_host.bundle.signature import load_private_key
+from keras_mtl.firmware_host.bundle.release import load_private_key
 from keras_mtl.firmware_host.emulate import emulate
-from keras_mtl.firmware_host.target import load_target
+from keras_mtl.firmware_host.targets import load_target
 
 RECIPE = {"name": "small", "sha256": "1" * 64}
 
@@ -272,7 +272,7 @@ def test_verifying_needs_neither_tensorflow_nor_cryptography(released, keys):
 import sys
 for name in ("tensorflow", "keras", "tf_keras", "librosa", "cryptography"):
     sys.modules[name] = None
-from keras_mtl.errors import KerasMtlError
+from keras_mtl.core import KerasMtlError
 from keras_mtl.firmware_host.bundle import verify_bundle
 assert verify_bundle({str(released)!r}).passed
 try:

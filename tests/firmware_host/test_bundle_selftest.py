@@ -25,9 +25,9 @@ from tflm_declarations import check_for_tflm
 
 from keras_mtl.decoding import DecodeSettings
 from keras_mtl.firmware_host.bundle import write_bundle
-from keras_mtl.firmware_host.bundle.c_source import real
+from keras_mtl.firmware_host.bundle.source import real
 from keras_mtl.firmware_host.emulate import emulate
-from keras_mtl.firmware_host.target import load_target
+from keras_mtl.firmware_host.targets import load_target
 
 _STRICT = ("-std=c99", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow")
 _DSP = ("-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"), "-isystem", str(CMSIS_DSP / "PrivateInclude"))

@@ -19,7 +19,7 @@ from small_artifacts import make_two_state
 
 from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.emulate import emulate
-from keras_mtl.firmware_host.target import load_target
+from keras_mtl.firmware_host.targets import load_target
 
 #: What each self-test says, stage by stage.
 SAYS = {

@@ -26,10 +26,10 @@ from c_programs import (
     require,
 )
 
-from keras_mtl.errors import ArtifactError
-from keras_mtl.features import LogMelSettings, mel_filters
-from keras_mtl.firmware_host.bundle.golden_audio import golden_waveform, quantized_levels
-from keras_mtl.firmware_host.bundle.log_mel_tables import log_mel_tables, mel_segments
+from keras_mtl.core import ArtifactError, LogMelSettings, mel_filters
+from keras_mtl.firmware_host.bundle.golden.audio import golden_waveform, quantized_levels
+from keras_mtl.firmware_host.bundle.text import log_mel_tables
+from keras_mtl.firmware_host.bundle.text.front_end import mel_segments
 
 CMSIS = ("-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"))
 #: Largest difference from librosa above the floor, in dB.

@@ -16,16 +16,20 @@ from c_programs import ALL, CORTEX_M, HERE, HOST, Core, Program, require
 from small_artifacts import FEATURES, make_two_state
 from tflm_declarations import check_for_tflm
 
+from keras_mtl.core import ArtifactError
 from keras_mtl.decoding import DecodeSettings, Grid
-from keras_mtl.errors import ArtifactError
-from keras_mtl.firmware_host.arena_report import arena_of_members
-from keras_mtl.firmware_host.bundle.c_source import header, identifier, real
-from keras_mtl.firmware_host.bundle.listener_source import listener_texts
-from keras_mtl.firmware_host.bundle.log_mel_tables import log_mel_tables
-from keras_mtl.firmware_host.bundle.networks import Network, network_texts, networks_header, networks_source
-from keras_mtl.firmware_host.bundle.static_files import static_texts
-from keras_mtl.firmware_host.cost import op_rows
-from keras_mtl.firmware_host.listener_memory import listener_buffers
+from keras_mtl.firmware_host.arena import arena_of_members
+from keras_mtl.firmware_host.bundle.source import header, identifier, real, static_texts
+from keras_mtl.firmware_host.bundle.text import (
+    Network,
+    listener_texts,
+    log_mel_tables,
+    network_texts,
+    networks_header,
+    networks_source,
+)
+from keras_mtl.firmware_host.compute import op_rows
+from keras_mtl.firmware_host.device import listener_buffers
 from keras_mtl.tflite.artifact import Artifact, Port
 
 NAME, SECONDS = "small", 10

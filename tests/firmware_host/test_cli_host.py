@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from keras_mtl.cli.bundle import command as bundle
 from keras_mtl.cli.emulate import command as emulate
-from keras_mtl.errors import ArtifactError, KerasMtlError, TargetError, VerdictFailed
+from keras_mtl.core import ArtifactError, KerasMtlError, TargetError, VerdictFailed
 
 
 @pytest.fixture(scope="module")

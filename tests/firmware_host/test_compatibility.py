@@ -11,12 +11,12 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from run_rows import run_rows
 
-from keras_mtl.errors import EngineRefused
-from keras_mtl.firmware_host.compatibility import Finding, compatibility, tflm_blocks
+from keras_mtl.core import EngineRefused
+from keras_mtl.firmware_host.compute import Finding, compatibility, tflm_blocks
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.report import Report
-from keras_mtl.firmware_host.target import load_target
-from keras_mtl.firmware_host.text import report_text
+from keras_mtl.firmware_host.targets import load_target
+from keras_mtl.firmware_host.views import report_text
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from keras_mtl.firmware_host.compute_estimate import compute_notes, estimate, overload
-from keras_mtl.firmware_host.cost import OpRow
+from keras_mtl.firmware_host.compute import OpRow, compute_notes, estimate, overload
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.report import Report
-from keras_mtl.firmware_host.target import load_target
-from keras_mtl.firmware_host.text import report_text
+from keras_mtl.firmware_host.targets import load_target
+from keras_mtl.firmware_host.views import report_text
 
 SHAPE = (1, 10, 10, 4)
 

@@ -9,15 +9,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from keras_mtl.errors import ArtifactError
+from keras_mtl.core import ArtifactError
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.emulate.checks import features_match
 from keras_mtl.firmware_host.emulate.context import Context
 from keras_mtl.firmware_host.emulate.parity import compare
-from keras_mtl.firmware_host.html import report_html
 from keras_mtl.firmware_host.report import Report
-from keras_mtl.firmware_host.target import load_target
-from keras_mtl.firmware_host.text import report_text
+from keras_mtl.firmware_host.targets import load_target
+from keras_mtl.firmware_host.views import report_html, report_text
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Golden
 

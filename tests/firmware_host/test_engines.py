@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_rows import run_rows
 
-from keras_mtl.errors import ArtifactError, EngineCrash, EngineError, EngineRefused, EngineTimeout
+from keras_mtl.core import ArtifactError, EngineCrash, EngineError, EngineRefused, EngineTimeout
 from keras_mtl.firmware_host.engines import ENGINES, run
 from keras_mtl.tflite.artifact import Artifact
 

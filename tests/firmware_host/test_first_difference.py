@@ -14,8 +14,8 @@ from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.emulate.first_difference import expose, first_difference, first_member, first_operator
 from keras_mtl.firmware_host.emulate.parity import REFERENCE, compare, parities
 from keras_mtl.firmware_host.engines import run
-from keras_mtl.firmware_host.target import load_target
-from keras_mtl.firmware_host.text import report_text
+from keras_mtl.firmware_host.targets import load_target
+from keras_mtl.firmware_host.views import report_text
 from keras_mtl.tflite.artifact import Artifact, Golden
 
 _ENGINES = ["tflm", "litert", "litert-reference"]

@@ -4,14 +4,10 @@ import librosa
 import numpy as np
 import pytest
 
-from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host.bundle.golden_audio import (
-    golden_waveform,
-    input_scaling,
-    log_mel_db,
-    quantized_levels,
-)
-from keras_mtl.log_mel import LogMel
+from keras_mtl.core import LogMelSettings
+from keras_mtl.features import LogMel
+from keras_mtl.firmware_host.bundle.golden import input_scaling
+from keras_mtl.firmware_host.bundle.golden.audio import golden_waveform, log_mel_db, quantized_levels
 from keras_mtl.tflite.artifact import Port
 
 KINDS = {

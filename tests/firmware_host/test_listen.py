@@ -16,11 +16,10 @@ from click.testing import CliRunner
 from small_artifacts import FEATURES, make_streaming
 
 from keras_mtl.cli import group
-from keras_mtl.cli.listen_sources import from_raw
-from keras_mtl.cli.listen_view import TextView
-from keras_mtl.errors import ArtifactError, DataError, EngineCrash, EngineTimeout
+from keras_mtl.core import ArtifactError, DataError, EngineCrash, EngineTimeout
 from keras_mtl.firmware_host.device import Detection
 from keras_mtl.firmware_host.engines import LiveSession, Update
+from keras_mtl.predictors import TextView, from_raw
 
 SECONDS = 3
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keras_mtl.features import LogMelSettings
+from keras_mtl.core import LogMelSettings
+from keras_mtl.features import LogMel, normalise
 from keras_mtl.firmware_host.device import LogMelStream
-from keras_mtl.log_mel import LogMel, normalise
 
 SETTINGS = {
     "default": LogMelSettings(mean_db=-30.0, std_db=15.0),

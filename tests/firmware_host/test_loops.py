@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_mtl.errors import ArtifactError
-from keras_mtl.firmware_host.cost import op_rows, uncounted
+from keras_mtl.core import ArtifactError
+from keras_mtl.firmware_host.compute import op_rows, uncounted
 from keras_mtl.firmware_host.emulate import emulate
-from keras_mtl.firmware_host.html import report_html
 from keras_mtl.firmware_host.report import Report
-from keras_mtl.firmware_host.target import load_target
-from keras_mtl.firmware_host.text import report_text
+from keras_mtl.firmware_host.targets import load_target
+from keras_mtl.firmware_host.views import report_html, report_text
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
-from keras_mtl.tflite.macs import macs
+from keras_mtl.tflite.flatbuffer import macs
 
 DENSE = 4 * 4
 

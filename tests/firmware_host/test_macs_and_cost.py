@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from keras_mtl.errors import ArtifactError
-from keras_mtl.firmware_host.cost import activation_bytes_per_second, op_rows, uncounted
+from keras_mtl.core import ArtifactError
+from keras_mtl.firmware_host.compute import activation_bytes_per_second, op_rows, uncounted
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.macs import macs
+from keras_mtl.tflite.flatbuffer import macs
 
 CONV, DENSE = 8 * 6 * 3 * 3 * 4, 48 * 5
 

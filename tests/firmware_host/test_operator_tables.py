@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keras_mtl.firmware_host.operator_tables import (
+from keras_mtl.firmware_host.compute.operator_tables import (
     CMSIS_NN_TYPES,
     ESP_NN_TYPES,
     MOVES_DATA,
@@ -15,7 +15,7 @@ from keras_mtl.firmware_host.operator_tables import (
 _ASK = """
 import json, os, sys
 from ai_edge_litert import schema_py_generated as schema
-from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.flatbuffer import model as flatbuffer
 
 def file_of(number, version):
     model, code, graph, operator = schema.ModelT(), schema.OperatorCodeT(), schema.SubGraphT(), schema.OperatorT()

@@ -22,14 +22,13 @@ from small_artifacts import FEATURES, make_two_state
 from tflm_declarations import check_for_tflm
 
 from keras_mtl.cli.bundle import command
+from keras_mtl.core import ArtifactError, VerdictFailed
 from keras_mtl.decoding import DecodeSettings, Grid
-from keras_mtl.errors import ArtifactError, VerdictFailed
 from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
-from keras_mtl.firmware_host.bundle.chain import frames_of
-from keras_mtl.firmware_host.device import LogMelStream
+from keras_mtl.firmware_host.bundle.golden.chain import frames_of
+from keras_mtl.firmware_host.device import LISTENER_STATE_BYTES, LogMelStream
 from keras_mtl.firmware_host.emulate import emulate
-from keras_mtl.firmware_host.listener_memory import LISTENER_STATE_BYTES
-from keras_mtl.firmware_host.target import load_target
+from keras_mtl.firmware_host.targets import load_target
 
 KINDS: dict[str, tuple[Any, ...]] = {
     "both ways": ("int8",),

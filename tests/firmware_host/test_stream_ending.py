@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small_artifacts import make_streaming, make_two_state
 
-from keras_mtl.features import LogMelSettings
+from keras_mtl.core import LogMelSettings
 from keras_mtl.firmware_host.device import (
     BEGIN,
     END,

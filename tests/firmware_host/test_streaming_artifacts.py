@@ -24,16 +24,16 @@ from small_artifacts import (
 )
 
 from keras_mtl.cli import group
-from keras_mtl.errors import ArtifactError, EngineError
-from keras_mtl.firmware_host.arena_report import arena_of_members
-from keras_mtl.firmware_host.emulate import emulate
+from keras_mtl.core import ArtifactError, EngineError
+from keras_mtl.firmware_host.arena import arena_of_members
+from keras_mtl.firmware_host.device import listener_memory
+from keras_mtl.firmware_host.emulate import emulate, stream_memory
+from keras_mtl.firmware_host.emulate import stream_arena_bytes as arena_bytes
 from keras_mtl.firmware_host.emulate.checks import audio_latency_s, events_differ, parity_probability
 from keras_mtl.firmware_host.emulate.context import Context
 from keras_mtl.firmware_host.emulate.parity import parities
 from keras_mtl.firmware_host.engines import EngineRun, litert, run
-from keras_mtl.firmware_host.listener_memory import listener_memory
-from keras_mtl.firmware_host.stream_memory import arena_bytes, stream_memory
-from keras_mtl.firmware_host.target import Target, load_target
+from keras_mtl.firmware_host.targets import Target, load_target
 from keras_mtl.tflite.artifact import MANIFEST, Artifact, Golden, Member
 
 #: (type of the encoder, look-ahead of a causal event decoder or None).

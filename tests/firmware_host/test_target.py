@@ -7,10 +7,10 @@ from importlib import resources
 
 import pytest
 
-from keras_mtl.errors import TargetError
-from keras_mtl.firmware_host.compute_estimate import estimate
-from keras_mtl.firmware_host.cost import OpRow
-from keras_mtl.firmware_host.target import load_target, read_target, target_names
+from keras_mtl.core import TargetError
+from keras_mtl.firmware_host.compute import OpRow, estimate
+from keras_mtl.firmware_host.targets import load_target, target_names
+from keras_mtl.firmware_host.targets.target import read_target
 
 BOARD = """
 kind = "board"

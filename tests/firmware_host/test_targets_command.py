@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from keras_mtl.cli.emulate import command as emulate
 from keras_mtl.cli.targets import command as targets
-from keras_mtl.errors import TargetError
-from keras_mtl.firmware_host.target import load_target, target_names
+from keras_mtl.core import TargetError
+from keras_mtl.firmware_host.targets import load_target, target_names
 
 
 def test_lists_every_target_with_its_figures():

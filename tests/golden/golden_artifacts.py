@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_mtl.run_folder import Run
+from keras_mtl.runs import Run
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import METADATA_NAME
 from keras_mtl.tflite.convert import convert

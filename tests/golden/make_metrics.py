@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_mtl.labels import EVENTS, SCENES
+from keras_mtl.core import EVENTS, SCENES
 
 FOLDER = Path(__file__).parent / "metrics"
 SCENE_SCALE, SCORE_SCALE = 16, 64  # what the stored integers are divided by

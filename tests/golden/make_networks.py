@@ -22,13 +22,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_mtl.features import LogMelSettings
+from keras_mtl.core import LogMelSettings
 from keras_mtl.models import build_mt
 from keras_mtl.recipes import Recipe, to_toml
-from keras_mtl.run_folder import SCHEMA, Samples, save_samples
-from keras_mtl.tflite.fake_quant import FakeQuant
-from keras_mtl.tflite.qat import build_qat
-from keras_mtl.tflite.qat_model import join_interface
+from keras_mtl.runs import Samples, save_samples
+from keras_mtl.runs.folder import SCHEMA
+from keras_mtl.tflite.qat import FakeQuant, build_qat
+from keras_mtl.tflite.qat.scene_model import join_interface
 
 sys.path.insert(0, str(Path(__file__).parent))
 from golden_artifacts import ARTIFACTS, FOLDER, digests, golden_arrays, make

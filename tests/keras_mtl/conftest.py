@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_mtl.datasets.corpus import open_corpus
+from keras_mtl.datasets import open_corpus
 from keras_mtl.recipes import load_recipe
 from keras_mtl.training import train
 

@@ -9,9 +9,9 @@ from keras_mtl.algorithms import ALGORITHMS, FreezeMTL, MeanTeacher, SingleTask,
 from keras_mtl.algorithms.losses import consistency_loss, masked_bce, scene_loss
 from keras_mtl.algorithms.mean_teacher import ema_decay, ramp
 from keras_mtl.augmentation import Masking
-from keras_mtl.determinism import same_bits
 from keras_mtl.models import build_mt
 from keras_mtl.recipes import TrainSettings
+from keras_mtl.training import same_bits
 
 
 def small_network():

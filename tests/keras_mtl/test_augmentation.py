@@ -8,10 +8,10 @@ from keras_mtl.algorithms import FreezeMTL, SingleTask, SoftMTL
 from keras_mtl.algorithms.losses import scene_loss
 from keras_mtl.augmentation import Augmentation, FreqMixStyle, Masking, Mixup, TimeRoll
 from keras_mtl.augmentation.seeded import Seeded
-from keras_mtl.determinism import same_bits
-from keras_mtl.errors import RecipeError
+from keras_mtl.core import RecipeError
 from keras_mtl.models import build_mt
 from keras_mtl.recipes import AugmentSettings, load_recipe
+from keras_mtl.training import same_bits
 
 ALL = {"mixup_alpha": 0.5, "roll_frames": 40, "freq_mixstyle_probability": 0.8}
 STEPS = [Mixup(0.4, seed=3), TimeRoll(80, seed=3), Augmentation(**ALL, seed=3)]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mtl.models.batch_norm import FusedBatchNorm
+from keras_mtl.models import FusedBatchNorm
 
 CHANNELS = 5
 ARGUMENTS = {"momentum": 0.9, "epsilon": 1e-2, "name": "bn"}

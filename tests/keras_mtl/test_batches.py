@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from keras_mtl.batches import EventStream, Sampler, SceneStream, as_dataset
+from keras_mtl.core import LogMelSettings
 from keras_mtl.decoding import Event
-from keras_mtl.feature_sets import EventSet, SceneSet
-from keras_mtl.features import LogMelSettings
+from keras_mtl.features import EventSet, SceneSet
+from keras_mtl.training import EventStream, SceneStream, as_dataset
+from keras_mtl.training.batches import Sampler
 
 SETTINGS = LogMelSettings(mean_db=-40.0, std_db=20.0)
 

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from keras_mtl.bootstrap import Bootstrap, by_recording, mean_of_known, ratio
-from keras_mtl.decoding import Event, Grid
-from keras_mtl.event_metrics import event_metrics
-from keras_mtl.features import LogMelSettings
-from keras_mtl.labels import EVENTS
-from keras_mtl.recipes import DecodeSettings
-from keras_mtl.scene_metrics import scene_metrics
+from keras_mtl.core import EVENTS, LogMelSettings
+from keras_mtl.decoding import DecodeSettings, Event, Grid
+from keras_mtl.metrics import Bootstrap
+from keras_mtl.metrics.bootstrap import by_recording, mean_of_known, ratio
+from keras_mtl.metrics.events import event_metrics
+from keras_mtl.metrics.scenes import scene_metrics
 
 GRID = Grid.over(LogMelSettings(), 400, 4)
 FIGURES = ("event_f1", "segment_f1", "weak_f1")

@@ -6,10 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from keras_mtl.core import RecipeError
 from keras_mtl.cost import cost
-from keras_mtl.errors import RecipeError
-from keras_mtl.models import build, build_event_head, build_mt
-from keras_mtl.models.event_part import build_event_part
+from keras_mtl.models import build, build_event_head, build_event_part, build_mt
 from keras_mtl.recipes import load_recipe
 
 SMALL = {"channels": (4, 6), "pools": ((2, 8), (2, 4)), "recurrent_units": 6, "attention_units": 3, "mel_bands": 64}

@@ -12,12 +12,12 @@ import soundfile
 from click.testing import CliRunner
 
 from keras_mtl import cli
-from keras_mtl.datasets.corpus import open_corpus
-from keras_mtl.errors import DataError
+from keras_mtl.core import DataError
+from keras_mtl.datasets import open_corpus
 from keras_mtl.recipes import load_recipe
-from keras_mtl.run_folder import Run
+from keras_mtl.runs import Run
+from keras_mtl.training import load_training_data
 from keras_mtl.training import train as fit
-from keras_mtl.training_data import load_training_data
 
 TINY = ("train.epochs=1", "train.second_epochs=1", "strong_batch=4", "weak_batch=2", "unlabelled_batch=2")
 TAU = "TAU-urban-acoustic-scenes-2022-mobile-development"
@@ -83,7 +83,7 @@ def test_missing_and_useless_folders(refusal, cache, tmp_path):
 
 def tau_folder(root, rows=40):
     """A small TAU folder: noise in all scenes, of two devices."""
-    from keras_mtl.labels import SCENES
+    from keras_mtl.core import SCENES
 
     base = root / TAU
     (base / "audio").mkdir(parents=True)

@@ -9,16 +9,22 @@ import pytest
 from click.testing import CliRunner
 
 from keras_mtl import cli
-from keras_mtl.comparison import Comparison
-from keras_mtl.comparison_differences import EveryDraw, draws_of, with_differences
-from keras_mtl.comparison_order import SORTS, in_order
-from keras_mtl.comparison_plot import plot_comparison
-from keras_mtl.comparison_rows import compare
-from keras_mtl.comparison_text import comparison_lines, comparison_markdown
-from keras_mtl.conflict_log import write_conflict
-from keras_mtl.errors import RunError
+from keras_mtl.core import RunError
+from keras_mtl.experiments import (
+    SORTS,
+    Comparison,
+    EveryDraw,
+    compare,
+    comparison_lines,
+    comparison_markdown,
+    draws_of,
+    plot_comparison,
+    with_differences,
+)
+from keras_mtl.experiments.comparison_order import in_order
+from keras_mtl.metrics.scenes import scene_metrics
 from keras_mtl.recipes import load_recipe, to_toml
-from keras_mtl.scene_metrics import scene_metrics
+from keras_mtl.training.conflict_log import write_conflict
 
 
 def scenes(accuracy, clips=20, **more):

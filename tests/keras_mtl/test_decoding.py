@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, strategies
 from hypothesis.extra import numpy as arrays
 
+from keras_mtl.core import ArtifactError, RecipeError
 from keras_mtl.decoding import DecodeSettings, EventDecoder, Grid, SceneSmoother, decode, decoder_numbers, events_of
-from keras_mtl.errors import ArtifactError, RecipeError
 
 STEP_S, CLASSES = 0.04, 3
 LABELS = [str(label) for label in range(CLASSES)]

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_mtl.core import DataError, RunError
 from keras_mtl.demo import run_demo
-from keras_mtl.errors import DataError, RunError
-from keras_mtl.run_folder import Run
+from keras_mtl.runs import Run
 from keras_mtl.tflite.artifact import Artifact
 
 

@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mtl.algorithms import HardMTL, PartialAdamW, PCGradMTL, SoftMTL
-from keras_mtl.algorithms.precision import use_precision
-from keras_mtl.errors import RecipeError
+from keras_mtl.algorithms import HardMTL, PartialAdamW, PCGradMTL, SoftMTL, use_precision
+from keras_mtl.core import RecipeError
 from keras_mtl.models import build_mt
 from keras_mtl.recipes import load_recipe
-from keras_mtl.run_folder import Run
+from keras_mtl.runs import Run
 from keras_mtl.training import train
 
 LITTLE = (
@@ -37,7 +36,7 @@ from pathlib import Path
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from keras_mtl.datasets.corpus import open_corpus
+from keras_mtl.datasets import open_corpus
 from keras_mtl.recipes import load_recipe
 from keras_mtl.training import train
 cache, out, *recipe = sys.argv[1:]
@@ -190,7 +189,7 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(setting
 
 
 def test_batches_that_leave_a_rest_are_refused():
-    from keras_mtl.distribution import require_whole_parts
+    from keras_mtl.training.distribution import require_whole_parts
 
     def stream(step):
         return {"log_mel": np.zeros((5, 1))}

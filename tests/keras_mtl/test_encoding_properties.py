@@ -8,9 +8,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keras_mtl.core import EVENTS, LogMelSettings
 from keras_mtl.decoding import DecodeSettings, Event, Grid, decode
-from keras_mtl.features import LogMelSettings
-from keras_mtl.labels import EVENTS
 
 #: Strides of the encoders that there are, and others.
 _GRIDS = st.builds(

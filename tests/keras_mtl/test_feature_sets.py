@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from keras_mtl.datasets.corpus import open_corpus
-from keras_mtl.errors import DataError
-from keras_mtl.feature_sets import event_set, scene_set
-from keras_mtl.features import LogMelSettings
-from keras_mtl.log_mel import LogMel
+from keras_mtl.core import DataError, LogMelSettings
+from keras_mtl.datasets import open_corpus
+from keras_mtl.features import LogMel, event_set, scene_set
 
 CP_MOBILE = LogMelSettings(sample_rate_hz=32_000, window=3072, fft=4096, hop=500, mel_bands=256, keep_last_frame=True)
 BASELINE_SED = LogMelSettings(hop=256, keep_last_frame=True)

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_mtl.errors import FeatureMismatch, RecipeError
-from keras_mtl.features import LogMelSettings, frame_window, hann_window, mel_filters
-from keras_mtl.log_mel import LogMel, normalise
+from keras_mtl.core import FeatureMismatch, LogMelSettings, RecipeError, frame_window, hann_window, mel_filters
+from keras_mtl.features import LogMel, normalise
 
 SETTINGS = LogMelSettings()
 #: The features of each kind of system, with the frames that one second and ten seconds give.

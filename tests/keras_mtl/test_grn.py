@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mtl.models.grn import GRN
+from keras_mtl.models import GRN
 
 
 def _defined(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:

@@ -7,16 +7,11 @@ import pytest
 import scipy.signal
 import soundfile
 
-from keras_mtl.augmentation.impulse_responses import convolved, read_impulse_responses
-from keras_mtl.batches import SceneStream
-from keras_mtl.errors import DataError, RecipeError
-from keras_mtl.feature_sets import scene_set
-from keras_mtl.features import LogMelSettings
-from keras_mtl.impulse_copies import ImpulseCopies, impulse_copies
-from keras_mtl.log_mel import LogMel
+from keras_mtl.core import DataError, LogMelSettings, RecipeError
+from keras_mtl.features import ImpulseCopies, LogMel, impulse_copies, scene_set
+from keras_mtl.features.impulse_responses import convolved, read_impulse_responses
 from keras_mtl.recipes import AugmentSettings
-from keras_mtl.training import train
-from keras_mtl.training_data import load_training_data
+from keras_mtl.training import SceneStream, load_training_data, train
 
 SETTINGS = LogMelSettings()
 

@@ -8,11 +8,12 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from keras_mtl import cli, prediction_formats
-from keras_mtl.datasets.clip_labels import labels_of
+from keras_mtl import cli
+from keras_mtl.core import DataError
+from keras_mtl.datasets.tables import labels_of
 from keras_mtl.decoding import Event
-from keras_mtl.errors import DataError
-from keras_mtl.prediction import Prediction
+from keras_mtl.inference import Prediction
+from keras_mtl.inference import formats as prediction_formats
 
 
 def tone(path, seconds=2.0, rate=16_000, channels=1):

@@ -12,19 +12,14 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from keras_mtl import cli, prediction_formats
+from keras_mtl import cli
+from keras_mtl.core import EVENTS, SCENES, DataError, LogMelSettings
 from keras_mtl.decoding import DecodeSettings, Event, Grid, decode
-from keras_mtl.errors import DataError
-from keras_mtl.event_windows import Joint, WindowPlan
-from keras_mtl.features import LogMelSettings
-from keras_mtl.labels import EVENTS, SCENES
-from keras_mtl.listener import Listener
-from keras_mtl.log_mel import LogMel
-from keras_mtl.log_mel_stream import LogMelStream
-from keras_mtl.network_listener import listen_with, listen_with_run
-from keras_mtl.overview import Overview
+from keras_mtl.features import LogMel, LogMelStream
+from keras_mtl.inference import MOST_ROWS, Listener, Overview, Prediction, listen_with, listen_with_run, predict
+from keras_mtl.inference import formats as prediction_formats
+from keras_mtl.inference.windows import Joint, WindowPlan
 from keras_mtl.plots import plot_timeline
-from keras_mtl.prediction import MOST_ROWS, Prediction, predict
 
 RATE = 16_000
 SETTINGS = LogMelSettings(mean_db=-17.0, std_db=10.0)
@@ -33,9 +28,9 @@ _MEMORY = """
 import json, sys
 from pathlib import Path
 import numpy as np, soundfile
-from keras_mtl.features import LogMelSettings
-from keras_mtl.listener import Listener
-from keras_mtl.prediction import predict
+from keras_mtl.core import LogMelSettings
+from keras_mtl.inference import Listener
+from keras_mtl.inference import predict
 
 def scene_logits(levels):
     return levels.mean(axis=1)[:, :10]

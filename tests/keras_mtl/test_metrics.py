@@ -8,12 +8,10 @@ import sed_eval
 from dcase_util.containers import MetaDataContainer
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 
-from keras_mtl.decoding import Event, Grid, decode, median_filter, median_steps
-from keras_mtl.event_metrics import event_metrics, weak_f1_macro
-from keras_mtl.features import LogMelSettings
-from keras_mtl.labels import EVENTS, SCENES
-from keras_mtl.recipes import DecodeSettings
-from keras_mtl.scene_metrics import scene_metrics
+from keras_mtl.core import EVENTS, SCENES, LogMelSettings
+from keras_mtl.decoding import DecodeSettings, Event, Grid, decode, median_filter, median_steps
+from keras_mtl.metrics.events import event_metrics, weak_f1_macro
+from keras_mtl.metrics.scenes import scene_metrics
 
 GRID = Grid.over(LogMelSettings(), 1000, 4)
 

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_mtl.bootstrap import Bootstrap
-from keras_mtl.decoding import Event, Grid
-from keras_mtl.event_metrics import event_metrics
-from keras_mtl.features import LogMelSettings
-from keras_mtl.psds import merge
-from keras_mtl.recipes import DecodeSettings
-from keras_mtl.scene_metrics import scene_metrics
+from keras_mtl.core import LogMelSettings
+from keras_mtl.decoding import DecodeSettings, Event, Grid
+from keras_mtl.metrics import Bootstrap
+from keras_mtl.metrics.events import event_metrics
+from keras_mtl.metrics.psds import merge
+from keras_mtl.metrics.scenes import scene_metrics
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 DATA = GOLDEN / "metrics"

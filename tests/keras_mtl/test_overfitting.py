@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_mtl.algorithms import SingleTask, SoftMTL
 from keras_mtl.models import build
-from keras_mtl.systems import SYSTEMS
+from keras_mtl.recipes import SYSTEMS
 
 CLIPS = 3
 #: Frames of the event clips: a second or so keeps the large networks fast.

@@ -6,15 +6,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from keras_mtl.core import SCENES, DataError
 from keras_mtl.decoding import Event
-from keras_mtl.errors import DataError
-from keras_mtl.evaluation import evaluate
-from keras_mtl.feature_sets import event_set
-from keras_mtl.labels import SCENES
-from keras_mtl.listener import Listener
-from keras_mtl.network_listener import listen_with_run
+from keras_mtl.features import event_set
+from keras_mtl.inference import Listener, listen_with_run, predict
+from keras_mtl.metrics import evaluate
 from keras_mtl.plots import plot_timeline
-from keras_mtl.prediction import predict
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from keras_mtl import cli
-from keras_mtl.errors import DataError
-from keras_mtl.feature_sets import event_set, scene_set
-from keras_mtl.features import LogMelSettings
-from keras_mtl.level_shards import open_levels
-from keras_mtl.levels import Levels
-from keras_mtl.log_mel import LogMel
-from keras_mtl.preparation import prepare
+from keras_mtl.core import DataError, LogMelSettings
+from keras_mtl.features import Levels, LogMel, event_set, prepare, scene_set
+from keras_mtl.features.cache import open_levels
 from keras_mtl.recipes import load_recipe
 
 SETTINGS = LogMelSettings()
@@ -34,7 +30,7 @@ main()
 @pytest.fixture
 def small_shards(monkeypatch):
     """Shards of eight scenes."""
-    monkeypatch.setattr("keras_mtl.level_shards._SHARD_SECONDS", 8)
+    monkeypatch.setattr("keras_mtl.features.cache._SHARD_SECONDS", 8)
 
 
 def shards_of(cache, split="soundscapes_train"):

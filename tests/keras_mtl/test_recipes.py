@@ -6,9 +6,8 @@ from importlib import resources
 
 import pytest
 
-from keras_mtl.errors import RecipeError
-from keras_mtl.recipes import Recipe, TrainSettings, load_recipe, names, to_toml
-from keras_mtl.systems import SYSTEMS
+from keras_mtl.core import RecipeError
+from keras_mtl.recipes import SYSTEMS, Recipe, TrainSettings, load_recipe, names, to_toml
 
 
 @pytest.mark.parametrize("name", names())

@@ -16,10 +16,10 @@ import keras
 import pytest
 import tensorflow as tf
 
-from keras_mtl.checkpoints import Checkpoints, Progress, SaveCheckpoints
 from keras_mtl.recipes import load_recipe
 from keras_mtl.training import train
-from keras_mtl.training_logs import trim_logs
+from keras_mtl.training.checkpoints import Checkpoints, Progress, SaveCheckpoints
+from keras_mtl.training.logs import trim_logs
 
 LITTLE = (
     "algorithm=soft",

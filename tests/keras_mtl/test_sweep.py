@@ -14,13 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 from keras_mtl import cli
-from keras_mtl.comparison import Comparison
-from keras_mtl.errors import RunError, VerdictFailed
-from keras_mtl.run_folder import Run
-from keras_mtl.sweep import run_sweep
-from keras_mtl.sweep_plan import plan_sweep
-from keras_mtl.sweep_process import Outcome, Training, run_training
-from keras_mtl.sweep_state import Sweep
+from keras_mtl.core import RunError, VerdictFailed
+from keras_mtl.experiments import Comparison, Sweep, plan_sweep, run_sweep
+from keras_mtl.experiments.sweep_process import Outcome, Training, run_training
+from keras_mtl.runs import Run
 
 EPOCHS = 15
 

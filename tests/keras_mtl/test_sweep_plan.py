@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from keras_mtl.errors import RecipeError, RunError
+from keras_mtl.core import RecipeError, RunError
+from keras_mtl.experiments import Sweep, expand, plan_sweep, take_up
+from keras_mtl.experiments.sweep_plan import Axis, names_of, split_values
 from keras_mtl.recipes import load_recipe
-from keras_mtl.sweep_plan import Axis, names_of, plan_sweep, split_values
-from keras_mtl.sweep_state import Sweep, expand, take_up
 
 _VALUES = (
     "soft",

@@ -6,11 +6,11 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from keras_mtl import cli, sweep_ray
-from keras_mtl.errors import RunError
-from keras_mtl.run_folder import Run
-from keras_mtl.sweep_process import Training
-from keras_mtl.sweep_state import Sweep
+from keras_mtl import cli
+from keras_mtl.core import RunError
+from keras_mtl.experiments import Sweep, sweep_ray
+from keras_mtl.experiments.sweep_process import Training
+from keras_mtl.runs import Run
 
 ARGUMENTS = ("sweep", "--recipe", "mt", "--data", "soundscapes:tiny", "--seeds", "0,1", "--ray", "local")
 SETS = ("algorithm=single", "task=scenes", "system=cnn", "train.epochs=1", "scene_batch=16")

@@ -9,11 +9,10 @@ import soundfile
 from click.testing import CliRunner
 
 from keras_mtl import cli
-from keras_mtl.datasets.corpus import open_corpus
-from keras_mtl.errors import DataError
-from keras_mtl.labels import EVENTS
+from keras_mtl.core import EVENTS, DataError
+from keras_mtl.datasets import open_corpus
 from keras_mtl.recipes import load_recipe
-from keras_mtl.training_data import load_training_data
+from keras_mtl.training import load_training_data
 
 STRONG = ("filename", "onset", "offset", "event_label")
 SYNTHETIC = "dcase_synth/{}/train/synthetic21_train/soundscapes"

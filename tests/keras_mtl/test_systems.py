@@ -7,12 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from keras_mtl.cli.systems import command
-from keras_mtl.cost import cost
-from keras_mtl.features import LogMelSettings
-from keras_mtl.layer_work import CONVENTIONS
+from keras_mtl.core import LogMelSettings
+from keras_mtl.cost import cost, count_systems
+from keras_mtl.cost.layer_work import CONVENTIONS
 from keras_mtl.models import build
-from keras_mtl.system_table import count_systems
-from keras_mtl.systems import SYSTEMS, system_of
+from keras_mtl.recipes import SYSTEMS, system_of
 
 #: Trainable parameters, MACs of `audio_seconds` by weights x positions.
 FIGURES = {

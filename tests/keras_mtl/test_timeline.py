@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
+from keras_mtl.core import EVENTS, LogMelSettings
 from keras_mtl.decoding import DecodeSettings, Event, Grid, decode, median_filter, median_steps
-from keras_mtl.features import LogMelSettings
-from keras_mtl.labels import EVENTS
-from keras_mtl.log_mel import LogMel
+from keras_mtl.features import LogMel
 
 GRID = Grid.over(LogMelSettings(), 1000, 4)
 

@@ -10,18 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_mtl.batches import EventStream
+from keras_mtl.core import EVENTS, LogMelSettings, RecipeError
 from keras_mtl.decoding import DecodeSettings, Event, Grid, decode
-from keras_mtl.errors import RecipeError
-from keras_mtl.event_windows import WindowPlan
-from keras_mtl.feature_sets import EventSet
-from keras_mtl.features import LogMelSettings
-from keras_mtl.labels import EVENTS
-from keras_mtl.listener import Listener
-from keras_mtl.models import build_encoder, build_mt
-from keras_mtl.models.timing import embeddings_of, frames_per_embedding
-from keras_mtl.network_listener import listen_with
-from keras_mtl.prediction import predict
+from keras_mtl.features import EventSet
+from keras_mtl.inference import Listener, listen_with, predict
+from keras_mtl.inference.windows import WindowPlan
+from keras_mtl.models import build_encoder, build_mt, embeddings_of, frames_per_embedding
+from keras_mtl.training import EventStream
 
 PLAIN = LogMelSettings(mean_db=-17.0, std_db=10.0)
 BASELINE_SED = LogMelSettings(hop=256, keep_last_frame=True, mean_db=-17.0, std_db=10.0)
@@ -158,7 +153,7 @@ def test_events_carry_no_shift_in_any_window(settings, network, own_frames, tmp_
 
 @pytest.mark.parametrize("network", [pooled, strided])
 def test_a_clip_is_predicted_as_it_is_evaluated(network, tmp_path):
-    from keras_mtl.log_mel import LogMel
+    from keras_mtl.features import LogMel
 
     settings = BASELINE_SED if network is pooled else PLAIN
     for built in (network(), network(settings.frames(160_000))):

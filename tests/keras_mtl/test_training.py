@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_mtl.checkpoints import SaveCheckpoints
-from keras_mtl.conflict_log import COSINE, read_conflict
-from keras_mtl.conflict_plot import plot_conflict
-from keras_mtl.distillation_teacher import Teacher
-from keras_mtl.errors import DataError, FeatureMismatch, RecipeError, RunError
-from keras_mtl.network_listener import listen_with_run
-from keras_mtl.prediction import predict
+from keras_mtl.core import DataError, FeatureMismatch, RecipeError, RunError
+from keras_mtl.experiments import plot_conflict
+from keras_mtl.inference import listen_with_run, predict
 from keras_mtl.recipes import load_recipe
-from keras_mtl.run_folder import Run
-from keras_mtl.training import train
+from keras_mtl.runs import Run
+from keras_mtl.training import read_conflict, train
+from keras_mtl.training.checkpoints import SaveCheckpoints
+from keras_mtl.training.conflict_log import COSINE
+from keras_mtl.training.distillation_teacher import Teacher
 
 
 def weights(run):

@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mtl.features import LogMelSettings
+from keras_mtl.core import LogMelSettings
 from keras_mtl.models import build_mt
 from keras_mtl.recipes import Recipe, to_toml
-from keras_mtl.run_folder import SCHEMA, Run, Samples, save_samples
+from keras_mtl.runs import Run, Samples, save_samples
+from keras_mtl.runs.folder import SCHEMA
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.convert import convert
-from keras_mtl.tflite.qat import Quantized, quantize_network
-from keras_mtl.tflite.scheme import FORMATS, SCHEMES
+from keras_mtl.tflite.qat import FORMATS, SCHEMES
+from keras_mtl.tflite.quantize import Quantized, quantize_network
 
 GOLDEN_CLIPS = 24
 sys.path.insert(0, str(Path(__file__).parent))  # for `scene_networks`: pytest imports tests without their folder

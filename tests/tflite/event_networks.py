@@ -9,14 +9,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_mtl.core import LogMelSettings
 from keras_mtl.decoding import DecodeSettings
-from keras_mtl.features import LogMelSettings
 from keras_mtl.firmware_host.engines import EngineRun, run
 from keras_mtl.models import build_mt
 from keras_mtl.recipes import Recipe, to_toml
-from keras_mtl.run_folder import SCHEMA, Run, Samples, save_samples
+from keras_mtl.runs import Run, Samples, save_samples
+from keras_mtl.runs.folder import SCHEMA
 from keras_mtl.tflite.artifact import Artifact
-from keras_mtl.tflite.qat import Quantized
+from keras_mtl.tflite.quantize import Quantized
 
 SMALL = {"channels": (4, 6), "pools": ((2, 8), (2, 4)), "recurrent_units": 6, "attention_units": 3, "mel_bands": 64}
 SECOND, CLIP = 100, 300

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_mtl.models.grn import GRN
+from keras_mtl.models import GRN
 
 layers = keras.layers
 

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_mtl.errors import ArtifactError
+from keras_mtl.core import ArtifactError
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.artifact import Artifact, Member, Port, Wiring
-from keras_mtl.tflite.artifact.member import METADATA_NAME
+from keras_mtl.tflite.artifact import METADATA_NAME, Artifact, Member, Port, Wiring
 
 INT8 = Port("x", "int8", (1, 2, 3), 0.5, 3)
 FLOAT = Port("x", "float32", (1, 2, 3))
@@ -210,7 +209,7 @@ def test_ports_are_those_of_the_file(artifacts):
 
 def test_no_tensorflow_is_imported(saved, tmp_path: Path):
     code = (
-        "import sys, keras_mtl.tflite, keras_mtl.tflite.convert, keras_mtl.tflite.audit\n"
+        "import sys, keras_mtl.tflite, keras_mtl.tflite.convert, keras_mtl.tflite.flatbuffer.audit\n"
         "from keras_mtl.tflite.artifact import Artifact\n"
         "print(Artifact.load(sys.argv[1]).manifest['part'])\n"
         "assert not {'tensorflow', 'keras', 'tf_keras'} & set(sys.modules)\n"

@@ -9,10 +9,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_mtl.features import LogMelSettings
+from keras_mtl.core import LogMelSettings
 from keras_mtl.models import build_mt
 from keras_mtl.recipes import Recipe, to_toml
-from keras_mtl.run_folder import SCHEMA, Run, Samples, save_samples
+from keras_mtl.runs import Run, Samples, save_samples
+from keras_mtl.runs.folder import SCHEMA
 from keras_mtl.tflite.convert import convert
 
 SETTINGS = LogMelSettings(mel_bands=64, mean_db=-30.0, std_db=15.0)
@@ -26,7 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 import numpy as np, soundfile
 from keras_mtl.predictors import open_predictor
-from keras_mtl.prediction import predict
+from keras_mtl.inference import predict
 from keras_mtl.decoding import DecodeSettings
 
 def most_here():

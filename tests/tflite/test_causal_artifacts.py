@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 from event_networks import CLIP, SECOND, SETTINGS, SMALL, clips, computes_the_network, run_of, small_network
 
+from keras_mtl.core import ConversionError
 from keras_mtl.cost import cost
-from keras_mtl.errors import ConversionError
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.engines import ENGINES, run
-from keras_mtl.firmware_host.target import load_target
-from keras_mtl.models import build_mt
-from keras_mtl.models.event_part import build_event_part
+from keras_mtl.firmware_host.targets import load_target
+from keras_mtl.models import build_event_part, build_mt
 from keras_mtl.predictors import open_predictor
 from keras_mtl.tflite.convert import convert
-from keras_mtl.tflite.partial_quantization import parts_of
-from keras_mtl.tflite.probes import EventProbe
-from keras_mtl.tflite.qat import build_qat, calibrate, quantize_network
-from keras_mtl.tflite.qat_event_head import event_head_twin
-from keras_mtl.tflite.qat_model import interface
+from keras_mtl.tflite.qat import build_qat, calibrate
+from keras_mtl.tflite.qat.event_head import event_head_twin
+from keras_mtl.tflite.qat.scene_model import interface
+from keras_mtl.tflite.quantize import quantize_network
+from keras_mtl.tflite.sensitivity.partial_quantization import parts_of
+from keras_mtl.tflite.sensitivity.probes import EventProbe
 
 AHEAD = 3
 CALIBRATION = {"scenes": clips(12, SECOND), "events": clips(4, CLIP)}

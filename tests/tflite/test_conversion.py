@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_mtl.errors import ConversionError, EngineRefused, RunError
+from keras_mtl.core import ConversionError, EngineRefused, RunError
 from keras_mtl.firmware_host.engines import run
-from keras_mtl.run_folder import Run
+from keras_mtl.runs import Run
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.audit import float_islands, per_channel_dense
 from keras_mtl.tflite.convert import convert
+from keras_mtl.tflite.flatbuffer import float_islands
+from keras_mtl.tflite.flatbuffer.audit import per_channel_dense
 from keras_mtl.tflite.qat import ranges
 
 ENGINES = ("litert", "litert-reference", "tflm", "tflite-runtime")

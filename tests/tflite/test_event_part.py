@@ -15,24 +15,23 @@ import soundfile
 from click.testing import CliRunner
 
 from keras_mtl.cli import group
+from keras_mtl.core import ArtifactError, EngineRefused, LogMelSettings
 from keras_mtl.cost import cost
 from keras_mtl.decoding import DecodeSettings
-from keras_mtl.errors import ArtifactError, EngineRefused
-from keras_mtl.features import LogMelSettings
-from keras_mtl.firmware_host.cost import op_rows, uncounted
+from keras_mtl.firmware_host.compute import op_rows, uncounted
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.engines import run
-from keras_mtl.firmware_host.target import load_target
-from keras_mtl.models import build_mt
-from keras_mtl.models.event_part import build_event_part
+from keras_mtl.firmware_host.targets import load_target
+from keras_mtl.models import build_event_part, build_mt
 from keras_mtl.predictors import open_predictor
 from keras_mtl.recipes import Recipe, to_toml
-from keras_mtl.run_folder import SCHEMA, Run, Samples, save_samples
+from keras_mtl.runs import Run, Samples, save_samples
+from keras_mtl.runs.folder import SCHEMA
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Member
 from keras_mtl.tflite.convert import convert
-from keras_mtl.tflite.loop_starts import fill_loop_starts
-from keras_mtl.tflite.macs import macs
+from keras_mtl.tflite.flatbuffer import macs
+from keras_mtl.tflite.patch import fill_loop_starts
 
 #: A network that converts and runs in little time; 46 frames are 11 embeddings and 2 frames over.
 SMALL = {"channels": (4, 6), "pools": ((2, 8), (2, 4)), "recurrent_units": 5, "attention_units": 3, "mel_bands": 64}

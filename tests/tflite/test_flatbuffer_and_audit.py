@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_mtl.errors import ArtifactError, ConversionError
+from keras_mtl.core import ArtifactError, ConversionError
 from keras_mtl.firmware_host.engines import run
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Member
-from keras_mtl.tflite.audit import float_islands, per_channel_dense, require_integer_only
+from keras_mtl.tflite.flatbuffer import float_islands, require_integer_only
+from keras_mtl.tflite.flatbuffer.audit import per_channel_dense
 from keras_mtl.tflite.patch import patch_int16x8
 
 

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from keras_mtl.cli import group
-from keras_mtl.errors import ArtifactError
+from keras_mtl.core import ArtifactError
 from keras_mtl.firmware_host.engines import run
 from keras_mtl.tflite.artifact import Artifact, Recurrent, State, Stream, Wiring
 

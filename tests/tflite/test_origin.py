@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from keras_mtl.recipes import Recipe, to_toml
-from keras_mtl.run_folder import Run
-from keras_mtl.tflite.convert import origin
+from keras_mtl.runs import Run
+from keras_mtl.tflite.convert.stage import origin
 
 
 def test_origin_names_data_recipe_and_figures(tmp_path) -> None:

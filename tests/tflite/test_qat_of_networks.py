@@ -9,19 +9,12 @@ import tensorflow as tf
 from event_networks import CLIP, SECOND, clips, small_network
 
 from keras_mtl.algorithms import ALGORITHMS, PartialAdamW
-from keras_mtl.errors import ConversionError
+from keras_mtl.core import ConversionError
 from keras_mtl.models import build_crnn
 from keras_mtl.recipes import TrainSettings
-from keras_mtl.tflite.qat import (
-    FakeQuant,
-    FakeQuantGRU,
-    SelfDistillation,
-    build_qat,
-    calibrate,
-    quantize_network,
-)
-from keras_mtl.tflite.qat_event_head import INTERFACE
-from keras_mtl.tflite.qat_model import TASKS, embeddings_range
+from keras_mtl.tflite.qat import INTERFACE, FakeQuant, FakeQuantGRU, build_qat, calibrate, embeddings_range
+from keras_mtl.tflite.qat.scene_model import TASKS
+from keras_mtl.tflite.quantize import SelfDistillation, quantize_network
 
 SCHEMES = [("int8", "int16x8"), ("int16x8", "int16x8"), ("int8", "int8")]
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mtl.errors import ConversionError
-from keras_mtl.tflite.kernel_rounding import as_kernels_round, levels_of_8_bit_kernels
-from keras_mtl.tflite.qat import FakeQuant, Quantized, SelfDistillation, build_qat, calibrate, ranges
-from keras_mtl.tflite.scheme import scale_and_zero_point
+from keras_mtl.core import ConversionError
+from keras_mtl.tflite.qat import FakeQuant, build_qat, calibrate, ranges
+from keras_mtl.tflite.qat.kernel_rounding import as_kernels_round, levels_of_8_bit_kernels
+from keras_mtl.tflite.qat.scheme import scale_and_zero_point
+from keras_mtl.tflite.quantize import Quantized, SelfDistillation
 
 
 def _embeddings(model: keras.Model, clips: np.ndarray) -> np.ndarray:

@@ -14,14 +14,13 @@ import numpy as np
 import pytest
 import scene_networks as networks
 
+from keras_mtl.core import run_isolated
 from keras_mtl.firmware_host.engines import ENGINES, run
-from keras_mtl.isolation import run_isolated
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
-from keras_mtl.tflite.audit import require_integer_only
+from keras_mtl.tflite.flatbuffer import require_integer_only
 from keras_mtl.tflite.patch import patch_int16x8
-from keras_mtl.tflite.qat import build_qat, calibrate, ranges
-from keras_mtl.tflite.qat_root import ReciprocalRoot
+from keras_mtl.tflite.qat import ReciprocalRoot, build_qat, calibrate, ranges
 
 layers = keras.layers
 SCHEMES = ("int8", "int16x8")
@@ -103,7 +102,7 @@ def convert(network: Any, scheme: str, calibration: np.ndarray, golden: np.ndarr
         np.savez(f"{folder}/samples.npz", calibration=calibration, golden=golden)
         request = {"model": f"{folder}/qat.keras", "plan": "part", "part": "scenes", "format": scheme}
         request |= {"samples": f"{folder}/samples.npz", "folder": folder}
-        answer = run_isolated("keras_mtl.tflite.conversion_worker", request, 300.0)
+        answer = run_isolated("keras_mtl.tflite.convert.worker", request, 300.0)
         model = flatbuffer.read_model(Path(answer["members"]["network"]["content"]).read_bytes())
         with np.load(answer["golden"]) as arrays:
             inputs, outputs = arrays["log_mel"], arrays["scene_logits"]

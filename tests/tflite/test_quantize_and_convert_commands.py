@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from event_networks import run_of, small_network
 
 from keras_mtl.cli import group
-from keras_mtl.errors import ArtifactError, ConversionError, RunError
-from keras_mtl.run_folder import Run
+from keras_mtl.core import ArtifactError, ConversionError, RunError
+from keras_mtl.runs import Run
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.quantize import quantize

@@ -14,20 +14,19 @@ import scene_networks as networks
 from click.testing import CliRunner
 
 from keras_mtl.cli import group
-from keras_mtl.errors import RunError, TargetError
-from keras_mtl.features import LogMelSettings
+from keras_mtl.core import LogMelSettings, RunError, TargetError
 from keras_mtl.models import BUILDERS, build_mt, build_scene_part
 from keras_mtl.recipes import Recipe, to_toml
-from keras_mtl.run_folder import SCHEMA, Samples, save_samples
-from keras_mtl.tflite.live_bytes import LiveTensors, Tensor, live_tensors
-from keras_mtl.tflite.mixed_precision import INTERPRETER_BYTES, estimated_noise, propose
-from keras_mtl.tflite.partial_quantization import Part, parts_of, run_partly
-from keras_mtl.tflite.probes import SceneProbe
+from keras_mtl.runs import Samples, save_samples
+from keras_mtl.runs.folder import SCHEMA
 from keras_mtl.tflite.qat import build_qat, calibrate
-from keras_mtl.tflite.sensitivity import Cost, PartCost, Sensitivity, decibels, sensitivity
-from keras_mtl.tflite.sensitivity_plot import plot_sensitivity
-from keras_mtl.tflite.sensitivity_run import Measured
-from keras_mtl.tflite.sensitivity_text import sensitivity_lines
+from keras_mtl.tflite.sensitivity import plot_sensitivity, sensitivity_lines
+from keras_mtl.tflite.sensitivity.live_bytes import LiveTensors, Tensor, live_tensors
+from keras_mtl.tflite.sensitivity.measure import Cost, PartCost, Sensitivity, decibels, sensitivity
+from keras_mtl.tflite.sensitivity.mixed_precision import INTERPRETER_BYTES, estimated_noise, propose
+from keras_mtl.tflite.sensitivity.partial_quantization import Part, parts_of, run_partly
+from keras_mtl.tflite.sensitivity.probes import SceneProbe
+from keras_mtl.tflite.sensitivity.run import Measured
 
 SCHEMES = ("int8", "int16x8")
 SMALL = {

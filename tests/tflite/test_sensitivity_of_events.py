@@ -11,13 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from keras_mtl.cli import group
-from keras_mtl.errors import ConversionError
-from keras_mtl.tflite.partial_quantization import run_partly
-from keras_mtl.tflite.probes import EventProbe
+from keras_mtl.core import ConversionError
 from keras_mtl.tflite.qat import build_qat, calibrate
-from keras_mtl.tflite.sensitivity import sensitivity
-from keras_mtl.tflite.sensitivity_plot import plot_sensitivity
-from keras_mtl.tflite.sensitivity_text import sensitivity_lines
+from keras_mtl.tflite.sensitivity import plot_sensitivity, sensitivity_lines
+from keras_mtl.tflite.sensitivity.measure import sensitivity
+from keras_mtl.tflite.sensitivity.partial_quantization import run_partly
+from keras_mtl.tflite.sensitivity.probes import EventProbe
 
 
 @pytest.fixture(scope="module")

@@ -13,18 +13,17 @@ from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner
 
 from keras_mtl.cli import group
-from keras_mtl.errors import ArtifactError, ConversionError
+from keras_mtl.core import ArtifactError, ConversionError
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.engines import ENGINES, run
-from keras_mtl.firmware_host.target import load_target
+from keras_mtl.firmware_host.targets import load_target
 from keras_mtl.predictors import open_predictor
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Member, Port, Stream, Wiring
 from keras_mtl.tflite.convert import convert
-from keras_mtl.tflite.patch_matmul import transpose_before_matmul
-from keras_mtl.tflite.qat import build_qat
-from keras_mtl.tflite.qat_scene_parts import as_network
-from keras_mtl.tflite.stream_step import build_step
+from keras_mtl.tflite.convert.step import build_step
+from keras_mtl.tflite.patch import transpose_before_matmul
+from keras_mtl.tflite.qat import as_network, build_qat
 
 KINDS = ("float32", "int8", "int16x8")
 #: Of the default encoder: frames of an embedding, and the embeddings of a second that see nothing but that second.

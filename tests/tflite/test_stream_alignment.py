@@ -6,13 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_mtl.errors import ArtifactError, ConversionError
-from keras_mtl.models import build_baseline_sed, build_cp_mobile, build_cp_mobile_rnn
-from keras_mtl.models.encoder import build_encoder
-from keras_mtl.models.grn import GRN
+from keras_mtl.core import ArtifactError, ConversionError
+from keras_mtl.models import GRN, build_baseline_sed, build_cp_mobile, build_cp_mobile_rnn, build_encoder
 from keras_mtl.tflite.artifact import Stream
-from keras_mtl.tflite.stream_alignment import align
-from keras_mtl.tflite.stream_step import build_step
+from keras_mtl.tflite.convert.alignment import align
+from keras_mtl.tflite.convert.step import build_step
 
 layers = keras.layers
 BANDS, STEPS = 16, 12

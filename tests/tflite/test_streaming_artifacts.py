@@ -12,24 +12,23 @@ import soundfile
 from click.testing import CliRunner
 from event_networks import CLIP, SECOND, SETTINGS, clips, computes_the_network, run_of, small_network
 
-from keras_mtl.bootstrap import Bootstrap
 from keras_mtl.cli import group
-from keras_mtl.datasets.corpus import open_corpus
+from keras_mtl.core import ArtifactError, ConversionError, RunError
+from keras_mtl.datasets import open_corpus
 from keras_mtl.decoding import DecodeSettings, median_filter
-from keras_mtl.errors import ArtifactError, ConversionError, RunError
-from keras_mtl.evaluation import evaluate
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.engines import ENGINES, run
-from keras_mtl.firmware_host.target import load_target
+from keras_mtl.firmware_host.targets import load_target
+from keras_mtl.metrics import Bootstrap, evaluate
 from keras_mtl.models import build, build_mt
 from keras_mtl.predictors import open_predictor
-from keras_mtl.run_folder import save_samples
+from keras_mtl.runs import save_samples
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.artifact import Artifact, Golden, Wiring
-from keras_mtl.tflite.artifact.member import METADATA_NAME
+from keras_mtl.tflite.artifact import METADATA_NAME, Artifact, Golden, Wiring
 from keras_mtl.tflite.convert import convert
-from keras_mtl.tflite.members import build_decoders, wire
-from keras_mtl.tflite.qat import FakeQuant, quantize_network
+from keras_mtl.tflite.convert.members import build_decoders, wire
+from keras_mtl.tflite.qat import FakeQuant
+from keras_mtl.tflite.quantize import quantize_network
 
 PAIRS = {"int8": "int16x8", "int16x8": "int16x8", "cells8": "int8"}
 #: Frames of a golden clip: ten seconds, 250 embeddings, but where 8-bit states would drift.

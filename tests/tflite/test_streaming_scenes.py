@@ -12,16 +12,17 @@ from click.testing import CliRunner
 from event_networks import CLIP, SECOND, SETTINGS, clips, computes_the_network, run_of, small_network
 
 from keras_mtl.cli import group
+from keras_mtl.core import ConversionError, RunError
 from keras_mtl.cost import cost
 from keras_mtl.decoding import DecodeSettings
-from keras_mtl.errors import ConversionError, RunError
 from keras_mtl.firmware_host.bundle import verify_bundle
 from keras_mtl.models import build
-from keras_mtl.run_folder import Samples, save_samples
+from keras_mtl.runs import Samples, save_samples
 from keras_mtl.tflite.artifact import Artifact, Recurrent, Stream, Wiring
-from keras_mtl.tflite.convert import convert, golden_recording
-from keras_mtl.tflite.qat import quantize_network
-from keras_mtl.tflite.qat_scene_parts import as_network
+from keras_mtl.tflite.convert import convert
+from keras_mtl.tflite.convert.stage import golden_recording
+from keras_mtl.tflite.qat import as_network
+from keras_mtl.tflite.quantize import quantize_network
 
 #: Of the run: not the defaults.
 DECODE = DecodeSettings(0.4, 0.2, hysteresis=0.1, scene_weight=0.8, scene_hold_calls=2)

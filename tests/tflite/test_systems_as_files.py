@@ -9,19 +9,18 @@ import keras
 import numpy as np
 import pytest
 
-from keras_mtl.cost import Cost, cost
+from keras_mtl.cost import cost
+from keras_mtl.cost.network import Cost
 from keras_mtl.firmware_host.emulate import emulate
-from keras_mtl.firmware_host.target import load_target
-from keras_mtl.models import build
-from keras_mtl.models.event_part import build_event_part
-from keras_mtl.models.scene_part import build_scene_part
-from keras_mtl.recipes import Recipe, to_toml
-from keras_mtl.run_folder import SCHEMA, Run, Samples, save_samples
-from keras_mtl.systems import SYSTEMS
+from keras_mtl.firmware_host.targets import load_target
+from keras_mtl.models import build, build_event_part, build_scene_part
+from keras_mtl.recipes import SYSTEMS, Recipe, to_toml
+from keras_mtl.runs import Run, Samples, save_samples
+from keras_mtl.runs.folder import SCHEMA
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.convert import convert
-from keras_mtl.tflite.quantize_network import quantize_network
+from keras_mtl.tflite.quantize import quantize_network
 
 SCENES = [name for name, system in SYSTEMS.items() if "scenes" in system.tasks and name != "mt"]
 EVENTS = [name for name, system in SYSTEMS.items() if "events" in system.tasks and name != "mt"]

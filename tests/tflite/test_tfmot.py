@@ -13,18 +13,16 @@ import scene_networks as networks
 from click.testing import CliRunner
 
 from keras_mtl.cli import group
-from keras_mtl.errors import ConversionError, RunError
+from keras_mtl.core import ConversionError, RunError, run_isolated
 from keras_mtl.firmware_host import engines
 from keras_mtl.firmware_host.engines import ENGINES
-from keras_mtl.isolation import run_isolated
-from keras_mtl.models.cp_mobile import build_cp_mobile
-from keras_mtl.run_folder import Run
+from keras_mtl.models import build_cp_mobile
+from keras_mtl.runs import Run
 from keras_mtl.tflite.artifact import Artifact
-from keras_mtl.tflite.audit import require_integer_only
-from keras_mtl.tflite.qat_run import qat_network
+from keras_mtl.tflite.flatbuffer import require_integer_only
+from keras_mtl.tflite.quantize import qat_network
 from keras_mtl.tflite.quantize import quantize as quantize_stage
-from keras_mtl.tflite.tfmot_quantize import quantize_with_tfmot
-from keras_mtl.tflite.tfmot_run import TfmotNetwork
+from keras_mtl.tflite.tfmot import TfmotNetwork, quantize_with_tfmot
 
 
 def _document(*arguments: str | Path) -> dict[str, Any]:
@@ -106,7 +104,7 @@ def test_residual_blocks_convert(tmp_path):
     assert made.kept == "calibrated"
     np.savez(tmp_path / "samples.npz", calibration=values[:24], golden=values[24:])
     request = {"model": str(tmp_path / "qat_tfmot.npz"), "samples": str(tmp_path / "samples.npz")}
-    answer = run_isolated("keras_mtl.tflite.tfmot_conversion_worker", {**request, "folder": str(tmp_path)}, 300.0)
+    answer = run_isolated("keras_mtl.tflite.convert.tfmot_worker", {**request, "folder": str(tmp_path)}, 300.0)
     file = Artifact.of(Path(answer["members"]["network"]["content"]).read_bytes())
     require_integer_only(file.network.model)
     with np.load(answer["golden"]) as arrays:
@@ -148,7 +146,7 @@ def test_a_system_with_grn_is_refused_before_data_are_read(runs, tmp_path):
 def test_a_process_that_hangs_or_dies_is_one_clear_line(network, clips, tmp_path, monkeypatch):
     with pytest.raises(ConversionError, match=r"tfmot failed: .* did not come back within 0 s") as hung:
         quantize_with_tfmot(network, clips.calibration[:2], tmp_path, timeout_s=0.3)
-    monkeypatch.setattr("keras_mtl.tflite.tfmot_quantize._WORKER", "keras_mtl.tflite.no_such_worker")
+    monkeypatch.setattr("keras_mtl.tflite.tfmot.quantize._WORKER", "keras_mtl.tflite.no_such_worker")
     with pytest.raises(ConversionError, match=r"tfmot failed: .* died \(exit 1\)") as died:
         quantize_with_tfmot(network, clips.calibration[:2], tmp_path)
     assert all("\n" not in str(caught.value) for caught in (hung, died))

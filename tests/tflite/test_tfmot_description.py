@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import scene_networks as networks
 
-from keras_mtl.errors import ConversionError, RunError
-from keras_mtl.tflite.tfmot_description import describe_scene_part
-from keras_mtl.tflite.tfmot_files import load_twin, save_twin
-from keras_mtl.tflite.tfmot_refusals import REASONS
+from keras_mtl.core import ConversionError, RunError
+from keras_mtl.tflite.tfmot import describe_scene_part, load_twin
+from keras_mtl.tflite.tfmot.files import save_twin
+from keras_mtl.tflite.tfmot.refusals import REASONS
 
 layers = keras.layers
 

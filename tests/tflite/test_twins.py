@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import scene_networks as networks
 
-from keras_mtl.errors import ConversionError
-from keras_mtl.tflite.flat_graph import flatten
-from keras_mtl.tflite.qat import SelfDistillation, build_qat, calibrate, ranges
-from keras_mtl.tflite.qat_arithmetic import AveragePool
+from keras_mtl.core import ConversionError
+from keras_mtl.tflite.qat import AveragePool, build_qat, calibrate, flatten, ranges
+from keras_mtl.tflite.quantize import SelfDistillation
 
 layers = keras.layers
 

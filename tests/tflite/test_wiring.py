@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_mtl.errors import ArtifactError
+from keras_mtl.core import ArtifactError
 from keras_mtl.tflite.artifact import SCENE_HOP, Recurrent, State, Stream, Wiring
 
 STREAM = Stream(4, 3, 3, (State("conv_1", "state_1", "next_state_1", 2),))

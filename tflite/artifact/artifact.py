@@ -16,8 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from keras_mtl import files
-from keras_mtl.errors import ArtifactError
+from keras_mtl.core import ArtifactError, files
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact.facts import Facts
 from keras_mtl.tflite.artifact.golden import (

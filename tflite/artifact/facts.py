@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_mtl.core import ArtifactError, LogMelSettings
 from keras_mtl.decoding import DecodeSettings
-from keras_mtl.errors import ArtifactError
-from keras_mtl.features import LogMelSettings
 
 #: The part of a file that this project did not make.
 UNKNOWN = "unknown"

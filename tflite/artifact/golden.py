@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_mtl.errors import ArtifactError
-from keras_mtl.files import read_bytes
+from keras_mtl.core import ArtifactError, read_bytes
 from keras_mtl.tflite.artifact.golden_file import read_golden_file, require_rows
 from keras_mtl.tflite.artifact.manifest import MOST_BYTES, parse_json
 from keras_mtl.tflite.artifact.member import Member

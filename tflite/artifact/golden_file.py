@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from keras_mtl.errors import ArtifactError
-from keras_mtl.files import read_bytes
+from keras_mtl.core import ArtifactError, read_bytes
 from keras_mtl.tflite.artifact.port import Port
 
 #: Of a file, packed or not. Golden data of ten clips of ten seconds are 12 MB.

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from keras_mtl.errors import ArtifactError
+from keras_mtl.core import ArtifactError
 
 #: Manifests hold some thousand bytes.
 MOST_BYTES = 4 << 20

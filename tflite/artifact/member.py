@@ -10,13 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from keras_mtl import files
-from keras_mtl.errors import ArtifactError, KerasMtlError
+from keras_mtl.core import ArtifactError, KerasMtlError, files
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact.facts import UNKNOWN, Facts
 from keras_mtl.tflite.artifact.manifest import MOST_BYTES, parse_json, require_same
 from keras_mtl.tflite.artifact.port import Port
-from keras_mtl.tflite.macs import macs
+from keras_mtl.tflite.flatbuffer import macs
 
 SCHEMA = "keras_mtl.artifact/1"
 METADATA_NAME = "keras_mtl"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.errors import ArtifactError
+from keras_mtl.core import ArtifactError
 
 SET_MANIFEST, SET_GOLDEN = "set.json", "set.golden.npz"
 _SCHEMA = "keras_mtl.artifact_set/1"

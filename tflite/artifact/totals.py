@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from keras_mtl.core import LogMelSettings
 from keras_mtl.decoding import median_steps
-from keras_mtl.features import LogMelSettings
 from keras_mtl.tflite.artifact.facts import Facts
 from keras_mtl.tflite.artifact.member import Member
 from keras_mtl.tflite.artifact.wiring import Wiring

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from keras_mtl.errors import ArtifactError
+from keras_mtl.core import ArtifactError
 
 #: The scene decoder reads the ring every so many steps: 0.2 s of `mt`.
 SCENE_HOP = 5

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from small_artifacts import Maker, make_streaming
 
-from keras_mtl.errors import KerasMtlError
+from keras_mtl.core import KerasMtlError
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import MANIFEST, Artifact, Member
 from keras_mtl.tflite.artifact.golden import pack_rows

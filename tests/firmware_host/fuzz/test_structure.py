@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_mtl.errors import ArtifactError, EngineError
-from keras_mtl.firmware_host.cost import op_rows
-from keras_mtl.firmware_host.emulate.inputs import random_inputs
+from keras_mtl.core import ArtifactError, EngineError
+from keras_mtl.firmware_host.compute import op_rows
+from keras_mtl.firmware_host.emulate import random_inputs
 from keras_mtl.firmware_host.engines import ENGINES, run
-from keras_mtl.tflite import flatbuffer, flatbuffer_verify
+from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Member
-from keras_mtl.tflite.consistency import fault_of
-from keras_mtl.tflite.flatbuffer_verify import structure_fault
-from keras_mtl.tflite.macs import macs
+from keras_mtl.tflite.flatbuffer import macs
+from keras_mtl.tflite.flatbuffer import verify as flatbuffer_verify
+from keras_mtl.tflite.flatbuffer.consistency import fault_of
+from keras_mtl.tflite.flatbuffer.verify import structure_fault
 
 
 def test_sound_files_have_no_fault(models, odd_models):

@@ -12,7 +12,8 @@ sys.path.insert(0, sys.argv[1])
 import conftest as little
 from keras_mtl import algorithms
 from keras_mtl.augmentation import Augmentation
-from keras_mtl.distribution import open_strategy, synchronise
+from keras_mtl.training import open_strategy
+from keras_mtl.training.distribution import synchronise
 
 
 def steps(algorithm, strategy, batches):

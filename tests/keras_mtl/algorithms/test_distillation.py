@@ -16,7 +16,7 @@ from keras_mtl.algorithms import (
     UncertaintyMTL,
 )
 from keras_mtl.algorithms.distillation import event_distillation, resize_time, scene_distillation
-from keras_mtl.errors import RecipeError
+from keras_mtl.core import RecipeError
 
 
 def softmax(z):

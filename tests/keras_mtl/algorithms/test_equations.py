@@ -5,15 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mtl.algorithms import (
-    CrossHardMTL,
-    CrossSoftMTL,
-    GradNormMTL,
-    HardMTL,
-    PCGradMTL,
-    SoftMTL,
-    UncertaintyMTL,
-)
+from keras_mtl.algorithms import CrossHardMTL, CrossSoftMTL, GradNormMTL, HardMTL, PCGradMTL, SoftMTL, UncertaintyMTL
 from keras_mtl.algorithms.losses import cross_loss, fold_pieces
 
 EMBEDDING = 5

@@ -8,12 +8,13 @@ import pytest
 import tensorflow as tf
 
 from keras_mtl.algorithms import CrossHardMTL, HardMTL, PCGradMTL, SoftMTL
-from keras_mtl.batches import as_dataset, take_turns
-from keras_mtl.conflict import ConflictLog, encoder_cosine
-from keras_mtl.conflict_log import COSINE, read_conflict
-from keras_mtl.conflict_plot import plot_conflict
-from keras_mtl.errors import RunError, TrainingError
-from keras_mtl.finite_losses import StopOnNonFinite
+from keras_mtl.core import RunError, TrainingError
+from keras_mtl.experiments import plot_conflict
+from keras_mtl.training import as_dataset, read_conflict
+from keras_mtl.training.batches import take_turns
+from keras_mtl.training.conflict import ConflictLog, encoder_cosine
+from keras_mtl.training.conflict_log import COSINE
+from keras_mtl.training.finite_losses import StopOnNonFinite
 
 
 class Kept:

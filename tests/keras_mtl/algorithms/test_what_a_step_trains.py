@@ -19,9 +19,10 @@ from keras_mtl.algorithms import (
     SoftMTL,
     UncertaintyMTL,
 )
-from keras_mtl.batches import as_dataset, take_turns
-from keras_mtl.errors import RecipeError
+from keras_mtl.core import RecipeError
 from keras_mtl.recipes import TrainSettings
+from keras_mtl.training import as_dataset
+from keras_mtl.training.batches import take_turns
 
 TWO_TASKS = [SoftMTL, HardMTL, CrossSoftMTL, CrossHardMTL, UncertaintyMTL, GradNormMTL, PCGradMTL]
 

@@ -1,0 +1,88 @@
+"""What is known of one recording: its labels in the tables of the data set that it lies in, or in a file beside it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keras_mtl.core import DataError
+from keras_mtl.datasets.audio import layout
+from keras_mtl.datasets.tables import tab_separated as tables
+from keras_mtl.datasets.tables.label_tracks import read_track
+
+
+@dataclass
+class ClipLabels:
+    """Labels of one recording.
+
+    Attributes:
+        table: where they stand.
+        scene, device, recording: of a TAU clip; "" where they are not known. Of several scenes, the longest.
+        events: (onset in seconds, offset in seconds, label), by onset.
+        weak: labels that are somewhere in the clip, without times.
+    """
+
+    table: Path
+    scene: str = ""
+    device: str = ""
+    recording: str = ""
+    events: list[tuple[float, float, str]] = field(default_factory=list)
+    weak: list[str] = field(default_factory=list)
+
+
+def labels_of(clip: Path, table: Path | None = None) -> ClipLabels | None:
+    """The labels of a clip.
+
+    Args:
+        clip: the recording.
+        table: TAB-separated, with `filename` and the columns of TAU's or DESED's tables, or a label track of this clip;
+            without it the table of the TAU or DESED folder that the clip lies in.
+
+    Returns:
+        None where the clip lies in no such folder, or in one without a table (the unlabelled clips).
+
+    Raises:
+        DataError: the file can't be read, or has times that are no numbers; a table that was named lacks the clip.
+    """
+    found = table or _table_of(clip)
+    if found is None:
+        return None
+    if table is not None and (track := read_track(table)) is not None:
+        return ClipLabels(table, scene=_longest(track.scenes), events=sorted(track.events))
+    rows = [row for row in tables.read_table(found, ("filename",)) if Path(row["filename"]).name == clip.name]
+    if not rows and table is not None:
+        raise DataError(f"{table} has no row for {clip.name}", hint="its column filename names the recordings")
+    labels = ClipLabels(found)
+    for row in rows:
+        labels.scene = row.get("scene_label", "") or labels.scene
+        labels.device = row.get("source_label", "") or labels.device
+        labels.recording = row.get("identifier", "") or labels.recording
+        labels.weak += [name.strip() for name in row.get("event_labels", "").split(",") if not tables.is_empty(name)]
+        if not tables.is_empty(row.get("event_label", "")):
+            try:
+                labels.events.append((float(row["onset"]), float(row["offset"]), row["event_label"]))
+            except (KeyError, ValueError):
+                raise DataError(f"{found}: onset or offset of {clip.name} is not a number") from None
+    labels.events.sort()
+    return labels
+
+
+def _longest(scenes: list[tuple[float, float, str]]) -> str:
+    seconds: dict[str, float] = defaultdict(float)
+    for onset_s, offset_s, scene in scenes:
+        seconds[scene] += offset_s - onset_s
+    return max(seconds, key=seconds.__getitem__, default="")
+
+
+def _table_of(clip: Path) -> Path | None:
+    folder = clip.resolve().parent
+    if folder.name == "audio" and (folder.parent / "meta.csv").is_file():
+        return folder.parent / "meta.csv"
+    plain = folder.with_name(folder.name.removesuffix("_16k"))
+    for table, audio in (*layout.DESED_STRONG.values(), layout.DESED_WEAK):
+        depth = len(Path(audio).parts)
+        if plain.parts[-depth:] == Path(audio).parts:
+            found = plain.parents[depth - 1] / table
+            return found if found.is_file() else None
+    return None

@@ -1,0 +1,21 @@
+"""The tensor arena, planned from the file alone as TensorFlow Lite Micro does."""
+
+from typing import TYPE_CHECKING
+
+from keras_mtl.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from keras_mtl.firmware_host.arena.report import arena_of, arena_of_members
+    from keras_mtl.firmware_host.arena.reserve import (
+        ARENA_RESERVE_BYTES,
+        arena_reserve_bytes,
+        arena_setting_bytes,
+        shared_reserve_bytes,
+    )
+else:
+    __getattr__, __dir__ = lazy(__name__)
+
+__all__ = [
+    "ARENA_RESERVE_BYTES", "arena_of", "arena_of_members", "arena_reserve_bytes", "arena_setting_bytes",
+    "shared_reserve_bytes",
+]  # fmt: skip

@@ -1,0 +1,180 @@
+"""Plans the tensor arena from the file alone, as TensorFlow Lite Micro does when it loads it.
+
+The arena has two ends. At its beginning lie activations and kernels' scratch memory, laid out by size and lifetime
+(`tflite.arena_placement`, `lives`). At its end lies what is kept: the interpreter's structures and kernels' data
+(`persistent`). The plan is for the reference kernels; those of CMSIS-NN ask for more scratch memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from keras_mtl.core import ArtifactError
+from keras_mtl.firmware_host.arena.kernels import Requests, requests
+from keras_mtl.firmware_host.arena.lives import Key, Lives, Step, lives
+from keras_mtl.firmware_host.arena.persistent import persistent_bytes
+from keras_mtl.firmware_host.arena.sizes import DEVICE, HOST, Sizes
+from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.flatbuffer import Block, aligned, end_of, extent_bytes, offsets
+
+#: Bytes of an element as TFLM counts them: four bits take a whole byte there.
+_ELEMENT_BYTES = {"bool": 1, "int4": 1, "bfloat16": 2, "complex64": 8, "complex128": 16, "resource": 4}
+_ELEMENT_BYTES |= {f"{kind}{bits}": bits // 8 for kind in ("int", "uint") for bits in (8, 16, 32, 64)}
+_ELEMENT_BYTES |= {f"float{bits}": bits // 8 for bits in (16, 32, 64)}
+#: Files of use have hundreds; placing is quadratic.
+_MOST_BLOCKS = 2048
+_NEVER = (-1, -1)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One block of the arena.
+
+    Attributes:
+        name: of the tensor; for scratch memory, "scratch of" and the operator's output.
+        kind: "input", "output", "activation" or "scratch".
+        size_bytes: that it takes, aligned.
+        offset: in bytes from the arena's beginning.
+        first: the first step at which it is alive; -1 where no operator uses it.
+        last: the last one.
+    """
+
+    name: str
+    kind: str
+    size_bytes: int
+    offset: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class ArenaPlan:
+    """The arena of one file.
+
+    Attributes:
+        steps: the moments of an inference; step 0 is the entry into the main graph.
+        blocks: activations and scratch memory, in the order of the file.
+        activations_bytes: what these are laid out in, gaps included.
+        kept: bytes of what is kept on the host (64-bit pointers), by what it is for.
+        device_bytes: the whole arena on a 32-bit device.
+        assumed: operators whose kernels are not known: an allowance was made for them.
+    """
+
+    steps: tuple[Step, ...]
+    blocks: tuple[Placed, ...]
+    activations_bytes: int
+    kept: dict[str, int]
+    device_bytes: int
+    assumed: tuple[str, ...]
+
+    @property
+    def persistent_bytes(self) -> int:
+        """All that is kept on the host."""
+        return sum(self.kept.values())
+
+    @property
+    def planned_bytes(self) -> int:
+        """The whole arena on the host, to be compared with the interpreter's own figure."""
+        return self.activations_bytes + self.persistent_bytes
+
+    def alive(self, step: int) -> tuple[Placed, ...]:
+        """What is alive at a step, the largest first."""
+        found = [block for block in self.blocks if block.first <= step <= block.last]
+        return tuple(sorted(found, key=lambda block: -block.size_bytes))
+
+    def timeline(self) -> list[int]:
+        """Bytes that are alive at each step."""
+        changes = [0] * (len(self.steps) + 1)
+        for block in self.blocks:
+            if block.first >= 0:
+                changes[block.first] += block.size_bytes
+                changes[block.last + 1] -= block.size_bytes
+        total, alive = 0, []
+        for change in changes[:-1]:
+            total += change
+            alive.append(total)
+        return alive
+
+
+def plan_arena(model: Any) -> ArenaPlan:
+    """Plans the arena of a file.
+
+    Args:
+        model: the object tree of a `.tflite` file.
+
+    Raises:
+        ArtifactError: operators with missing tensors, or a file that has no arena: tensors without a fixed shape or of
+            a type without a fixed size, a loop that runs itself.
+    """
+    try:
+        return _plan(model)
+    except (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError, OverflowError, RecursionError):
+        raise ArtifactError("the TFLite file has operators with missing tensors", hint="convert it again") from None
+
+
+def _plan(model: Any) -> ArenaPlan:
+    life = lives(model)
+    host, device = _asked(model, HOST), _asked(model, DEVICE)
+    named, blocks = _blocks(model, life, host)
+    starts = offsets(blocks)
+    placed = tuple(
+        Placed(name, kind, block.taken_bytes, offset, block.first, block.last)
+        for (name, kind), block, offset in zip(named, blocks, starts, strict=True)
+    )
+    variables = sum(aligned(_tensor_bytes(t)) for graph in model.subgraphs for t in graph.tensors if t.isVariable)
+    kept = persistent_bytes(model, host.values(), HOST, variables)
+    narrow = _blocks(model, life, device)[1]
+    small = end_of(blocks, starts) if narrow == blocks else extent_bytes(narrow)
+    small += sum(persistent_bytes(model, device.values(), DEVICE, variables).values())
+    names = (flatbuffer.op_name(model, operator) for _, operator in flatbuffer.operators(model))
+    unknown = dict.fromkeys(name for name in names if not HOST.kernel(name).known)
+    return ArenaPlan(life.steps, placed, end_of(blocks, starts), kept, aligned(small), tuple(unknown))
+
+
+def _asked(model: Any, sizes: Sizes) -> dict[Key, Requests]:
+    """What every operator's kernel asks for."""
+    return {
+        (number, index): requests(model, graph, operator, sizes)
+        for number, graph in enumerate(model.subgraphs)
+        for index, operator in enumerate(graph.operators or [])
+    }
+
+
+def _blocks(model: Any, life: Lives, asked: dict[Key, Requests]) -> tuple[list[tuple[str, str]], list[Block]]:
+    """Names and kinds of all that is placed, and the blocks: tensors of all subgraphs, then scratch memory."""
+    names, blocks = [], []
+    inputs, outputs = (set(map(int, ports)) for ports in (model.subgraphs[0].inputs, model.subgraphs[0].outputs))
+    for number, graph in enumerate(model.subgraphs):
+        for index, tensor in enumerate(graph.tensors):
+            if tensor.isVariable or flatbuffer.constant_bytes(model, tensor) is not None:
+                continue
+            size = _tensor_bytes(tensor)
+            if size:
+                port = "input" if index in inputs else "output" if index in outputs else "activation"
+                names.append((flatbuffer.tensor_name(tensor), port if number == 0 else "activation"))
+                blocks.append(Block(size, *life.tensors.get((number, index), _NEVER)))
+    for (number, index), request in asked.items():
+        graph = model.subgraphs[number]
+        result = flatbuffer.op_outputs(graph, graph.operators[index])
+        for size in request.scratch:
+            names.append((f"scratch of {flatbuffer.tensor_name(result[0]) if result else index}", "scratch"))
+            blocks.append(Block(size, *life.operators.get((number, index), _NEVER)))
+    if len(blocks) > _MOST_BLOCKS:
+        raise ArtifactError(f"the file has more than {_MOST_BLOCKS:,} activations: too many to plan")
+    return names, blocks
+
+
+def _tensor_bytes(tensor: Any) -> int:
+    dtype, values = flatbuffer.tensor_dtype(tensor), 1
+    if dtype not in _ELEMENT_BYTES:
+        raise ArtifactError(f"tensor {flatbuffer.tensor_name(tensor)} is of type {dtype}, which has no fixed size")
+    for size in flatbuffer.tensor_shape(tensor):
+        if size < 0:
+            raise ArtifactError(
+                f"tensor {flatbuffer.tensor_name(tensor)} has no fixed shape", hint="convert with a fixed batch of 1"
+            )
+        values *= size
+    if values >= 1 << 60:
+        raise ArtifactError(f"tensor {flatbuffer.tensor_name(tensor)} does not fit any memory", hint="convert it again")
+    return values * _ELEMENT_BYTES[dtype]

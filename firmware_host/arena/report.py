@@ -1,0 +1,103 @@
+"""The arena as a report tells it: the plan from the file beside what the interpreter measured, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keras_mtl.firmware_host.arena.plan import ArenaPlan, plan_arena
+from keras_mtl.tflite.artifact import Member
+
+_NAMED = 3
+
+
+def arena_of(model: Any, measured_bytes: int | None) -> dict[str, Any]:
+    """The arena of one file.
+
+    Operators are numbered in the order in which they run, those of loops in their place. In a file without loops these
+    are the numbers of the report's rows.
+
+    Args:
+        model: the object tree of a `.tflite` file.
+        measured_bytes: what TensorFlow Lite Micro used; None where it did not run.
+
+    Returns:
+        `planned_bytes` and `measured_bytes` (on this host), `planned_32bit_bytes` (on a device, reference kernels),
+        `activations_bytes` (laid out), `activations_peak_bytes` (alive at once), `persistent_bytes` and
+        `persistent_parts`, `peak_operator`, `operators`: [{"op", "name"}], `tensors`: [{"name", "kind", "bytes",
+        "offset", "first_operator", "last_operator"}], `timeline` (bytes alive at each operator), `explained`,
+        `assumed_operators` (whose kernels are not known).
+
+    Raises:
+        ArtifactError: a file that can't be planned.
+    """
+    plan = plan_arena(model)
+    timeline = plan.timeline()[1:]
+    peak = timeline.index(max(timeline)) if timeline else None
+    return {
+        "planned_bytes": plan.planned_bytes,
+        "measured_bytes": measured_bytes,
+        "planned_32bit_bytes": plan.device_bytes,
+        "activations_bytes": plan.activations_bytes,
+        "activations_peak_bytes": max(timeline, default=0),
+        "persistent_bytes": plan.persistent_bytes,
+        "persistent_parts": plan.kept,
+        "peak_operator": peak,
+        "operators": [{"op": step.op, "name": step.name} for step in plan.steps[1:]],
+        "tensors": [
+            {
+                "name": block.name,
+                "kind": block.kind,
+                "bytes": block.size_bytes,
+                "offset": block.offset,
+                "first_operator": max(0, block.first - 1),
+                "last_operator": max(0, block.last - 1),
+            }
+            for block in plan.blocks
+            if block.first >= 0
+        ],
+        "timeline": timeline,
+        "explained": _explained(plan, peak),
+        "assumed_operators": list(plan.assumed),
+    }
+
+
+def arena_of_members(members: Mapping[str, Member], measured: Mapping[str, int | None]) -> dict[str, Any]:
+    """The arenas of files that work together, each with its own.
+
+    Args:
+        members: each file by its name.
+        measured: what was measured for each; a name that is missing was not.
+
+    Returns:
+        The keys of `arena_of` that add up: sums of bytes, except that `activations_peak_bytes` is that of the member
+        with the largest; `peak_operator` is the number of its operator, `peak_member` its name. `members` holds the
+        arena of each, and `shared_bytes` is what they need on this host if activations share their memory.
+    """
+    arenas = {name: arena_of(member.model, measured.get(name)) for name, member in members.items()}
+    largest = max(arenas, key=lambda name: arenas[name]["activations_peak_bytes"])
+    sizes = [arena["measured_bytes"] for arena in arenas.values()]
+    found: dict[str, Any] = {
+        key: sum(arena[key] for arena in arenas.values())
+        for key in ("planned_bytes", "planned_32bit_bytes", "persistent_bytes")
+    }
+    found["measured_bytes"] = None if None in sizes else sum(sizes)
+    found["shared_bytes"] = found["persistent_bytes"] + max(arena["activations_bytes"] for arena in arenas.values())
+    found["activations_peak_bytes"] = arenas[largest]["activations_peak_bytes"]
+    found |= {"peak_member": largest, "peak_operator": arenas[largest]["peak_operator"], "tensors": [], "timeline": []}
+    found["explained"] = f"{largest} needs the most: {arenas[largest]['explained']}"
+    return found | {"members": arenas}
+
+
+def _explained(plan: ArenaPlan, peak: int | None) -> str:
+    """Which tensors make the peak, in one line."""
+    if peak is None:
+        return "nothing is computed"
+    alive, step = plan.alive(peak + 1), plan.steps[peak + 1]
+    total = sum(block.size_bytes for block in alive)
+    named = [f"{block.name} ({block.size_bytes:,})" for block in alive[:_NAMED]]
+    rest = len(alive) - len(named)
+    listed = ", ".join(named) + (f" and {rest} more" if rest else "")
+    gaps = plan.activations_bytes - total
+    where = f"at operator {peak}, {step.op}, {total:,} bytes are alive: {listed}"
+    return where + (f"; laid out they take {plan.activations_bytes:,}, {gaps:,} more" if gaps else "")

@@ -1,0 +1,148 @@
+"""The golden chain: a made-up sound and what comes of it at every stage, so that a device can be checked end to end.
+
+Stages are checked one by one, each from the golden result before it: a rounding that differs in one stage does not
+hide what the next one does. So levels are kept in steps of 1/256 dB, and the networks' input is made of these.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from keras_mtl.core import ArtifactError, FeatureMismatch, LogMelSettings
+from keras_mtl.firmware_host.bundle.golden.audio import golden_waveform, input_scaling, log_mel_db, quantized_levels
+from keras_mtl.firmware_host.bundle.golden.decoded import decoded, event_numbers, scene_calls, smoothed
+from keras_mtl.firmware_host.bundle.golden.vectors import C_VECTORS, GoldenVectors, numbered
+from keras_mtl.firmware_host.engines import explain, make_request, run, run_worker
+from keras_mtl.tflite.artifact import Artifact, Member, Port
+
+#: Levels are kept in steps of 1 / this dB: 16 bits reach from -128 to 128 dB.
+STEPS_PER_DB = 256
+#: Seconds of a stream's golden recording at least, and windows of the scene decoder. It lies in flash, so that it is
+#: shorter than the ring of an event decoder of both directions may be; its end then makes the decoder's turn.
+_SECONDS, _WINDOWS = 3.0, 2
+_WORKER = "keras_mtl.firmware_host.bundle.golden.chain_worker"
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """A sound and what comes of it.
+
+    Attributes:
+        waveform: int16 [samples].
+        levels: log-mel in steps of 1/256 dB, int16 [frames, mel_bands].
+        inputs: what the first network takes for them, in its input's type [frames, mel_bands].
+        results: what TensorFlow Lite Micro gives, and what the decoders make of it. Of one file "network_output" (or
+            "network_output_0", ...), in the output's type, and for scenes "scene" as of `decoded.smoothed`. Of a
+            streaming artifact "embeddings" [steps, size], with those of a start that a device drops; "logits" [calls,
+            scenes]; "scores" and "changes" as of `decoded.decoded`, each where there is such a decoder; "heard" int32
+            [results, 5] (see `chain_worker.work`).
+        arena_bytes: that each member used.
+    """
+
+    waveform: np.ndarray
+    levels: np.ndarray
+    inputs: np.ndarray
+    results: dict[str, np.ndarray]
+    arena_bytes: dict[str, int]
+
+    @property
+    def levels_db(self) -> np.ndarray:
+        """The levels in dB, float32."""
+        return self.levels.astype(np.float32) / np.float32(STEPS_PER_DB)
+
+
+def features_of(artifact: Artifact) -> LogMelSettings | None:
+    """The features that the one input of a file takes; None where it takes something else or does not say."""
+    try:
+        settings, (port,) = artifact.facts.features, artifact.network.inputs
+    except (ArtifactError, FeatureMismatch, ValueError):
+        return None
+    shape = port.shape
+    fits = len(shape) >= 3 and shape[2] == settings.mel_bands and math.prod(shape) == shape[1] * shape[2]
+    return settings if fits and shape[1] > int(settings.keep_last_frame) else None
+
+
+def file_chain(artifact: Artifact, settings: LogMelSettings, vectors: GoldenVectors, timeout_s: float) -> Chain:
+    """The chain of one file, on a sound as long as its input.
+
+    Args:
+        artifact: of one file.
+        settings: its features.
+        vectors: its golden vectors, for the scenes.
+        timeout_s: for the run.
+
+    Raises:
+        EngineError: TensorFlow Lite Micro does not run the file.
+    """
+    (port,), outputs = artifact.network.inputs, artifact.network.outputs
+    chain = _begin(settings, port, port.shape[1])
+    given = {"input_0": chain.inputs.reshape(1, *port.shape[1:])}
+    made = run("tflm", artifact, given, timeout_s=timeout_s)
+    arrays = made.outputs.values()
+    found = {f"network_{numbered('output', i, len(outputs))}": values[0] for i, values in enumerate(arrays)}
+    if has_scenes(artifact.network):
+        calls = scene_calls(found["network_output"].ravel(), list(vectors.outputs[0][:C_VECTORS]))
+        found |= smoothed(calls, outputs[0], artifact.facts.decoding)
+    return replace(chain, results=found, arena_bytes=_arenas(made.arena_bytes))
+
+
+def stream_chain(artifact: Artifact, timeout_s: float) -> Chain:
+    """The chain of a streaming artifact: all that a predictor makes of the sound, network by network.
+
+    Args:
+        artifact: the artifact.
+        timeout_s: for the run.
+
+    Raises:
+        EngineError: TensorFlow Lite Micro does not run a member.
+    """
+    wiring, settings = artifact.wiring, artifact.facts.features
+    stride, windows = wiring.stream.stride, _WINDOWS * wiring.scene_ring
+    frames = max(round(_SECONDS / settings.hop_s), (wiring.stream.latency + windows) * stride)
+    chain = _begin(settings, artifact.network.inputs[0], -(-frames // stride) * stride)
+    with tempfile.TemporaryDirectory(prefix="keras_mtl_chain_") as name:
+        folder = Path(name)
+        request = make_request("tflm", artifact, folder) | {"facts": dict(artifact.facts.values)}
+        np.save(folder / "recording.npy", chain.inputs[: frames_of(settings, len(chain.waveform))])
+        answer = run_worker("tflm", _WORKER, request, timeout_s, lambda error: explain("tflm", artifact, error))
+        with np.load(folder / "chain.npz", allow_pickle=False) as arrays:
+            found = {key: arrays[key] for key in arrays}
+    if wiring.classifiers:
+        found |= decoded(found.pop("strong"), event_numbers(artifact))
+    return replace(chain, results=found, arena_bytes=_arenas(answer["arena_bytes"]))
+
+
+def frames_of(settings: LogMelSettings, samples: int) -> int:
+    """Frames that a front end completes of so many samples: without those that reach beyond their end."""
+    return max(0, (samples - settings.fft // 2) // settings.hop + 1)
+
+
+def _begin(settings: LogMelSettings, port: Port, frames: int) -> Chain:
+    """The chain up to the first network's input, without results.
+
+    Args:
+        settings: the features' settings.
+        port: the input of the first network.
+        frames: log-mel frames that the sound is long.
+    """
+    waveform = golden_waveform(settings, settings.seconds(frames))
+    levels = np.rint(log_mel_db(waveform, settings) * STEPS_PER_DB)
+    levels = levels.clip(-(2**15), 2**15 - 1).astype(np.int16)
+    levels_db = levels.astype(np.float32) / np.float32(STEPS_PER_DB)
+    return Chain(waveform, levels, quantized_levels(levels_db, input_scaling(settings, port), port.dtype), {}, {})
+
+
+def _arenas(measured: dict[str, int | None]) -> dict[str, int]:
+    return {name: size or 0 for name, size in measured.items()}
+
+
+def has_scenes(member: Member) -> bool:
+    """Whether a network gives logits of scenes, and nothing else, as integers that the C smoother takes."""
+    (first, *others), facts = member.outputs, member.facts
+    whole = first.dtype in ("int8", "int16") and not others
+    return whole and facts.get("output") == "logits" and first.elements == len(facts.labels.get("scenes", ()))

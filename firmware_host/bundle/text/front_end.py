@@ -1,0 +1,124 @@
+"""`kmtl_log_mel_tables.h` and `.c`: the settings and tables of the C front end, from a network's feature settings.
+
+Two things make the tables small. The window is symmetric, so half of it will do. And the mel filters are triangles
+whose falling side is 1 minus the next one's rising side, so each bin needs one weight, and each edge the bin behind it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keras_mtl.core import ArtifactError, LogMelSettings, hann_window, mel_edges_hz
+from keras_mtl.firmware_host.bundle.source import extern_c, header, opening, real, values
+
+#: Lengths that CMSIS-DSP's `arm_rfft_fast_f32` has.
+FFT_LENGTHS = tuple(2**power for power in range(5, 13))
+
+
+def mel_segments(settings: LogMelSettings) -> tuple[np.ndarray, np.ndarray]:
+    """The mel filters as the C front end has them.
+
+    Args:
+        settings: the features' settings.
+
+    Returns:
+        The first bin at or above each mel edge, int64 [mel_bands + 2]; and of each bin from the first edge up to the
+        last one the weight with which it counts in the band that rises there, float32 [bins].
+    """
+    edges = mel_edges_hz(settings)
+    bins_hz = np.linspace(0.0, settings.sample_rate_hz / 2, settings.fft // 2 + 1)
+    segments = np.searchsorted(bins_hz, edges, side="left")
+    inside = np.arange(segments[0], segments[-1])
+    segment = np.searchsorted(segments, inside, side="right") - 1
+    rising = (bins_hz[inside] - edges[segment]) / (edges[segment + 1] - edges[segment])
+    return segments, rising.astype(np.float32)
+
+
+def log_mel_tables(settings: LogMelSettings, name: str, prefix: str = "kmtl_log_mel") -> dict[str, str]:
+    """The generated files of the C front end.
+
+    Args:
+        settings: the features' settings.
+        name: the model's identifier, for include guards.
+        prefix: what the files, the tables and the macros are called; one for each kind of features in a firmware.
+
+    Returns:
+        Texts by file name: `{prefix}_tables.h` with the macros `{PREFIX}_WINDOW`, `_SCRATCH`, `_BANDS`, `_HOP`,
+        `_SAMPLE_RATE_HZ` and the constant `{prefix}_tables`, and `{prefix}_tables.c`.
+
+    Raises:
+        ArtifactError: CMSIS-DSP has no FFT of this length, a number is too large for the tables, or the hop is longer
+            than half a window and the last frame is not kept.
+    """
+    if settings.fft not in FFT_LENGTHS:
+        raise ArtifactError(
+            f"no C front end for an FFT of {settings.fft} points: CMSIS-DSP has powers of two from 32 to 4096",
+            hint=f"train with features.fft = {min(4096, 2 ** int(np.ceil(np.log2(max(settings.fft, 32)))))}",
+        )
+    if max(settings.hop, settings.mel_bands) > 0xFFFF:
+        raise ArtifactError(f"no C front end for a hop of {settings.hop} and {settings.mel_bands} bands: 65535 at most")
+    ready = (settings.fft - settings.window) // 2 + settings.window - settings.fft // 2
+    if settings.hop > ready and not settings.keep_last_frame:
+        # A frame would be given before it is known whether the clip is long enough to have it.
+        raise ArtifactError(
+            f"no C front end for a hop of {settings.hop} samples: more than half the window of {settings.window}",
+            hint="train with a shorter hop, or with features.keep_last_frame",
+        )
+    segments, rising = mel_segments(settings)
+    half_window = hann_window(settings.window)[: settings.window // 2 + 1].astype(np.float32)
+    return {
+        f"{prefix}_tables.h": _header(settings, name, prefix),
+        f"{prefix}_tables.c": _source(settings, prefix, segments, rising, half_window),
+    }
+
+
+def _header(settings: LogMelSettings, name: str, prefix: str) -> str:
+    macro = prefix.upper()
+    body = f"""#include "kmtl_log_mel.h"
+
+/* Floats of the history, and of the scratch. */
+#define {macro}_WINDOW {settings.window}
+#define {macro}_SCRATCH {2 * settings.fft}
+/* Mel bands: values of a frame. */
+#define {macro}_BANDS {settings.mel_bands}
+/* Samples from one frame to the next, and samples a second. */
+#define {macro}_HOP {settings.hop}
+#define {macro}_SAMPLE_RATE_HZ {settings.sample_rate_hz}
+
+{extern_c(f"extern const kmtl_log_mel_tables_t {prefix}_tables;")}"""
+    return header(name, f"{prefix}_tables.h", "Settings of the log-mel front end.", body)
+
+
+def _source(
+    settings: LogMelSettings, prefix: str, segments: np.ndarray, rising: np.ndarray, half_window: np.ndarray
+) -> str:
+    # C has no empty arrays; filters between two bins would need one.
+    rising = rising if len(rising) else np.zeros(1, np.float32)
+    return f"""{opening("Tables of the log-mel front end.")}#include "{prefix}_tables.h"
+
+static const float half_window[{len(half_window)}] = {{
+{values(half_window)}
+}};
+
+static const uint16_t segments[{len(segments)}] = {{
+{values(segments)}
+}};
+
+static const float rising[{len(rising)}] = {{
+{values(rising)}
+}};
+
+const kmtl_log_mel_tables_t {prefix}_tables = {{
+    {settings.sample_rate_hz}u,
+    {settings.window}u,
+    {settings.fft}u,
+    {settings.hop}u,
+    {settings.mel_bands}u,
+    {real(settings.floor)},
+    {str(settings.keep_last_frame).lower()},
+    half_window,
+    segments,
+    rising,
+    arm_rfft_fast_init_{settings.fft}_f32,
+}};
+"""

@@ -1,0 +1,151 @@
+"""`model_settings.h`: what a firmware must know about a model: shapes, quantization, labels, features, arena."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_mtl.decoding import DecodeSettings
+from keras_mtl.firmware_host.arena import arena_setting_bytes
+from keras_mtl.firmware_host.bundle.golden import has_scenes, numbered
+from keras_mtl.firmware_host.bundle.source import header, real, string
+from keras_mtl.firmware_host.device import C_TYPES
+from keras_mtl.tflite.artifact import Member, Port
+
+
+def settings_header(
+    name: str,
+    member: Member,
+    measured_arena_bytes: int,
+    reserve_bytes: int,
+    file: str = "model_settings.h",
+) -> str:
+    """The text of a network's settings (C and C++; macros only).
+
+    Args:
+        name: the model's identifier.
+        member: its file.
+        measured_arena_bytes: what TensorFlow Lite Micro used on the host.
+        reserve_bytes: of `arena_reserve_bytes`.
+        file: the header's name, for the include guard.
+    """
+    prefix = name.upper()
+    inputs, outputs, facts = member.inputs, member.outputs, member.facts
+    lines = [
+        "#include <stdint.h>",
+        "",
+        "/* The tensor arena: measured on the host by TensorFlow Lite Micro, plus a reserve for what the device's own",
+        " * kernels need besides (scratch buffers of CMSIS-NN), rounded up to 16. After the first AllocateTensors() on",
+        " * the device, interpreter.arena_used_bytes() says what is really used: the setting may then shrink. */",
+        f"#define {prefix}_ARENA_MEASURED_BYTES {measured_arena_bytes}",
+        f"#define {prefix}_ARENA_RESERVE_BYTES {reserve_bytes}",
+        f"#define {prefix}_ARENA_BYTES {arena_setting_bytes(measured_arena_bytes, reserve_bytes)}",
+        "",
+        *_ports(prefix, "input", inputs),
+        *_ports(prefix, "output", outputs),
+        f"/* The output is {facts.get('output') or 'as the network gives it'}. */",
+    ]
+    lines += label_lines(prefix, facts.labels)
+    features = facts.get("features")
+    if isinstance(features, dict):
+        lines += ["", *feature_lines(prefix, features, inputs[0])]
+    if has_scenes(member):
+        lines += smoothing_lines(prefix, outputs[0], facts.decoding)
+    if facts.get("audio_seconds"):
+        lines += ["", f"#define {prefix}_AUDIO_SECONDS {real(facts.audio_seconds)}"]
+    return header(name, file, f"Settings of {name}.", "\n".join(lines))
+
+
+def _ports(prefix: str, kind: str, ports: Sequence[Port]) -> list[str]:
+    """Macros of the inputs or outputs; where there are several, with a number and what the tensor is called."""
+    lines = []
+    for place, port in enumerate(ports):
+        if len(ports) > 1:
+            # A name may hold anything, the end of a comment too.
+            name = re.sub(r"[^\w./:;-]", "_", port.name, flags=re.ASCII)
+            lines.append(f"/* {kind.capitalize()} {place}: {name}. */")
+        lines += [*_port(f"{prefix}_{numbered(kind, place, len(ports)).upper()}", port), ""]
+    return lines
+
+
+def _port(prefix: str, port: Port) -> list[str]:
+    shape = "x".join(map(str, port.shape))
+    lines = [
+        f"/* {port.dtype}, shape {shape}. */",
+        f"#define {prefix}_TYPE {C_TYPES[port.dtype]}",
+        f"#define {prefix}_ELEMENTS {port.elements}",
+    ]
+    if port.scale is not None:
+        lines += [
+            f"/* real = {prefix}_SCALE * (integer - {prefix}_ZERO_POINT) */",
+            f"#define {prefix}_SCALE {real(port.scale)}",
+            f"#define {prefix}_ZERO_POINT ({port.zero_point})",
+        ]
+    return lines
+
+
+def label_lines(prefix: str, labels: Mapping[str, Sequence[str]]) -> list[str]:
+    """Macros of the classes of each task."""
+    lines = []
+    for task, names in labels.items():
+        lines += [
+            "",
+            f"/* Classes in the order of the output. Use: static const char* const labels[] = {prefix}_..._LABELS; */",
+            f"#define {prefix}_{task.upper()}_COUNT {len(names)}",
+            f"#define {prefix}_{task.upper()}_LABELS {{{', '.join(string(name) for name in names)}}}",
+        ]
+    return lines
+
+
+def smoothing_lines(prefix: str, port: Port, decoding: DecodeSettings) -> list[str]:
+    """Macros for `kmtl_scene_smoother`.
+
+    Args:
+        prefix: of the macros.
+        port: the output with the scenes' logits.
+        decoding: of the artifact: weight and hold of the scenes.
+    """
+    return [
+        "",
+        "/* For kmtl_scene_smoother: share of the newest call in the mean, calls in a row that a new scene needs, and",
+        " * what a step of the logits is worth. */",
+        f"#define {prefix}_SCENE_WEIGHT {real(decoding.scene_weight)}",
+        f"#define {prefix}_SCENE_HOLD {decoding.scene_hold_calls}",
+        f"#define {prefix}_SCENE_SCALE {real(port.scale)}",
+    ]
+
+
+def feature_lines(prefix: str, features: dict[str, Any], source: Port) -> list[str]:
+    """Macros of the features, and of their way into the network's input.
+
+    Args:
+        prefix: of the macros.
+        features: settings as the manifest has them.
+        source: the input of the network.
+    """
+    if "window" in features:  # files from before these settings
+        features = {"fft": features["window"], "keep_last_frame": False} | features
+    last = "is a frame too (KEEP_LAST_FRAME)" if features.get("keep_last_frame") else "is no frame"
+    lines = [
+        "/* The log-mel features that the network was trained on. Frame t is centred at sample t * HOP with zeros",
+        f" * beyond the ends; what is centred on the end of the clip {last}. Periodic Hann window of WINDOW samples",
+        " * in the middle of FFT points, zeros around it: (FFT - WINDOW) / 2 before it; power spectrum; HTK mel",
+        " * filters, not normalised; dB = 10 * log10(max(power, FLOOR)). */",
+    ]
+    for key, value in features.items():
+        if isinstance(value, bool | int | float):
+            lines.append(f"#define {prefix}_{key.upper()} {int(value) if isinstance(value, int) else real(value)}")
+    mean, spread = features.get("mean_db"), features.get("std_db")
+    if spread and mean is not None:
+        scale, zero_point = source.scale or 1.0, source.zero
+        rounded = (
+            "clamp(round(dB * INPUT_PER_DB + INPUT_AT_0_DB))" if source.scale else ("dB * INPUT_PER_DB + INPUT_AT_0_DB")
+        )
+        lines += [
+            "/* Normalisation and quantization in one step:",
+            f" * input = {rounded} */",
+            f"#define {prefix}_INPUT_PER_DB {real(1 / (spread * scale))}",
+            f"#define {prefix}_INPUT_AT_0_DB {real(zero_point - mean / (spread * scale))}",
+        ]
+    return lines

@@ -1,0 +1,17 @@
+"""Operators of a file: their cost, an estimate of instructions, and what runtimes lack of them."""
+
+from typing import TYPE_CHECKING
+
+from keras_mtl.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from keras_mtl.firmware_host.compute.cost import OpRow, activation_bytes_per_second, op_rows, uncounted
+    from keras_mtl.firmware_host.compute.estimates import compute_notes, estimate, overload
+    from keras_mtl.firmware_host.compute.lacking import Finding, compatibility, tflm_blocks
+else:
+    __getattr__, __dir__ = lazy(__name__)
+
+__all__ = [
+    "Finding", "OpRow", "activation_bytes_per_second", "compatibility", "compute_notes", "estimate", "op_rows",
+    "overload", "tflm_blocks", "uncounted",
+]  # fmt: skip

@@ -1,0 +1,85 @@
+"""The RAM of a streaming artifact on a device: one arena for all networks, and a listener around them; and its check.
+
+The emulator's report and the firmware bundle have their figures from here, so that both say the same of a board.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keras_mtl.firmware_host.arena import arena_setting_bytes, shared_reserve_bytes
+from keras_mtl.firmware_host.compute import op_rows
+from keras_mtl.firmware_host.device import FRONT_END, LISTENER_STATE_BYTES, listener_buffers
+from keras_mtl.firmware_host.report import Check, at_most
+from keras_mtl.firmware_host.targets import Target
+from keras_mtl.tflite.artifact import Artifact
+
+
+def stream_memory(artifact: Artifact, arena: Mapping[str, Any]) -> dict[str, Any]:
+    """The RAM of a streaming artifact, in bytes.
+
+    Args:
+        artifact: the artifact.
+        arena: of its members, as `arena.arena_of_members` gives it.
+
+    Returns:
+        As the members and the manifest have it: `arena_bytes` of each member (measured, or planned where TFLM did not
+        run it), `buffer_bytes` of each buffer that is kept between calls, `separate_bytes` (each member with an arena
+        of its own, and the buffers) and `shared_bytes` (the members' planned parts laid over each other, what each
+        keeps side by side, and the buffers).
+        As a bundle has it: `shared_arena_bytes` (the one arena, with its reserve), `reserve_bytes` (how much of that),
+        `listener_bytes` (the struct of the C listener: buffers, front end and state), `front_end_bytes` (how much of
+        that is the front end's) and `total_bytes` (arena and struct).
+
+    Raises:
+        ArtifactError: the members have other ports than a streaming artifact's.
+    """
+    members, kept = arena["members"], artifact.manifest["buffers"]
+    arenas = {name: one["measured_bytes"] or one["planned_bytes"] for name, one in members.items()}
+    activations = [one["activations_bytes"] for one in members.values()]
+    shared = sum(arenas.values()) - sum(activations) + max(activations)
+    reserve = shared_reserve_bytes(op_rows(member.model) for member in artifact.members.values())
+    setting, buffers = arena_setting_bytes(shared, reserve), listener_buffers(artifact)
+    listener = sum(buffers.values()) + LISTENER_STATE_BYTES
+    return {
+        "arena_bytes": arenas,
+        "buffer_bytes": dict(kept),
+        "separate_bytes": sum(arenas.values()) + sum(kept.values()),
+        "shared_bytes": shared + sum(kept.values()),
+        "shared_arena_bytes": setting,
+        "reserve_bytes": setting - shared,
+        "listener_bytes": listener,
+        "front_end_bytes": sum(buffers[name] for name in FRONT_END),
+        "total_bytes": setting + listener,
+    }
+
+
+def arena_bytes(arena: Mapping[str, Any], ram: Mapping[str, Any], target: Target) -> Check | None:
+    """All that a streaming artifact needs of RAM, against what the application leaves; None for a budget.
+
+    The arena has its reserve already, so that none is kept from the limit.
+
+    Args:
+        arena: of the members, as `arena.arena_of_members` gives it.
+        ram: of `stream_memory`.
+        target: what to hold it against.
+    """
+    if target.arena_ram_bytes is None:
+        return None
+    kept = target.application_ram_bytes or 0
+    limit = target.arena_ram_bytes - kept
+    if arena["measured_bytes"] is None:
+        why = f"not measured: TFLM did not run the artifact{planned(arena)}"
+        return Check("arena_bytes", None, limit, "bytes", False, why)
+    why = f"one arena of {ram['shared_arena_bytes']:,} for all networks, {ram['reserve_bytes']:,} of it in reserve for "
+    why += f"the device's own kernels, and a listener of {ram['listener_bytes']:,}, {ram['front_end_bytes']:,} of it "
+    why += f"the front end's; arenas of their own {arena['measured_bytes']:,}, measured by TFLM on the host"
+    why += f"{planned(arena)}, and with the buffers between calls {ram['separate_bytes']:,}; "
+    why += f"of {target.arena_ram_bytes:,} the application keeps {kept:,}"
+    return at_most("arena_bytes", ram["total_bytes"], limit, "bytes", why)
+
+
+def planned(arena: Mapping[str, Any] | None) -> str:
+    """What the plan of an arena adds to a line about what was measured; empty without a plan."""
+    return f", planned from the file {arena['planned_bytes']:,}" if arena else ""

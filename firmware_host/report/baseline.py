@@ -1,0 +1,245 @@
+"""Compares reports with an older one of the same artifacts, for continuous integration: what grew, and by how much.
+
+Each report is held against the baseline's of the same part, schedule, format and target. Sizes and work may grow by a
+percentage, parity by a part of a step, and an engine that ran must run still.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_mtl.core import ArtifactError, read_bytes
+from keras_mtl.firmware_host.report.report import MOST_BYTES, SCHEMA, Report
+
+REPORTS_SCHEMA = "keras_mtl.reports/1"
+_MAKE = "make one by `keras_mtl emulate ... --report FILE`"
+#: Default for `Tolerance.lsb`: half a step. It lets no integer file through that is a whole step worse; of float files,
+#: whose parity is no whole number, it lets the rounding of another processor be.
+TOLERANCE_LSB = 0.5
+#: Event probabilities of a set may differ by as much more. The check itself allows 0.01 in all.
+TOLERANCE_PROBABILITY = 0.001
+#: What is compared: its name, its unit, and which tolerance it has.
+_COMPARED = (
+    ("file_bytes", "bytes", "percent"),
+    ("parameter_bytes", "bytes", "percent"),
+    ("macs_per_second", "MAC/s", "percent"),
+    ("arena_bytes", "bytes", "percent"),
+    ("parity_lsb", "LSB", "lsb"),
+    ("parity_probability", "", "probability"),
+    ("events_differ", "clips", "none"),
+)
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What may be worse without being a regression.
+
+    Attributes:
+        percent: of the old figure, for bytes, arena and MACs.
+        lsb: steps of the output, for parity.
+    """
+
+    percent: float = 0.0
+    lsb: float = TOLERANCE_LSB
+
+    def allowed(self, old: float, kind: str) -> float:
+        """The most that a new figure may be."""
+        more = {"percent": old * self.percent / 100, "lsb": self.lsb, "probability": TOLERANCE_PROBABILITY}
+        return old + more.get(kind, 0.0)
+
+
+#: What a report is known by: part, schedule ("clip" or "stream"), format, name of the target.
+Key = tuple[Any, Any, Any, Any]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Older reports to hold new ones against.
+
+    Attributes:
+        path: the file that they are from.
+        reports: as plain values.
+    """
+
+    path: str
+    reports: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Baseline:
+        """Reads what `keras_mtl emulate --report`, `--json` or `Report.save` wrote, of one artifact or of several.
+
+        Raises:
+            ArtifactError: missing, not JSON, or of another schema.
+        """
+        try:
+            document = json.loads(read_bytes(path, MOST_BYTES))
+        except OSError as error:
+            raise ArtifactError(f"can't read the baseline {path}: {error.strerror}", hint=_MAKE) from None
+        except (ValueError, RecursionError):
+            raise ArtifactError(f"the baseline {path} is not JSON", hint=_MAKE) from None
+        schema = document.get("schema") if isinstance(document, dict) else None
+        if schema not in (SCHEMA, REPORTS_SCHEMA):
+            raise ArtifactError(
+                f"the baseline {path} has schema {schema}, not {SCHEMA} or {REPORTS_SCHEMA}", hint=_MAKE
+            )
+        reports = document.get("reports") if schema == REPORTS_SCHEMA else [document]
+        sound = isinstance(reports, list) and all(isinstance(one, dict) for one in reports)
+        ends = ("artifact", "target")
+        if not sound or not all(isinstance(one.get(end), dict) for one in reports for end in ends):
+            raise ArtifactError(f"the baseline {path} is not a whole report", hint=_MAKE)
+        return cls(str(path), tuple(reports))
+
+    def require(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
+        """The older report for each key, in the order of the keys; those of one key in their own order.
+
+        Raises:
+            ArtifactError: a key without a report, or a report that is left over.
+        """
+        waiting, found = list(self.reports), []
+        for key in keys:
+            place = next((i for i, old in enumerate(waiting) if report_key(old) == key), None)
+            if place is None:
+                held = ", ".join(key_text(report_key(old)) for old in waiting) or "nothing else"
+                unclear = key[1] == "stream" in [report_key(old)[0] for old in waiting]  # reports did not tell, once
+                hint = "its stream may be of scenes, of events or of both" if unclear else "emulate the same artifacts"
+                raise ArtifactError(
+                    f"the baseline {self.path} has no report on {key_text(key)}; it has {held}",
+                    hint=f"{hint}, or {_MAKE}",
+                )
+            found.append(waiting.pop(place))
+        if waiting:
+            raise ArtifactError(
+                f"the baseline {self.path} has a report on {key_text(report_key(waiting[0]))}, which is missing now",
+                hint="emulate the same artifacts, or make the baseline anew",
+            )
+        return found
+
+    def compare(self, reports: Sequence[Report], tolerance: Tolerance = Tolerance()) -> dict[str, Any]:
+        """Holds new reports against the older ones.
+
+        Args:
+            reports: the new ones.
+            tolerance: what may be worse.
+
+        Returns:
+            Plain values: `path`, `tolerance_percent`, `tolerance_lsb`, `artifacts`: [{`part`, `schedule`, `format`,
+            `target`, `target_changed` (its fields), `differences`: [{`name`, `unit`, `old`, `new`, `change`, `allowed`,
+            `change_percent`, `regression`}], `engines`: [{`engine`, `old`, `new`, `regression`}], `regressions`}],
+            `verdict`.
+
+        Raises:
+            ArtifactError: reports on other artifacts or another target, or an older one that is not whole.
+        """
+        new = [report.to_dict() for report in reports]
+        pairs = zip(self.require([report_key(one) for one in new]), new, strict=True)
+        try:
+            artifacts = [_compared(old, report, tolerance) for old, report in pairs]
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+            raise ArtifactError(f"the baseline {self.path} is not a whole report", hint=_MAKE) from None
+        return {
+            "path": self.path,
+            "tolerance_percent": tolerance.percent,
+            "tolerance_lsb": tolerance.lsb,
+            "artifacts": artifacts,
+            "verdict": "failed" if any(artifact["regressions"] for artifact in artifacts) else "passed",
+        }
+
+
+def report_key(report: Mapping[str, Any]) -> Key:
+    """What a report, as plain values, is known by; a manifest under "artifact" serves as well.
+
+    Without the key `schedule`, which older ones lack, only the part "stream" is one.
+    """
+    about, part = report["artifact"], report["artifact"].get("part")
+    schedule = about.get("schedule") or ("stream" if part == "stream" else "clip")
+    return part, schedule, about.get("format"), report["target"].get("name")
+
+
+def key_text(key: Key) -> str:
+    """The artifact and the target of a report, for people."""
+    part, schedule, fmt, target = key
+    told = [part, *([schedule] if schedule == "stream" != part else []), *([fmt] if fmt else [])]
+    return f"{' '.join(map(str, told))} for {target}"
+
+
+def _compared(old: dict[str, Any], new: dict[str, Any], tolerance: Tolerance) -> dict[str, Any]:
+    before, after = _figures(old), _figures(new)
+    differences = [
+        _difference(name, unit, before.get(name), after.get(name), kind, tolerance)
+        for name, unit, kind in _COMPARED
+        if before.get(name) is not None or after.get(name) is not None
+    ]
+    engines = _engines(old, new)
+    part, schedule, fmt, target = report_key(new)
+    fields = sorted({*old["target"], *new["target"]})
+    worse = [found["name"] for found in differences if found["regression"]]
+    return {
+        "part": part,
+        "schedule": schedule,
+        "format": fmt,
+        "target": target,
+        "target_changed": [field for field in fields if old["target"].get(field) != new["target"].get(field)],
+        "differences": differences,
+        "engines": engines,
+        "regressions": worse + [found["engine"] for found in engines if found["regression"]],
+    }
+
+
+def _figures(report: dict[str, Any]) -> dict[str, float | None]:
+    """The figures of a report by name; without the check, a budget's arena is that of the engine which measured it."""
+    checks = {check["name"]: check["value"] for check in report["checks"]}
+    arenas = [engine["arena_bytes"] for engine in report["engines"] if engine.get("arena_bytes") is not None]
+    keys = ("file_bytes", "parameter_bytes", "macs_per_second")
+    found = {key: report["artifact"].get(key) for key in keys} | {"arena_bytes": arenas[0] if arenas else None}
+    found |= {name: checks[name] for name, _, _ in _COMPARED if name in checks and name not in keys}
+    figures = {key: None if value is None else float(value) for key, value in found.items()}
+    # Every comparison with a figure that is no number comes out false, so that nothing would be a regression.
+    if not all(value is None or math.isfinite(value) for value in figures.values()):
+        raise ValueError("a figure is not finite")
+    return figures
+
+
+def _difference(
+    name: str, unit: str, old: float | None, new: float | None, kind: str, tolerance: Tolerance
+) -> dict[str, Any]:
+    allowed = None if old is None else tolerance.allowed(old, kind)
+    known = old is not None and new is not None
+    change = _whole(new - old) if old is not None and new is not None else None
+    return {
+        "name": name,
+        "unit": unit,
+        "old": _whole(old),
+        "new": _whole(new),
+        "change": change,
+        "change_percent": round(100 * change / old, 3) if known and old and change is not None else None,
+        "allowed": _whole(allowed),
+        # What was measured and now can't be is worse than any figure.
+        "regression": allowed is not None and (new is None or new > allowed),
+    }
+
+
+def _engines(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
+    """Engines that differ: in what they are, or in whether they ran. One that was not asked now is no regression."""
+    before = {engine["engine"]: engine for engine in old["engines"]}
+    found = []
+    for engine in new["engines"]:
+        was = before.get(engine["engine"])
+        ends = [_state(was), _state(engine)]
+        if was is not None and ends[0] != ends[1]:
+            lost = bool(was["ran"]) and not engine["ran"]
+            found.append({"engine": engine["engine"], "old": ends[0], "new": ends[1], "regression": lost})
+    return found
+
+
+def _state(engine: dict[str, Any] | None) -> str:
+    return "" if engine is None else f"{engine['version']} ran" if engine["ran"] else f"did not run: {engine['reason']}"
+
+
+def _whole(value: float | None) -> float | None:
+    """Whole figures without a point; others to six places, so that a sum of thousandths reads as it was meant."""
+    return value if value is None else int(value) if float(value).is_integer() else round(value, 6)

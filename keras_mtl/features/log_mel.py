@@ -1,0 +1,106 @@
+"""Log-mel features in batches, fast on one core and without TensorFlow (`features.py` has the definition)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.fft
+
+from keras_mtl.core import LogMelSettings, frame_window, mel_filters
+
+#: Frames whose spectra lie in memory at a time: more would leave the cache of a core, fewer cost more calls.
+_FRAMES_AT_A_TIME = 200
+#: Multiplications of one matrix product at most: larger ones BLAS gives to threads, which wait more than they help.
+_LARGEST_PRODUCT = 250_000
+
+
+class LogMel:
+    """Computes log-mel levels of whole batches.
+
+    Frames are transformed in float32. The mel filters are no one large matrix, which is 1 % full, but several small
+    ones, each over the bins that its filters reach: the product takes a fifth of the time.
+
+    Args:
+        settings: the features' settings. `mean_db` and `std_db` are not applied here: levels are plain dB.
+
+    Example:
+        >>> LogMel(LogMelSettings())(np.zeros((2, 16_000), np.float32)).shape
+        (2, 100, 128)
+    """
+
+    def __init__(self, settings: LogMelSettings) -> None:
+        self.settings = settings
+        self._window = frame_window(settings).astype(np.float32)
+        self._filters = list(_banded(mel_filters(settings).astype(np.float32)))
+
+    def __call__(self, audio: np.ndarray) -> np.ndarray:
+        """Levels of clips of one length.
+
+        Args:
+            audio: float [clips, samples] in [-1, 1], or int16, at the settings' rate.
+
+        Returns:
+            float32 [clips, settings.frames(samples), mel_bands] in dB.
+        """
+        audio, settings = np.asarray(audio), self.settings
+        clips, samples = audio.shape
+        half, frames = settings.fft // 2, settings.frames(samples)
+        levels = np.empty((clips, frames, settings.mel_bands), np.float32)
+        at_a_time = max(1, _FRAMES_AT_A_TIME // max(frames, 1))
+        padded = np.zeros((min(at_a_time, clips), samples + 2 * half), np.float32)
+        framed = np.lib.stride_tricks.sliding_window_view(padded, settings.fft, axis=1)[:, :: settings.hop][:, :frames]
+        for clip in range(0, clips, at_a_time):
+            some = audio[clip : clip + at_a_time]
+            inside = padded[: len(some), half : half + samples]
+            inside[:] = some
+            if audio.dtype == np.int16:
+                inside /= 32768.0
+            for first in range(0, frames, _FRAMES_AT_A_TIME):
+                part = slice(first, first + _FRAMES_AT_A_TIME)
+                self._compute(framed[: len(some), part], levels[clip : clip + at_a_time, part])
+        return levels
+
+    def _compute(self, frames: np.ndarray, levels: np.ndarray) -> None:
+        """Samples [clips, frames, fft] to dB [clips, frames, mel_bands]."""
+        windowed = (frames * self._window).reshape(-1, frames.shape[-1])
+        squares = scipy.fft.rfft(windowed, overwrite_x=True, workers=1).view(np.float32)
+        np.square(squares, out=squares)
+        mel = np.empty((len(squares), self.settings.mel_bands), np.float32)
+        for values, bands, weights in self._filters:
+            np.matmul(squares[:, values], weights, out=mel[:, bands])
+        np.maximum(mel, np.float32(self.settings.floor), out=mel)
+        np.log10(mel, out=mel)
+        mel *= 10.0
+        levels[:] = mel.reshape(levels.shape)
+
+
+def normalise(levels_db: np.ndarray, settings: LogMelSettings, out: np.ndarray | None = None) -> np.ndarray:
+    """(levels - mean_db) / std_db as float32, any shape; into `out`, float32 of that shape, where it is given."""
+    out = np.empty(np.shape(levels_db), np.float32) if out is None else out
+    out[...] = levels_db
+    out -= settings.mean_db
+    out /= settings.std_db
+    return out
+
+
+def _banded(filters: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """The filters [bins, bands] in parts: which values, which bands, and the weights between these.
+
+    Values are the squared real and imaginary parts of the bins in turn: their sum, the power, is left to the product.
+    """
+    bands = filters.shape[1]
+    ends = [np.flatnonzero(band)[[0, -1]] + (0, 1) if band.any() else np.asarray((0, 0)) for band in filters.T]
+    first = 0
+    while first < bands:
+        last, low, high = first, filters.shape[0], 0
+        while last < bands:
+            wider = min(low, int(ends[last][0])), max(high, int(ends[last][1]))
+            if last > first and _FRAMES_AT_A_TIME * 2 * (wider[1] - wider[0]) * (last + 1 - first) > _LARGEST_PRODUCT:
+                break
+            (low, high), last = wider, last + 1
+        # A filter narrower than a bin may reach none: its power is 0, as librosa's is.
+        low, high = (low, high) if high > low else (0, 1)
+        weights = np.repeat(filters[low:high, first:last], 2, axis=0)
+        yield slice(2 * low, 2 * high), slice(first, last), np.ascontiguousarray(weights)
+        first = last

@@ -1,0 +1,150 @@
+"""Splits of a corpus as log-mel levels with their labels, computed once and kept in the cache.
+
+Levels are float16 dB before the scalar normalisation, so that the same files serve every normalisation, and stay on the
+disk until a clip is asked for, so that a set larger than memory can be trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_mtl.core import EVENTS, DataError, LogMelSettings
+from keras_mtl.datasets import Corpus
+from keras_mtl.datasets.prepare import Clips
+from keras_mtl.decoding import Event
+from keras_mtl.features.arrays import AnyLevels, Levels, join, take
+from keras_mtl.features.cache import open_levels
+
+
+@dataclass(frozen=True)
+class SceneSet:
+    """Clips of one scene each.
+
+    Attributes:
+        levels: float16 [clips, frames, mel_bands], dB.
+        scenes: int [clips], index into `labels.SCENES`.
+        devices, recordings, filenames: a string a clip; clips of one recording share its name.
+    """
+
+    levels: AnyLevels
+    scenes: np.ndarray
+    devices: np.ndarray
+    recordings: np.ndarray
+    filenames: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def take(self, index: np.ndarray) -> SceneSet:
+        """The clips at these places."""
+        return SceneSet(
+            take(self.levels, index),
+            self.scenes[index],
+            self.devices[index],
+            self.recordings[index],
+            self.filenames[index],
+        )
+
+
+@dataclass(frozen=True)
+class EventSet:
+    """Clips with events.
+
+    Attributes:
+        levels: float16 [clips, frames, mel_bands], dB.
+        events: the events of each clip (empty where they are not known).
+        weak: float32 [clips, classes], 1 where the class is in the clip (zeros where it is not known).
+        filenames: a string a clip.
+    """
+
+    levels: AnyLevels
+    events: Sequence[Sequence[Event]]
+    weak: np.ndarray
+    filenames: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.filenames)
+
+    def take(self, index: np.ndarray) -> EventSet:
+        """The clips at these places."""
+        return EventSet(
+            take(self.levels, index), [self.events[i] for i in index], self.weak[index], self.filenames[index]
+        )
+
+    def join(self, other: EventSet) -> EventSet:
+        """Both sets as one."""
+        return EventSet(
+            join(self.levels, other.levels),
+            [*self.events, *other.events],
+            np.concatenate([self.weak, other.weak]),
+            np.concatenate([self.filenames, other.filenames]),
+        )
+
+
+def scene_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path) -> SceneSet:
+    """A split of the scene task.
+
+    Raises:
+        DataError: the corpus does not have it, or is opened at another rate than the features'.
+    """
+    clips = _split(corpus.scenes, split, corpus, "scene (TAU)", settings)
+    opened = open_levels(clips, corpus.fingerprint, settings, cache)
+    levels, labels = opened.levels, opened.labels
+    columns = [np.asarray([row[key] for row in labels]) for key in ("device", "recording", "filename")]
+    return SceneSet(levels, np.asarray([row["scene"] for row in labels], np.int32), *columns)
+
+
+def event_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path) -> EventSet:
+    """A split of the event task.
+
+    Raises:
+        DataError: the corpus does not have it, or is opened at another rate than the features'.
+    """
+    clips = _split(corpus.events, split, corpus, "event (DESED)", settings)
+    opened = open_levels(clips, corpus.fingerprint, settings, cache)
+    levels, labels = opened.levels, opened.labels
+    events = [[Event(on, off, EVENTS[label]) for on, off, label in row["events"]] for row in labels]
+    weak = np.asarray([row["weak"] for row in labels], np.float32)
+    return EventSet(levels, events, weak, np.asarray([row["filename"] for row in labels]))
+
+
+def prepared_levels(clips: Clips, fingerprint: str, settings: LogMelSettings, cache: Path) -> Levels:
+    """Levels of clips that no split of a corpus holds, kept in the cache under the clips' name like those of splits.
+
+    Args:
+        clips: the clips, in an order that is always the same.
+        fingerprint: of the data that they are made from.
+        settings: the features' settings.
+        cache: where features are kept.
+
+    Returns:
+        float16 [clips, frames, mel_bands], dB.
+    """
+    return open_levels(clips, fingerprint, settings, cache).levels
+
+
+def level_statistics(sets: Iterable[AnyLevels], most_clips: int = 2000) -> tuple[float, float]:
+    """Mean and standard deviation in dB over all levels of the given arrays (evenly spaced clips of each)."""
+    total = count = square = 0.0
+    for levels in sets:
+        for part in np.array_split(np.unique(np.linspace(0, len(levels) - 1, most_clips).astype(int)), 16):
+            values = np.asarray(levels[part], np.float64)
+            total, square, count = total + values.sum(), square + (values**2).sum(), count + values.size
+    mean = total / count
+    return float(mean), float(np.sqrt(square / count - mean**2))
+
+
+def _split(splits: dict[str, Clips], name: str, corpus: Corpus, task: str, settings: LogMelSettings) -> Clips:
+    if corpus.sample_rate_hz != settings.sample_rate_hz:
+        raise DataError(
+            f"{corpus.name} is opened at {corpus.sample_rate_hz} Hz, the features want {settings.sample_rate_hz} Hz",
+            hint=f"open_corpus(..., sample_rate_hz={settings.sample_rate_hz})",
+        )
+    if name not in splits or splits[name].count == 0:
+        have = ", ".join(sorted(splits)) or "none"
+        raise DataError(f"{corpus.name}: no {task} data of split {name} (there: {have})", hint="see docs/data.md")
+    return splits[name]

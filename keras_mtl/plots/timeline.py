@@ -1,0 +1,103 @@
+"""Pictures: what a network heard in a recording, against the truth where it is known."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from keras_mtl.core import EVENTS, files
+from keras_mtl.decoding import Event
+from keras_mtl.inference import Prediction
+
+_PREDICTED = "#1f6fb2"
+_TRUE = "#2e8b3d"
+
+
+def plot_timeline(prediction: Prediction, path: str | Path, truth: Sequence[Event] | None = None) -> Path:
+    """Draws log-mel, event probabilities where there are any, and decoded events on one time axis.
+
+    Args:
+        prediction: what was heard.
+        path: the picture to write; its suffix says the format (.png, .svg, .pdf).
+        truth: the true events, drawn above the decoded ones.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: the prediction was made with `picture=False`.
+    """
+    if prediction.levels is None:
+        raise ValueError("this prediction was made without a picture")
+    # Heights of the panels that there are: levels, probabilities, events.
+    heights = [2] + [2] * (prediction.probabilities is not None) + [3] * ("events" in prediction.tasks)
+    figure = Figure(figsize=(10, 1.16 + 0.72 * sum(heights)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    end_s = prediction.duration_s
+    draw_levels(axes[0], prediction.levels, end_s)
+    scene = f", scene: {prediction.scene}" if prediction.scene else ""
+    axes[0].set_title(f"{prediction.path.name}{scene}", loc="left")
+    if prediction.probabilities is not None:
+        _draw_probabilities(axes[1], prediction)
+    if "events" in prediction.tasks:
+        _draw_events(axes[-1], [event for event, _ in prediction.events], truth, end_s)
+    axes[-1].set_xlabel("time in s")
+    return save(figure, path)
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Writes a figure whole or not at all, without a date in it."""
+    path = Path(path)
+    buffer = io.BytesIO()
+    suffix = path.suffix.lstrip(".") or "png"
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
+    figure.savefig(buffer, format=suffix, dpi=110, metadata=metadata)
+    return files.write_bytes(path, buffer.getvalue())
+
+
+def draw_levels(axis, levels: np.ndarray, end_s: float) -> None:  # type: ignore[no-untyped-def]
+    """Draws log-mel levels [rows, mel_bands] that go evenly from 0 to `end_s` seconds."""
+    axis.imshow(levels.T, origin="lower", aspect="auto", extent=(0, end_s, 0, levels.shape[1]), cmap="magma")
+    axis.set_ylabel("mel band")
+
+
+def _draw_probabilities(axis, prediction: Prediction) -> None:  # type: ignore[no-untyped-def]
+    probabilities, grid = prediction.probabilities, prediction.grid
+    assert probabilities is not None
+    assert grid is not None
+    axis.imshow(
+        probabilities.T,
+        origin="upper",
+        aspect="auto",
+        extent=(grid.start_s, grid.start_s + grid.step_s * grid.count, len(EVENTS) - 0.5, -0.5),
+        vmin=0,
+        vmax=1,
+        cmap="Blues",
+        interpolation="nearest",
+    )
+    axis.set_yticks(range(len(EVENTS)), EVENTS, fontsize=7)
+    axis.set_ylabel("probability")
+
+
+def _draw_events(axis, events: Sequence[Event], truth: Sequence[Event] | None, end_s: float) -> None:  # type: ignore[no-untyped-def]
+    rows = [(_PREDICTED, events, 0.2, "predicted")]
+    if truth is not None:
+        rows.insert(0, (_TRUE, truth, -0.2, "true"))
+    height = 0.34 if truth is not None else 0.6
+    for colour, group, shift, name in rows:
+        shift = shift if truth is not None else 0.0
+        places = np.asarray([EVENTS.index(e.label) for e in group], float) + shift
+        lengths = [e.offset_s - e.onset_s for e in group]
+        axis.barh(places, lengths, left=[e.onset_s for e in group], height=height, color=colour, label=name)
+    axis.set_ylim(len(EVENTS) - 0.5, -0.5)
+    axis.set_xlim(0, end_s)
+    axis.set_yticks(range(len(EVENTS)), EVENTS, fontsize=7)
+    axis.grid(axis="y", alpha=0.2)
+    if truth is not None:
+        axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, fontsize=7, frameon=False)

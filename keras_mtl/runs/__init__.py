@@ -1,0 +1,13 @@
+"""Run folders: what a training leaves behind, and the data that it was made of."""
+
+from typing import TYPE_CHECKING
+
+from keras_mtl.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from keras_mtl.runs.data import require_same_data, stamp_data
+    from keras_mtl.runs.folder import Run, Samples, describe, git_revision, save_samples, versions
+else:
+    __getattr__, __dir__ = lazy(__name__)
+
+__all__ = ["Run", "Samples", "describe", "git_revision", "require_same_data", "save_samples", "stamp_data", "versions"]

@@ -1,0 +1,180 @@
+"""A run folder: what a training leaves behind, saved so that every later stage can read it back.
+
+recipe.toml        the resolved recipe, every key
+data.json          the data that the training was begun on (`data`)
+run.json           what was trained, on what, with which versions, and the figures it reached
+network.keras      the network with its final weights
+samples.npz        log-mel of scene clips: for calibration (training clips) and as golden inputs (evaluation clips); of
+                   event clips: as golden inputs
+PHASE.csv          Keras's log of each phase;  tensorboard/PHASE  the same for TensorBoard
+PHASE.conflict.csv where asked for: the cosine between the tasks' gradients, step by step
+checkpoints/       where the training is, and best and last weights of each phase
+qat.keras          after `keras_mtl quantize`: the network with fake quantization
+qat_tfmot.npz      where tfmot quantized, instead of it: tfmot's model;  qat_tfmot.pb  its forward pass
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+import zipfile
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_mtl import __version__
+from keras_mtl.core import LogMelSettings, RunError, files
+from keras_mtl.recipes import Recipe, load_recipe
+
+if TYPE_CHECKING:
+    import keras
+
+SCHEMA = "keras_mtl.run/1"
+_PACKAGES = ("keras", "tensorflow", "numpy", "librosa", "tensorflow-datasets", "ai-edge-litert")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Normalised log-mel of clips of the tasks that a run was trained on, float32 [clips, frames, mel_bands].
+
+    Attributes:
+        calibration: scene clips of one second from the training split.
+        golden: scene clips from the evaluation split.
+        golden_events: event clips of ten seconds from the evaluation split.
+    """
+
+    calibration: np.ndarray
+    golden: np.ndarray
+    golden_events: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+
+
+_SAMPLES = tuple(each.name for each in fields(Samples))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run folder.
+
+    Attributes:
+        path: the folder.
+        info: the content of `run.json`.
+    """
+
+    path: Path
+    info: dict[str, Any]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Run:
+        """Reads a run folder.
+
+        Raises:
+            RunError: it is missing, not a run folder, unfinished, or of another version.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise RunError(f"no run folder {path}", hint="keras_mtl train --out RUN makes one")
+        try:
+            info = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunError(f"{path} is not a finished run: no run.json", hint="finish it with train --resume") from None
+        except ValueError as error:
+            raise RunError(f"{path / 'run.json'} is not JSON: {error}") from None
+        if info.get("schema") != SCHEMA:
+            raise RunError(f"{path / 'run.json'} has schema {info.get('schema')!r}, not {SCHEMA!r}")
+        return cls(path, info)
+
+    @property
+    def settings(self) -> LogMelSettings:
+        """The features the network was trained on, with their normalisation."""
+        return LogMelSettings.from_dict(self.info["features"])
+
+    @property
+    def recipe(self) -> Recipe:
+        """The resolved recipe."""
+        return load_recipe(self.path / "recipe.toml")
+
+    def network(self) -> keras.Model:
+        """The float network.
+
+        Raises:
+            RunError: the file is missing or can't be read.
+        """
+        return self.load_keras("network.keras")
+
+    def samples(self) -> Samples:
+        """The clips kept for calibration and as golden inputs."""
+        try:
+            with np.load(self.path / "samples.npz") as arrays:
+                return Samples(**{name: arrays[name] for name in arrays if name in _SAMPLES})
+        except (OSError, TypeError, ValueError, zipfile.BadZipFile):
+            raise RunError(f"{self.path / 'samples.npz'} is missing or damaged") from None
+
+    def load_keras(self, name: str) -> keras.Model:
+        """A Keras model of the folder; layers that are not ours to know must be registered before.
+
+        Raises:
+            RunError: the file is missing or can't be read.
+        """
+        import keras
+
+        import keras_mtl.models  # noqa: F401  registers the layers of the networks
+
+        try:
+            return keras.saving.load_model(self.path / name, compile=False)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise RunError(f"{self.path / name} can't be read: {reason}") from None
+
+
+def describe(recipe: Recipe, settings: LogMelSettings, data: dict[str, str]) -> dict[str, Any]:
+    """What `run.json` says of any run: the schema, the data (`Corpus.stamp`), versions and the state of the source."""
+    return {
+        "schema": SCHEMA,
+        "stage": "float",
+        "system": recipe.model.system,
+        "recipe": recipe.name,
+        "seed": recipe.train.seed,
+        "features": settings.to_dict(),
+        "data": data,
+        "git_revision": git_revision(),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that bear on a result."""
+    found = {"keras_mtl": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_revision() -> str | None:
+    """The source's commit, with "+changes" where the tree differs from it; None outside of a checkout."""
+    folder = Path(__file__).resolve().parent
+    try:
+        git = ["git", "-C", str(folder)]
+        inside = subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=False)
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+        if inside.returncode or head.returncode:
+            return None
+        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return None
+    return head.stdout.strip() + ("+changes" if changed.strip() else "")
+
+
+def save_samples(path: Path, samples: Samples) -> None:
+    """Writes `samples.npz`."""
+    import io
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{name: getattr(samples, name) for name in _SAMPLES})
+    files.write_bytes(path / "samples.npz", buffer.getvalue())

@@ -1,0 +1,218 @@
+"""Streams of training batches: which clips make up step n is a function of the seed and n alone.
+
+So a training can be taken up at any step, and the streams of two tasks each keep their own size and length: a shorter
+one begins again, newly shuffled, while the longer one goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mtl.core import EVENTS, LogMelSettings
+from keras_mtl.decoding import Grid
+from keras_mtl.features import AnyLevels, EventSet, ImpulseCopies, SceneSet, normalise
+
+Batch = dict[str, np.ndarray]
+
+
+class Stream(Protocol):
+    """Batches by number; `steps` of them go once over the clips."""
+
+    steps: int
+
+    def __call__(self, step: int) -> Batch:
+        """Batch number `step`."""
+
+    def filenames(self, step: int) -> list[str]:
+        """The clips of batch number `step`, in its order."""
+
+
+class Sampler:
+    """Draws clip numbers without repeats within a pass, and shuffles anew for the next pass.
+
+    Args:
+        clips: number of clips.
+        batch: clips of a batch.
+        seed: numbers that make this stream's shuffling its own.
+    """
+
+    def __init__(self, clips: int, batch: int, seed: Sequence[int]) -> None:
+        self.clips = clips
+        self.batch = batch
+        self.seed = tuple(seed)
+        self._orders: dict[int, np.ndarray] = {}
+
+    @property
+    def steps(self) -> int:
+        """Batches that one pass takes, the last of them filled from the next pass."""
+        return -(-self.clips // self.batch) if self.clips else 0
+
+    def __call__(self, step: int) -> np.ndarray:
+        """The clips of batch `step`: int [batch]."""
+        first = step * self.batch
+        places = np.arange(first, first + self.batch)
+        passes, within = np.divmod(places, self.clips)
+        needed = range(int(passes[0]), int(passes[-1]) + 1)
+        # The next step is of the same pass as a rule, and shuffling costs as much as there are clips.
+        orders = self._orders = {p: self._orders[p] if p in self._orders else self._order(p) for p in needed}
+        return np.asarray([orders[p][i] for p, i in zip(passes.tolist(), within, strict=True)])
+
+    def _order(self, number: int) -> np.ndarray:
+        return np.random.default_rng((*self.seed, number)).permutation(self.clips)
+
+
+class SceneStream:
+    """Batches of the scene task: {"log_mel" [b, frames, mel, 1], "scene" [b]}, with some clips out of `copies`."""
+
+    def __init__(
+        self, scenes: SceneSet, batch: int, settings: LogMelSettings, seed: int, copies: ImpulseCopies | None = None
+    ) -> None:
+        self._set, self._settings, self._copies = scenes, settings, copies
+        self._sampler = Sampler(len(scenes), batch, (seed, 1))
+        self.steps = self._sampler.steps
+
+    def __call__(self, step: int) -> Batch:
+        """Batch number `step`."""
+        index = self._sampler(step)
+        if self._copies is not None:
+            log_mel = normalise(self._copies.into(self._set.levels[index], index, step), self._settings)
+        else:
+            log_mel = _log_mel([(self._set.levels, index)], self._settings)
+        return {
+            "log_mel": log_mel[..., None],
+            "scene": self._set.scenes[index].astype(np.int32),
+        }
+
+    def filenames(self, step: int) -> list[str]:
+        """The clips of batch number `step`, in its order."""
+        return [str(name) for name in self._set.filenames[self._sampler(step)]]
+
+
+class EventStream:
+    """Batches of the event task: strong clips first, then weak, then unlabelled ones.
+
+    {"log_mel" [b, frames, mel, 1], "strong" [b, embeddings, events], "weak" [b, events], "has_strong" [b],
+    "has_weak" [b]}. A kind that the data lack, or whose batch is 0, is left out; one pass goes over the strong clips.
+
+    Args:
+        kinds: the clips of each kind.
+        batches: clips of each kind in a batch.
+        settings: the features' settings.
+        frames_per_embedding: log-mel frames from one embedding of the network to the next.
+        seed: of the shuffling.
+        embeddings: embeddings that the network gives for one clip; None where it gives whole ones only.
+    """
+
+    def __init__(
+        self,
+        kinds: dict[str, EventSet],
+        batches: dict[str, int],
+        settings: LogMelSettings,
+        frames_per_embedding: int,
+        seed: int,
+        embeddings: int | None = None,
+    ) -> None:
+        self._settings, self._parts = settings, []
+        for number, kind in enumerate(("strong", "weak", "unlabelled")):
+            if batches.get(kind) and kind in kinds and len(kinds[kind]):
+                sampler = Sampler(len(kinds[kind]), batches[kind], (seed, 2 + number))
+                self._parts.append((kind, kinds[kind], sampler))
+        frames = self._parts[0][1].levels.shape[1]
+        self._grid = Grid.over(settings, frames, frames_per_embedding, embeddings)
+        self.steps = self._parts[0][2].steps
+
+    def __call__(self, step: int) -> Batch:
+        """Batch number `step`."""
+        rows, strong, weak, has_strong, has_weak = [], [], [], [], []
+        for kind, clips, sampler in self._parts:
+            index = sampler(step)
+            rows.append((clips.levels, index))
+            for i in index:
+                events = clips.events[i] if kind == "strong" else ()
+                strong.append(self._grid.targets(events, EVENTS))
+                weak.append(clips.weak[i] if kind == "weak" else np.zeros(len(EVENTS), np.float32))
+                has_strong.append(kind == "strong")
+                has_weak.append(kind == "weak")
+        return {
+            "log_mel": _log_mel(rows, self._settings)[..., None],
+            "strong": np.stack(strong),
+            "weak": np.stack(weak),
+            "has_strong": np.asarray(has_strong, np.float32),
+            "has_weak": np.asarray(has_weak, np.float32),
+        }
+
+    def filenames(self, step: int) -> list[str]:
+        """The clips of batch number `step`, in its order."""
+        return [str(name) for _, clips, sampler in self._parts for name in clips.filenames[sampler(step)]]
+
+
+def _log_mel(rows: Sequence[tuple[AnyLevels, np.ndarray]], settings: LogMelSettings) -> np.ndarray:
+    """Clips of several sets, normalised: float32 [clips, frames, mel_bands].
+
+    Clip by clip, from the mapped file to its place in the batch: a clip stays in a core's cache on its way.
+    """
+    out = np.empty((sum(len(index) for _, index in rows), *rows[0][0].shape[1:]), np.float32)
+    clips = (levels[i] for levels, index in rows for i in index)
+    for place, clip in zip(out, clips, strict=True):
+        normalise(clip, settings, out=place)
+    return out
+
+
+class Turns:
+    """A stream that gives batches in every `turns`-th step only, from step `turn` on, and no clips in between.
+
+    So two streams take turns, neither loses a batch, and each still goes over its clips at its own pace.
+
+    Args:
+        stream: whose batch k comes in step turns x k + turn.
+        turn: the first step with clips.
+        turns: how many streams take turns.
+    """
+
+    def __init__(self, stream: Stream, turn: int, turns: int) -> None:
+        self._stream, self._turn, self._turns = stream, turn, turns
+        self.steps = stream.steps * turns
+        self._nothing = {key: value[:0] for key, value in stream(0).items()}
+
+    def __call__(self, step: int) -> Batch:
+        """Batch number `step`: one of the stream's, or one of 0 clips."""
+        batch, turn = divmod(step, self._turns)
+        return self._stream(batch) if turn == self._turn else self._nothing
+
+    def filenames(self, step: int) -> list[str]:
+        """The clips of batch number `step`, in its order."""
+        batch, turn = divmod(step, self._turns)
+        return self._stream.filenames(batch) if turn == self._turn else []
+
+
+def take_turns(streams: Mapping[str, Stream]) -> dict[str, Stream]:
+    """The same streams, one of them a step, in their order: a pass takes as many steps as they have batches each."""
+    return {task: Turns(stream, turn, len(streams)) for turn, (task, stream) in enumerate(streams.items())}
+
+
+def as_dataset(streams: Mapping[str, Stream], first_step: int, steps: int) -> tf.data.Dataset:
+    """Steps `first_step` to `first_step + steps` of one or more streams, {task: batch}, read ahead in order.
+
+    The number of clips is part of the tensors' shapes, but for streams that take turns.
+    """
+    example = {task: stream(0) for task, stream in streams.items()}
+    varying = any(isinstance(stream, Turns) for stream in streams.values())
+    leaves = [(task, key, value) for task, batch in example.items() for key, value in batch.items()]
+
+    def read(step: Any) -> list[np.ndarray]:
+        batch = {task: stream(int(step)) for task, stream in streams.items()}
+        return [batch[task][key] for task, key, _ in leaves]
+
+    def batch_of(step: tf.Tensor) -> dict[str, dict[str, tf.Tensor]]:
+        values = tf.numpy_function(read, [step], [tf.as_dtype(value.dtype) for *_, value in leaves])
+        out: dict[str, dict[str, tf.Tensor]] = {task: {} for task in streams}
+        for (task, key, value), tensor in zip(leaves, values, strict=True):
+            out[task][key] = tf.ensure_shape(tensor, (None, *value.shape[1:]) if varying else value.shape)
+        return out
+
+    dataset = tf.data.Dataset.range(first_step, first_step + steps).map(batch_of, num_parallel_calls=1)
+    return dataset.prefetch(2)

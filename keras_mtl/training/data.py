@@ -1,0 +1,200 @@
+"""What a training reads: the sets it needs, the clips held out, the normalisation and the streams of batches."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_mtl.core import DataError, LogMelSettings
+from keras_mtl.datasets import Corpus
+from keras_mtl.features import EventSet, ImpulseCopies, SceneSet, event_set, impulse_copies, level_statistics, scene_set
+from keras_mtl.metrics import scored_tasks
+from keras_mtl.models import embeddings_of, frames_per_embedding
+from keras_mtl.recipes import Recipe
+from keras_mtl.runs import Samples
+from keras_mtl.training.batches import EventStream, SceneStream, Stream
+
+_HELD_OUT_BATCH = {"scenes": 64, "events": 16}
+_CALIBRATION_CLIPS = 200
+_GOLDEN_CLIPS = 100
+_GOLDEN_EVENT_CLIPS = 4
+_EVENT_CLIP_S = 10
+_log = logging.getLogger("keras_mtl")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The sets of a training.
+
+    Attributes:
+        settings: the features with the normalisation of these data.
+        scenes, held_out_scenes: scene clips; None where the corpus or the algorithm has no scenes.
+        events, held_out_events: event clips by kind ("strong", "weak", "unlabelled"), and strong clips held out.
+        scene_copies: copies of `scenes` with impulse responses of devices; None where the recipe has none.
+    """
+
+    settings: LogMelSettings
+    scenes: SceneSet | None
+    held_out_scenes: SceneSet | None
+    events: dict[str, EventSet]
+    held_out_events: EventSet | None
+    scene_copies: ImpulseCopies | None = None
+
+    def streams(self, tasks: tuple[str, ...], recipe: Recipe, network: keras.Model) -> dict[str, Stream]:
+        """The training streams of these tasks; the events' targets lie on the grid of the network's embeddings."""
+        train = recipe.train
+        found: dict[str, Stream] = {}
+        if "scenes" in tasks and self.scenes is not None:
+            found["scenes"] = SceneStream(self.scenes, train.scene_batch, self.settings, train.seed, self.scene_copies)
+        if "events" in tasks:
+            batches = {"strong": train.strong_batch, "weak": train.weak_batch, "unlabelled": train.unlabelled_batch}
+            found["events"] = _event_stream(self.events, batches, self.settings, network, train.seed)
+        return found
+
+    def held_out_streams(self, tasks: tuple[str, ...], network: keras.Model) -> dict[str, Stream]:
+        """The held-out streams of these tasks; empty where nothing is held out for one of them."""
+        found: dict[str, Stream] = {}
+        if "scenes" in tasks and self.held_out_scenes is not None:
+            batch = min(_HELD_OUT_BATCH["scenes"], len(self.held_out_scenes))
+            found["scenes"] = SceneStream(self.held_out_scenes, batch, self.settings, 0)
+        if "events" in tasks and self.held_out_events is not None:
+            batch = min(_HELD_OUT_BATCH["events"], len(self.held_out_events))
+            kinds = {"strong": self.held_out_events, "weak": self.held_out_events}
+            batches = {"strong": batch, "weak": batch}
+            found["events"] = _event_stream(kinds, batches, self.settings, network, 0)
+        return found if len(found) == len(tasks) else {}
+
+
+def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: Path) -> TrainingData:
+    """Reads the sets that these tasks need, holds clips out and measures the normalisation.
+
+    The scalar normalisation is that of the training clips of all the tasks' sets; a recipe that sets `std_db` to other
+    than 1 keeps its own. Where the data have no weak clips, the strong ones are heard a second time in their place.
+
+    Raises:
+        DataError: the corpus lacks what a task needs, or holds another part of the scenes than the recipe wants.
+    """
+    train, settings = recipe.train, recipe.features
+    scenes = held_scenes = held_events = copies = None
+    kinds: dict[str, EventSet] = {}
+    _require_tasks(corpus, tasks)
+    if "scenes" in tasks:
+        require_same_part(recipe, corpus)
+        everything = scene_set(corpus, "train", settings, cache)
+        kept, held = _hold_out_recordings(everything, train.validation_fraction, train.seed)
+        scenes, held_scenes = (everything.take(kept), everything.take(held)) if len(held) else (everything, None)
+        copies = impulse_copies(corpus, "train", everything, settings, cache, recipe.augment, train.seed)
+        copies = copies.take(kept) if copies is not None else None
+    if "events" in tasks:
+        strong = [
+            event_set(corpus, s, settings, cache) for s in ("strong_real", "strong_synthetic") if s in corpus.events
+        ]
+        joined = strong[0] if len(strong) == 1 else strong[0].join(strong[1])
+        kinds["strong"], held_events = _hold_out_clips(joined, train.validation_fraction, train.seed)
+        for kind in ("weak", "unlabelled"):
+            if kind in corpus.events:
+                kinds[kind] = event_set(corpus, kind, settings, cache)
+    if settings.std_db == 1.0:
+        arrays = [kinds[k].levels for k in kinds] + ([scenes.levels] if scenes is not None else [])
+        settings = settings.normalised(*(round(v, 3) for v in level_statistics(arrays)))
+    if kinds:
+        _fill_in(kinds, recipe, corpus)
+    for task in sorted(tasks - set(scored_tasks(tasks, corpus))):
+        _log.warning("%s: no evaluation clips, so the run gets no figures of %s", corpus.name, task)
+    return TrainingData(settings, scenes, held_scenes, kinds, held_events, copies)
+
+
+def require_same_part(recipe: Recipe, corpus: Corpus) -> None:
+    """Raises where a corpus is opened for another part of the scene training clips than a recipe wants.
+
+    Raises:
+        DataError: it is.
+    """
+    wanted = recipe.data.scene_subset
+    if corpus.scene_subset != wanted:
+        raise DataError(
+            f"{corpus.name} is opened for {corpus.scene_subset} % of the scene clips, data.scene_subset is {wanted}",
+            hint=f"open_corpus(..., scene_subset={wanted})",
+        )
+
+
+def pick_samples(data: TrainingData, corpus: Corpus, cache: Path) -> Samples:
+    """The clips that a run folder keeps, evenly spaced: of the scenes and of the events, where it was trained on them.
+
+    Scene clips serve for calibration (training clips) and, as event clips do, as golden inputs (evaluation clips; where
+    the corpus has none, training clips).
+    """
+    definition = data.settings.normalised(0.0, 1.0)
+    calibration = golden = _no_clips(data.settings, 1)
+    golden_events = _no_clips(data.settings, _EVENT_CLIP_S)
+    if data.scenes is not None:
+        split = "test" if "test" in corpus.scenes else "train"
+        calibration = _some(data.scenes, _CALIBRATION_CLIPS, data.settings)
+        golden = _some(scene_set(corpus, split, definition, cache), _GOLDEN_CLIPS, data.settings)
+    if data.events:
+        evaluation = "validation" in corpus.events
+        clips = event_set(corpus, "validation", definition, cache) if evaluation else data.events["strong"]
+        golden_events = _some(clips, _GOLDEN_EVENT_CLIPS, data.settings)
+    return Samples(calibration, golden, golden_events)
+
+
+def _require_tasks(corpus: Corpus, tasks: set[str]) -> None:
+    there = {
+        "scenes": "train" in corpus.scenes,
+        "events": not {"strong_real", "strong_synthetic"}.isdisjoint(corpus.events),
+    }
+    what = {"scenes": "no scene (TAU) clips to train on", "events": "no strongly labelled event (DESED) clips"}
+    for task in sorted(tasks):
+        if not there[task]:
+            others = [other for other in there if there[other]]
+            alone = f"--set algorithm=single --set task={others[0]} trains on {others[0]} alone" if others else ""
+            raise DataError(f"{corpus.name}: {what[task]}", hint=alone or "see docs/data.md for the folders")
+
+
+def _fill_in(kinds: dict[str, EventSet], recipe: Recipe, corpus: Corpus) -> None:
+    """What stands in for kinds of clips that the data lack, as synthesised ones may; told each time."""
+    if "weak" not in kinds and recipe.train.weak_batch:
+        # Nothing else would teach the clip-level output: the loss of strong clips is that of the frames.
+        kinds["weak"] = kinds["strong"]
+        _log.warning("%s: no weak clips; names of the strong ones' classes are taught in their place", corpus.name)
+    if "unlabelled" not in kinds and recipe.train.unlabelled_batch:
+        _log.warning("%s: no unlabelled clips; the mean teacher hears the labelled ones only", corpus.name)
+
+
+def _no_clips(settings: LogMelSettings, seconds: int) -> np.ndarray:
+    return np.zeros((0, settings.frames(seconds * settings.sample_rate_hz), settings.mel_bands), np.float32)
+
+
+def _some(clips: SceneSet | EventSet, most: int, settings: LogMelSettings) -> np.ndarray:
+    from keras_mtl.features import normalise
+
+    index = np.unique(np.linspace(0, len(clips) - 1, most).astype(int))
+    return normalise(clips.levels[index], settings)
+
+
+def _event_stream(
+    kinds: dict[str, EventSet], batches: dict[str, int], settings: LogMelSettings, network: keras.Model, seed: int
+) -> EventStream:
+    embeddings = embeddings_of(network, kinds["strong"].levels.shape[1])
+    return EventStream(kinds, batches, settings, frames_per_embedding(network), seed, embeddings)
+
+
+def _hold_out_recordings(scenes: SceneSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the clips that are kept and held out, by whole recordings: clips of one are too alike to judge by."""
+    names = np.unique(scenes.recordings)
+    count = round(fraction * len(names))
+    chosen = np.random.default_rng((seed, 5)).choice(names, count, replace=False)
+    out = np.isin(scenes.recordings, chosen)
+    return np.flatnonzero(~out), np.flatnonzero(out)
+
+
+def _hold_out_clips(events: EventSet, fraction: float, seed: int) -> tuple[EventSet, EventSet | None]:
+    order = np.random.default_rng((seed, 6)).permutation(len(events))
+    count = round(fraction * len(events))
+    if count == 0:
+        return events, None
+    return events.take(np.sort(order[count:])), events.take(np.sort(order[:count]))

@@ -1,0 +1,157 @@
+"""The training stage: a recipe and a corpus in, a run folder out."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+
+from keras_mtl.algorithms import ALGORITHMS, Phase, SavedSeeds
+from keras_mtl.core import RecipeError, RunError, files
+from keras_mtl.datasets import Corpus
+from keras_mtl.inference import listen_with
+from keras_mtl.metrics import evaluate, scored_tasks
+from keras_mtl.models import build
+from keras_mtl.recipes import Recipe, load_recipe, system_of, to_toml
+from keras_mtl.runs import Run, describe, require_same_data, save_samples, stamp_data
+from keras_mtl.training.checkpoints import Checkpoints
+from keras_mtl.training.data import load_training_data, pick_samples
+from keras_mtl.training.distillation_teacher import Teacher
+from keras_mtl.training.distribution import is_chief, open_strategy, require_possible, require_same, synchronise
+from keras_mtl.training.phases import train_phase
+
+if TYPE_CHECKING:
+    from tensorflow.distribute import Strategy
+
+_RECIPE = "recipe.toml"  # the first file of a run: a folder without it is none
+
+
+def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: bool = False) -> Run:
+    """Trains a network and writes its run folder.
+
+    Args:
+        recipe: the resolved recipe.
+        corpus: the data.
+        out: the run folder; must not hold anything unless `resume`.
+        cache: where log-mel features are kept.
+        resume: go on where an interrupted training of the same recipe and data stopped.
+
+    Returns:
+        The finished run; `info["metrics"]` holds the figures on the evaluation splits that there are.
+
+    Raises:
+        RecipeError: an unknown algorithm or system, a system without a decoder for a task of the algorithm, a
+            precision, XLA or a strategy with what it can't train, or a recipe other than the one to resume.
+        RunError: `out` is in use, what is to be resumed is no training, the teacher's run is not there, or workers are
+            at different steps.
+        FeatureMismatch: the teacher's features are of another kind.
+        TrainingError: a loss is no number.
+        DataError: the corpus lacks what the algorithm needs, or is not the one that the run was begun on.
+    """
+    out = Path(out)
+    phases = _phases(recipe)
+    require_possible(recipe)
+    if resume:
+        require_same_data(out, corpus.fingerprint, corpus.parts)
+    strategy = open_strategy(recipe.train.strategy)
+    if is_chief(strategy):
+        _require_free(out, resume)
+        _train(recipe, phases, corpus, out, cache, resume, strategy)
+        require_same(strategy, 0)
+        return Run.load(out)
+    with tempfile.TemporaryDirectory() as folder:
+        if resume and (out / "checkpoints").is_dir():
+            shutil.copytree(out / "checkpoints", Path(folder) / "checkpoints", ignore=shutil.ignore_patterns(".*"))
+        _train(recipe, phases, corpus, Path(folder), cache, resume, strategy, writes=False)
+        require_same(strategy, 0)  # the chief has written all of the run folder
+    return Run.load(out)
+
+
+def _train(
+    recipe: Recipe,
+    phases: list[Phase],
+    corpus: Corpus,
+    out: Path,
+    cache: Path,
+    resume: bool,
+    strategy: Strategy | None,
+    writes: bool = True,
+) -> None:
+    tasks = {task for phase in phases for task in phase.tasks}
+    network = trained = _network(recipe)
+    if strategy:
+        with strategy.scope():
+            trained = _network(recipe)
+        synchronise(trained)
+    teacher = Teacher(recipe, tasks) if recipe.train.teacher else None
+    data = load_training_data(recipe, corpus, tasks, cache)
+    recipe = replace(recipe, features=data.settings)
+    _claim(out, recipe, corpus, resume)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        distiller = teacher.distiller(data.settings) if teacher else None
+    checkpoints = Checkpoints(out / "checkpoints")
+    seeds = SavedSeeds(trained)
+    fresh = seeds.values()
+    for phase in phases:
+        # A phase's draws do not depend on the phase before, which a resumed training may not run.
+        seeds.assign(fresh)
+        train_phase(phase, trained, data, recipe, out, checkpoints, distiller)
+    if not writes:
+        return
+    network.set_weights(trained.get_weights())
+    seconds = checkpoints.seconds()
+    network.save(out / "network.keras")
+    save_samples(out, pick_samples(data, corpus, cache))
+    info = describe(recipe, data.settings, corpus.stamp)
+    info["tasks"] = sorted(tasks)
+    info["training_seconds"] = round(seconds, 1)
+    listener = listen_with(network, data.settings, recipe.decode, sorted(tasks))
+    info["metrics"] = evaluate(listener, corpus, cache) if scored_tasks(tasks, corpus) else {}
+    files.write_json(out / "run.json", info)
+
+
+def _phases(recipe: Recipe) -> list[Phase]:
+    name = recipe.train.algorithm
+    if name not in ALGORITHMS:
+        raise RecipeError(f"no algorithm {name!r}", hint=f"algorithms: {', '.join(ALGORITHMS)}")
+    phases = ALGORITHMS[name](recipe.train)
+    system = system_of(recipe.model.system)
+    needed = {task for phase in phases for task in phase.tasks}
+    if not needed <= set(system.tasks):
+        (task, *_) = system.tasks
+        raise RecipeError(
+            f"system {system.id} hears {' and '.join(system.tasks)}, but algorithm {name} trains "
+            f"{' and '.join(sorted(needed))}",
+            hint=f"--set algorithm=single --set task={task}",
+        )
+    return phases
+
+
+def _network(recipe: Recipe) -> keras.Model:
+    keras.utils.set_random_seed(recipe.train.seed)
+    return build(recipe.model.system, recipe.features, recipe.model.options)
+
+
+def _require_free(out: Path, resume: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is a file", hint="name a folder to make")
+    if not resume and out.is_dir() and any(out.iterdir()):
+        raise RunError(f"{out} holds something already", hint="name another folder, or go on with --resume")
+    if resume and not files.is_free(out) and not (out / _RECIPE).is_file():
+        raise RunError(f"{out} holds something that no training wrote", hint="name another folder")
+    if resume and (out / "run.json").is_file() and Run.load(out).info["stage"] != "float":
+        raise RunError(f"{out} is a quantized run, which no training made", hint="name another folder")
+
+
+def _claim(out: Path, recipe: Recipe, corpus: Corpus, resume: bool) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    before = out / _RECIPE
+    if resume and before.exists() and replace(load_recipe(before), name=recipe.name) != recipe:
+        raise RecipeError(f"{out} was begun with another recipe", hint=f"compare with {before}")
+    files.write_text(before, to_toml(recipe))
+    stamp_data(out, corpus)

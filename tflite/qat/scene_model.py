@@ -1,0 +1,196 @@
+"""Builds the quantization-aware twin of a network: its encoder, and one decoder or both.
+
+The float network's layers are walked in the order of computation; what is one operator in the file (convolution, batch
+normalisation and ReLU; sum and ReLU) becomes one layer and one range. Which layers have a twin, `TWINS` says.
+
+The twin of the scene part alone is one graph on one second of audio. That of a network with an event decoder has the
+float network's form, a functional model with the layers "encoder", "scene_head" and "event_head", each a model of its
+own, so that every training algorithm takes it as it takes the float one. Between them stand the embeddings on their
+levels. These levels are an interface: calibrated once and then kept, so that a decoder can be trained, converted and
+replaced without the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+
+from keras_mtl.core import ConversionError
+from keras_mtl.models import GRN
+from keras_mtl.tflite.qat.event_head import INTERFACE, event_head_twin
+from keras_mtl.tflite.qat.fake_quant import FakeQuant
+from keras_mtl.tflite.qat.flat_graph import Node, flatten, no_twin
+from keras_mtl.tflite.qat.scheme import SCHEMES, Scheme, scheme_of
+from keras_mtl.tflite.qat.signals import Signal
+from keras_mtl.tflite.qat.twins import Twins
+
+_layers = keras.layers
+#: The function that builds the twin of a layer, by its kind.
+TWINS: dict[type, Callable[[Twins, Node], None]] = {
+    _layers.Conv2D: Twins.convolution,
+    _layers.DepthwiseConv2D: Twins.convolution,
+    _layers.Dense: Twins.dense,
+    _layers.Add: Twins.add,
+    _layers.AveragePooling2D: Twins.average_pool,
+    _layers.GlobalAveragePooling2D: Twins.global_mean,
+    _layers.MaxPooling2D: Twins.move,
+    _layers.Reshape: Twins.move,
+    _layers.Flatten: Twins.move,
+    _layers.Activation: Twins.activation,
+    _layers.Softmax: Twins.softmax,
+    _layers.Dot: Twins.weighted_mean,
+    GRN: Twins.response_normalisation,
+}
+#: The tasks that a twin can have a decoder for.
+TASKS = ("scenes", "events")
+#: States of 8 bits lose every move of less than half a level, so cells have 16 by default; weights have 8 in any case.
+CELLS = "int16x8"
+
+
+def build_qat(
+    network: keras.Model,
+    scheme: str,
+    tasks: Sequence[str] = ("scenes",),
+    cells: str | None = None,
+    *,
+    frames: int = 100,
+    learning: str = "gradient",
+) -> keras.Model:
+    """The quantization-aware twin of a network. `calibrate` it before use.
+
+    Args:
+        network: a float network with the functional models "encoder" and "scene_head" or "event_head". It is read, not
+            changed.
+        scheme: "int8" or "int16x8", of the encoder and the scene head.
+        tasks: "scenes", "events" or both: which decoders the twin has.
+        cells: the scheme of the event decoder, "int16x8" by default.
+        frames: of the scene part alone, log-mel frames of one inference; 100 is one second.
+        learning: how ranges outside of the cells change in training: "gradient" or "moving_average".
+
+    Returns:
+        Of the scenes alone a functional model "qat_scenes": normalised log-mel [batch, frames, mel_bands, 1] to logits
+        [batch, scenes], whose layer "embeddings" gives what the encoder gives, quantized. Else a functional model
+        "qat_network" from the same input to a dict as the float network's: "scenes" logits, "strong" and "weak"
+        probabilities.
+
+    Raises:
+        ConversionError: an unknown scheme or task, cells without the events, a scheme of 16 bits with cells of 8, or a
+            layer without a twin.
+    """
+    _require(scheme, tasks, cells)
+    kind, encoder = scheme_of(scheme, learning), network.get_layer("encoder")
+    if "events" not in tasks:
+        inputs = keras.Input((frames, *encoder.input_shape[2:]), name="log_mel")
+        models = [encoder, network.get_layer("scene_head")]
+        return _graph_twin("qat_scenes", models, kind, inputs, FakeQuant.for_scheme(kind, name="log_mel_range"))
+    cells = cells or CELLS
+    twin = _encoder_twin(encoder, kind)
+    inputs = keras.Input(twin.input_shape[1:], name="log_mel")
+    embeddings = twin(inputs)
+    outputs = {}
+    if "scenes" in tasks:
+        outputs["scenes"] = _scene_head_twin(network.get_layer("scene_head"), kind)(embeddings)
+    outputs |= event_head_twin(network.get_layer("event_head"), cells, interface(scheme, cells))(embeddings)
+    return keras.Model(inputs, outputs, name="qat_network")
+
+
+def twin_graph(twins: Twins) -> Signal:
+    """Builds the twins of all calls of a graph. Gives the signal that stands for the graph's output.
+
+    Raises:
+        ConversionError: a layer that has no quantization-aware twin.
+    """
+    graph = twins.graph
+    for node in graph.nodes:
+        if node.output not in twins.done:
+            _twin_of(node)(twins, node)
+        if node.output == graph.ends[0] and graph.ends[0] != graph.output:
+            twins.mark_embeddings(node.output)
+    return twins.signal(graph.output)
+
+
+def is_one_graph(twin: keras.Model) -> bool:
+    """Whether a twin is that of a scene part alone, whose encoder is no model of its own."""
+    return all(layer.name != "encoder" for layer in twin.layers)
+
+
+def interface(scheme: str, cells: str | None = None) -> FakeQuant:
+    """The layer by which a decoder takes embeddings: no range of its own, it is given the encoder's.
+
+    Args:
+        scheme: of the encoder.
+        cells: of the decoder; None for the encoder's own.
+    """
+    kind = SCHEMES[cells or scheme]
+    return FakeQuant(kind.bits, kind.symmetric, fixed=True, name=INTERFACE)
+
+
+def embeddings_range(encoder: keras.Model) -> FakeQuant:
+    """The layer of an encoder's twin whose levels the embeddings have."""
+    return [layer for layer in encoder.layers if isinstance(layer, FakeQuant)][-1]
+
+
+def join_interface(model: keras.Model) -> None:
+    """Gives every decoder of a twin the levels that its encoder gives embeddings on, in place.
+
+    16-bit cells take 8-bit embeddings without a loss: each step of theirs is 128 of the cells', so that a driver makes
+    one from the other by (q - zero_point) << 7.
+    """
+    given = embeddings_range(model.get_layer("encoder"))
+    scale, _ = given.scale_and_zero_point()
+    for name in ("scene_head", "event_head"):
+        if not any(layer.name == name for layer in model.layers):
+            continue
+        taken = model.get_layer(name).get_layer(INTERFACE)
+        if taken.bits == given.bits:
+            taken.low.assign(given.low)
+            taken.high.assign(given.high)
+        else:
+            taken.set_range(0.0, (2 ** (taken.bits - 1) - 1) * scale / 2 ** (taken.bits - 1 - given.bits))
+
+
+def _twin_of(node: Node) -> Callable[[Twins, Node], None]:
+    # Exactly these kinds: a subclass may compute something else.
+    twin = TWINS.get(type(node.layer))
+    if twin is None:
+        raise no_twin(node.layer)
+    return twin
+
+
+def _graph_twin(name: str, models: list[Any], scheme: Scheme, inputs: Any, first: FakeQuant) -> keras.Model:
+    """The twin of models that follow each other as one graph, whose input goes through a range first."""
+    values, step = first(inputs)
+    return keras.Model(inputs, twin_graph(Twins(flatten(models), scheme, Signal(values, step))).values, name=name)
+
+
+def _encoder_twin(encoder: keras.Model, scheme: Scheme) -> keras.Model:
+    # Embeddings are no logits: what reads them needs their steps as fine as those of any map.
+    kind = replace(scheme, output_headroom=scheme.headroom)
+    inputs = keras.Input(encoder.input_shape[1:], name="log_mel")
+    model = _graph_twin("encoder", [encoder], kind, inputs, FakeQuant.for_scheme(kind, name="log_mel_range"))
+    embeddings_range(model).trainable = False
+    return model
+
+
+def _scene_head_twin(head: keras.Model, scheme: Scheme) -> keras.Model:
+    inputs = keras.Input(head.input_shape[1:], name="embeddings")
+    return _graph_twin("scene_head", [head], scheme, inputs, interface(scheme.name))
+
+
+def _require(scheme: str, tasks: Sequence[str], cells: str | None) -> None:
+    for name in (scheme, cells or CELLS):
+        if name not in SCHEMES:
+            raise ConversionError(f"unknown scheme {name!r}", hint=f"one of {', '.join(SCHEMES)}")
+    if not tasks or set(tasks) - set(TASKS):
+        raise ConversionError(f"unknown tasks {', '.join(tasks) or '(none)'}", hint=f"of {', '.join(TASKS)}")
+    if cells is None:
+        return
+    if "events" not in tasks:
+        raise ConversionError(f"the scene part has no cells that could be {cells}", hint="name the events, too")
+    if SCHEMES[scheme].bits > SCHEMES[cells].bits:
+        raise ConversionError(
+            f"cells of {cells} can't take embeddings of {scheme}", hint=f"cells of {scheme}, or an encoder of {cells}"
+        )
