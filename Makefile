@@ -50,7 +50,7 @@ format: $(STAMP) ## let ruff format and mend what it can
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
-lock: $(STAMP) ## resolve pyproject.toml anew into requirements.lock and its two companions
+lock: $(STAMP) ## resolve pyproject.toml anew into requirements.lock and its three companions
 	@sh scripts/lock.sh
 
 clean: ## remove the environment that `make env` made, and caches; results stay

@@ -59,12 +59,14 @@ def measure(core: Core, folder: Path) -> list[dict[str, Any]]:
     without, *sizes = map(_code_bytes, (program.path for program in programs))
     rows = []
     for part, program, size in zip(PARTS, programs[1:], sizes, strict=True):
-        said = dict(re.findall(r"^(\w+) (\d+)$", program.run(cwd=folder, icount=True), re.M))
+        counted = dict(re.findall(r"^(\w+) (\d+)$", program.run(cwd=folder, icount=True), re.M))
         # A second loop of known length: the count must be right but for a tick of the clock and the call.
-        if abs(int(said["other_counted"]) - int(said["other_has"])) > _COUNT_APART:
-            raise RuntimeError(f"{core.name}: {said['other_has']} instructions were counted as {said['other_counted']}")
+        if abs(int(counted["other_counted"]) - int(counted["other_has"])) > _COUNT_APART:
+            raise RuntimeError(
+                f"{core.name}: {counted['other_has']} instructions were counted as {counted['other_counted']}"
+            )
         row = {"part": part, "core": core.name, "code_bytes": size - without}
-        rows.append(row | {name: int(said[name]) for name in FIGURES if name != "code_bytes"})
+        rows.append(row | {name: int(counted[name]) for name in FIGURES if name != "code_bytes"})
     return rows
 
 

@@ -3,7 +3,7 @@
     python benchmarks/input_pipeline.py [--task events|scenes] [--steps N] [--json]
 
 Batches come from shards on the disk as in a training: 48 event clips of ten seconds (12 strong, 12 weak, 24
-unlabelled), or 256 scene clips of one second. The levels are noise, which costs the same as sound.
+unlabelled), or 256 scene clips of one second. The values are noise, which costs the same as sound.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _measure(task: str, steps: int, folder: Path) -> dict[str, float | str]:
     from keras_mtl.algorithms import ALGORITHMS
     from keras_mtl.core import EVENTS
     from keras_mtl.decoding import Event
-    from keras_mtl.features import EventSet, Levels, SceneSet
+    from keras_mtl.features import EventSet, MappedLogMel, SceneSet
     from keras_mtl.models import build
     from keras_mtl.recipes import load_recipe
     from keras_mtl.training import TrainingData, as_dataset
@@ -53,19 +53,19 @@ def _measure(task: str, steps: int, folder: Path) -> dict[str, float | str]:
     recipe = load_recipe("mt", (*sets, "unlabelled_batch=24"))
     frames, clips = (1000, 96) if task == "events" else (100, 1024)
 
-    def levels(name: str) -> Levels:
+    def log_mel(name: str) -> MappedLogMel:
         values = np.random.default_rng(0).normal(-40, 15, (clips // 2, frames, 128)).astype(np.float16)
         for half in range(2):
             np.save(folder / f"{name}{half}.npy", values)
-        return Levels([np.asarray(np.load(folder / f"{name}{half}.npy", mmap_mode="r")) for half in range(2)])
+        return MappedLogMel([np.asarray(np.load(folder / f"{name}{half}.npy", mmap_mode="r")) for half in range(2)])
 
     names = np.asarray([str(number) for number in range(clips)])
     known, weak = (
         [[Event(1.0, 3.0, "Dog"), Event(2.0, 9.0, "Speech")]] * clips,
         np.zeros((clips, len(EVENTS)), np.float32),
     )
-    kinds = {kind: EventSet(levels(kind), known, weak, names) for kind in ("strong", "weak", "unlabelled")}
-    scenes = SceneSet(levels("scenes"), np.arange(clips) % 10, names, names, names)
+    kinds = {kind: EventSet(log_mel(kind), known, weak, names) for kind in ("strong", "weak", "unlabelled")}
+    scenes = SceneSet(log_mel("scenes"), np.arange(clips) % 10, names, names, names)
     data = TrainingData(recipe.features, scenes, None, kinds if task == "events" else {}, None)
     network = build(recipe.model.system, recipe.features, recipe.model.options)
     (phase,) = ALGORITHMS["single"](recipe.train)

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kept_answers import kept_answer, kept_score, score_cells
+from kept_results import kept_result, kept_score, score_cells
 
 #: Part, format and arguments of `keras_mtl quantize` of each row; {E} stands for the passes of fine-tuning.
 ROWS: dict[str, tuple[str, str, list[str]]] = {
@@ -61,12 +61,12 @@ def _row(name: str, options: argparse.Namespace) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     run, artifact = folder / "run", folder / ("set" if part == "joint" else f"{part}.{kind}.tflite")
     quantize = ["quantize", str(options.run), "--part", part, "--scheme", kind, *more, "--data", options.data]
-    made = kept_answer(folder / "quantize.json", [*quantize, "--out", str(run)])
-    kept_answer(
+    made = kept_result(folder / "quantize.json", [*quantize, "--out", str(run)])
+    kept_result(
         folder / "convert.json", ["convert", str(run), "--part", part, "--format", kind, "--out", str(artifact)]
     )
     emulate = ["emulate", str(artifact), "--target", _TARGET, "--engine", "tflm", "--engine", "litert"]
-    report = kept_answer(folder / "report.json", emulate, (0, 1))
+    report = kept_result(folder / "report.json", emulate, (0, 1))
     evaluate = ["evaluate", str(artifact), "--data", options.data, "--engine", options.engine]
     score = kept_score(folder / "score.json", evaluate)
     return {

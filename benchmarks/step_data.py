@@ -14,16 +14,16 @@ KINDS_OF_STEP = {"sed": ("events",), "asc": ("scenes",), "joint": ("scenes", "ev
 
 
 def scene_clips() -> dict[str, np.ndarray]:
-    """float16 levels [clips, 100, 128] and a scene each."""
+    """float16 log-mel [clips, 100, 128] and a scene each."""
     rng = np.random.default_rng(0)
-    levels = rng.standard_normal((SCENE_CLIPS, 100, 128), np.float32).astype(np.float16)
-    return {"levels": levels, "scene": rng.integers(0, 10, SCENE_CLIPS)}
+    log_mel = rng.standard_normal((SCENE_CLIPS, 100, 128), np.float32).astype(np.float16)
+    return {"log_mel": log_mel, "scene": rng.integers(0, 10, SCENE_CLIPS)}
 
 
 def event_clips() -> dict[str, Any]:
-    """float16 levels [clips, 1000, 128], and for each clip an event as (class, onset_s, offset_s)."""
+    """float16 log-mel [clips, 1000, 128], and for each clip an event as (class, onset_s, offset_s)."""
     rng = np.random.default_rng(1)
-    levels = rng.standard_normal((EVENT_CLIPS, 1000, 128), np.float32).astype(np.float16)
+    log_mel = rng.standard_normal((EVENT_CLIPS, 1000, 128), np.float32).astype(np.float16)
     onsets = rng.uniform(0, 8, EVENT_CLIPS)
     events = [(int(rng.integers(10)), float(on), float(on) + 1.5) for on in onsets]
-    return {"levels": levels, "events": events}
+    return {"log_mel": log_mel, "events": events}

@@ -50,13 +50,13 @@ def _streams(tasks: tuple[str, ...]) -> dict[str, Stream]:
     if "scenes" in tasks:
         clips = scene_clips()
         words = np.asarray([str(i) for i in range(len(clips["scene"]))])
-        scenes = SceneSet(clips["levels"], clips["scene"].astype(np.int32), words, words, words)
+        scenes = SceneSet(clips["log_mel"], clips["scene"].astype(np.int32), words, words, words)
         streams["scenes"] = SceneStream(scenes, SCENE_BATCH, settings, 0)
     if "events" in tasks:
         found = event_clips()
         events = [[Event(on, off, EVENTS[which])] for which, on, off in found["events"]]
         names = np.asarray([str(i) for i in range(EVENT_CLIPS)])
-        one = EventSet(found["levels"], events, np.zeros((EVENT_CLIPS, len(EVENTS)), np.float32), names)
+        one = EventSet(found["log_mel"], events, np.zeros((EVENT_CLIPS, len(EVENTS)), np.float32), names)
         streams["events"] = EventStream(dict.fromkeys(KINDS, one), KINDS, settings, 4, 0)
     return streams
 
@@ -80,18 +80,18 @@ def _timed(model: MultitaskModel, kind: str, steps: int) -> dict[str, list[float
 
 
 def _student(model: MultitaskModel, tasks: tuple[str, ...], batch: dict[str, Any]) -> list[Any]:
-    said = []
+    outputs = []
     for task in tasks:
         clips = model.prepare(task, batch, training=True)[task]
-        said.append(model.heads[task](model.embed(clips["masked"], True), training=True))
-    return said
+        outputs.append(model.heads[task](model.embed(clips["masked"], True), training=True))
+    return outputs
 
 
 def _teacher(model: MultitaskModel, batch: dict[str, Any]) -> Any:
     assert model.teacher is not None
-    said = model.teacher.answer("events", model.teacher.embed(batch["events"]["log_mel"]))
+    outputs = model.teacher.decode("events", model.teacher.embed(batch["events"]["log_mel"]))
     model.teacher.update(model.encoder, model.heads)
-    return said
+    return outputs
 
 
 def _seconds(run: Callable[[], Any]) -> tuple[float, Any]:

@@ -91,8 +91,8 @@ class Trainer:
         """Drawn clips, normalised, with their labels."""
         clips = self.scenes if task == "scenes" else self.events
         count = SCENE_BATCH if task == "scenes" else sum(KINDS.values())
-        index = self.rng.permutation(len(clips["levels"]))[:count]
-        log_mel = torch.from_numpy(clips["levels"][index].astype(np.float32))[:, None]
+        index = self.rng.permutation(len(clips["log_mel"]))[:count]
+        log_mel = torch.from_numpy(clips["log_mel"][index].astype(np.float32))[:, None]
         found = {"log_mel": log_mel.contiguous(memory_format=self.format)}
         if task == "scenes":
             return {**found, "scene": torch.from_numpy(clips["scene"][index])}
@@ -122,20 +122,20 @@ class Trainer:
         if self.teacher is not None:
             self.follow()
         marks.append(time.perf_counter())
-        took, heard, forward, rest, follow = (b - a for a, b in pairwise(marks))
+        took, embedded, forward, rest, follow = (b - a for a, b in pairwise(marks))
         step = marks[-1] - marks[1]
-        return {"input": took, "forward": forward, "teacher": heard + follow, "rest": rest, "step": step}
+        return {"input": took, "forward": forward, "teacher": embedded + follow, "rest": rest, "step": step}
 
     def loss(self, task: str, batch: dict[str, Tensor], taught: Any) -> Tensor:
         """The task's loss, with the consistency of the mean teacher."""
-        said = self.student[task](self.student["encoder"](_masked(batch["log_mel"])))
+        output = self.student[task](self.student["encoder"](_masked(batch["log_mel"])))
         if task == "scenes":
-            return functional.cross_entropy(said, batch["scene"])
-        strong, weak = said
+            return functional.cross_entropy(output, batch["scene"])
+        strong, weak = output
         known, more = KINDS["strong"], KINDS["strong"] + KINDS["weak"]
         labelled = functional.binary_cross_entropy(strong[:known], batch["strong"][:known])
         labelled = labelled + functional.binary_cross_entropy(weak[known:more], batch["weak"][known:more])
-        return labelled + 2.0 * sum(functional.mse_loss(a, b) for a, b in zip(said, taught, strict=True))
+        return labelled + 2.0 * sum(functional.mse_loss(a, b) for a, b in zip(output, taught, strict=True))
 
     def follow(self) -> None:
         """The teacher's weights and statistics move towards the student's."""

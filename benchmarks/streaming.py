@@ -4,7 +4,7 @@
 
 Each run is quantized to both formats and converted to streaming sets, of both tasks and, of the first run, of the
 scenes alone. Sets are scored on the whole evaluation split, on TensorFlow Lite Micro, from the files that go onto a
-device; the float network hears each clip at once. Float runs after the first are held against it. What is done is
+device; the float network takes each clip at once. Float runs after the first are held against it. What is done is
 skipped, so the same command goes on after an interrupt. OUT gets a run folder and a set of each row, and streaming.json
 and streaming.md.
 """
@@ -18,11 +18,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kept_answers import kept_answer, kept_score, score_cells
+from kept_results import kept_result, kept_score, score_cells
 
 _FIGURES = ("accuracy", "event_f1_macro", "psds1", "psds2", "weak_f1_macro")
 _SCHEMES = ("int8", "int16x8")
-#: Networks that would hear the two tasks side by side.
+#: Networks that would do the two tasks side by side.
 _APART = ("cnn", "crnn")
 _SCORES = "| row | scene accuracy | event F1 | PSDS1 | PSDS2 | clip-level F1 | command |\n|---|---|---|---|---|---|---|"
 _COSTS = (
@@ -47,7 +47,7 @@ def main() -> int:
         rows.append(_float_row(run, options))
         rows += [_set_row(run, "joint", scheme, options) for scheme in _SCHEMES]
     rows += [_set_row(options.runs[0], "scenes", scheme, options) for scheme in _SCHEMES]
-    systems = kept_answer(options.out / "systems.json", ["systems"])["systems"]
+    systems = kept_result(options.out / "systems.json", ["systems"])["systems"]
     apart = sum(system["macs_per_second"] for system in systems if system["id"] in _APART)
     document: dict[str, Any] = {"schema": "keras_mtl.streaming_benchmark/1", "data": rows[0]["score"]["data"]}
     document |= {"engine": options.engine, "macs_per_second_side_by_side": apart, "rows": rows}
@@ -70,9 +70,9 @@ def _set_row(run: Path, part: str, scheme: str, options: argparse.Namespace) -> 
     folder.mkdir(exist_ok=True)
     quantized, made = str(folder / "run"), str(folder / "set")
     quantize = ["quantize", str(run), "--part", part, "--scheme", scheme, "--epochs", str(options.epochs)]
-    kept_answer(folder / "quantize.json", [*quantize, "--data", options.data, "--out", quantized])
+    kept_result(folder / "quantize.json", [*quantize, "--data", options.data, "--out", quantized])
     convert = ["convert", quantized, "--part", part, "--schedule", "stream", "--format", scheme, "--out", made]
-    kept_answer(folder / "convert.json", convert)
+    kept_result(folder / "convert.json", convert)
     reports = [_report(folder, made, target) for target in _boards(options)]
     evaluate = ["evaluate", made, "--data", options.data, "--engine", options.engine]
     words = [*quantize[:1], run.name, *quantize[2:], "--data", "DIR"]
@@ -94,12 +94,12 @@ def _set_row(run: Path, part: str, scheme: str, options: argparse.Namespace) -> 
 
 
 def _boards(options: argparse.Namespace) -> list[str]:
-    targets = kept_answer(options.out / "targets.json", ["targets"])["targets"]
+    targets = kept_result(options.out / "targets.json", ["targets"])["targets"]
     return [target["name"] for target in targets if target["kind"] == "board"]
 
 
 def _report(folder: Path, made: str, target: str) -> dict[str, Any]:
-    return kept_answer(folder / f"{target}.json", ["emulate", made, "--target", target, "--engine", "tflm"], (0, 1))
+    return kept_result(folder / f"{target}.json", ["emulate", made, "--target", target, "--engine", "tflm"], (0, 1))
 
 
 def _differences(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ def _differences(options: argparse.Namespace) -> list[dict[str, Any]]:
     if not others:
         return []
     compare = ["compare", *map(str, others), "--against", str(first), "--data", options.data]
-    return kept_answer(options.out / "compare.json", compare)["differences"]
+    return kept_result(options.out / "compare.json", compare)["differences"]
 
 
 def _tables(rows: list[dict[str, Any]], apart: float, differences: list[dict[str, Any]]) -> str:

@@ -3,7 +3,7 @@
     python benchmarks/train_step.py --torch-python PYTHON
 
 Three kinds of step, at the paper's batch sizes: sed (48 clips of 10 s, mean teacher), asc (256 clips of 1 s) and joint
-(both). The sides take turns, each in a process of its own; of each part of a step the median is told. PyTorch runs in
+(both). The sides take turns, each in a process of its own; of each part of a step the median is shown. PyTorch runs in
 both of its memory layouts, and the faster one is the peer. PYTHON is an interpreter that has PyTorch and NumPy, by
 default this one (extra "benchmark").
 """

@@ -46,7 +46,7 @@ class Corpus:
         name: "soundscapes", or the folder's name.
         fingerprint: sha256 over names and content of tables and recordings, or over the generator's version, seed and
             sizes.
-        scenes: clips of "train" (or of the part of it that was asked for) and "test"; empty when the folder holds no
+        scenes: clips of "train" (or of the wanted part of it) and "test"; empty when the folder holds no
             scene data.
         events: clips of those that are there of "strong_real", "strong_synthetic", "synthetic_validation", "weak",
             "unlabelled", "validation".
@@ -65,7 +65,7 @@ class Corpus:
 
     @property
     def stamp(self) -> dict[str, str]:
-        """What runs and scores say of their data: {"name", "fingerprint"}."""
+        """How runs and scores name their data: {"name", "fingerprint"}."""
         return {"name": self.name, "fingerprint": self.fingerprint}
 
 
@@ -129,32 +129,25 @@ def _open_embedded(size: str, cache: Path, sample_rate_hz: int, accept: Accept, 
 def _open_folder(
     folder: Path, cache: Path, sample_rate_hz: int, scene_subset: int | None, accept: Accept, how: dict[str, Any]
 ) -> Corpus:
-    tau_root, desed_root = layout.find_tau(folder), layout.find_desed(folder)
+    roots = layout.find_sets(folder)
     if scene_subset is not None:
-        require_subset(scene_subset, tau_root, str(folder))
-    sets = {"tau": (tau_root, layout.tau_fingerprint), "desed": (desed_root, layout.desed_fingerprint)}
-    parts = {
-        name: hashed(root, cache / DIGESTS, how["progress"])
-        for name, (root, hashed) in sets.items()
-        if root is not None
-    }
-    if not parts:
-        raise layout.no_data_set(folder)
+        require_subset(scene_subset, roots.get("tau"), str(folder))
+    parts = {name: layout.fingerprint(name, root, cache / DIGESTS, how["progress"]) for name, root in roots.items()}
     total = layout.joined_fingerprint(list(parts.values()))
     accept(total, parts)
     scenes: dict[str, Clips] = {}
     events: dict[str, Clips] = {}
-    if tau_root is not None:
+    if "tau" in roots:
         home = _home(cache, parts["tau"])
         part = scene_subset or _prepared_part(home, sample_rate_hz)
         config = config_of(tau.Builder, sample_rate_hz, part)
-        found = _splits(prepared(tau.Builder, home, tau_root, config, **how), sample_rate_hz)
+        found = _splits(prepared(tau.Builder, home, roots["tau"], config, **how), sample_rate_hz)
         training, test = used_splits(part)
         names = {test: "test"} if scene_subset is None else {training: "train", test: "test"}
         scenes = {names[split]: clips for split, clips in found.items() if split in names}
-    if desed_root is not None:
+    if "desed" in roots:
         config = config_of(Desed, sample_rate_hz)
-        desed_builder = prepared(Desed, _home(cache, parts["desed"]), desed_root, config, **how)
+        desed_builder = prepared(Desed, _home(cache, parts["desed"]), roots["desed"], config, **how)
         events = _splits(desed_builder, sample_rate_hz)
     return Corpus(folder.resolve().name, total, scenes, events, sample_rate_hz, scene_subset or WHOLE, parts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from keras_mtl.core import DataError
-from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, Recording, in_threads, layout
+from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, AudioFormat, in_threads, layout
 from keras_mtl.datasets.audio import files as audio_files
 from keras_mtl.datasets.corpus import DIGESTS, config_of
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
@@ -63,7 +63,7 @@ class FolderCensus:
 
     Attributes:
         folder: the folder.
-        fingerprint: that of `Corpus` for this folder; None where it was not asked for.
+        fingerprint: that of `Corpus` for this folder; None where it was not wanted.
         sample_rate_hz: the rate that the clips would be prepared at.
         splits: the splits of all data sets.
         problems: why a data set can't be looked at: a table that is missing or no table.
@@ -103,7 +103,7 @@ def check_folder(
     """Looks at all tables and recordings of the data sets in a folder. Changes nothing in it.
 
     It goes by the plans of the builders, and so counts and refuses what they do. A recording's header is read, and its
-    samples where the header does not tell whether they are sound (`files.inspect`).
+    samples where the header does not show whether they are sound (`files.inspect`).
 
     Args:
         data: a folder as of `corpus.open_corpus`; no embedded data.
@@ -116,21 +116,13 @@ def check_folder(
         DataError: no such folder, or no data set in it.
     """
     folder = layout.require_folder(Path(data))
-    sets: list[tuple[type[LocalBuilder], Path | None, Callable[..., str]]] = [
-        (tau.Builder, layout.find_tau(folder), layout.tau_fingerprint),
-        (Desed, layout.find_desed(folder), layout.desed_fingerprint),
-    ]
-    if not any(root for _, root, _ in sets):
-        raise layout.no_data_set(folder)
     splits: list[SplitCensus] = []
     fingerprints, problems = [], []
-    for builder_class, root, fingerprint in sets:
-        if root is None:
-            continue
+    for name, root in layout.find_sets(folder).items():
         if hashed:
-            fingerprints.append(fingerprint(root, cache / DIGESTS if cache else None, progress))
+            fingerprints.append(layout.fingerprint(name, root, cache / DIGESTS if cache else None, progress))
         try:
-            splits += _look_at(builder_class, root, progress, sample_rate_hz)
+            splits += _look_at(tau.Builder if name == "tau" else Desed, root, progress, sample_rate_hz)
         except DataError as error:
             problems.append(error.message)
     joined = layout.joined_fingerprint(fingerprints) if hashed else None
@@ -148,7 +140,7 @@ def _look_at(
     return [_counted(builder.name, name, split, found) for name, split in plan.items()]
 
 
-def _counted(dataset: str, name: str, split: Split, found: dict[Path, Recording | DataError]) -> SplitCensus:
+def _counted(dataset: str, name: str, split: Split, found: dict[Path, AudioFormat | DataError]) -> SplitCensus:
     seconds, rates = 0.0, Counter[int]()
     for key, path in split.recordings.items():
         recording = found[path]
@@ -162,7 +154,7 @@ def _counted(dataset: str, name: str, split: Split, found: dict[Path, Recording 
     return SplitCensus(dataset, name, split.census, seconds, dict(rates))
 
 
-def _inspected(paths: Sequence[Path], doing: str, progress: bool) -> Iterator[Recording | DataError]:
+def _inspected(paths: Sequence[Path], doing: str, progress: bool) -> Iterator[AudioFormat | DataError]:
     bar = tqdm(
         desc=doing,
         unit=" recordings",
@@ -177,7 +169,7 @@ def _inspected(paths: Sequence[Path], doing: str, progress: bool) -> Iterator[Re
             yield result
 
 
-def _inspect(path: Path) -> Recording | DataError:
+def _inspect(path: Path) -> AudioFormat | DataError:
     try:
         return audio_files.inspect(path)
     except DataError as error:

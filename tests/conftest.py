@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import pytest
 
+import keras_mtl  # noqa: F401  before TensorFlow, which reads a setting of it
+
 
 @dataclass(frozen=True)
 class Repository:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 
 import pytest
 
@@ -33,15 +32,3 @@ def test_errors_are_found_by_name(error: type[errors.KerasMtlError]) -> None:
 @pytest.mark.parametrize("name", ["ValueError", "by_name", "annotations", "no such name"])
 def test_unknown_names_give_the_base(name: str) -> None:
     assert errors.by_name(name) is errors.KerasMtlError
-
-
-def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    drawn: dict[str, str] = {}
-    parents: dict[int, str] = {}
-    for line in (errors.__doc__ or "").splitlines():
-        found = re.match(r"(?P<lead>[ │├└─]+)(?P<name>[A-Z]\w+)  ", line)
-        if found:
-            depth = len(found["lead"])
-            drawn[found["name"]] = next((parents[d] for d in sorted(parents, reverse=True) if d < depth), "Exception")
-            parents = {d: name for d, name in parents.items() if d < depth} | {depth: found["name"]}
-    assert drawn == {error.__name__: error.__bases__[0].__name__ for error in _CLASSES}

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-_MOST_LINES = 250
 _TEXT_SUFFIXES = {".py", ".toml", ".md", ".txt", ".bib", ".sh", ".lock", ".yaml", ".ipynb", ".h", ".cc", ".c", ""}
 _NOT_OURS = {".git", ".venv", "build", "dist", "demo", "runs", "__pycache__", ".hypothesis"}
 # Extras that the locked environment goes without: Ray is 200 MB and runs sweeps on a cluster, PyTorch is larger and
@@ -33,12 +32,6 @@ def _texts(root: Path) -> list[Path]:
     assert root / "README.md" in found
     assert len(found) > 300
     return sorted(found)
-
-
-def test_modules_are_small(repository) -> None:
-    lengths = {name: len(path.read_text().splitlines()) for name, path in repository.modules().items()}
-    assert len(lengths) > 100
-    assert {name: lines for name, lines in lengths.items() if lines > _MOST_LINES} == {}
 
 
 def test_every_module_says_what_it_is_for(repository) -> None:

@@ -6,14 +6,21 @@ from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
     from keras_mtl.datasets.audio import files, layout
-    from keras_mtl.datasets.audio.files import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, Recording, read_audio, to_int16
-    from keras_mtl.datasets.audio.layout import require_folder
-    from keras_mtl.datasets.audio.stream import AudioFormat, audio_format, channel_blocks, mono_blocks
-    from keras_mtl.datasets.audio.threads import in_threads
+    from keras_mtl.datasets.audio.files import (
+        AUDIO_SUFFIXES,
+        SAMPLE_RATE_HZ,
+        AudioFormat,
+        audio_format,
+        channel_blocks,
+        mono_blocks,
+        read_audio,
+        to_int16,
+    )
+    from keras_mtl.datasets.audio.layout import in_threads, require_folder
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "AUDIO_SUFFIXES", "SAMPLE_RATE_HZ", "AudioFormat", "Recording", "audio_format", "channel_blocks", "files",
+    "AUDIO_SUFFIXES", "SAMPLE_RATE_HZ", "AudioFormat", "audio_format", "channel_blocks", "files",
     "in_threads", "layout", "mono_blocks", "read_audio", "require_folder", "to_int16",
 ]  # fmt: skip

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
-from keras_mtl.core import DataError
-from keras_mtl.datasets.audio.digests import digests
+from tqdm.auto import tqdm
+
+from keras_mtl.core import DataError, files
 from keras_mtl.datasets.audio.files import AUDIO_SUFFIXES
 
 TAU_FOLDER = "TAU-urban-acoustic-scenes-2022-mobile-development"
@@ -30,8 +35,18 @@ DESED_STRONG = {
 DESED_WEAK = ("metadata/train/weak.tsv", "audio/train/weak")
 
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
-_TAU_PARTS = ("meta.csv", "evaluation_setup", "split_setup", "audio")
-_DESED_PARTS = ("metadata", "audio", "dcase_synth")
+#: What is read of each data set.
+_PARTS = {
+    "tau": ("meta.csv", "evaluation_setup", "split_setup", "audio"),
+    "desed": ("metadata", "audio", "dcase_synth"),
+}
+#: What stands for a file that can't be read.
+UNREADABLE = "unreadable"
+_AT_A_TIME = 1024  # items handed to the threads, so that memory stays flat
+_THREADS = min(8, os.cpu_count() or 1)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def find_tau(folder: Path) -> Path | None:
@@ -61,38 +76,36 @@ def require_folder(folder: Path) -> Path:
     return folder
 
 
-def no_data_set(folder: Path) -> DataError:
-    """What to say of a folder without any data set."""
-    return DataError(
-        f"{folder} holds neither {TAU_FOLDER}/ nor a DESED folder (desed/)", hint="is it the right folder?"
-    )
-
-
-def tau_fingerprint(root: Path, memory: Path | None = None, progress: bool = True) -> str:
-    """See `_fingerprint`."""
-    return _fingerprint("tau", root, _TAU_PARTS, memory, progress)
-
-
-def desed_fingerprint(root: Path, memory: Path | None = None, progress: bool = True) -> str:
-    """See `_fingerprint`."""
-    return _fingerprint("desed", root, _DESED_PARTS, memory, progress)
-
-
 def joined_fingerprint(fingerprints: Sequence[str]) -> str:
     """What stands for several data sets together."""
     return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
 
 
-def _fingerprint(kind: str, root: Path, parts: tuple[str, ...], memory: Path | None, progress: bool) -> str:
+def find_sets(folder: Path) -> dict[str, Path]:
+    """The roots of the data sets in a folder: of "tau" and "desed", those that are there.
+
+    Raises:
+        DataError: there is none.
+    """
+    roots = {"tau": find_tau(folder), "desed": find_desed(folder)}
+    found = {name: root for name, root in roots.items() if root is not None}
+    if not found:
+        raise DataError(
+            f"{folder} holds neither {TAU_FOLDER}/ nor a DESED folder (desed/)", hint="is it the right folder?"
+        )
+    return found
+
+
+def fingerprint(name: str, root: Path, memory: Path | None = None, progress: bool = True) -> str:
     """sha256 over the names and the bytes of all tables and recordings: the same for every copy of the data.
 
     Sizes would not do: resamplers make copies at 16 kHz that differ in every sample and in no size. So each file is
     read once; after that its digest is remembered in `memory` (see `digests`).
     """
-    names = sorted(path.relative_to(root).as_posix() for path in _files(root, parts))
-    content = hashlib.sha256(f"{kind}/2".encode())
-    for name, digest in digests(root, names, memory, progress).items():
-        content.update(b"\n" + os.fsencode(name) + f"\t{digest}".encode())
+    names = sorted(path.relative_to(root).as_posix() for path in _files(root, _PARTS[name]))
+    content = hashlib.sha256(f"{name}/2".encode())
+    for file, digest in digests(root, names, memory, progress).items():
+        content.update(b"\n" + os.fsencode(file) + f"\t{digest}".encode())
     return content.hexdigest()
 
 
@@ -104,3 +117,86 @@ def _files(root: Path, parts: tuple[str, ...]) -> Iterator[Path]:
             for name in names:
                 if Path(name).suffix.lower() in AUDIO_SUFFIXES | _TABLE_SUFFIXES:
                     yield Path(folder, name)
+
+
+def in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """What the function gives for each item, in their order, on threads: disks serve several at a time.
+
+    The function must not raise.
+    """
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for first in range(0, len(items), _AT_A_TIME):
+            yield from threads.map(function, items[first : first + _AT_A_TIME])
+
+
+def digests(root: Path, names: Sequence[str], memory: Path | None = None, progress: bool = True) -> dict[str, str]:
+    """The sha256 of files.
+
+    A change that leaves size, time of change and time of status change of a file as they were goes unseen; file systems
+    do not allow that to a program unless it sets them.
+
+    Args:
+        root: the folder.
+        names: the files, relative to it.
+        memory: a folder where digests are remembered from one call to the next; of an interrupted call, too.
+        progress: whether to show a bar on stderr, if that is a terminal, while files are read.
+
+    Returns:
+        Hexadecimal digests by name, in the order of `names`; `UNREADABLE` for a file that can't be read.
+    """
+    kept = memory / f"{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:24]}.json" if memory else None
+    known = _remembered(kept)
+    states = {name: _state(root / name) for name in names}
+    found = {name: known[name][1] for name in names if name in known and known[name][0] == states[name]}
+    unread = [name for name in names if name not in found]
+    bar = tqdm(
+        desc=f"reading {root.name}",
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1000,
+        total=sum(states[name][0] for name in unread),
+        file=sys.stderr,
+        mininterval=0.5,
+        disable=not (progress and unread and sys.stderr.isatty()),
+    )
+    try:
+        with bar:
+            for name, digest in zip(unread, in_threads(lambda name: _digest(root / name), unread), strict=True):
+                found[name] = digest
+                bar.update(states[name][0])
+    finally:
+        if kept and unread and found:
+            _remember(kept, {name: (states[name], digest) for name, digest in found.items() if digest != UNREADABLE})
+    return {name: found[name] for name in names}
+
+
+def _state(path: Path) -> list[int]:
+    """Size and times of a file; zeros for one that is gone or can't be read."""
+    try:
+        status = path.stat()
+    except OSError:
+        return [0, 0, 0]
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return UNREADABLE
+
+
+def _remembered(kept: Path | None) -> dict[str, tuple[list[int], str]]:
+    try:
+        found = json.loads(kept.read_text(encoding="ascii")) if kept else {}
+        return {name: (state, digest) for name, (state, digest) in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}  # none, or damaged: the files are read again
+
+
+def _remember(kept: Path, found: dict[str, tuple[list[int], str]]) -> None:
+    try:
+        files.write_bytes(kept, json.dumps(found).encode("ascii"))
+    except OSError:
+        return  # a full disk or a cache that is not ours: the files are read again

@@ -46,7 +46,8 @@ class Builder(LocalBuilder):
             metadata=tfds.core.MetadataDict(),
         )
 
-    def _plan(self, manual_dir: Path | None) -> dict[str, Split]:
+    def plan(self, manual_dir: Path | None) -> dict[str, Split]:
+        """See `LocalBuilder.plan`."""
         root = layout.find_desed(manual_dir) if manual_dir else None
         if root is None:
             raise DataError(f"no DESED folder in {manual_dir}", hint="it holds metadata/ and audio/, or dcase_synth/")
@@ -126,7 +127,7 @@ def _split(
         audio = clips.read_clip(found[key], clips.EVENT_CLIP_S, census, sample_rate_hz, key)
         return clips.event_example(audio_files.to_int16(audio), inside(key), weak.get(key, ()), filename=key)
 
-    def count(key: str, recording: audio_files.Recording) -> None:
+    def count(key: str, recording: audio_files.AudioFormat) -> None:
         clips.count_changes(recording, clips.EVENT_CLIP_S, census, sample_rate_hz, key)
         inside(key)
 

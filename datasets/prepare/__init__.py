@@ -8,10 +8,15 @@ if TYPE_CHECKING:
     from keras_mtl.datasets.prepare import clips
     from keras_mtl.datasets.prepare.census import NAMED, Census, printable
     from keras_mtl.datasets.prepare.clips import EVENT_CLIP_S
-    from keras_mtl.datasets.prepare.local_builder import LocalBuilder, RateConfig, listing, present_files, rate_config
-    from keras_mtl.datasets.prepare.preparation import censuses, prepared, quiet
-    from keras_mtl.datasets.prepare.prepared_clips import Clips
-    from keras_mtl.datasets.prepare.split import Split
+    from keras_mtl.datasets.prepare.local_builder import (
+        LocalBuilder,
+        RateConfig,
+        Split,
+        listing,
+        present_files,
+        rate_config,
+    )
+    from keras_mtl.datasets.prepare.preparation import Clips, censuses, prepared, quiet
     from keras_mtl.datasets.prepare.workers import Workers, beam_options, in_processes, in_turn, with_beam
 else:
     __getattr__, __dir__ = lazy(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_mtl.core import DataError
 
-#: Names of each kind that are kept with prepared data and shown where nobody asks for more.
+#: Names of each kind that are kept with prepared data and shown by default.
 NAMED = 5
 
 _WORDS = {
@@ -32,7 +32,7 @@ class Census:
         missing_rows: rows of the split's table for such clips.
         unnamed: recordings in the split's folder that no table names. TAU's splits have one folder; what is in it and
             not in `meta.csv` counts for the first of them.
-        repeated: rows that say again what an earlier row said; the first one counts.
+        repeated: rows that repeat an earlier row; the first one counts.
         padded: recordings shorter than the nominal length, filled up with zeros.
         mixed: recordings of several channels, mixed down to one.
         upsampled: recordings of a lower rate than the clips': nothing above half of theirs is in them.
@@ -67,9 +67,9 @@ class Census:
     names: dict[str, list[str]] = field(default_factory=dict)
     refusals: list[DataError] = field(default_factory=list, repr=False, compare=False)
 
-    def count(self, kind: str, name: str, times: int = 1) -> None:
+    def count(self, kind: str, name: str) -> None:
         """Counts something of a kind, an attribute's name, in the clip of this name."""
-        setattr(self, kind, getattr(self, kind) + times)
+        setattr(self, kind, getattr(self, kind) + 1)
         shown, names = printable(name), self.names.setdefault(kind, [])
         if not names or names[-1] != shown:  # several events of one clip
             names.append(shown)
@@ -97,7 +97,7 @@ class Census:
         return {kind: names[:most] for kind, names in self.names.items()}
 
     def saved(self) -> dict[str, Any]:
-        """What is kept with prepared data, and told from one process to another, as plain values."""
+        """What is kept with prepared data, and passed from one process to another, as plain values."""
         saved = {**self.counts(), "names": self.first_names()}
         if self.refusals:  # prepared data have none, but a part of a preparation may
             saved["refusals"] = [[error.message, error.hint] for error in self.refusals]

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from keras_mtl.core import EVENTS, SCENES
-from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, Recording
+from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, AudioFormat
 from keras_mtl.datasets.audio import files as audio_files
 from keras_mtl.datasets.prepare.census import Census
 from keras_mtl.decoding import Event
@@ -26,9 +26,7 @@ def scene_features(sample_rate_hz: int = SAMPLE_RATE_HZ) -> tfds.features.Featur
     """Features of a scene clip; audio is stored as raw 16-bit samples."""
     return tfds.features.FeaturesDict(
         {
-            "audio": tfds.features.Tensor(
-                shape=(_samples(SCENE_CLIP_S, sample_rate_hz),), dtype=np.int16, encoding="bytes"
-            ),
+            "audio": _audio(SCENE_CLIP_S, sample_rate_hz),
             "scene": tfds.features.ClassLabel(names=list(SCENES)),
             "device": tfds.features.Text(),
             "recording": tfds.features.Text(),
@@ -41,9 +39,7 @@ def event_features(sample_rate_hz: int = SAMPLE_RATE_HZ) -> tfds.features.Featur
     """Features of an event clip; audio is stored as raw 16-bit samples."""
     return tfds.features.FeaturesDict(
         {
-            "audio": tfds.features.Tensor(
-                shape=(_samples(EVENT_CLIP_S, sample_rate_hz),), dtype=np.int16, encoding="bytes"
-            ),
+            "audio": _audio(EVENT_CLIP_S, sample_rate_hz),
             "events": tfds.features.Sequence(
                 {
                     "onset_s": tfds.features.Scalar(dtype=np.float32),
@@ -103,13 +99,13 @@ def read_clip(
     """
     channels, rate_hz = audio_files.read_channels(path)
     count_changes(
-        Recording(len(channels), channels.shape[1], rate_hz), seconds, census, sample_rate_hz, name or path.name
+        AudioFormat(rate_hz, channels.shape[1], len(channels)), seconds, census, sample_rate_hz, name or path.name
     )
     return fit_audio(audio_files.to_mono(channels, rate_hz, sample_rate_hz), seconds, sample_rate_hz)
 
 
 def count_changes(
-    recording: Recording, seconds: float, census: Census, sample_rate_hz: int = SAMPLE_RATE_HZ, name: str = ""
+    recording: AudioFormat, seconds: float, census: Census, sample_rate_hz: int = SAMPLE_RATE_HZ, name: str = ""
 ) -> None:
     """Counts what makes a clip of `seconds` at the given rate differ from its recording, but for rate and depth."""
     for kind, changed in (
@@ -140,6 +136,10 @@ def fit_events(events: Iterable[Event], seconds: float, census: Census, name: st
             census.count("clipped_events", name)
         kept.append(Event(onset_s, offset_s, event.label))
     return kept
+
+
+def _audio(seconds: float, sample_rate_hz: int) -> tfds.features.Tensor:
+    return tfds.features.Tensor(shape=(_samples(seconds, sample_rate_hz),), dtype=np.int16, encoding="bytes")
 
 
 def _samples(seconds: float, sample_rate_hz: int) -> int:

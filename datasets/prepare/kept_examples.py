@@ -20,8 +20,7 @@ from tqdm import tqdm
 
 from keras_mtl.core import DataError, files
 from keras_mtl.datasets.prepare.census import Census
-from keras_mtl.datasets.prepare.local_builder import LocalBuilder
-from keras_mtl.datasets.prepare.split import Split
+from keras_mtl.datasets.prepare.local_builder import LocalBuilder, Split
 from keras_mtl.datasets.prepare.workers import Workers
 
 _PART_SECONDS = 1000
@@ -128,7 +127,7 @@ class _Reader:
 def _make(part: _Part) -> int:
     """Makes a part and writes it; gives the number of its keys."""
     split = _plan(part.source)[part.split]
-    split.census.take()  # what the tables show is counted by the process that asked, and is no part of this
+    split.census.take()  # what the tables show is counted by the calling process, and is no part of this
     examples: list[Any] = []
     audio: list[np.ndarray] = []
     for key in split.keys[part.first : part.last]:

@@ -7,20 +7,49 @@ import inspect
 import json
 import logging
 import os
-from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
 
-from keras_mtl.core import DataError
-from keras_mtl.datasets.audio import SAMPLE_RATE_HZ
-from keras_mtl.datasets.prepare.beam_examples import beam_examples
+from keras_mtl.core import DataError, files
+from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, AudioFormat
 from keras_mtl.datasets.prepare.census import Census
-from keras_mtl.datasets.prepare.split import Split, made
 
 _log = logging.getLogger("keras_mtl.datasets")
+_UNREADABLE = "remove such a file or get it again; missing files are skipped"
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split before it is written.
+
+    Attributes:
+        keys: unique names of the clips that are there. A split without any is left out; its census is kept.
+        example: gives the example of one key; counts into `census` what it had to change.
+        census: what the tables and folders showed so far.
+        recordings: the file of each key; empty for sounds that are made.
+        count: counts into `census` what `example` would have to change, given what the recording of a key is.
+    """
+
+    keys: Sequence[str]
+    example: Callable[[str], dict[str, Any]]
+    census: Census
+    recordings: Mapping[str, Path] = field(default_factory=dict)
+    count: Callable[[str, AudioFormat], Any] = lambda key, recording: None
+
+
+def made(key: str, example: Callable[[str], dict[str, Any]], census: Census) -> dict[str, Any] | None:
+    """The example of a key, counted; None, and a refusal in the census, where its recording can't be read."""
+    try:
+        values = example(key)
+    except DataError as error:
+        census.refuse("unreadable", key, DataError(error.message, hint=_UNREADABLE))
+        return None
+    census.clips += 1
+    return values
 
 
 @dataclass(eq=False)
@@ -48,7 +77,7 @@ def rate_config(sample_rate_hz: int, splits: tuple[str, ...] = ()) -> RateConfig
 class LocalBuilder(tfds.core.GeneratorBasedBuilder):
     """A TFDS builder over files that the user has, or over sounds made on the spot. Downloads nothing.
 
-    Subclasses give `_info` and `_plan`. The census of every split is kept in the data set's metadata.
+    Subclasses give `_info` and `plan`. The census of every split is kept in the data set's metadata.
     """
 
     #: Nothing is downloaded, so there are no checksums.
@@ -75,14 +104,11 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
         return int(getattr(self.builder_config, "sample_rate_hz", SAMPLE_RATE_HZ))
 
     def only(self, splits: Mapping[str, Path]) -> dict[str, Path]:
-        """Of the splits that there are, those that the configuration asks for."""
+        """Of the splits that there are, those of the configuration."""
         wanted = getattr(self.builder_config, "splits", ()) or splits
         return {name: path for name, path in splits.items() if name in wanted}
 
     @abc.abstractmethod
-    def _plan(self, manual_dir: Path | None) -> dict[str, Split]:
-        """The splits, by name. Reads tables and lists folders, no audio."""
-
     def plan(self, manual_dir: Path | None) -> dict[str, Split]:
         """The splits, by name, with all that their tables and folders show. Reads no audio.
 
@@ -90,11 +116,10 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
             DataError: there is no such data set, or a table can't be read. What is wrong in a table's rows is in the
                 splits' censuses.
         """
-        return self._plan(manual_dir)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         manual_dir = Path(dl_manager.manual_dir) if self.MANUAL_DOWNLOAD_INSTRUCTIONS else None
-        plan = self._plan(manual_dir)
+        plan = self.plan(manual_dir)
         self._require_usable({name: split.census for name, split in plan.items()})
         census = self.info.metadata.setdefault("census", {})
         for name in [name for name, split in plan.items() if not split.keys]:
@@ -117,7 +142,7 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
         self.info.metadata["census"][name] = split.census.saved()
 
     def _generate_splits(self, dl_manager: Any, download_config: tfds.download.DownloadConfig) -> Any:
-        # TFDS knows whether a pipeline is wanted only here, and makes one only if the examples come as a transform.
+        # Whether a pipeline is wanted is known only here. TFDS makes one only if the examples come as a transform.
         self._with_beam = bool(download_config.beam_options or download_config.beam_runner)
         return super()._generate_splits(dl_manager, download_config)
 
@@ -179,3 +204,50 @@ def listing(folder: Path) -> set[str]:
         return set()
     with os.scandir(folder) as entries:
         return {entry.name for entry in entries if entry.is_file()}
+
+
+def beam_examples(split: Split, census_path: Path) -> Any:
+    """A transform that makes the examples of a split, one element a clip, on whatever worker.
+
+    The workers must see the data under the same paths. At the end the split's census is written to a file, as of
+    `Census.saved`: with what they had to change, and the recordings that none of them could read.
+
+    Args:
+        split: as it is planned.
+        census_path: the file.
+
+    Returns:
+        A `beam.PTransform` of nothing to (key, example).
+    """
+    import apache_beam as beam
+
+    clips, example, census, whole = len(split.keys), split.example, split.census, split.census.take()
+
+    # The census that `example` counts into travels with it, empty; each worker has one of its own.
+    def make(numbered: tuple[int, str]) -> Iterable[Any]:
+        place, key = numbered
+        values = made(key, example, census)
+        found = census.take()
+        if found != Census(clips=1):
+            yield beam.pvalue.TaggedOutput("census", (place, found.saved()))
+        if values is not None:
+            yield key, values
+
+    def write(counted: list[tuple[int, dict[str, Any]]]) -> None:
+        whole.clips = clips - len(counted)
+        for _, found in sorted(counted, key=lambda each: each[0]):
+            whole.add(Census.load(found))
+        files.write_text(census_path, json.dumps(whole.saved()))
+
+    def generate(pipeline: Any) -> Any:
+        read = (
+            pipeline
+            | "Keys" >> beam.Create(list(enumerate(split.keys)))
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.FlatMap(make).with_outputs("census", main="examples")
+        )
+        counted = read.census | "Gather" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
+        _ = counted | "Census" >> beam.Map(write)
+        return read.examples
+
+    return beam.ptransform_fn(generate)()

@@ -9,21 +9,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from keras_mtl.core import DataError
 
 Task = TypeVar("Task")
-
-
-class Workers(Protocol):
-    """Calls a function for each task, in any order, and gives what it returns as the calls end.
-
-    The tasks and the function must be such as can be sent to another process.
-    """
-
-    def __call__(self, function: Callable[[Task], int], tasks: Sequence[Task]) -> Iterator[int]:
-        """Does the tasks."""
+#: Calls a function for each task, in any order, and gives what it returns as the calls end. The tasks and the function
+#: must be such as can be sent to another process.
+Workers = Callable[[Callable[[Any], int], Sequence[Any]], Iterator[int]]
 
 
 def in_turn(function: Callable[[Task], int], tasks: Sequence[Task]) -> Iterator[int]:
@@ -83,7 +76,7 @@ def with_beam(options: Any) -> Workers:
         if tasks:
             with beam.Pipeline(options=options) as pipeline:
                 _ = pipeline | beam.Create(list(tasks)) | beam.Reshuffle() | beam.Map(function)
-        # A pipeline gives no answers; it has failed, or all is done.
+        # A pipeline returns no results; it has failed, or all is done.
         yield from (0 for _ in tasks)
 
     return do

@@ -35,7 +35,7 @@ Synthesis = Callable[[np.random.Generator, int], np.ndarray]
 def event_clip(rng: np.random.Generator) -> tuple[np.ndarray, list[Event]]:
     """A clip float64 [160000] and its events: one to four, at levels from near the background to far above it."""
     clip = sounds.tilted_noise(rng, _SAMPLES, rng.uniform(-7.0, -1.0)) * (1.0 + 0.2 * sounds.wander(rng, _SAMPLES, 0.5))
-    # Sounds are weighed by how they are heard: without the bass, where most of a room's noise lies.
+    # Sounds are weighed without the bass, where most of a room's noise lies.
     clip /= sounds.level(_without_bass(clip))
     events = []
     for label in rng.choice(len(EVENTS), rng.integers(1, 5)):

@@ -48,7 +48,7 @@ _PEAK = 0.99
 
 
 class Placed(NamedTuple):
-    """An event of a plan: `seconds` of `source` from `start_s` on, heard from `onset_s` on, `snr_db` over the rest."""
+    """An event: `seconds` of `source` from `start_s` on, audible from `onset_s` on, `snr_db` over the rest."""
 
     label: str
     source: Source

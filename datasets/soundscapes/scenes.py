@@ -1,8 +1,9 @@
-"""Ten scene textures of 1 s that differ by what happens in time: glides, strokes, syllables, swells.
+"""Ten scene textures of 1 s, and simulated devices that record them.
 
+The textures differ by what happens in time: glides, strokes, syllables, swells.
 Their mean spectra are confounded on purpose. Each texture's place on the frequency axis overlaps widely with that of
 the others, and its level against a background noise, the tilt of that noise and the device's colour are drawn from the
-same distributions for all scenes, so that an average over time says little, and the pattern says nearly all.
+same distributions for all scenes, so that an average over time shows little, and the pattern nearly all.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ _BRIGHTNESS_OCTAVES = {
     "tram": 0.4,
 }
 _TIME_S = np.arange(_SAMPLES) / RATE_HZ
+#: Devices by split, as in TAU 2022 Mobile: s4 to s6 are in the test only.
+TRAIN_DEVICES = ("a", "b", "c", "s1", "s2", "s3")
+TEST_DEVICES = (*TRAIN_DEVICES, "s4", "s5", "s6")
+
+_CURVE_POINTS = 9
+_CURVE_HZ = np.geomspace(60.0, 8000.0, _CURVE_POINTS)
 
 
 @dataclass(frozen=True)
@@ -202,3 +209,25 @@ _TEXTURES: dict[str, Callable[[np.random.Generator, Place], np.ndarray]] = {
     "street_traffic": _street_traffic,
     "tram": _tram,
 }
+
+
+def record(signal: np.ndarray, device: str) -> np.ndarray:
+    """The signal [n] as that device would give it: its frequency response, and for s1 to s6 soft compression."""
+    curve_db = _response(device)
+    coloured = sounds.shaped(signal, lambda hz: np.interp(np.log(hz), np.log(_CURVE_HZ), curve_db))
+    if device.startswith("s"):
+        drive = 2.0 * sounds.level(coloured)
+        coloured = drive * np.tanh(coloured / drive)
+    return coloured
+
+
+def _response(device: str) -> np.ndarray:
+    """Gain in dB at `_CURVE_HZ`: a fixed curve for each name, flat for device a."""
+    if device == "a":
+        return np.zeros(_CURVE_POINTS)
+    rng = np.random.default_rng([7, *device.encode()])
+    steps = rng.normal(0.0, 4.0, _CURVE_POINTS)
+    curve_db = np.cumsum(steps) * 0.7
+    curve_db -= curve_db.mean()
+    curve_db[0] -= rng.uniform(3.0, 15.0)  # small microphones lose the bass
+    return curve_db

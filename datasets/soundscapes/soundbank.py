@@ -8,10 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
 from keras_mtl.core import EVENTS, DataError
-from keras_mtl.datasets.audio import AUDIO_SUFFIXES
+from keras_mtl.datasets.audio import AUDIO_SUFFIXES, audio_format
 
 #: Shorter sounds have no room for the fades at their ends.
 SHORTEST_S = 0.05
@@ -106,11 +104,7 @@ def _sources(root: Path) -> Iterator[Source]:
 
 
 def _source(path: Path) -> Source:
-    try:
-        header = soundfile.info(path)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise DataError(f"{path} can't be read as audio", hint="is it really a recording?") from error
-    seconds = header.frames / header.samplerate
-    if seconds < SHORTEST_S:
-        raise DataError(f"{path} is {seconds:.3f} s long, and {SHORTEST_S} s is the least", hint="remove it")
-    return Source(path, path.parent.name, seconds, header.samplerate)
+    found = audio_format(path)
+    if found.seconds < SHORTEST_S:
+        raise DataError(f"{path} is {found.seconds:.3f} s long, and {SHORTEST_S} s is the least", hint="remove it")
+    return Source(path, path.parent.name, found.seconds, found.rate_hz)

@@ -60,9 +60,9 @@ def tone(pitch_hz: np.ndarray, partials: int = 1, fall_db: float = 6.0, start: f
     return out
 
 
-def buzz(pitch_hz: np.ndarray, start: float = 0.0) -> np.ndarray:
+def buzz(pitch_hz: np.ndarray) -> np.ndarray:
     """Sawtooth on a pitch contour [n]: all harmonics at once, for motors and voices that are filtered afterwards."""
-    return 2.0 * (phase(pitch_hz, start) % 1.0) - 1.0
+    return 2.0 * (phase(pitch_hz) % 1.0) - 1.0
 
 
 def faded(signal: np.ndarray, seconds: float = 0.01) -> np.ndarray:

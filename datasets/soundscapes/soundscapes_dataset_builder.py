@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from keras_mtl.core import SCENES
 from keras_mtl.datasets.audio import files as audio_files
 from keras_mtl.datasets.prepare import Census, LocalBuilder, Split, clips
-from keras_mtl.datasets.soundscapes import devices, events, scenes
+from keras_mtl.datasets.soundscapes import events, scenes
 
 #: Numbers that set the splits' random streams apart; never change one.
 _STREAMS = {"train": 1, "test": 2, "strong_synthetic": 3, "weak": 4, "unlabelled": 5, "validation": 6}
@@ -74,7 +74,8 @@ class Builder(LocalBuilder):
             metadata=tfds.core.MetadataDict(),
         )
 
-    def _plan(self, manual_dir: Path | None) -> dict[str, Split]:
+    def plan(self, manual_dir: Path | None) -> dict[str, Split]:
+        """See `LocalBuilder.plan`."""
         config = self.builder_config
         synthesise = _scene if config.task == "scenes" else _event
         return {name: _split(config, name, size, synthesise) for name, size in config.sizes.items()}
@@ -82,8 +83,8 @@ class Builder(LocalBuilder):
 
 def fingerprint(configs: list[SoundscapesConfig]) -> str:
     """sha256 over the generator's version and all that its configurations set."""
-    told = [{**asdict(config), "version": str(Builder.VERSION)} for config in configs]
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+    settings = [{**asdict(config), "version": str(Builder.VERSION)} for config in configs]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _split(
@@ -99,8 +100,8 @@ def _scene(config: SoundscapesConfig, split: str, index: int) -> dict[str, Any]:
     stream = _STREAMS[split]
     place = scenes.Place.draw(np.random.default_rng([config.seed, stream, _PLACES, number]), number % len(SCENES))
     rng = np.random.default_rng([config.seed, stream, _CLIPS, index])
-    device = str(rng.choice(devices.TRAIN_DEVICES if split == "train" else devices.TEST_DEVICES))
-    audio = devices.record(scenes.scene_clip(rng, place), device)
+    device = str(rng.choice(scenes.TRAIN_DEVICES if split == "train" else scenes.TEST_DEVICES))
+    audio = scenes.record(scenes.scene_clip(rng, place), device)
     return clips.scene_example(
         audio_files.to_int16(audio), place.scene, device, recording=f"{split}-{number:04d}", filename=""
     )
@@ -108,7 +109,7 @@ def _scene(config: SoundscapesConfig, split: str, index: int) -> dict[str, Any]:
 
 def _event(config: SoundscapesConfig, split: str, index: int) -> dict[str, Any]:
     rng = np.random.default_rng([config.seed, _STREAMS[split], _CLIPS, index])
-    audio, heard = events.event_clip(rng)
+    audio, labelled = events.event_clip(rng)
     if split == "unlabelled":
-        heard = []
-    return clips.event_example(audio_files.to_int16(audio), heard, (), filename="", strong=split != "weak")
+        labelled = []
+    return clips.event_example(audio_files.to_int16(audio), labelled, (), filename="", strong=split != "weak")

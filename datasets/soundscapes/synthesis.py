@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import io
@@ -21,35 +22,31 @@ import soundfile
 from tqdm.auto import tqdm
 
 from keras_mtl.core import DataError, files
-from keras_mtl.datasets.audio import SAMPLE_RATE_HZ
+from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, layout
 from keras_mtl.datasets.soundscapes import mixtures
 from keras_mtl.datasets.soundscapes.soundbank import Soundbank
-from keras_mtl.datasets.soundscapes.workplace import workplace
 from keras_mtl.decoding import Event
 
 SCHEMA = "keras_mtl.synthesis/1"
 
 #: Changes whenever the same bank and seed give other bytes.
 _VERSION = 1
+_PART = ".part"
 
 
 class _Place(NamedTuple):
     """Where a split lies in DESED's layout, and the number that sets its random stream apart (never change one)."""
 
-    audio: str
     table: str
+    audio: str
     stream: int
 
 
 _PLACES = {
-    "strong_synthetic": _Place(
-        "dcase_synth/audio/train/synthetic21_train/soundscapes",
-        "dcase_synth/metadata/train/synthetic21_train/soundscapes.tsv",
-        1,
-    ),
-    "weak": _Place("audio/train/weak", "metadata/train/weak.tsv", 2),
-    "unlabelled": _Place("audio/train/unlabel_in_domain", "", 3),
-    "validation": _Place("audio/validation/validation", "metadata/validation/validation.tsv", 4),
+    "strong_synthetic": _Place(*layout.DESED_STRONG["strong_synthetic"], 1),
+    "weak": _Place(*layout.DESED_WEAK, 2),
+    "unlabelled": _Place("", "audio/train/unlabel_in_domain", 3),
+    "validation": _Place(*layout.DESED_STRONG["validation"], 4),
 }
 _DURATIONS = "metadata/validation/validation_durations.tsv"
 _RECORD = "synthesis.json"
@@ -175,7 +172,7 @@ def _name(split: str, index: int) -> str:
 
 
 def _done(work: Path, task: _Task) -> Path:
-    """The file that says that a clip is finished: written after the clip."""
+    """The file that marks a clip as finished: written after the clip."""
     return work / _DONE / f"{task.split}-{task.number:05d}.json"
 
 
@@ -195,15 +192,71 @@ def _write_tables(work: Path, split: str, count: int) -> dict[str, Any]:
         _write_table(table, ("filename", "onset", "offset", "event_label"), times)
     if split == "validation":
         _write_table(work / _DURATIONS, ("filename", "duration"), [(name, f"{mixtures.SECONDS}") for name in labels])
-    heard = Counter(row.label for here in labels.values() for row in here)
+    counts = Counter(row.label for here in labels.values() for row in here)
     return {
         "split": split,
         "clips": count,
         "seconds": count * mixtures.SECONDS,
-        "events": dict(sorted(heard.items())),
+        "events": dict(sorted(counts.items())),
         "scaled": sum(clip["scaled"] for clip in known.values()),
     }
 
 
 def _write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     files.write_text(path, "".join("\t".join(row) + "\n" for row in (header, *rows)))
+
+
+@contextlib.contextmanager
+def workplace(out: Path, key: str) -> Iterator[Path]:
+    """Gives the folder that takes the place of `out` when the block ends without an error.
+
+    It is `.NAME.unfinished/KEY.part/` beside `out`, so that a long work that is interrupted can go on. One process has
+    `.NAME.unfinished`, by a lock that a process that dies lets go.
+
+    What another block for the same key left behind when it was interrupted is in it, but for files that were not whole.
+    What blocks for other keys left is removed. After a `DataError` nothing is kept: the sources have to change.
+
+    Args:
+        out: the folder to make; it must be new or empty.
+        key: the same where the result would have the same bytes; a folder's name.
+
+    Raises:
+        DataError: `out` holds something, or another process makes it.
+        OSError: the folder can't be written.
+    """
+    _require_free(out)
+    hidden = out.with_name(f".{out.name}.unfinished")
+    with files.one_at_a_time(hidden, lambda: _refuse(out)) as alone:
+        work = hidden / f"{key}{_PART}"
+        try:
+            _require_free(out)  # another process may have made it until now
+            if alone:
+                _clear(hidden, work)
+            work.mkdir(exist_ok=True)
+            yield work
+            if out.is_dir():
+                out.rmdir()
+            work.rename(out)
+        except DataError:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        finally:
+            with contextlib.suppress(OSError):
+                hidden.rmdir()  # it is empty now, or else the next one goes on there
+
+
+def _require_free(out: Path) -> None:
+    if not files.is_free(out):
+        raise DataError(f"{out} is there already", hint="give a new folder")
+
+
+def _refuse(out: Path) -> None:
+    raise DataError(f"another process makes {out} now", hint="wait for it, or give another folder")
+
+
+def _clear(hidden: Path, work: Path) -> None:
+    for other in hidden.glob(f"*{_PART}"):
+        if other != work:
+            shutil.rmtree(other, ignore_errors=True)
+    for part in files.left_over(work):
+        part.unlink()

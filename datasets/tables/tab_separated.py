@@ -56,5 +56,5 @@ def read_table(path: Path, columns: Sequence[str], may_be_empty: bool = False) -
 
 
 def is_empty(cell: str) -> bool:
-    """Whether a cell says "nothing": empty, or the NaN that pandas leaves."""
+    """Whether a cell is empty, or the NaN that pandas leaves."""
     return cell.strip().lower() in ("", "nan")

@@ -47,7 +47,8 @@ class Builder(LocalBuilder):
             metadata=tfds.core.MetadataDict(),
         )
 
-    def _plan(self, manual_dir: Path | None) -> dict[str, Split]:
+    def plan(self, manual_dir: Path | None) -> dict[str, Split]:
+        """See `LocalBuilder.plan`."""
         root = layout.find_tau(manual_dir) if manual_dir else None
         if root is None:
             raise DataError(f"no folder {layout.TAU_FOLDER} in {manual_dir}")
@@ -102,10 +103,10 @@ def _labels(
             why = DataError(f'{path}: "{label}" of {name} is not a scene', hint=f"scenes are {', '.join(SCENES)}")
             census.refuse("unknown_labels", name, why)
         elif label != labels.get(name, label):
-            why = DataError(f'{path} says that {name} is "{labels[name]}", and that it is "{label}"')
+            why = DataError(f'{path} labels {name} "{labels[name]}", and "{label}"')
             census.refuse("contradictions", name, why)
         elif label != meta[name]["scene_label"]:
-            why = DataError(f'{path} says that {name} is "{label}", meta.csv "{meta[name]["scene_label"]}"')
+            why = DataError(f'{path} labels {name} "{label}", meta.csv "{meta[name]["scene_label"]}"')
             census.refuse("contradictions", name, why)
         elif name in labels:
             census.count("repeated", name)
@@ -138,7 +139,7 @@ def _split(
             filename=key,
         )
 
-    def count(key: str, recording: audio_files.Recording) -> None:
+    def count(key: str, recording: audio_files.AudioFormat) -> None:
         clips.count_changes(recording, clips.SCENE_CLIP_S, census, sample_rate_hz, key)
 
     return Split(keys, example, census, {key: root / key for key in keys}, count)

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.firmware_host.arena.report import arena_of, arena_of_members
-    from keras_mtl.firmware_host.arena.reserve import (
+    from keras_mtl.firmware_host.arena.report import (
         ARENA_RESERVE_BYTES,
+        arena_of,
+        arena_of_members,
         arena_reserve_bytes,
         arena_setting_bytes,
         shared_reserve_bytes,

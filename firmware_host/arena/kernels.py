@@ -60,12 +60,6 @@ class _Operator:
 def requests(model: Any, subgraph: Any, operator: Any, sizes: Sizes) -> Requests:
     """What an operator's kernel asks for in `Prepare`.
 
-    Args:
-        model: the object tree of a `.tflite` file.
-        subgraph: the subgraph that holds the operator.
-        operator: the operator.
-        sizes: of TFLM's structures on the machine in question.
-
     Returns:
         The requests; empty for an operator that asks for nothing or is not known.
 

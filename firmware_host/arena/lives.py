@@ -56,10 +56,7 @@ class Lives:
 
 
 def lives(model: Any) -> Lives:
-    """Follows an inference of a model.
-
-    Args:
-        model: the object tree of a `.tflite` file, as `flatbuffer.read_model` checked it.
+    """Follows an inference of a file, given as its object tree.
 
     Raises:
         ArtifactError: a control operator that names no subgraph or its own one, or more steps than can be followed.

@@ -1,23 +1,26 @@
 """Plans the tensor arena from the file alone, as TensorFlow Lite Micro does when it loads it.
 
 The arena has two ends. At its beginning lie activations and kernels' scratch memory, laid out by size and lifetime
-(`tflite.arena_placement`, `lives`). At its end lies what is kept: the interpreter's structures and kernels' data
-(`persistent`). The plan is for the reference kernels; those of CMSIS-NN ask for more scratch memory.
+(`flatbuffer.offsets`, `lives`). At its end lies what is kept: the interpreter's structures and kernels' data
+(`persistent_bytes`). The plan is for the reference kernels; those of CMSIS-NN ask for more scratch memory.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from keras_mtl.core import ArtifactError
-from keras_mtl.firmware_host.arena.kernels import Requests, requests
+from keras_mtl.firmware_host.arena.kernels import MADE_IN_PREPARE, Requests, requests
 from keras_mtl.firmware_host.arena.lives import Key, Lives, Step, lives
-from keras_mtl.firmware_host.arena.persistent import persistent_bytes
 from keras_mtl.firmware_host.arena.sizes import DEVICE, HOST, Sizes
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.flatbuffer import Block, aligned, end_of, extent_bytes, offsets
+from keras_mtl.tflite.flatbuffer import ALIGNMENT_BYTES, Block, aligned, end_of, extent_bytes, offsets
 
+#: A list of integers begins with their number.
+_INT_BYTES = 4
 #: Bytes of an element as TFLM counts them: four bits take a whole byte there.
 _ELEMENT_BYTES = {"bool": 1, "int4": 1, "bfloat16": 2, "complex64": 8, "complex128": 16, "resource": 4}
 _ELEMENT_BYTES |= {f"{kind}{bits}": bits // 8 for kind in ("int", "uint") for bits in (8, 16, 32, 64)}
@@ -25,6 +28,68 @@ _ELEMENT_BYTES |= {f"float{bits}": bits // 8 for bits in (16, 32, 64)}
 #: Files of use have hundreds; placing is quadratic.
 _MOST_BLOCKS = 2048
 _NEVER = (-1, -1)
+
+
+class _Tail:
+    """The end of the arena, which fills downwards."""
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.parts: dict[str, int] = {}
+
+    def take(self, part: str, size_bytes: int, alignment: int = ALIGNMENT_BYTES) -> None:
+        before = self.used
+        self.used = math.ceil((before + size_bytes) / max(1, alignment)) * max(1, alignment)
+        self.parts[part] = self.parts.get(part, 0) + self.used - before
+
+
+def persistent_bytes(model: Any, asked: Iterable[Requests], sizes: Sizes, variables_bytes: int) -> dict[str, int]:
+    """Bytes that are kept, by what they are for.
+
+    `asked`: what each operator's kernel asks for, in the order of the file, subgraph after subgraph. `variables_bytes`:
+    bytes of all tensors that keep their values between inferences, each aligned.
+
+    Returns:
+        The bytes under `interpreter`, `tensors`, `operators` (nodes and their options), `kernels`, `variables` and
+        `ports` (the inputs and outputs that a program sees).
+    """
+    tail, pointer = _Tail(), sizes.pointer
+    operators = [(flatbuffer.op_name(model, operator), operator) for _, operator in flatbuffer.operators(model)]
+    requests = list(asked)
+    for structure in (sizes.buffer_allocator, sizes.memory_planner, sizes.allocator):
+        tail.take("interpreter", structure, pointer)
+    named = {str(operator.builtinOptions.sharedName) for name, operator in operators if name == "VAR_HANDLE"}
+    if named:
+        tail.take("variables", sizes.variables)
+        tail.take("variables", sizes.variable * len(named))
+    tail.take("interpreter", sizes.options_allocator, pointer)
+    tail.take("interpreter", sizes.graph * len(model.subgraphs), pointer)
+    for graph in model.subgraphs:
+        tail.take("tensors", sizes.eval_tensor * len(graph.tensors), pointer)
+    for graph in model.subgraphs:
+        tail.take("operators", sizes.node * len(graph.operators or []), pointer)
+    kernels = [sizes.kernel(name) for name, _ in operators]
+    for kernel in kernels:
+        if kernel.options:
+            tail.take("operators", kernel.options, kernel.options_alignment)
+    for (name, _), kernel in zip(operators, kernels, strict=True):
+        if kernel.data and name not in MADE_IN_PREPARE:
+            tail.take("kernels", kernel.data)
+    for request in requests:
+        for size in request.persistent:
+            tail.take("kernels", size)
+    tail.take("kernels", pointer * sum(len(request.scratch) for request in requests), pointer)
+    if variables_bytes:
+        tail.take("variables", variables_bytes)
+    for ports in (flatbuffer.graph_inputs(model), flatbuffer.graph_outputs(model)):
+        tail.take("ports", pointer * len(ports))
+        for port in ports:
+            tail.take("ports", sizes.tensor, pointer)
+            steps = flatbuffer.quantization(port)
+            if steps is not None:
+                tail.take("ports", sizes.quantization, pointer)
+                tail.take("ports", _INT_BYTES * (1 + len(steps.scale)), _INT_BYTES)
+    return tail.parts
 
 
 @dataclass(frozen=True)
@@ -98,10 +163,7 @@ class ArenaPlan:
 
 
 def plan_arena(model: Any) -> ArenaPlan:
-    """Plans the arena of a file.
-
-    Args:
-        model: the object tree of a `.tflite` file.
+    """Plans the arena of a file, given as its object tree.
 
     Raises:
         ArtifactError: operators with missing tensors, or a file that has no arena: tensors without a fixed shape or of

@@ -1,14 +1,32 @@
-"""The arena as a report tells it: the plan from the file beside what the interpreter measured, as plain values."""
+"""The arena of a report (the plan beside what the interpreter measured), and its size on a device."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from keras_mtl.firmware_host.arena.plan import ArenaPlan, plan_arena
+from keras_mtl.firmware_host.compute import OpRow
 from keras_mtl.tflite.artifact import Member
 
 _NAMED = 3
+#: The arena on a device was found within this of the host's figure (CMSIS-NN's scratch buffers).
+ARENA_RESERVE_BYTES = 5 * 1024
+#: Of networks without: CMSIS-NN's records of an operator are some bytes larger than those of the reference kernels.
+SMALL_RESERVE_BYTES = 1024
+#: TensorFlow Lite Micro aligns its arena to this.
+_ALIGNMENT_BYTES = 16
+#: Operators for which CMSIS-NN asks for scratch buffers; of dense layers only those of 8 bits.
+_WITH_SCRATCH = {
+    "AVERAGE_POOL_2D",
+    "BATCH_MATMUL",
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "SVDF",
+    "TRANSPOSE_CONV",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+}
 
 
 def arena_of(model: Any, measured_bytes: int | None) -> dict[str, Any]:
@@ -17,9 +35,7 @@ def arena_of(model: Any, measured_bytes: int | None) -> dict[str, Any]:
     Operators are numbered in the order in which they run, those of loops in their place. In a file without loops these
     are the numbers of the report's rows.
 
-    Args:
-        model: the object tree of a `.tflite` file.
-        measured_bytes: what TensorFlow Lite Micro used; None where it did not run.
+    `measured_bytes`: what TensorFlow Lite Micro used; None where it did not run.
 
     Returns:
         `planned_bytes` and `measured_bytes` (on this host), `planned_32bit_bytes` (on a device, reference kernels),
@@ -101,3 +117,28 @@ def _explained(plan: ArenaPlan, peak: int | None) -> str:
     gaps = plan.activations_bytes - total
     where = f"at operator {peak}, {step.op}, {total:,} bytes are alive: {listed}"
     return where + (f"; laid out they take {plan.activations_bytes:,}, {gaps:,} more" if gaps else "")
+
+
+def arena_reserve_bytes(rows: Sequence[OpRow]) -> int:
+    """Bytes that a network's arena may need on a device beyond what was measured on the host."""
+    dense = any(row.op == "FULLY_CONNECTED" and row.input_dtypes[0] == "int8" for row in rows)
+    scratch = dense or any(row.op in _WITH_SCRATCH for row in rows)
+    return ARENA_RESERVE_BYTES if scratch else SMALL_RESERVE_BYTES
+
+
+def shared_reserve_bytes(networks: Iterable[Sequence[OpRow]]) -> int:
+    """The same of one arena that several networks share.
+
+    Scratch buffers of a device's kernels lie in what is shared, so that the largest reserve is enough for them; of the
+    other networks only the records of their operators may be larger.
+
+    Args:
+        networks: the operators of each; at least one network.
+    """
+    reserves = [arena_reserve_bytes(rows) for rows in networks]
+    return max(reserves) + (len(reserves) - 1) * SMALL_RESERVE_BYTES
+
+
+def arena_setting_bytes(measured: int, reserve: int) -> int:
+    """Bytes to give the arena: what was measured on the host, plus the reserve, rounded up to the alignment."""
+    return math.ceil((measured + reserve) / _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.firmware_host.bundle.assemble.folder import Bundle, write_bundle
-    from keras_mtl.firmware_host.bundle.release.verify import Difference, Verification, verify_bundle
+    from keras_mtl.firmware_host.bundle.folder import require_free, write_bundle
+    from keras_mtl.firmware_host.bundle.release.verify import verify_bundle
 else:
     __getattr__, __dir__ = lazy(__name__)
 
-__all__ = ["Bundle", "Difference", "Verification", "verify_bundle", "write_bundle"]
+__all__ = ["require_free", "verify_bundle", "write_bundle"]

@@ -29,13 +29,13 @@ class OpRow:
         input_dtypes: types of its inputs; "-" for an optional one that is left out.
         input_shapes: shapes of its inputs.
         output_dtype, output_shape: of its first output.
-        output_dtypes, output_shapes: of all its outputs; empty in a report that was written before they were told.
-        macs: multiply-accumulates of one inference, all repeats together; None where the file does not tell. A loop's
-            stand in the rows of its body.
+        output_dtypes, output_shapes: of all its outputs; empty in a report that was written before they were listed.
+        macs: multiply-accumulates of one inference, all repeats together; None where they are not known. A loop's are
+            those of its body's rows.
         weight_bytes: bytes of the constants that it reads.
         activation_bytes: bytes of its outputs.
         repeats: how often it runs in one inference: 1, or the steps of the loops that it stands in; None where the file
-            does not tell.
+            does not give it.
     """
 
     index: int
@@ -59,12 +59,9 @@ class OpRow:
 
 
 def op_rows(model: Any) -> tuple[OpRow, ...]:
-    """The operators of a file in the order of execution.
+    """The operators of a file, given as its object tree, in the order of execution.
 
     A loop (WHILE) is followed by the operators of its body; those of its condition are left out.
-
-    Args:
-        model: the object tree of a `.tflite` file.
 
     Raises:
         ArtifactError: operators with missing tensors, or more of them than can be listed.
@@ -91,12 +88,10 @@ def uncounted(model: Any) -> str:
 def activation_bytes_per_second(rows: Sequence[OpRow], calls_per_second: Sequence[float]) -> int | None:
     """Bytes that all operators write for one second of audio.
 
-    Args:
-        rows: the operators of all files.
-        calls_per_second: how often the file of each row runs for one second of audio, one for each row.
+    `calls_per_second`: how often the file of each row runs for one second of audio, one for each row.
 
     Returns:
-        The bytes, or None where a loop does not tell how often it runs.
+        The bytes, or None where a loop's repeats are not known.
     """
     total = 0.0
     for row, calls in zip(rows, calls_per_second, strict=True):

@@ -1,8 +1,8 @@
 """How many instructions a second of audio takes on a target: an estimate, always a range, never a measured latency.
 
-It adds up what `instruction_rates` says of each operator: instructions for each multiply-accumulate (MAC) by core,
-kernel family, type, kind of layer and depth. On Arm cores these were measured kernel by kernel under QEMU; a range goes
-15 % beyond both ends, for shapes in between. Where there is no figure it is derived and wider, and `basis` says how.
+It adds up the figures of `instruction_rates`: instructions for each multiply-accumulate (MAC) by core, kernel family,
+type, kind of layer and depth. On Arm cores these were measured kernel by kernel under QEMU; a range goes
+15 % beyond both ends, for shapes in between. Where there is no figure it is derived and wider, and `basis` has how.
 
 Conventions: ranges are (least, most). `load` takes one instruction for a cycle: caches, flash wait states and stalls
 make it more, two instructions in a cycle (Cortex-M7, M55) less.
@@ -58,14 +58,12 @@ def estimate(
 ) -> tuple[dict[str, Any] | None, str]:
     """The target's work for one second of audio.
 
-    Args:
-        rows: the operators of all files.
-        calls_per_second: how often the file of each row runs for one second of audio, one for each row.
-        target: a board; a budget has no core to estimate for.
+    `calls_per_second`: how often the file of each row runs for one second of audio, one for each row. `target`: a
+    board; a budget has no core to estimate for.
 
     Returns:
         The estimate as plain values for a report (see the table in docs/cli.md), and "", or None and why there is none:
-        a float file, a core without figures, MACs that the file does not tell. "" for a budget.
+        a float file, a core without figures, MACs that the file does not give. "" for a budget.
     """
     if not target.is_board or not target.clock_hz:
         return None, ""
@@ -92,25 +90,16 @@ def estimate(
 
 
 def overload(compute: dict[str, Any]) -> str:
-    """What to say where the estimate is more than the core has; empty where it is not.
-
-    Args:
-        compute: an estimate, as `estimate` gives it.
-    """
+    """A sentence where the estimate is more than the core has; else empty."""
     least, most = compute["load"]
     if most <= 1:
         return ""
     sure = "is" if least > 1 else "may be"
-    return f"that {sure} more than the core can do without pauses: hear with pauses, or take a faster board"
+    return f"that {sure} more than the core can do without pauses: predict with pauses, or take a faster board"
 
 
 def compute_notes(compute: dict[str, Any] | None, none_because: str) -> list[str]:
-    """The notes of a report: why there is no estimate, or that it is more than the core has.
-
-    Args:
-        compute: the estimate, or None.
-        none_because: why there is none.
-    """
+    """The notes of a report: why there is no estimate, or that it is more than the core has."""
     if compute is None or not overload(compute):
         return [none_because] if none_because else []
     least, most = compute["load"]
@@ -165,12 +154,12 @@ def _basis(dtypes: Sequence[str], core: str, target: Target) -> str:
         plain_c = {_ESPRESSIF.get((str(target.kernels), dtype), _ESP_PLAIN_C): None for dtype in dtypes}
         return "; ".join([*plain_c, "operators without MACs: a Cortex-M4's instructions, widened"])
     source = "m4" if (core, target.kernels) == ("m55", "reference") else core
-    said = {f"instructions a MAC by layer, measured under QEMU on {_MEASURED_ON[source]}, 15 % beyond both ends": None}
+    notes = {f"instructions a MAC by layer, measured under QEMU on {_MEASURED_ON[source]}, 15 % beyond both ends": None}
     if str(target.core).lower() not in _MEASURED_CORES:
-        said[f"a {target.core} runs the same instructions; that it may do two in a cycle isn't credited"] = None
+        notes[f"a {target.core} runs the same instructions; that it may do two in a cycle isn't credited"] = None
     if (core, target.kernels) != ("m4", "cmsis-nn"):
-        said["operators without MACs: a Cortex-M4's instructions, widened"] = None
-    return "; ".join(said)
+        notes["operators without MACs: a Cortex-M4's instructions, widened"] = None
+    return "; ".join(notes)
 
 
 def _total(ranges: Iterable[Sequence[float]]) -> list[int]:

@@ -36,7 +36,7 @@ def _read(text: str) -> dict[str, Cells]:
     return dict(zip(("conv", "dense", "depthwise"), cells, strict=True))
 
 
-#: Of a core (`estimates` says which others are estimated as it), kernel family and type: cells by kind of layer.
+#: Of a core (`estimates` lists which others are estimated as it), kernel family and type: cells by kind of layer.
 RATES = {
     ("m4", "cmsis-nn", "int8"): _read(_M4_INT8),
     ("m4", "cmsis-nn", "int16x8"): _read(_M4_INT16),

@@ -113,7 +113,7 @@ class _Layer:
 def _layers(model: Any, member: str = "") -> Iterator[_Layer]:
     for graph, operator in flatbuffer.operators(model):
         inputs, outputs = tuple(flatbuffer.op_inputs(graph, operator)), tuple(flatbuffer.op_outputs(graph, operator))
-        # The converter joins the names of layers that it fused by semicolons: the first tells enough.
+        # The converter joins the names of layers that it fused by semicolons: the first is enough.
         name = flatbuffer.tensor_name(outputs[0]).partition(";")[0] if outputs else "without an output"
         named = f"{member}/{name}" if member else name
         kind = flatbuffer.op_name(model, operator), flatbuffer.op_version(model, operator)

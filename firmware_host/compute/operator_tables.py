@@ -1,7 +1,7 @@
 """What runtimes and kernel families have, as data: operators, versions, types; each table with its source and date.
 
 `tests/firmware_host/test_operator_tables.py` asks the installed interpreters for every operator and holds the tables
-against what they say.
+against these tables.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TFLM = """
 #: Builtin operators of TensorFlow Lite Micro, which looks at the operator alone, never at its version.
 TFLM_OPERATORS = frozenset(_TFLM.split())
 
-# As the interpreter of tflite-runtime 2.14.0 (2023) said, asked for every operator of the schema and versions 1 to 13.
+# As the interpreter of tflite-runtime 2.14.0 (2023) reported for every operator of the schema and versions 1 to 13.
 _TFLITE_RUNTIME = """
     1 ADD_N ASSIGN_VARIABLE ATAN2 BITCAST BITWISE_XOR BROADCAST_ARGS BUCKETIZE CALL_ONCE CEIL COMPLEX_ABS CONV_3D
     1 CONV_3D_TRANSPOSE COS CUMSUM DENSIFY DYNAMIC_UPDATE_SLICE ELU EMBEDDING_LOOKUP_SPARSE EXPAND_DIMS FLOOR HARD_SWISH
@@ -70,5 +70,5 @@ CMSIS_NN_TYPES = {
 }
 #: The same of esp-tflite-micro's folder `kernels/esp_nn`, commit 99f49e1 of 14 August 2026.
 ESP_NN_TYPES = dict.fromkeys(_ESP_NN.split(), ("int8",))
-#: Operators that only move or rename data: not worth a word where they run plain C.
+#: Operators that only move or rename data: not worth a note where they run plain C.
 MOVES_DATA = frozenset(_MOVES_DATA.split())

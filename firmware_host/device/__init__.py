@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.firmware_host.device.c_types import C_TYPES
-    from keras_mtl.firmware_host.device.clips import StreamClips
-    from keras_mtl.firmware_host.device.detections import BEGIN, END, SCENE, Detection, DetectionDecoder, StepDetection
-    from keras_mtl.firmware_host.device.encoder import EncoderLoop
-    from keras_mtl.firmware_host.device.ending import embeddings_of, silence_after, within
-    from keras_mtl.firmware_host.device.log_mel import LogMelStream
+    from keras_mtl.firmware_host.device.detections import BEGIN, END, SCENE, Detection, silence_after, within
     from keras_mtl.firmware_host.device.member import OpenMember
     from keras_mtl.firmware_host.device.memory import (
+        C_TYPES,
         FRONT_END,
         LISTENER_STATE_BYTES,
         Buffer,
@@ -23,14 +19,13 @@ if TYPE_CHECKING:
         listener_buffers,
         listener_memory,
     )
-    from keras_mtl.firmware_host.device.predictor import StreamPredictor, Trace
-    from keras_mtl.firmware_host.device.stream import Outputs, StreamLoop
+    from keras_mtl.firmware_host.device.predictor import StreamPredictor
+    from keras_mtl.firmware_host.device.stream import StreamLoop
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "BEGIN", "C_TYPES", "END", "FRONT_END", "LISTENER_STATE_BYTES", "SCENE", "Buffer", "Detection", "DetectionDecoder",
-    "EncoderLoop", "LogMelStream", "OpenMember", "Outputs", "StepDetection", "StreamClips", "StreamLoop",
-    "StreamPredictor", "Trace", "embedding_place", "embeddings_of", "listener_buffers", "listener_memory",
+    "BEGIN", "C_TYPES", "END", "FRONT_END", "LISTENER_STATE_BYTES", "SCENE", "Buffer", "Detection", "OpenMember",
+    "StreamLoop", "StreamPredictor", "embedding_place", "listener_buffers", "listener_memory",
     "silence_after", "within",
 ]  # fmt: skip

@@ -5,14 +5,15 @@ Times follow from how many embeddings there are: the clock is that of the audio,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from keras_mtl.core import LogMelSettings
 from keras_mtl.decoding import Change, EventDecoder, Grid, SceneSmoother, decoder_numbers
 from keras_mtl.firmware_host.device.member import OpenMember
 from keras_mtl.firmware_host.device.stream import Outputs
-from keras_mtl.tflite.artifact import Facts, Wiring
+from keras_mtl.tflite.artifact import Facts, Stream, Wiring
 
 SCENE, BEGIN, END = "scene", "event_begin", "event_end"
 
@@ -65,13 +66,7 @@ class StepDetection:
 
 
 class DetectionDecoder:
-    """Turns the outputs of a streaming artifact into scenes and events.
-
-    Args:
-        facts: of the artifact: `features`, `labels`, `decoding`.
-        wiring: of the artifact.
-        members: each member by its name, opened.
-    """
+    """Turns the outputs of a streaming artifact into scenes and events."""
 
     def __init__(self, facts: Facts, wiring: Wiring, members: Mapping[str, OpenMember]) -> None:
         stride = wiring.stream.stride
@@ -143,3 +138,48 @@ class DetectionDecoder:
             return StepDetection(END, change.label, change.offset, change.onset, int(change.score_sum))
         self._active.append(change.label)
         return StepDetection(BEGIN, change.label, change.onset, change.onset)
+
+
+def embeddings_of(samples: int, settings: LogMelSettings, stream: Stream) -> int:
+    """Embeddings that a recording has: one for each step that one of its frames lies in.
+
+    `samples`: how many it has; a frame is centred on each sample that is a multiple of the hop.
+    """
+    frames = -(-samples // settings.hop)
+    return -(-frames // stream.stride)
+
+
+def silence_after(samples: int, settings: LogMelSettings, stream: Stream) -> int:
+    """Zero samples to be pushed after a recording, so that just `embeddings_of` it have been given.
+
+    `samples`: of the recording, pushed since a start; nothing follows on nothing.
+    """
+    if not samples:
+        return 0
+    frames = (embeddings_of(samples, settings, stream) + stream.latency) * stream.stride
+    needed = (frames - 1) * settings.hop + settings.fft // 2
+    return max(0, needed - samples)
+
+
+def within(detections: Iterable[Detection], duration_s: float, settings: LogMelSettings) -> tuple[Detection, ...]:
+    """What became known by the silence, with no time beyond the recording.
+
+    The last embedding reaches to the end of the recording, as in `timeline`: its step may end half a hop before, or up
+    to a step after it.
+    """
+    last_s, end_s = duration_s - settings.hop_s / 2, round(duration_s, 6)
+
+    def cut(seconds: float) -> float:
+        # Times are rounded to a millionth, and no other step begins as near to it.
+        return end_s if seconds > last_s - 1e-6 else seconds
+
+    return tuple(
+        replace(
+            each,
+            # An event begins with a step, and every step that is scored begins within the recording.
+            onset_s=cut(each.onset_s) if each.kind == SCENE else each.onset_s,
+            offset_s=None if each.offset_s is None else cut(each.offset_s),
+            known_s=cut(each.known_s),
+        )
+        for each in detections
+    )

@@ -17,8 +17,6 @@ class CausalSteps:
     """Steps a causal event decoder through all its layers as each embedding comes, in constant memory.
 
     Args:
-        wiring: of an artifact whose event decoder is causal.
-        members: cells and classifiers by their names.
         embedding: the encoder's output that holds the embedding.
     """
 
@@ -60,12 +58,8 @@ def two_way_pass(
 ) -> Scores:
     """One pass of a bidirectional event decoder.
 
-    Args:
-        wiring: of the artifact.
-        members: cells and classifiers by their names.
-        embedding: the encoder's output that holds the embedding.
-        embeddings: [steps, size], as the encoder gives them.
-        kept: the steps whose scores are wanted.
+    `embedding`: the encoder's output that holds the embedding. `embeddings`: [steps, size], as the encoder gives them.
+    `kept`: the steps whose scores are wanted.
     """
     steps = widened(wiring, members, embedding, embeddings)
     for layer in wiring.recurrent:

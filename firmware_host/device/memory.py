@@ -6,8 +6,17 @@ from dataclasses import dataclass
 
 from keras_mtl.core import ArtifactError
 from keras_mtl.decoding import median_steps
-from keras_mtl.firmware_host.device.c_types import C_TYPES
 from keras_mtl.tflite.artifact import Artifact, Wiring
+
+#: By the types' names in manifests and NumPy.
+C_TYPES = {
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "int16": "int16_t",
+    "int32": "int32_t",
+    "float32": "float",
+}
+
 
 #: What a listener has beside its buffers, and what aligns them, at the most: on a Cortex-M it was less than 400 bytes.
 LISTENER_STATE_BYTES = 400
@@ -51,9 +60,6 @@ class Buffer:
 def listener_memory(artifact: Artifact) -> dict[str, Buffer]:
     """The buffers by the names of `kmtl_listener_memory_t` and `kmtl_event_stream_memory_t`.
 
-    Args:
-        artifact: a streaming artifact.
-
     Raises:
         ArtifactError: it takes clips, or its members have other ports than such an artifact's.
     """
@@ -70,9 +76,6 @@ def listener_memory(artifact: Artifact) -> dict[str, Buffer]:
 
 def listener_buffers(artifact: Artifact) -> dict[str, int]:
     """Bytes of each buffer that a listener has.
-
-    Args:
-        artifact: a streaming artifact.
 
     Raises:
         ArtifactError: as of `listener_memory`.

@@ -1,4 +1,4 @@
-"""The checks of a report, one function each. Every check says where its figure comes from or what is wrong.
+"""The checks of a report, one function each. Every check has where its figure comes from, or what is wrong.
 
 A check takes the `Context` and gives None where the target, the artifact or the call has nothing to be checked. A new
 one goes into `CHECKS`, at the place where it shall stand in the report.
@@ -132,7 +132,7 @@ def ops_supported(context: Context) -> Check | None:
     tflm = context.tflm
     blocking = [finding for finding in context.findings if finding.severity == "blocks"]
     refused = [finding.sentence() for finding in blocking]
-    # What blocks in every TFLM is why the interpreter here was not asked: it need not be said twice.
+    # What blocks in every TFLM is why the interpreter was not run: once in the list is enough.
     if (tflm is None or not tflm.ran) and not any(finding.where == "tflm" for finding in blocking):
         refused.append(tflm.reason if tflm else "tflm was not run")
     names = sorted({row.op for row in context.rows})
@@ -142,7 +142,7 @@ def ops_supported(context: Context) -> Check | None:
 
 
 def integer_only(context: Context) -> Check | None:
-    """Whether integer files are such from input to output; None for a float file, which says that it is not."""
+    """Whether integer files are such from input to output; None for a float file."""
     if not context.integer:
         return None
     islands = [
@@ -235,7 +235,7 @@ def features_match(context: Context) -> Check | None:
         return None
     mine, theirs = context.artifact.facts.get("features"), context.features.to_dict()
     if not isinstance(mine, dict):
-        return Check("features_match", None, 0, "settings", False, "the file does not say which features it takes")
+        return Check("features_match", None, 0, "settings", False, "the file has no feature settings")
     with contextlib.suppress(FeatureMismatch):  # settings that are none of ours are compared as they are
         mine = LogMelSettings.from_dict(mine).to_dict()
     differing = [key for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)]

@@ -53,7 +53,7 @@ class Context:
 
     @property
     def integer(self) -> bool:
-        """Whether the artifact says of itself, or its input shows, that it is an integer one."""
+        """Whether it is an integer artifact, by its format or else by its input."""
         if self.artifact.streams:
             return True
         if self.artifact.facts.format:

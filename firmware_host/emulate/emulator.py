@@ -21,9 +21,8 @@ from keras_mtl.firmware_host.compute import (
 from keras_mtl.firmware_host.emulate.checks import CHECKS, PROBABILITY_LIMIT
 from keras_mtl.firmware_host.emulate.context import Context
 from keras_mtl.firmware_host.emulate.first_difference import first_difference
-from keras_mtl.firmware_host.emulate.inputs import random_inputs
 from keras_mtl.firmware_host.emulate.memory import stream_memory
-from keras_mtl.firmware_host.emulate.on_engines import engines_for, run_on_each, with_difference
+from keras_mtl.firmware_host.emulate.on_engines import engines_for, random_inputs, run_on_each, with_difference
 from keras_mtl.firmware_host.emulate.parity import parities
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run
 from keras_mtl.firmware_host.report import Report
@@ -127,7 +126,7 @@ def _rows(artifact: Artifact) -> tuple[tuple[OpRow, ...], tuple[float, ...]]:
 
 
 def _arena(artifact: Artifact, runs: dict[str, EngineRun]) -> tuple[dict[str, Any] | None, list[str]]:
-    """The arena's plan, or none and a note that says why."""
+    """The arena's plan, or none and a note why."""
     measured = runs["tflm"].arena_bytes if "tflm" in runs else {}
     try:
         if artifact.streams:
@@ -138,7 +137,7 @@ def _arena(artifact: Artifact, runs: dict[str, EngineRun]) -> tuple[dict[str, An
 
 
 def _about(context: Context, path: str) -> dict[str, Any]:
-    """What a report says of the artifact itself."""
+    """The artifact itself, for the report."""
     artifact, facts, manifest = context.artifact, context.artifact.facts, context.artifact.manifest
     per_second = artifact.macs_per_second
     macs = artifact.network.macs
@@ -177,8 +176,8 @@ def _differences(context: Context, inputs: dict[str, np.ndarray], timeout_s: flo
         if name == "events":  # what is allowed there is a difference of probabilities
             allowed = PROBABILITY_LIMIT / (artifact.members[artifact.wiring.classifiers].outputs[0].scale or 1.0)
         first = first_difference(artifact, inputs, context.runs, parity, allowed, limit, timeout_s)
-        told = parity.to_dict(limit if name != "events" else round(allowed, 3), first)
-        found.append({"of": name, **told} if artifact.streams else told)
+        values = parity.to_dict(limit if name != "events" else round(allowed, 3), first)
+        found.append({"of": name, **values} if artifact.streams else values)
     if len(found) == 2:
         return found[0] | {"events": found[1]}
     return found[0] if found else None

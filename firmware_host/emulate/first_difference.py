@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.core import KerasMtlError
-from keras_mtl.firmware_host.emulate.inputs import random_inputs
+from keras_mtl.firmware_host.emulate.on_engines import random_inputs
 from keras_mtl.firmware_host.emulate.parity import REFERENCE, Parity, differences
 from keras_mtl.firmware_host.engines import EngineRun, run
 from keras_mtl.tflite import flatbuffer
@@ -37,14 +37,7 @@ def first_difference(
     Of an artifact that takes clips they run on the golden or random input on which they differ most. Each member of a
     streaming one gets random inputs of its own, so that one that differs is not blamed on those after it.
 
-    Args:
-        artifact: what was run.
-        inputs: what the engines were given.
-        runs: what they made of it.
-        parity: how these differ.
-        allowed_lsb: the most that is allowed of the outputs.
-        limit_lsb: the most that is allowed of a tensor.
-        timeout_s: for each engine.
+    `allowed_lsb`: the most that is allowed of the outputs. `limit_lsb`: the most that is allowed of a tensor.
 
     Returns:
         None where no more than is allowed was found, or engines agree and only the artifact differs from the network
@@ -74,11 +67,7 @@ def first_member(
 ) -> dict[str, Any]:
     """The first operator, member by member, that two engines compute differently on the same seeded random inputs.
 
-    Args:
-        members: each file by its name, in the order in which they run.
-        engines: the one in question, and the one that it is compared with.
-        limit_lsb: the most that is allowed.
-        timeout_s: for each engine.
+    `engines`: the one in question, and the one that it is compared with.
 
     Returns:
         `engine`, `against`, `member` and the keys of `first_operator`.
@@ -100,12 +89,8 @@ def first_operator(
 ) -> dict[str, Any]:
     """The first operator of a file whose output differs by more than a limit between two engines.
 
-    Args:
-        member: the file.
-        inputs: `input_0`, ...: an array [n, ...] for each input of the file.
-        engines: the one in question, and the one that it is compared with.
-        limit_lsb: the most that is allowed.
-        timeout_s: for each engine.
+    `inputs`: `input_0`, ...: an array [n, ...] for each input of the file. `engines`: the one in question, and the one
+    that it is compared with.
 
     Returns:
         `operator`, `op`, `layer`, `lsb` and `inputs_lsb`, or `why` where no operator differs by more.
@@ -137,9 +122,6 @@ def first_operator(
 def expose(member: Member) -> tuple[Artifact, list[int]]:
     """The same network with what every operator of the main graph makes as an output.
 
-    Args:
-        member: the file.
-
     Returns:
         The file, and the numbers of the tensors that are its outputs now, in the order of the operators.
     """
@@ -149,7 +131,7 @@ def expose(member: Member) -> tuple[Artifact, list[int]]:
     tensors = [tensor for tensor in made if flatbuffer.tensor_dtype(graph.tensors[tensor]) in _READABLE]
     graph.outputs = tensors
     model.subgraphs, model.buffers = [graph, *member.model.subgraphs[1:]], list(member.model.buffers)
-    # They tell of the outputs that the file had.
+    # They describe the outputs that the file had.
     model.signatureDefs = model.metadata = None
     return Artifact.of(flatbuffer.write_model(model)), tensors
 

@@ -1,6 +1,6 @@
 """The RAM of a streaming artifact on a device: one arena for all networks, and a listener around them; and its check.
 
-The emulator's report and the firmware bundle have their figures from here, so that both say the same of a board.
+The emulator's report and the firmware bundle have their figures from here, so that they agree.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from keras_mtl.tflite.artifact import Artifact
 def stream_memory(artifact: Artifact, arena: Mapping[str, Any]) -> dict[str, Any]:
     """The RAM of a streaming artifact, in bytes.
 
-    Args:
-        artifact: the artifact.
-        arena: of its members, as `arena.arena_of_members` gives it.
+    `arena`: of its members, as `arena.arena_of_members` gives it.
 
     Returns:
         As the members and the manifest have it: `arena_bytes` of each member (measured, or planned where TFLM did not
@@ -60,10 +58,7 @@ def arena_bytes(arena: Mapping[str, Any], ram: Mapping[str, Any], target: Target
 
     The arena has its reserve already, so that none is kept from the limit.
 
-    Args:
-        arena: of the members, as `arena.arena_of_members` gives it.
-        ram: of `stream_memory`.
-        target: what to hold it against.
+    `arena`: of the members, as `arena.arena_of_members` gives it.
     """
     if target.arena_ram_bytes is None:
         return None

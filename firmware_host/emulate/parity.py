@@ -49,12 +49,7 @@ class Parity:
     histograms: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def to_dict(self, limit_lsb: float, first_difference: dict[str, Any] | None = None) -> dict[str, Any]:
-        """As plain values, for a report.
-
-        Args:
-            limit_lsb: the most that the target allows.
-            first_difference: where engines begin to differ, if that was looked for.
-        """
+        """As plain values, for a report."""
         base = next(iter(self.from_base_lsb))
         return {
             "base": base,
@@ -77,9 +72,7 @@ class Parity:
 def parities(artifact: Artifact, runs: Mapping[str, EngineRun]) -> dict[str, Parity]:
     """How the outputs of engines differ, and from the golden ones where there are any.
 
-    Args:
-        artifact: what was run.
-        runs: what the engines gave, on the golden inputs where there are any.
+    `runs`: what the engines gave, on the golden inputs where there are any.
 
     Returns:
         Of clips `outputs`, of a stream `scenes` (logits) and `events` (probabilities), both in steps of the port that
@@ -95,7 +88,7 @@ def parities(artifact: Artifact, runs: Mapping[str, EngineRun]) -> dict[str, Par
             results = {key: (values,) for key, values in _of_stream(artifact, runs, name).items()}
             if member and len(results) > 1:
                 lsb = artifact.members[member].outputs[0].scale
-                found["events" if name == "strong" else name] = _parity(results, lsb=lsb)
+                found["events" if name == "strong" else name] = compare(results, lsb=lsb)
         return found
     outputs = {name: tuple(run.outputs.values()) for name, run in runs.items()}
     if artifact.golden and outputs:
@@ -103,7 +96,7 @@ def parities(artifact: Artifact, runs: Mapping[str, EngineRun]) -> dict[str, Par
         outputs = {REFERENCE: _fitted(golden, next(iter(outputs.values()))), **outputs}
     model = artifact.network.model
     float16 = any(flatbuffer.tensor_dtype(t) == "float16" for graph in model.subgraphs for t in graph.tensors)
-    return {"outputs": _parity(outputs, float16)} if len(outputs) > 1 else {}
+    return {"outputs": compare(outputs, float16)} if len(outputs) > 1 else {}
 
 
 def probabilities(artifact: Artifact, runs: Mapping[str, EngineRun]) -> dict[str, np.ndarray]:
@@ -118,19 +111,6 @@ def _of_stream(artifact: Artifact, runs: Mapping[str, EngineRun], name: str) -> 
     return {REFERENCE: artifact.golden.outputs[name], **found}
 
 
-def _parity(
-    results: Mapping[str, Sequence[np.ndarray]], float16_weights: bool = False, lsb: float | None = None
-) -> Parity:
-    """As `compare`; infinitely far apart where shapes differ, or nothing is there to be compared."""
-    shapes = {name: [values.shape for values in outputs] for name, outputs in results.items()}
-    base, *others = shapes
-    odd = next((name for name in others if shapes[name] != shapes[base]), None)
-    # A damaged file, of which engines make different things, or nothing.
-    if odd or not shapes[base] or any(0 in shape for shape in shapes[base]):
-        return Parity(math.inf, (base, odd or base), dict.fromkeys(shapes, math.inf), 0)
-    return compare(results, float16_weights, lsb)
-
-
 def _fitted(golden: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
     """Golden outputs in the shapes of what the engines gave."""
     try:
@@ -143,34 +123,35 @@ def _fitted(golden: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> tupl
 def compare(
     results: Mapping[str, Sequence[np.ndarray]], float16_weights: bool = False, lsb: float | None = None
 ) -> Parity:
-    """Compares at least two results on the same inputs.
+    """Compares two results or more on the same inputs.
 
     Args:
         results: name -> an array [n, ...] for each output; the first one is the base.
         float16_weights: whether the file holds float16 weights.
         lsb: the step of real values that were integers: they are rounded to it first. None for values as they are.
 
-    Raises:
-        ValueError: fewer than two results, or results of different numbers of outputs or shapes.
+    Returns:
+        Their parity: infinitely far apart where shapes differ, or nothing is there to be compared.
     """
-    names = tuple(results)
-    base = results[names[0]]
-    shapes = [[np.shape(output) for output in outputs] for outputs in results.values()]
-    if len(names) < 2 or not base or any(found != shapes[0] for found in shapes):
-        raise ValueError("parity needs two results or more, all of the same shapes")
-    pairs, histograms = {}, {}
-    for a, b in combinations(names, 2):
+    shapes = {name: [np.shape(values) for values in outputs] for name, outputs in results.items()}
+    name, *others = shapes
+    odd = next((other for other in others if shapes[other] != shapes[name]), None)
+    # A damaged file, of which engines make different things, or nothing.
+    if odd or not shapes[name] or any(0 in shape for shape in shapes[name]):
+        return Parity(math.inf, (name, odd or name), dict.fromkeys(shapes, math.inf), 0)
+    base, pairs, histograms = results[name], {}, {}
+    for a, b in combinations(shapes, 2):
         step = _FLOAT16_STEP if float16_weights and REFERENCE in (a, b) else _FLOAT_STEP
         triples = zip(base, results[a], results[b], strict=True)
         found = [
             _whole_steps(one, other, lsb) if lsb else differences(of, one, other, step) for of, one, other in triples
         ]
         pairs[a, b] = max(float(np.max(lsb)) for lsb in found)
-        if a == names[0]:
+        if a == name:
             histograms[b] = _histogram(found)
     worst = max(pairs, key=lambda pair: pairs[pair])
-    from_base = {name: pairs[names[0], name] for name in names[1:]}
-    return Parity(pairs[worst], worst, {names[0]: 0.0, **from_base}, len(base[0]), pairs, histograms)
+    from_base = {other: pairs[name, other] for other in others}
+    return Parity(pairs[worst], worst, {name: 0.0, **from_base}, len(base[0]), pairs, histograms)
 
 
 def differences(base: np.ndarray, a: np.ndarray, b: np.ndarray, float_step: float = _FLOAT_STEP) -> np.ndarray:

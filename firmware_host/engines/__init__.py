@@ -16,18 +16,15 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.firmware_host.engines import tflm
     from keras_mtl.firmware_host.engines.exchange import clear_refusals, package_version
+    from keras_mtl.firmware_host.engines.interpreters import open_members
     from keras_mtl.firmware_host.engines.live import LiveSession, Update
-    from keras_mtl.firmware_host.engines.process import run_worker
-    from keras_mtl.firmware_host.engines.refusals import explain
-    from keras_mtl.firmware_host.engines.request import ENGINES, make_request
+    from keras_mtl.firmware_host.engines.request import ENGINES, make_request, run_worker
     from keras_mtl.firmware_host.engines.runner import EngineRun, run
-    from keras_mtl.firmware_host.engines.worker import open_members
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "ENGINES", "EngineRun", "LiveSession", "Update", "clear_refusals", "explain", "make_request", "open_members",
-    "package_version", "run", "run_worker", "tflm",
+    "ENGINES", "EngineRun", "LiveSession", "Update", "clear_refusals", "make_request", "open_members",
+    "package_version", "run", "run_worker",
 ]  # fmt: skip

@@ -11,6 +11,13 @@ from typing import Any
 
 from keras_mtl.core import EngineRefused
 
+#: The Python package of each engine.
+PACKAGES = {
+    "tflm": "tflite-micro",
+    "litert": "ai-edge-litert",
+    "litert-reference": "ai-edge-litert",
+    "tflite-runtime": "tflite-runtime",
+}
 #: The file in the exchange folder that takes what native code prints.
 WORDS = "words.txt"
 _MOST_WORDS_BYTES = 1 << 16
@@ -54,12 +61,13 @@ def package_version(package: str) -> str:
 
 
 @contextmanager
-def clear_refusals(request: dict[str, Any], package: str) -> Iterator[None]:
+def clear_refusals(request: dict[str, Any]) -> Iterator[None]:
     """Keeps what native code prints for the length of the block, and turns what an engine raises into one refusal.
 
     Raises:
-        EngineRefused: with the interpreter's own words, or because it isn't installed.
+        EngineRefused: with the interpreter's own message, or because it isn't installed.
     """
+    package = PACKAGES[request["engine"]]
     with native_words(Path(request["folder"])) as words:
         try:
             yield
@@ -69,5 +77,5 @@ def clear_refusals(request: dict[str, Any], package: str) -> Iterator[None]:
             raise EngineRefused("the model needs more memory than an engine is given", hint=LARGE) from None
         except (RuntimeError, ValueError, TypeError) as error:
             lines = [line.strip() for line in (*words().splitlines(), *str(error).splitlines())]
-            said = " | ".join(dict.fromkeys(filter(None, lines)))
-            raise EngineRefused(said or type(error).__name__) from None
+            message = " | ".join(dict.fromkeys(filter(None, lines)))
+            raise EngineRefused(message or type(error).__name__) from None

@@ -16,12 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.core import EngineCrash, EngineTimeout, errors, last_line
+from keras_mtl.core import EngineCrash, EngineTimeout, errors
 from keras_mtl.firmware_host.device import Detection, silence_after, within
-from keras_mtl.firmware_host.engines.exchange import WORDS
 from keras_mtl.firmware_host.engines.live_worker import END, HEADER_BYTES
-from keras_mtl.firmware_host.engines.process import ENVIRONMENT, MOST_BYTES
-from keras_mtl.firmware_host.engines.request import make_request
+from keras_mtl.firmware_host.engines.request import ENVIRONMENT, MOST_BYTES, last_words, make_request
 from keras_mtl.tflite.artifact import Artifact
 
 _WORKER = "keras_mtl.firmware_host.engines.live_worker"
@@ -53,8 +51,6 @@ class LiveSession:
     """Predicts by a streaming artifact, in constant memory. A context manager: the process ends with the block.
 
     Args:
-        engine: one of `ENGINES`.
-        artifact: the artifact.
         timeout_s: seconds that the engine may take to start, and for each part of a push.
 
     Raises:
@@ -107,7 +103,7 @@ class LiveSession:
         """Takes samples [samples], float in [-1, 1] or int16, at the features' rate; gives what is known after them.
 
         Raises:
-            EngineError: the engine died, or did not answer in time.
+            EngineError: the engine died, or did not reply in time.
         """
         scale = 32768 if samples.dtype == np.int16 else 1
         parts = [samples[first : first + _MOST_SAMPLES] for first in range(0, len(samples), _MOST_SAMPLES)] or [samples]
@@ -151,7 +147,7 @@ class LiveSession:
         self._temporary.cleanup()
 
     def _ask(self, message: bytes) -> dict[str, Any]:
-        """Sends a message and gives its answer, after what an interrupt left unsent and unread."""
+        """Sends a message and gives its reply, after what an interrupt left unsent and unread."""
         process = self._alive()
         assert process.stdin is not None
         self._unsent, self._owed = self._unsent + message, self._owed + 1
@@ -163,7 +159,7 @@ class LiveSession:
             try:
                 self._unsent = self._unsent[os.write(end, self._unsent) :]
             except BrokenPipeError:
-                break  # it died, or has an error: the answer says which
+                break  # it died, or has an error: the reply has which
         while True:
             answer = self._answer()
             self._owed -= 1
@@ -186,8 +182,7 @@ class LiveSession:
             if not ready:
                 raise self._late()
             if not (read := os.read(end, _READ_BYTES)):
-                words = last_line(self._folder / WORDS)
-                raise EngineCrash(f"{self._engine} died" + (f"; before that it said: {words}" if words else ""))
+                raise EngineCrash(f"{self._engine} died{last_words(self._folder)}")
             self._unread += read
         line, _, self._unread = self._unread.partition(b"\n")
         answer = json.loads(line)

@@ -6,7 +6,6 @@ for the end) and answers each with one line of JSON on its standard output.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -19,7 +18,7 @@ import numpy as np
 from keras_mtl.core import KerasMtlError, limit_process
 from keras_mtl.firmware_host.device import StreamPredictor
 from keras_mtl.firmware_host.engines.exchange import clear_refusals
-from keras_mtl.firmware_host.engines.worker import open_members
+from keras_mtl.firmware_host.engines.interpreters import open_members
 from keras_mtl.tflite.artifact import Facts, Wiring
 
 END = -1
@@ -40,7 +39,7 @@ def main(question: str) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     try:
-        with clear_refusals(request, importlib.import_module(request["module"]).PACKAGE):
+        with clear_refusals(request):
             members, wiring = open_members(request), Wiring.from_dict(request["wiring"])
             _serve(StreamPredictor(Facts(request["facts"]), wiring, members), source, answers)
     except KerasMtlError as error:

@@ -10,9 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_mtl.core import ArtifactError, EngineRefused
-from keras_mtl.firmware_host.engines.process import run_worker
-from keras_mtl.firmware_host.engines.refusals import explain
-from keras_mtl.firmware_host.engines.request import make_request
+from keras_mtl.firmware_host.engines.request import make_request, run_worker
 from keras_mtl.tflite.artifact import Artifact
 
 _WORKER = "keras_mtl.firmware_host.engines.worker"
@@ -82,7 +80,7 @@ def run(
         request["pushes"] = list(map(int, pushes)) if pushes is not None else [len(next(iter(arrays.values())))]
         for key, values in arrays.items():
             np.save(folder / f"{key}.npy", values)
-        answer = run_worker(engine, _WORKER, request, timeout_s, lambda error: explain(engine, artifact, error))
+        answer = run_worker(_WORKER, request, artifact, timeout_s)
         found = {key: np.load(folder / f"out_{key}.npy") for key in answer["outputs"]}
     outputs = _stream_outputs(engine, artifact, arrays, found) if artifact.streams else _single(found)
     return EngineRun(engine, answer["version"], outputs, answer["arena_bytes"], answer["busy_s"])
@@ -133,7 +131,7 @@ def _stream_inputs(
 def _stream_outputs(
     engine: str, artifact: Artifact, given: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Integers as real values, of the shapes that the members' ports say: a damaged member gives others."""
+    """Integers as real values, of the shapes of the members' ports: a damaged member gives others."""
     wiring, stride = artifact.wiring, artifact.wiring.stream.stride
     ports = {}
     if wiring.scene_head:

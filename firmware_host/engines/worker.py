@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_mtl.core import EngineRefused
-from keras_mtl.firmware_host.device import OpenMember, StreamClips, StreamLoop
-from keras_mtl.firmware_host.engines.exchange import LARGE, clear_refusals, package_version
-from keras_mtl.tflite.artifact import Port, Wiring
+from keras_mtl.core import ArtifactError, EngineRefused
+from keras_mtl.firmware_host.device import OpenMember, StreamLoop
+from keras_mtl.firmware_host.engines.exchange import LARGE, PACKAGES, clear_refusals, package_version
+from keras_mtl.firmware_host.engines.interpreters import open_members
+from keras_mtl.tflite.artifact import Wiring
 
 #: What an engine may give for all inputs together, and for each of many: ten seconds' events are ten thousand bytes.
 _MOST_OUTPUT_BYTES, _SMALL_OUTPUT_BYTES = 64 << 20, 1 << 20
-
-
-def open_members(request: dict[str, Any]) -> dict[str, OpenMember]:
-    """Opens the members of a request, as `request.make_request` makes it."""
-    engine, opened = importlib.import_module(request["module"]), {}
-    for name, entry in request["members"].items():
-        content = Path(request["folder"], entry["file"]).read_bytes()
-        opened[name] = engine.open_model(content, _ports(entry["inputs"]), _ports(entry["outputs"]), request)
-    return opened
-
-
-def _ports(listed: list[dict[str, Any]]) -> tuple[Port, ...]:
-    return tuple(Port(**{**port, "shape": tuple(port["shape"])}) for port in listed)
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:
@@ -44,17 +32,17 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
         of the arrays that lie in the folder as `out_NAME.npy`, in the types of the files.
 
     Raises:
-        EngineRefused: with the interpreter's own words, or because it isn't installed.
+        EngineRefused: with the interpreter's own message, or because it isn't installed.
     """
-    folder, package = Path(request["folder"]), importlib.import_module(request["module"]).PACKAGE
+    folder = Path(request["folder"])
     given = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in request["inputs"]}
-    with clear_refusals(request, package):
+    with clear_refusals(request):
         wiring, members = Wiring.from_dict(request["wiring"]), open_members(request)
         began = time.perf_counter()
         if "recording" in given:
             outputs = _recording(StreamLoop(wiring, members), given["recording"], request["pushes"])
         elif wiring.streams:
-            outputs = _stream_clips(StreamClips(wiring, members), given)
+            outputs = _stream_clips(wiring, members, given)
         else:
             outputs = _rows(members[wiring.encoder], given)
         busy_s = time.perf_counter() - began
@@ -62,7 +50,7 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     for name, values in outputs.items():
         np.save(folder / f"out_{name}.npy", values)
     return {
-        "version": package_version(package),
+        "version": package_version(PACKAGES[request["engine"]]),
         "arena_bytes": arenas,
         "busy_s": busy_s,
         "outputs": list(outputs),
@@ -93,12 +81,36 @@ def _recording(loop: StreamLoop, recording: np.ndarray, pushes: list[int]) -> di
     }
 
 
-def _stream_clips(loop: StreamClips, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Clips, each from a start to its end."""
-    outputs = {}
-    if "scene_clips" in given:
-        outputs["scenes"] = np.stack([loop.scenes(clip) for clip in given["scene_clips"]])
-    if "event_clips" in given:
-        strong, attention = zip(*(loop.events(clip) for clip in given["event_clips"]), strict=True)
-        outputs |= {"strong": np.stack(strong), "attention": np.stack(attention)}
-    return outputs
+def _stream_clips(
+    wiring: Wiring, members: Mapping[str, OpenMember], given: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Clips, each from a start to its end, as by a device that is switched on for it: nothing is known of before it.
+
+    Beyond a clip's end comes what stands for 0, as it does beyond the ends in the encoder's padding, until the encoder,
+    which is some steps late, has given every embedding of the clip.
+    """
+    # A decoder's outputs do not depend on the other one, which need not run.
+    alone = {
+        "scene_clips": replace(wiring, recurrent=(), classifiers="", event_ring=0, look_ahead=0),
+        "event_clips": replace(wiring, scene_head="", scene_ring=0),
+    }
+    beyond = members[wiring.encoder].inputs[0].zeros()[0, ..., 0]
+    outputs = {"scene_clips": ["scenes"], "event_clips": ["strong", "attention"]}
+    found: dict[str, list[np.ndarray]] = {key: [] for name in given for key in outputs[name]}
+    for name, clips in given.items():
+        task, member = ("scene", wiring.scene_head) if name == "scene_clips" else ("event", wiring.classifiers)
+        if not member:
+            raise ArtifactError(f"the artifact has no {task} decoder", hint="give it clips of its own task")
+        loop = StreamLoop(alone[name], members)
+        for clip in clips:
+            loop.reset()
+            steps = [*loop.push(np.concatenate([clip[..., 0], *[beyond] * wiring.stream.latency])), loop.finish()]
+            if task == "event":
+                found["strong"].append(np.concatenate([step.strong for step in steps]))
+                found["attention"].append(np.concatenate([step.attention for step in steps]))
+                continue
+            calls = [step.scenes for step in steps if step.scenes is not None]
+            if not calls:
+                raise ArtifactError(f"{len(clip)} frames are too few for the scene decoder", hint="give longer clips")
+            found["scenes"].append(calls[-1])
+    return {name: np.stack(arrays) for name, arrays in found.items()}

@@ -21,7 +21,7 @@ _MAKE = "make one by `keras_mtl emulate ... --report FILE`"
 #: Default for `Tolerance.lsb`: half a step. It lets no integer file through that is a whole step worse; of float files,
 #: whose parity is no whole number, it lets the rounding of another processor be.
 TOLERANCE_LSB = 0.5
-#: Event probabilities of a set may differ by as much more. The check itself allows 0.01 in all.
+#: Event probabilities of a stream may differ by as much more. The check itself allows 0.01 in all.
 TOLERANCE_PROBABILITY = 0.001
 #: What is compared: its name, its unit, and which tolerance it has.
 _COMPARED = (
@@ -31,7 +31,7 @@ _COMPARED = (
     ("arena_bytes", "bytes", "percent"),
     ("parity_lsb", "LSB", "lsb"),
     ("parity_probability", "", "probability"),
-    ("events_differ", "clips", "none"),
+    ("events_differ", "events", "none"),
 )
 
 
@@ -105,7 +105,7 @@ class Baseline:
             place = next((i for i, old in enumerate(waiting) if report_key(old) == key), None)
             if place is None:
                 held = ", ".join(key_text(report_key(old)) for old in waiting) or "nothing else"
-                unclear = key[1] == "stream" in [report_key(old)[0] for old in waiting]  # reports did not tell, once
+                unclear = key[1] == "stream" in [report_key(old)[0] for old in waiting]  # older ones have no schedule
                 hint = "its stream may be of scenes, of events or of both" if unclear else "emulate the same artifacts"
                 raise ArtifactError(
                     f"the baseline {self.path} has no report on {key_text(key)}; it has {held}",
@@ -121,10 +121,6 @@ class Baseline:
 
     def compare(self, reports: Sequence[Report], tolerance: Tolerance = Tolerance()) -> dict[str, Any]:
         """Holds new reports against the older ones.
-
-        Args:
-            reports: the new ones.
-            tolerance: what may be worse.
 
         Returns:
             Plain values: `path`, `tolerance_percent`, `tolerance_lsb`, `artifacts`: [{`part`, `schedule`, `format`,
@@ -163,8 +159,8 @@ def report_key(report: Mapping[str, Any]) -> Key:
 def key_text(key: Key) -> str:
     """The artifact and the target of a report, for people."""
     part, schedule, fmt, target = key
-    told = [part, *([schedule] if schedule == "stream" != part else []), *([fmt] if fmt else [])]
-    return f"{' '.join(map(str, told))} for {target}"
+    words = [part, *([schedule] if schedule == "stream" != part else []), *([fmt] if fmt else [])]
+    return f"{' '.join(map(str, words))} for {target}"
 
 
 def _compared(old: dict[str, Any], new: dict[str, Any], tolerance: Tolerance) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from keras_mtl.core import ArtifactError, read_bytes, to_json, write_text
 from keras_mtl.firmware_host.compute import OpRow
 
@@ -29,8 +31,8 @@ class Check:
     """
 
     name: str
-    value: float | None
-    limit: float
+    value: int | float | None
+    limit: int | float
     unit: str
     ok: bool
     why: str
@@ -74,7 +76,7 @@ class Report:
         checks: in the order in which they were made.
         ops: the operators of the file.
         engines: the engines that were tried.
-        notes: what a reader should know and no check says.
+        notes: what a reader should know and no check has.
         compute: an estimate of the target's work, as plain values; None where there is nothing to estimate for.
         arena: what lies in the tensor arena and when, as plain values; None for a file that can't be planned.
         parity: how the engines' outputs differ, as plain values; None where nothing was compared.
@@ -146,23 +148,8 @@ class Report:
             document = json.loads(read_bytes(path, MOST_BYTES))
             if document["schema"] != SCHEMA:
                 raise ArtifactError(f"{path} has schema {document['schema']}, not {SCHEMA}")
-            return cls(
-                artifact=document["artifact"],
-                target=document["target"],
-                checks=tuple(Check(**check) for check in document["checks"]),
-                ops=tuple(_op_row(row) for row in document["ops"]),
-                engines=tuple(EngineResult(**engine) for engine in document["engines"]),
-                notes=tuple(document["notes"]),
-                **{key: document.get(key) for key in ("compute", "arena", "parity")},
-                compatibility=tuple(document.get("compatibility", ())),
-            )
+            return msgspec.convert(document, cls)
         except OSError as error:
             raise ArtifactError(f"can't read the report {path}: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (msgspec.ValidationError, ValueError, KeyError, TypeError, RecursionError):
             raise ArtifactError(f"{path} is not a report of schema {SCHEMA}") from None
-
-
-def _op_row(values: dict[str, Any]) -> OpRow:
-    lists: dict[str, Any] = {key: tuple(values.get(key, ())) for key in ("input_dtypes", "output_dtypes")}
-    lists |= {key: tuple(map(tuple, values.get(key, ()))) for key in ("input_shapes", "output_shapes")}
-    return OpRow(**{**values, **lists, "output_shape": tuple(values["output_shape"])})

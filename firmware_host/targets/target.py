@@ -110,10 +110,6 @@ def load_target(name_or_file: str | Path) -> Target:
 def read_target(content: str, where: str) -> Target:
     """Reads a target from the text of a TOML file.
 
-    Args:
-        content: the text.
-        where: what to call it in messages.
-
     Raises:
         TargetError: naming the field that is wrong, missing or unknown.
     """

@@ -6,7 +6,7 @@ from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
     from keras_mtl.firmware_host.views.html import report_html
-    from keras_mtl.firmware_host.views.html_tables import mark
+    from keras_mtl.firmware_host.views.html_parts import mark
     from keras_mtl.firmware_host.views.text import baseline_text, operator_name, report_text
 else:
     __getattr__, __dir__ = lazy(__name__)

@@ -5,9 +5,18 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from keras_mtl.firmware_host.views.html_svg import WIDTH, box, drawing, line, short_number, text, ticks
-from keras_mtl.firmware_host.views.html_tables import definitions, number
-from keras_mtl.firmware_host.views.names import layer_of, short_name
+from keras_mtl.firmware_host.views.html_parts import (
+    WIDTH,
+    box,
+    definitions,
+    drawing,
+    line,
+    number,
+    short_number,
+    text,
+    ticks,
+)
+from keras_mtl.firmware_host.views.text import layer_of, short_name
 
 _LEFT, _TOP, _MAP, _GAP, _CURVE, _NAMES = 64, 22, 260, 30, 90, 112
 _PARTS = {
@@ -32,9 +41,9 @@ def arena_section(arena: dict[str, Any] | None) -> str:
         largest = arena["peak_member"]
         for name in sorted(members, key=lambda name: name != largest):
             open_ = " open" if name == largest else ""
-            told = f"{name}: {members[name]['planned_bytes']:,} bytes"
+            title = f"{name}: {members[name]['planned_bytes']:,} bytes"
             inner = _figures(members[name]) + _map(members[name])
-            parts.append(f"<details{open_}><summary>{escape(told)}</summary>{inner}</details>")
+            parts.append(f"<details{open_}><summary>{escape(title)}</summary>{inner}</details>")
         parts.append(_key())
     return "\n".join(parts)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_mtl.core import Column, Table
 from keras_mtl.firmware_host.compute import OpRow, overload
 from keras_mtl.firmware_host.report import Report, key_text
-from keras_mtl.firmware_host.views.memory_table import latency_line, memory_table
-from keras_mtl.firmware_host.views.names import short_name
 
 _CHECKS = (
     Column("check", "name"),
@@ -55,15 +53,17 @@ _DIFFERENCES = (
     Column("unit", "unit"),
     Column("", lambda found: "REGRESSION" if found["regression"] else "ok"),
 )
+_COLUMNS = (Column("memory", 0), Column("", 1), Column("bytes", 2, ","), Column("calls a second", 3, "g"))
+_ON_A_DEVICE = (
+    ("one arena, its reserve too", "shared_arena_bytes"),
+    ("front end", "front_end_bytes"),
+    ("listener: front end, buffers", "listener_bytes"),
+    ("arena and listener", "total_bytes"),
+)
 
 
 def report_text(report: Report, ops: bool = True) -> str:
-    """The report as tables: checks, engines, what kernels lack, compute, the operators if asked for, and the verdict.
-
-    Args:
-        report: what to show.
-        ops: whether to show the table of operators.
-    """
+    """The report as tables: checks, engines, what kernels lack, compute, the operators if asked for, the verdict."""
     artifact, target = report.artifact, report.target
     facts = [f"{artifact['file_bytes']:,} bytes", *(str(artifact[key]) for key in ("part", "format") if artifact[key])]
     if artifact["macs_per_second"] is not None:
@@ -98,9 +98,9 @@ def _arena_lines(report: Report) -> list[str]:
     lines, arena = [], report.arena
     if arena is not None:
         measured = "not measured" if arena["measured_bytes"] is None else f"measured {arena['measured_bytes']:,}"
-        told = f"planned {arena['planned_bytes']:,} bytes, {measured}; for 32-bit {arena['planned_32bit_bytes']:,}"
+        sizes = f"planned {arena['planned_bytes']:,} bytes, {measured}; for 32-bit {arena['planned_32bit_bytes']:,}"
         words = (short_name(word) if "/" in word else word for word in arena["explained"].split(" "))
-        lines += [f"arena     {told}", f"          {' '.join(words)}"]
+        lines += [f"arena     {sizes}", f"          {' '.join(words)}"]
     for parity in filter(None, (report.parity, (report.parity or {}).get("events"))):
         first = parity["first_difference"]
         if first is not None:
@@ -109,7 +109,7 @@ def _arena_lines(report: Report) -> list[str]:
 
 
 def _where(first: dict[str, Any]) -> str:
-    """Where two engines begin to differ, or why that can't be told."""
+    """Where two engines begin to differ, or why that is not known."""
     member = f"{first['member']} " if "member" in first else ""
     if "operator" not in first:
         return f"{member}{first['why']}"
@@ -118,11 +118,7 @@ def _where(first: dict[str, Any]) -> str:
 
 
 def baseline_text(baseline: dict[str, Any]) -> str:
-    """The differences from a baseline as tables, one for each artifact, and the verdict.
-
-    Args:
-        baseline: as `keras_mtl.firmware_host.report.baseline.compare` gives it.
-    """
+    """The differences from a baseline as tables, one for each artifact, and the verdict."""
     lines = [f"baseline  {baseline['path']}  (may grow by {baseline['tolerance_percent']:g} %, parity by "]
     lines[0] += f"{baseline['tolerance_lsb']:g} LSB)"
     for artifact in baseline["artifacts"]:
@@ -170,3 +166,37 @@ def _millions(ends: Sequence[float]) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:,}"
+
+
+def short_name(name: str) -> str:
+    """The first of the operators that a tensor's name lists, without the path that leads to it.
+
+    The converter names a tensor after all operators that it fused, each with its whole path:
+    "net/conv_1/Relu;net/conv_1/BiasAdd" is "conv_1/Relu".
+    """
+    first = name.split(";")[0].removesuffix(":0")
+    return "/".join(first.split("/")[-2:])
+
+
+def layer_of(name: str) -> str:
+    """The same without the operator's name: the layer alone."""
+    return short_name(name).split("/")[0]
+
+
+def memory_table(artifact: Mapping[str, Any]) -> Table:
+    """What a streaming artifact needs of RAM, and how often its members run."""
+    ram, calls = artifact["memory"], artifact["calls_per_second"]
+    rows: list[tuple[str, str, int, float | str]] = [
+        *((name, "arena", size, calls[name]) for name, size in ram["arena_bytes"].items()),
+        *((name, "buffer", size, "") for name, size in ram["buffer_bytes"].items()),
+        ("each arena by itself", "all", ram["separate_bytes"], ""),
+        ("arenas over each other", "all", ram["shared_bytes"], ""),
+        *((name, "device", ram[key], "") for name, key in _ON_A_DEVICE),
+    ]
+    return Table(_COLUMNS, rows)
+
+
+def latency_line(artifact: Mapping[str, Any]) -> str:
+    """The latency of each task, for people."""
+    waits = ", ".join(f"{task} {seconds:g} s" for task, seconds in artifact["latency_s"].items())
+    return f"at most, computing not counted: {waits}"

@@ -22,8 +22,8 @@ class CrossTerms(MultitaskModel):
     On the event batch:  C_asc = MSE(softmax(student's logits), softmax(teacher's logits))
     L = L of the algorithm + cross_weight * (the C of the batches in this step)
 
-    The teacher is the moving average of the encoder and of both decoders. It hears whole clips, the student masked
-    ones. The scene decoder hears an event clip in pieces of one second, as many embeddings as a scene clip has.
+    The teacher is the moving average of the encoder and of both decoders. Its input is whole clips, the student's is
+    masked ones. The scene decoder takes an event clip in pieces of one second, as many embeddings as a scene clip has.
 
     Args:
         network: functional network with the layers "encoder", "scene_head" and "event_head".
@@ -43,8 +43,8 @@ class CrossTerms(MultitaskModel):
         """The teacher has both decoders."""
         return TASKS
 
-    def asks_teacher(self, task: str) -> bool:
-        """The teacher is asked about the clips of both tasks."""
+    def uses_teacher(self, task: str) -> bool:
+        """On the clips of both tasks."""
         return True
 
     def combine(self, losses: dict[str, Any]) -> Any:
@@ -62,8 +62,8 @@ class CrossTerms(MultitaskModel):
         if other == "scenes":
             length = self.encoder.compute_output_shape(tuple(batch["scenes"]["log_mel"].shape))[1]
             student, teacher = fold_pieces(student, length), fold_pieces(teacher, length)
-        said = self.heads[other](student, training=True)
-        loss = cross_loss(other, said, self.teacher.answer(other, teacher))
+        output = self.heads[other](student, training=True)
+        loss = cross_loss(other, output, self.teacher.decode(other, teacher))
         return {_CROSS + other: loss}, {_CROSS + other: loss}
 
     def get_config(self) -> dict[str, Any]:
@@ -74,11 +74,6 @@ class CrossTerms(MultitaskModel):
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class CrossSoftMTL(CrossTerms, SoftMTL):
     """L = alpha * L_asc + (1 - alpha) * L_sed + cross_weight * (C_asc + C_sed), on one batch of each task.
-
-    Args:
-        network: functional network with the layers "encoder", "scene_head" and "event_head".
-        cross_weight: of the cross terms, see `CrossTerms`.
-        **kwargs: see `SoftMTL`.
 
     Example:
         >>> model = CrossSoftMTL(build_mt(), alpha=0.5)
@@ -91,11 +86,6 @@ class CrossHardMTL(CrossTerms, HardMTL):
     """Even steps: L_asc + cross_weight * C_sed on a scene batch. Odd ones: L_sed + cross_weight * C_asc, event batch.
 
     Every step updates the encoder and both decoders: one by labels, the other one by the teacher.
-
-    Args:
-        network: functional network with the layers "encoder", "scene_head" and "event_head".
-        cross_weight: of the cross terms, see `CrossTerms`.
-        **kwargs: see `HardMTL`.
 
     Example:
         >>> model = CrossHardMTL(build_mt())

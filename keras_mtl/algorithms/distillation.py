@@ -1,4 +1,4 @@
-"""Distillation: a small network learns from what a larger, trained one says (Hinton, Vinyals and Dean 2015)."""
+"""Distillation: a small network learns from the output of a larger, trained one (Hinton, Vinyals and Dean 2015)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Distiller:
 
     The BCE has probabilities as its targets; its least value is the teacher's entropy, not 0. Where the teacher's time
     axis has another length than the student's, it is resized linearly: both cover the clip evenly. The loss of each
-    task that the teacher knows becomes L_task + weight * D_task. The teacher hears what the mean teacher does.
+    task that the teacher has becomes L_task + weight * D_task. The teacher has the mean teacher's input.
 
     Args:
         network: the teacher, with the layer "encoder" and the decoders of `tasks`.
@@ -55,15 +55,15 @@ class Distiller:
         self.scale = scale
         self.shift = shift
 
-    def answer(self, task: str, log_mel: Any) -> Any:
-        """What the teacher says of [batch, frames, mel, 1]: logits, or {"strong", "weak"}; without a gradient."""
+    def predict(self, task: str, log_mel: Any) -> Any:
+        """The teacher's output for [batch, frames, mel, 1]: logits, or {"strong", "weak"}; without a gradient."""
         embeddings = self.network.get_layer("encoder")(log_mel * self.scale + self.shift, training=False)
-        said = self.network.get_layer(decoder_name(task))(embeddings, training=False)
-        return keras.tree.map_structure(ops.stop_gradient, said)
+        output = self.network.get_layer(decoder_name(task))(embeddings, training=False)
+        return keras.tree.map_structure(ops.stop_gradient, output)
 
     def loss(self, task: str, log_mel: Any, student: Any) -> Any:
-        """D of what the student said of these clips."""
-        teacher = self.answer(task, log_mel)
+        """D of the student's output for these clips."""
+        teacher = self.predict(task, log_mel)
         if task == "scenes":
             return scene_distillation(student, teacher, self.temperature)
         return event_distillation(student, teacher)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
 
-from keras_mtl.algorithms.multitask_model import MultitaskModel
+from keras_mtl.algorithms.single import SingleTask
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class FreezeMTL(MultitaskModel):
+class FreezeMTL(SingleTask):
     """L = L_task over the decoder of `task` only: theta_encoder and the other decoder are constants.
 
     The encoder, batch normalisation's statistics and affine part included, and the other decoder keep every bit.
@@ -21,16 +19,12 @@ class FreezeMTL(MultitaskModel):
     Args:
         network: functional network with the layers "encoder", "scene_head" and "event_head".
         task: "scenes" or "events": whose decoder is trained.
-        **kwargs: see `MultitaskModel`.
+        **kwargs: see `SingleTask`.
 
     Example:
         >>> model = FreezeMTL(network_trained_on_events, task="scenes")
         >>> model.compile(optimizer=keras.optimizers.AdamW(1e-3))
     """
-
-    def __init__(self, network: keras.Model, task: str = "scenes", **kwargs: Any) -> None:
-        kwargs.pop("tasks", None)
-        super().__init__(network, tasks=(task,), **kwargs)
 
     def trained_variables(self) -> list[keras.Variable]:
         """The decoder's variables."""
@@ -40,9 +34,3 @@ class FreezeMTL(MultitaskModel):
     def embed(self, log_mel, training: bool):  # type: ignore[no-untyped-def]
         """Embeddings of the encoder in inference mode: its statistics do not move, and no gradient reaches it."""
         return ops.stop_gradient(self.encoder(log_mel, training=False))
-
-    def get_config(self) -> dict[str, Any]:
-        """Every constructor argument."""
-        config = super().get_config()
-        (task,) = config.pop("tasks")
-        return {**config, "task": task}

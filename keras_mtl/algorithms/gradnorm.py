@@ -79,13 +79,7 @@ class BalanceAdam(CrossReplicaUpdates, keras.optimizers.Adam):
 
 
 class TaskBalance(keras.layers.Layer):
-    """The weights w [tasks] of GradNorm and how they move; knows nothing of networks.
-
-    Args:
-        tasks: how many.
-        alpha: strength of the pull.
-        rate: learning rate of w.
-    """
+    """The weights w [tasks] of GradNorm and how they move, independent of networks."""
 
     def __init__(self, tasks: int, alpha: float, rate: float) -> None:
         super().__init__(name="task_balance")

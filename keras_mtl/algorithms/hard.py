@@ -23,18 +23,10 @@ class HardMTL(MultitaskModel):
     training give no clips there (`batches.Turns`). Use `PartialAdamW`, which corrects each decoder's moments by the
     updates that it got. The encoder's moments are shared by both tasks; the mean teacher follows in every step.
 
-    Args:
-        network: functional network with the layers "encoder", "scene_head" and "event_head".
-        **kwargs: see `MultitaskModel`.
-
     Example:
         >>> model = HardMTL(build_mt())
         >>> model.compile(optimizer=PartialAdamW(1e-3))
     """
-
-    def __init__(self, network: keras.Model, **kwargs: Any) -> None:
-        kwargs.pop("tasks", None)
-        super().__init__(network, tasks=TASKS, **kwargs)
 
     def variables_of(self, task: str) -> list[keras.Variable]:
         """What the turn of a task updates: the encoder and the task's decoder."""
@@ -56,9 +48,3 @@ class HardMTL(MultitaskModel):
             return loss
 
         return run
-
-    def get_config(self) -> dict[str, Any]:
-        """Every constructor argument."""
-        config = super().get_config()
-        config.pop("tasks")
-        return config

@@ -32,20 +32,20 @@ def masked_bce(targets, probabilities, known, count=None):  # type: ignore[no-un
     return ops.sum(per_clip * known) / (ops.maximum(ops.sum(known), 1.0) if count is None else count)
 
 
-def labelled_losses(task: str, clips: dict[str, Any], said: Any) -> tuple[Any, dict[str, Any]]:
+def labelled_losses(task: str, clips: dict[str, Any], output: Any) -> tuple[Any, dict[str, Any]]:
     """The loss of a task against its labels, and what is shown of it.
 
     Args:
         task: "scenes" or "events".
         clips: a batch of the task, as `MultitaskModel.prepare` gives it.
-        said: what the task's decoder says of it.
+        output: of the task's decoder.
     """
     if task == "scenes":
-        loss = scene_loss(clips.get("scene_shares", clips["scene"]), said)
-        hit = ops.cast(ops.argmax(said, axis=-1), "int32") == ops.cast(clips["scene"], "int32")
+        loss = scene_loss(clips.get("scene_shares", clips["scene"]), output)
+        hit = ops.cast(ops.argmax(output, axis=-1), "int32") == ops.cast(clips["scene"], "int32")
         return loss, {"scene_loss": loss, "scene_accuracy": ops.mean(ops.cast(hit, "float32"))}
-    strong = masked_bce(clips["strong"], said["strong"], clips["has_strong"], clips.get("strong_clips"))
-    weak = masked_bce(clips["weak"], said["weak"], clips["has_weak"], clips.get("weak_clips"))
+    strong = masked_bce(clips["strong"], output["strong"], clips["has_strong"], clips.get("strong_clips"))
+    weak = masked_bce(clips["weak"], output["weak"], clips["has_weak"], clips.get("weak_clips"))
     return strong + weak, {"strong_bce": strong, "weak_bce": weak}
 
 
@@ -67,8 +67,8 @@ def cross_loss(task: str, student: Any, teacher: Any) -> Any:
 def fold_pieces(embeddings: Any, length: int) -> Any:
     """[batch, n, D] to [batch * (n // length), length, D]: consecutive pieces, what is left over at the end dropped.
 
-    A clip shorter than one piece stays as it is. The scene decoder, which is taught on clips of one second, so hears a
-    clip of ten seconds second by second.
+    A clip shorter than one piece stays as it is. The scene decoder, which is trained on clips of one second, so takes
+    a clip of ten seconds second by second.
     """
     count, size = embeddings.shape[1], embeddings.shape[2]
     if count <= length:

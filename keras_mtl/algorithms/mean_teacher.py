@@ -46,10 +46,10 @@ class MeanTeacher(keras.layers.Layer):
         """The teacher's embeddings, in inference mode, without a gradient."""
         return ops.stop_gradient(self.copies[0](log_mel, training=False))
 
-    def answer(self, task: str, embeddings: Any) -> Any:
-        """What the teacher's decoder of a task says of embeddings, in inference mode, without a gradient."""
-        said = self.copies[1 + self.tasks.index(task)](embeddings, training=False)
-        return keras.tree.map_structure(ops.stop_gradient, said)
+    def decode(self, task: str, embeddings: Any) -> Any:
+        """The output of the teacher's decoder of a task, in inference mode, without a gradient."""
+        output = self.copies[1 + self.tasks.index(task)](embeddings, training=False)
+        return keras.tree.map_structure(ops.stop_gradient, output)
 
     def update(self, encoder: keras.Model, heads: dict[str, keras.Model]) -> None:
         """teacher = d * teacher + (1 - d) * student, d by `ema_decay`; then counts the step."""

@@ -11,9 +11,8 @@ from keras_mtl.algorithms.decoders import TASKS, decoder_name, require_decoders
 from keras_mtl.algorithms.distillation import Distiller
 from keras_mtl.algorithms.losses import consistency_loss, labelled_losses
 from keras_mtl.algorithms.mean_teacher import MeanTeacher, ramp
-from keras_mtl.algorithms.replicas import Replicas, StepMean
+from keras_mtl.algorithms.replicas import Replicas, StepMean, TaskGradients
 from keras_mtl.algorithms.saved_seeds import SavedSeeds
-from keras_mtl.algorithms.task_gradients import TaskGradients
 from keras_mtl.augmentation import Augmentation, Masking
 
 _SHOWN = {"scenes": ("scene_loss", "scene_accuracy"), "events": ("strong_bce", "weak_bce", "consistency")}
@@ -29,10 +28,10 @@ class MultitaskModel(TaskGradients):
                    "has_strong" [b], "has_weak" [b]}
 
     The event loss is BCE on strong frames + BCE on weak clip labels + ramp * w * (MSE(strong) + MSE(weak)) against the
-    mean teacher on all clips. The teacher hears the clips without masking.
+    mean teacher on all clips. The teacher takes the clips without masking.
 
     In training, `augment` changes each batch first. It may add "scene_shares" [b, scenes], the labels of mixed clips,
-    and "teacher_log_mel", what the teachers hear in place of "log_mel".
+    and "teacher_log_mel", the teachers' input in place of "log_mel".
 
     A subclass says which tasks it trains and overrides one of these: `combine` (what the losses make together),
     `update` (what a step updates), `further_losses` (terms beside the tasks' own losses).
@@ -44,7 +43,7 @@ class MultitaskModel(TaskGradients):
         ramp_steps: steps in which the consistency loss reaches its full weight.
         mask_fraction: part of each axis that the augmentation zeroes.
         mask_period: frames in which one stripe of time is zeroed: those of one second.
-        distiller: a larger network to learn from, or None. Its terms are added to the losses of the tasks it knows.
+        distiller: a larger network to learn from, or None. Its terms are added to the losses of the tasks it has.
         seed: seed of the augmentation.
         augment: the steps before masking; by default none.
 
@@ -105,7 +104,7 @@ class MultitaskModel(TaskGradients):
         """The tasks whose decoders the mean teacher has."""
         return ("events",) if "events" in self.tasks else ()
 
-    def asks_teacher(self, task: str) -> bool:
+    def uses_teacher(self, task: str) -> bool:
         """Whether a loss on the batch of `task` needs the mean teacher's embeddings."""
         return task == "events"
 
@@ -150,7 +149,7 @@ class MultitaskModel(TaskGradients):
         return self.losses_on(task, self.prepare(task, batch, training), training)
 
     def prepare(self, task: str, batch: dict[str, Any], training: bool) -> dict[str, Any]:
-        """The batch with the clips of a task as a step needs them: augmented, and "masked" for the student to hear.
+        """The batch with the clips of a task as a step needs them: augmented, and "masked", the student's input.
 
         All that is drawn for clips is drawn here, and what a mean divides by is counted, both for the whole batch: each
         of the replicas then has a part of this.
@@ -167,23 +166,22 @@ class MultitaskModel(TaskGradients):
         """The losses on what `prepare` gave, or on a replica's part of it, and what is shown of them."""
         clips = batch[task]
         embeddings = self.embed(clips["masked"], training)
-        said = self.heads[task](embeddings, training=training)
+        output = self.heads[task](embeddings, training=training)
+        loss, shown = labelled_losses(task, clips, output)
         if not training:
-            loss, shown = labelled_losses(task, clips, said)
             return {task: loss}, shown
-        calm, heard = clips.get("teacher_log_mel", clips["log_mel"]), None
-        if self.teacher is not None and self.asks_teacher(task):
-            heard = self.teacher.embed(calm)
-        loss, shown = labelled_losses(task, clips, said)
+        log_mel, teacher_embeddings = clips.get("teacher_log_mel", clips["log_mel"]), None
+        if self.teacher is not None and self.uses_teacher(task):
+            teacher_embeddings = self.teacher.embed(log_mel)
         if task == "events":
             assert self.teacher is not None
-            shown["consistency"] = consistency_loss(said, self.teacher.answer("events", heard))
+            shown["consistency"] = consistency_loss(output, self.teacher.decode("events", teacher_embeddings))
             weight = self.consistency_weight * ramp(self.teacher.step, self.ramp_steps)
             loss = loss + weight * shown["consistency"]
         if self._distils(task):
-            shown[f"{task}_distillation"] = self.distiller.loss(task, calm, said)
+            shown[f"{task}_distillation"] = self.distiller.loss(task, log_mel, output)
             loss = loss + self.distiller.weight * shown[f"{task}_distillation"]
-        further, more = self.further_losses(task, batch, embeddings, heard)
+        further, more = self.further_losses(task, batch, embeddings, teacher_embeddings)
         return {task: loss, **further}, shown | more
 
     def _distils(self, task: str) -> bool:
@@ -219,10 +217,9 @@ class MultitaskModel(TaskGradients):
             self._trackers[name].update_state(value)
 
     def get_config(self) -> dict[str, Any]:
-        """Every constructor argument; the network as its own configuration."""
+        """Every constructor argument but `tasks`, which a subclass sets; the network as its own configuration."""
         return {
             "network": keras.saving.serialize_keras_object(self.network),
-            "tasks": self.tasks,
             "consistency_weight": self.consistency_weight,
             "ramp_steps": self.ramp_steps,
             "mask_fraction": self.mask_fraction,
@@ -238,6 +235,4 @@ class MultitaskModel(TaskGradients):
         """Rebuilds what `get_config` describes."""
         for part in ("network", "distiller", "augment"):
             config[part] = keras.saving.deserialize_keras_object(config.get(part), custom_objects)
-        if "tasks" in config:
-            config["tasks"] = tuple(config["tasks"])
         return cls(config.pop("network"), **config)

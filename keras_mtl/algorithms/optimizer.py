@@ -20,18 +20,11 @@ class PartialAdamW(CrossReplicaUpdates, keras.optimizers.AdamW):
     large for the first thousand of them. Here t = k. The learning rate's schedule, and with it the decay's
     strength, still go by the number of all steps. Where every step updates everything, this is AdamW to the bit.
 
-    Args:
-        learning_rate: a number or a schedule over all steps.
-        **kwargs: see `keras.optimizers.AdamW`.
-
     Example:
         >>> optimizer = PartialAdamW(1e-3)
         >>> optimizer.build(encoder_variables + scene_variables + event_variables)
         >>> optimizer.apply(gradients, encoder_variables + scene_variables)
     """
-
-    def __init__(self, learning_rate: Any = 0.001, **kwargs: Any) -> None:
-        super().__init__(learning_rate=learning_rate, **kwargs)
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Adds the moments and, for each variable, the count of its updates."""

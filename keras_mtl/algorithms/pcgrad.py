@@ -8,35 +8,24 @@ import keras
 import tensorflow as tf
 
 from keras_mtl.algorithms.per_task import PerTaskMTL, dot
+from keras_mtl.algorithms.soft import SoftMTL
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class PCGradMTL(PerTaskMTL):
+class PCGradMTL(PerTaskMTL, SoftMTL):
     """Where g_asc . g_sed < 0, each loses its part along the other: g_i - (g_i . g_j) / |g_j|^2 g_j. Then they add up.
 
     g are the gradients of alpha L_asc and (1 - alpha) L_sed for the encoder's weights, taken as one vector each; the
     decoders' gradients stay as they are. Without a conflict this is SoftMTL. The paper's random order of the tasks
     matters from three tasks on.
 
-    Args:
-        network: functional network with the layers "encoder", "scene_head" and "event_head".
-        alpha: weight of the scene loss, 0 to 1; the paper adds the losses as they are, which is 0.5 but for the scale.
-        **kwargs: see `MultitaskModel`.
+    Args, and the loss that is shown: those of `SoftMTL`. The paper adds the losses as they are, which is an alpha of
+    0.5 but for the scale.
 
     Example:
         >>> model = PCGradMTL(build_mt())
         >>> model.compile(optimizer=PartialAdamW(1e-3))
     """
-
-    def __init__(self, network: keras.Model, alpha: float = 0.5, **kwargs: Any) -> None:
-        super().__init__(network, **kwargs)
-        if not 0.0 <= alpha <= 1.0:
-            raise ValueError(f"alpha {alpha} is not in [0, 1]")
-        self.alpha = alpha
-
-    def combine(self, losses: dict[str, Any]) -> Any:
-        """alpha * L_asc + (1 - alpha) * L_sed: what is shown; the encoder's gradient is not this one's."""
-        return self.alpha * losses["scenes"] + (1.0 - self.alpha) * losses["events"]
 
     def merge(self, losses: list[Any], shared: list[list[Any]]) -> tuple[list[Any], list[Any], dict[str, Any]]:
         """The sum of the projected gradients."""
@@ -44,10 +33,6 @@ class PCGradMTL(PerTaskMTL):
         weighted = [[f * gradient for gradient in task] for f, task in zip(factors, shared, strict=True)]
         projected = project_conflicts(weighted)
         return [tf.add_n(list(parts)) for parts in zip(*projected, strict=True)], factors, {}
-
-    def get_config(self) -> dict[str, Any]:
-        """Every constructor argument."""
-        return {**super().get_config(), "alpha": self.alpha}
 
 
 def project_conflicts(gradients: list[list[Any]]) -> list[list[Any]]:

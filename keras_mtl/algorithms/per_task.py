@@ -5,7 +5,6 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from keras_mtl.algorithms.decoders import TASKS
@@ -17,15 +16,7 @@ class PerTaskMTL(MultitaskModel):
 
     The tasks' data are disjoint: each has its own batch and its own pass through the encoder. So the gradients by task
     cost no more than their sum. What the tasks share are the encoder's trainable variables.
-
-    Args:
-        network: functional network with the layers "encoder", "scene_head" and "event_head".
-        **kwargs: see `MultitaskModel`.
     """
-
-    def __init__(self, network: keras.Model, **kwargs: Any) -> None:
-        kwargs.pop("tasks", None)
-        super().__init__(network, tasks=TASKS, **kwargs)
 
     def merge(self, losses: list[Any], shared: list[list[Any]]) -> tuple[list[Any], list[Any], dict[str, Any]]:
         """What a step does with the tasks' gradients.
@@ -62,12 +53,6 @@ class PerTaskMTL(MultitaskModel):
         merged = [gradient * scale for gradient in merged] if scaled else merged
         self.optimizer.apply(merged, self.trained_variables())
         self.track({"loss": loss, **shown, **more})
-
-    def get_config(self) -> dict[str, Any]:
-        """Every constructor argument."""
-        config = super().get_config()
-        config.pop("tasks")
-        return config
 
 
 def dot(first: list[Any], second: list[Any]) -> Any:

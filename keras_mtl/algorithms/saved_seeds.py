@@ -9,11 +9,7 @@ from keras import ops
 
 
 class SavedSeeds(keras.layers.Layer):
-    """The states of a network's seed generators (dropout's); Keras itself saves none of them.
-
-    Args:
-        network: whose.
-    """
+    """The states of a network's seed generators (dropout's); Keras itself saves none of them."""
 
     def __init__(self, network: keras.Model) -> None:
         super().__init__(name="saved_seeds")

@@ -26,11 +26,8 @@ class SingleTask(MultitaskModel):
     """
 
     def __init__(self, network: keras.Model, task: str = "events", **kwargs: Any) -> None:
-        kwargs.pop("tasks", None)
         super().__init__(network, tasks=(task,), **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Every constructor argument."""
-        config = super().get_config()
-        (task,) = config.pop("tasks")
-        return {**config, "task": task}
+        return {**super().get_config(), "task": self.tasks[0]}

@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 
-from keras_mtl.algorithms.decoders import TASKS
 from keras_mtl.algorithms.multitask_model import MultitaskModel
 
 
@@ -25,8 +24,7 @@ class SoftMTL(MultitaskModel):
     """
 
     def __init__(self, network: keras.Model, alpha: float = 0.5, **kwargs: Any) -> None:
-        kwargs.pop("tasks", None)
-        super().__init__(network, tasks=TASKS, **kwargs)
+        super().__init__(network, **kwargs)
         if not 0.0 <= alpha <= 1.0:
             raise ValueError(f"alpha {alpha} is not in [0, 1]")
         self.alpha = alpha
@@ -37,6 +35,4 @@ class SoftMTL(MultitaskModel):
 
     def get_config(self) -> dict[str, Any]:
         """Every constructor argument."""
-        config = super().get_config()
-        config.pop("tasks")
-        return {**config, "alpha": self.alpha}
+        return {**super().get_config(), "alpha": self.alpha}

@@ -19,18 +19,13 @@ class UncertaintyMTL(MultitaskModel):
     cross-entropies. For a fixed L_i the least value is at s_i = log(2 L_i), where the task weighs 1 / (2 L_i). s starts
     at 0, and is not decayed. Held-out clips are judged by L_asc + L_sed, since L above moves with s.
 
-    Args:
-        network: functional network with the layers "encoder", "scene_head" and "event_head".
-        **kwargs: see `MultitaskModel`.
-
     Example:
         >>> model = UncertaintyMTL(build_mt())
         >>> model.compile(optimizer=PartialAdamW(1e-3))
     """
 
     def __init__(self, network: keras.Model, **kwargs: Any) -> None:
-        kwargs.pop("tasks", None)
-        super().__init__(network, tasks=TASKS, **kwargs)
+        super().__init__(network, **kwargs)
         self.log_variances = self.add_weight(shape=(len(TASKS),), initializer="zeros", name="log_variances")
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
@@ -61,9 +56,3 @@ class UncertaintyMTL(MultitaskModel):
     def track(self, values: dict[str, Any]) -> None:
         """Adds the log-variances."""
         super().track(values | {f"{task}_log_variance": self.log_variances[i] for i, task in enumerate(TASKS)})
-
-    def get_config(self) -> dict[str, Any]:
-        """Every constructor argument."""
-        config = super().get_config()
-        config.pop("tasks")
-        return config

@@ -14,7 +14,7 @@ from keras_mtl.recipes import AugmentSettings
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class Augmentation(keras.layers.Layer):
-    """What happens to a batch of one task before the network hears it, in training only.
+    """What happens to a batch of one task before the network, in training only.
 
     1. Impulse responses of devices (`keras_mtl.features.copies`): in the audio, before the batch is made.
     2. Time roll: another start. Labels follow.
@@ -22,9 +22,8 @@ class Augmentation(keras.layers.Layer):
     4. Freq-MixStyle: another colour. Labels stay.
     5. Masking (`MultitaskModel.embed`): parts are hidden. Labels stay.
 
-    The mean teacher hears what the labels belong to, after step 3, as `teacher_log_mel`: it is asked about the same
-    sound as the student, and hears it without the disturbances of steps 4 and 5. With the defaults a batch passes as it
-    is.
+    The mean teacher's input is what the labels belong to, after step 3, as `teacher_log_mel`: the same sound as the
+    student's, without the disturbances of steps 4 and 5. With the defaults a batch passes as it is.
 
     Args:
         mixup_alpha: see `Mixup`.
@@ -53,14 +52,7 @@ class Augmentation(keras.layers.Layer):
 
     @classmethod
     def of(cls, settings: AugmentSettings, frame_rate: float, frames_per_embedding: int, seed: int) -> Augmentation:
-        """The steps of a recipe.
-
-        Args:
-            settings: the recipe's group `augment`.
-            frame_rate: frames per second.
-            frames_per_embedding: frames that one row of the strong labels stands for.
-            seed: the training's seed.
-        """
+        """The steps of a recipe."""
         return cls(
             mixup_alpha=settings.mixup_alpha,
             roll_frames=round(settings.roll_s * frame_rate),
@@ -75,8 +67,8 @@ class Augmentation(keras.layers.Layer):
         batch = self.mixup(self.roll(batch, training=training), training=training)
         if not training or self.freq_mixstyle.probability == 0.0:
             return batch
-        heard = self.freq_mixstyle(batch["log_mel"], training=training)
-        return {**batch, "teacher_log_mel": batch["log_mel"], "log_mel": heard}
+        mixed = self.freq_mixstyle(batch["log_mel"], training=training)
+        return {**batch, "teacher_log_mel": batch["log_mel"], "log_mel": mixed}
 
     def get_config(self) -> dict[str, Any]:
         """Every constructor argument."""

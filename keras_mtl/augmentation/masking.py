@@ -1,4 +1,4 @@
-"""Masking: stripes of time and of mel bands that the network does not hear."""
+"""Masking: stripes of time and of mel bands that are hidden from the network."""
 
 from __future__ import annotations
 

@@ -14,12 +14,12 @@ class Mixup(Seeded):
     """x = s x_i + (1 - s) x_j and y = s y_i + (1 - s) y_j, with a share s and a partner j drawn for each clip.
 
     s is max(b, 1 - b) of b by Beta(alpha, alpha): pairs have no order, so the mixtures are the same, and a clip keeps
-    the larger part of itself. The network's inputs are mixed, which are normalised levels in dB.
+    the larger part of itself. The network's inputs are mixed, which are normalised log-mel.
 
     Event clips change places only within their kind (strong, weak, unlabelled), so that each mixture has the labels of
     both its parts or of neither. Strong frames are mixed by shares and not by their maximum: then the loss of the
-    mixture is the mixture of both losses, as Zhang derives it, and in a mean of dB levels a part with a small share
-    leaves little trace, so that to call it wholly present would teach more than can be heard.
+    mixture is the mixture of both losses, as Zhang derives it, and in a mean of dB values a part with a small share
+    leaves little trace, so that a label of 1 for it would be false.
 
     Args:
         alpha: of the Beta distribution; 0 mixes nothing.

@@ -27,7 +27,7 @@ COMMANDS = {
     "targets": "The boards and budgets to hold artifacts against, with figures.",
     "bundle": "Write the firmware folder of artifacts that pass.",
     "predict": "Scene and events of recordings.",
-    "listen": "Scenes and events of sound as it comes: sound card, file, stdin.",
+    "listen": "Scenes and events of streaming sound: sound card, file, stdin.",
 }
 
 
@@ -35,7 +35,7 @@ COMMANDS = {
     cls=LazyGroup,
     listed=COMMANDS,
     modules="keras_mtl.cli.",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
 )
 @click.version_option(__version__, prog_name="keras_mtl")
 def group() -> None:

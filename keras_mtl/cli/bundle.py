@@ -6,18 +6,16 @@ from pathlib import Path
 
 import click
 
-from keras_mtl.cli.options import answer, json_option
-
-_PATH = click.Path(path_type=Path)
+from keras_mtl.cli.options import PATH, json_option, print_result
 
 
 @click.command("bundle")
 @click.argument("artifacts", nargs=-1, metavar="[ARTIFACT...]")
 @click.option("--target", metavar="NAME_OR_FILE", help="A board, as stm32h743, or a TOML file of yours.")
-@click.option("--out", type=_PATH, metavar="DIR", help="The folder to write.")
-@click.option("--sign", "key", type=_PATH, metavar="KEY", help="Also sign it: an Ed25519 key, PEM (extra `sign`).")
-@click.option("--verify", type=_PATH, metavar="DIR", help="Instead of writing: hold a bundle against its manifest.")
-@click.option("--public-key", type=_PATH, metavar="KEY", help="With --verify: it must be signed by this key's owner.")
+@click.option("--out", type=PATH, metavar="DIR", help="The folder to write.")
+@click.option("--sign", "key", type=PATH, metavar="KEY", help="Also sign it: an Ed25519 key, PEM (extra `sign`).")
+@click.option("--verify", type=PATH, metavar="DIR", help="Instead of writing: hold a bundle against its manifest.")
+@click.option("--public-key", type=PATH, metavar="KEY", help="With --verify: it must be signed by this key's owner.")
 @json_option
 def command(
     artifacts: tuple[str, ...],
@@ -42,7 +40,7 @@ def command(
     \b
     Examples:
       keras_mtl bundle scenes.int8.tflite --target stm32h743 --out firmware
-      keras_mtl bundle stream.int8/ --target stm32h743 --out firmware --sign key.pem
+      keras_mtl bundle joint.int8/ --target stm32h743 --out firmware --sign key.pem
       keras_mtl bundle scenes.int8.tflite scenes.int16x8.tflite --target my_board.toml --out firmware --json
       keras_mtl bundle --verify firmware --public-key key.pub
     """
@@ -60,8 +58,7 @@ def command(
 
 
 def _write(artifacts: tuple[str, ...], target: str, out: Path, key: Path | None, as_json: bool) -> None:
-    from keras_mtl.firmware_host.bundle import write_bundle
-    from keras_mtl.firmware_host.bundle.assemble import require_free
+    from keras_mtl.firmware_host.bundle import require_free, write_bundle
     from keras_mtl.firmware_host.bundle.release import load_private_key
     from keras_mtl.firmware_host.emulate import emulate
     from keras_mtl.firmware_host.targets import load_target
@@ -76,7 +73,9 @@ def _write(artifacts: tuple[str, ...], target: str, out: Path, key: Path | None,
         click.echo(f"checking {path} for {held_against.name}", err=True)
         checked.append((artifact, emulate(artifact, held_against, path=path)))
     bundle = write_bundle(checked, out, private_key=private_key)
-    answer(bundle.to_dict(), as_json, lambda: [f"bundle   {bundle.path}", *(f"  {file}" for file in bundle.files)])
+    print_result(
+        bundle.to_dict(), as_json, lambda: [f"bundle   {bundle.path}", *(f"  {file}" for file in bundle.files)]
+    )
 
 
 def _verify(folder: Path, public_key: Path | None, as_json: bool) -> None:
@@ -87,6 +86,6 @@ def _verify(folder: Path, public_key: Path | None, as_json: bool) -> None:
     lines = [f"bundle     {folder}   ({found.files} files)"]
     lines += [f"  {difference.what:<10} {difference.path!r}" for difference in found.differences]
     lines += [f"signature  {found.signature}", f"verdict    {document['verdict']}"]
-    answer(document, as_json, lambda: lines)
+    print_result(document, as_json, lambda: lines)
     if not found.passed:
         raise click.exceptions.Exit(1)

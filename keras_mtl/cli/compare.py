@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keras_mtl.cli.options import answer, cache_option, json_option, quiet_tensorflow
+from keras_mtl.cli.options import FILE, PATH, cache_option, json_option, print_result, quiet_tensorflow
 from keras_mtl.core import DataError
 from keras_mtl.experiments import SORTS, Comparison, RunRow
 
@@ -18,35 +18,26 @@ if TYPE_CHECKING:
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
-@click.option(
-    "--sort", type=click.Choice(list(SORTS)), default="given", show_default=True, help="What the rows are in order of."
-)
+@click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
+@click.option("--sort", type=click.Choice(list(SORTS)), default="given", help="What the rows are in order of.")
 @click.option(
     "--against",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="RUN",
     help="Also each run's difference to this one, task by task; repeatable.",
 )
 @click.option(
     "--data", metavar="DIR", help="For --against: score the runs again on these data, for intervals of the differences."
 )
-@click.option(
-    "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Also draw scene accuracy against event F1.",
-)
+@click.option("--plot", type=FILE, metavar="FILE", help="Also draw scene accuracy against event F1.")
 @click.option(
     "--conflict",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Also draw the cosine between the tasks' gradients over each training.",
 )
-@click.option(
-    "--markdown", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also write a Markdown table."
-)
+@click.option("--markdown", type=FILE, metavar="FILE", help="Also write a Markdown table.")
 @cache_option
 @json_option
 def command(
@@ -62,7 +53,7 @@ def command(
 ) -> None:
     """Runs side by side: system, algorithm, cost, and each figure with its 95 % interval.
 
-    Runs that differ in their seed alone are summarised too. Runs that were scored on different data are told apart:
+    Runs that differ in their seed alone are summarised too. Runs that were scored on different data are marked:
     they must not be compared. A sweep's folder stands for its finished runs. Nothing is trained or scored, but with
     --against and --data.
 
@@ -85,7 +76,7 @@ def command(
     compared = compare(paths, sort, _command(runs, sort, against, data))
     if against:
         chosen = [row for row in compared.rows if Path(row.path).resolve() in references]
-        compared = _with_differences(compared, chosen, data, cache.expanduser())
+        compared = _with_differences(compared, chosen, data, cache)
     if markdown is not None:
         from keras_mtl.core import files
 
@@ -98,7 +89,7 @@ def command(
         from keras_mtl.experiments import plot_conflict
 
         plot_conflict({row.name: row.path for row in compared.rows}, conflict)
-    answer(compared.to_dict(), as_json, lambda: comparison_lines(compared))
+    print_result(compared.to_dict(), as_json, lambda: comparison_lines(compared))
 
 
 def _command(runs: Sequence[Path], sort: str, against: Sequence[Path], data: str | None) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from keras_mtl.cli.options import answer, json_option
+from keras_mtl.cli.options import PATH, json_option, print_result, run_argument
 from keras_mtl.core import ArtifactError
 from keras_mtl.tflite.qat import FORMATS
 
@@ -14,16 +14,12 @@ _FIGURES = ("sha256", "file_bytes", "parameter_bytes", "macs_per_second")
 
 
 @click.command("convert")
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@run_argument
 @click.option(
-    "--part",
-    type=click.Choice(["scenes", "events", "joint", "encoder"]),
-    default="scenes",
-    show_default=True,
-    help="Part of the network.",
+    "--part", type=click.Choice(["scenes", "events", "joint", "encoder"]), default="scenes", help="Part of the network."
 )
 @click.option("--format", "kind", required=True, type=click.Choice(FORMATS), help="Number format of the artifact.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FILE_OR_DIR", help="Where to write it.")
+@click.option("--out", required=True, type=PATH, metavar="FILE_OR_DIR", help="Where to write it.")
 @click.option(
     "--schedule",
     type=click.Choice(["clip", "stream"]),
@@ -43,7 +39,7 @@ _FIGURES = ("sha256", "file_bytes", "parameter_bytes", "macs_per_second")
     help="Of a stream: steps from one pass of a bidirectional event decoder over its ring to the next.  "
     "[default: 23 of 25 parts of the ring]",
 )
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=1), default=600, show_default=True, help="Seconds.")
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=1), default=600, help="Seconds.")
 @json_option
 def command(
     run: Path,
@@ -118,4 +114,4 @@ def command(
         files = [f"{file}   {len(each.content):,} bytes" for file, each in listed if made.streams]
         return [*files, f"{path}   {made.file_bytes:,} bytes, {figures} MACs per second"]
 
-    answer(document, as_json, lines)
+    print_result(document, as_json, lines)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keras_mtl.cli.options import answer, cache_option, json_option, quiet_tensorflow
+from keras_mtl.cli.options import PATH, cache_option, json_option, print_result, quiet_tensorflow
 from keras_mtl.core import Column, Table, VerdictFailed
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _COLUMNS = (
     ),
 )
 
-#: What to call each kind that is told by name, those that are refused last.
+#: What to call each kind that is listed by name, those that are refused last.
 _KINDS = {
     "missing": "clips are missing, and passed over",
     "unnamed": "recordings are named by no table, and passed over",
@@ -47,14 +47,13 @@ _KINDS = {
 
 
 @click.command("check")
-@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("folder", type=PATH, metavar="DIR")
 @click.option(
     "--names",
     type=click.IntRange(min=0),
     default=5,
-    show_default=True,
     metavar="N",
-    help="How many names of each kind to tell; 0 tells all.",
+    help="How many names of each kind to list; 0 lists all.",
 )
 @click.option(
     "--quick", is_flag=True, help="Tables and headers only: no fingerprint, for which every byte is read once."
@@ -80,8 +79,8 @@ def command(folder: Path, names: int, quick: bool, cache: Path, as_json: bool) -
     from keras_mtl.datasets import check_folder
 
     most = names or None
-    census = check_folder(folder, cache.expanduser() / "tfds", hashed=not quick)
-    answer(census.to_dict(most), as_json, lambda: _lines(census, most))
+    census = check_folder(folder, cache / "tfds", hashed=not quick)
+    print_result(census.to_dict(most), as_json, lambda: _lines(census, most))
     if not census.usable:
         wrong = len(census.problems) + sum(len(each.census.refusals) for each in census.splits)
         raise VerdictFailed(

@@ -8,21 +8,19 @@ from typing import Any
 
 import click
 
-from keras_mtl.cli.options import answer, json_option, quiet_tensorflow
+from keras_mtl.cli.options import PATH, json_option, print_result, quiet_tensorflow
 
 
 @click.command("listen")
-@click.argument("clip", type=click.Path(path_type=Path))
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="A picture of it: .png, .svg or .pdf.")
+@click.argument("clip", type=PATH)
+@click.option("--plot", type=PATH, metavar="FILE", help="A picture of it: .png, .svg or .pdf.")
 @click.option(
     "--labels",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="A table or a label track (Audacity) with its labels, instead of the folder's.",
 )
-@click.option(
-    "--model", type=click.Path(path_type=Path), metavar="RUN_OR_TFLITE", help="Also what this run or artifact hears."
-)
+@click.option("--model", type=PATH, metavar="RUN_OR_TFLITE", help="Also what this run or artifact predicts.")
 @json_option
 def command(clip: Path, plot: Path | None, labels: Path | None, model: Path | None, as_json: bool) -> None:
     """Look at one recording: format, level, labels, and waveform, log-mel and labels in one picture.
@@ -32,7 +30,7 @@ def command(clip: Path, plot: Path | None, labels: Path | None, model: Path | No
     \b
     Examples:
       keras_mtl data listen desed/audio/validation/validation/Y1.wav --plot clip.png
-      keras_mtl data listen kitchen.wav --labels heard.txt
+      keras_mtl data listen kitchen.wav --labels labels.txt
       keras_mtl data listen kitchen.wav --labels mine.tsv --model runs/real --plot clip.png
     """
     quiet_tensorflow()
@@ -46,14 +44,14 @@ def command(clip: Path, plot: Path | None, labels: Path | None, model: Path | No
     known = labels_of(clip, labels)
     predictor = open_predictor(model) if model is not None else None
     view = look_at(clip, predictor.settings if predictor is not None else LogMelSettings())
-    heard = predict(predictor, clip, picture=False, progress=True) if predictor is not None else None
+    prediction = predict(predictor, clip, picture=False, progress=True) if predictor is not None else None
     truth = [Event(*event) for event in known.events] if known is not None else []
     if plot is not None:
         rows = [("labels", truth)] if truth else []
-        rows += [("heard", [event for event, _ in heard.events])] if heard is not None and heard.events else []
+        rows += [("predicted", [event for event, _ in prediction.events])] if prediction and prediction.events else []
         words = [f"scene {known.scene}"] if known is not None and known.scene else []
         words += [f"in it {', '.join(known.weak)}"] if known is not None and known.weak else []
-        words += [f"heard as {heard.scene}"] if heard is not None and heard.scene else []
+        words += [f"predicted {prediction.scene}"] if prediction and prediction.scene else []
         plot_clip(view, plot, rows, "".join(f", {word}" for word in words))
     document: dict[str, Any] = {
         "schema": "keras_mtl.clip/1",
@@ -66,14 +64,14 @@ def command(clip: Path, plot: Path | None, labels: Path | None, model: Path | No
         "peak_dbfs": round(view.peak_dbfs, 2) if math.isfinite(view.peak_dbfs) else None,
         "rms_dbfs": round(view.rms_dbfs, 2) if math.isfinite(view.rms_dbfs) else None,
         "labels": None,
-        "heard": heard.to_dict() if heard is not None else None,
+        "heard": prediction.to_dict() if prediction else None,
         "plot": str(plot) if plot is not None else None,
     }
     if known is not None:
         events = [{"onset_s": e.onset_s, "offset_s": e.offset_s, "label": e.label} for e in truth]
         document["labels"] = {"table": str(known.table), "scene": known.scene or None, "device": known.device or None,
                               "recording": known.recording or None, "events": events, "weak": known.weak}  # fmt: skip
-    answer(document, as_json, lambda: _lines(document))
+    print_result(document, as_json, lambda: _lines(document))
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
@@ -92,8 +90,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines += [f"    {key}  {labels[key]}" for key in ("scene", "device", "recording") if labels[key]]
         lines += [f"    {e['onset_s']:6.2f} - {e['offset_s']:6.2f} s  {e['label']}" for e in labels["events"]]
         lines += [f"    in it  {label}" for label in labels["weak"]]
-    heard = found["heard"]
-    if heard is not None:
-        lines.append("  heard" + (f"   scene {heard['scene']}" if heard["scene"] else ""))
-        lines += [f"    {e['onset_s']:6.2f} - {e['offset_s']:6.2f} s  {e['label']}" for e in heard["events"] or []]
+    prediction = found["heard"]
+    if prediction is not None:
+        lines.append("  predicted" + (f"  scene {prediction['scene']}" if prediction["scene"] else ""))
+        lines += [f"    {e['onset_s']:6.2f} - {e['offset_s']:6.2f} s  {e['label']}" for e in prediction["events"] or []]
     return lines + ([f"  picture {found['plot']}"] if found["plot"] else [])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from keras_mtl.cli.options import answer, cache_option, json_option, quiet_tensorflow
+from keras_mtl.cli.options import cache_option, json_option, print_result, quiet_tensorflow
 from keras_mtl.core import Column, Table
 
 _COLUMNS = (
@@ -25,12 +25,11 @@ _COLUMNS = (
     "recipes",
     multiple=True,
     default=("mt",),
-    show_default=True,
     metavar="NAME_OR_FILE",
     help="Prepare the features of this recipe (a system's id is one, too); repeatable.",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of them all; repeatable.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that do the work.")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes that do the work.")
 @click.option(
     "--beam_pipeline_options",
     metavar="OPTIONS",
@@ -66,11 +65,11 @@ def command(
     from keras_mtl.features import prepare
 
     try:
-        document = prepare(data, loaded, cache.expanduser(), jobs, beam_pipeline_options)
+        document = prepare(data, loaded, cache, jobs, beam_pipeline_options)
     except KeyboardInterrupt:
         click.echo("\ninterrupted; the same command goes on from here", err=True)
         raise click.exceptions.Exit(130) from None
-    answer(
+    print_result(
         document,
         as_json,
         lambda: [

@@ -7,25 +7,24 @@ from typing import Any
 
 import click
 
-from keras_mtl.cli.options import answer, json_option
+from keras_mtl.cli.options import FOLDER, json_option, print_result
 from keras_mtl.core import DataError
 
-_folder = click.Path(file_okay=False, path_type=Path)
 _count = click.IntRange(min=0)
 
 
 @click.command("synthesize")
-@click.option("--foreground", type=_folder, required=True, help="Isolated events: a folder for each event class.")
-@click.option("--background", type=_folder, required=True, help="Backgrounds, in folders of any names.")
-@click.option("--out", type=_folder, required=True, help="The folder to write; must be new or empty.")
-@click.option("--clips", type=_count, default=1000, show_default=True, help="Clips with strong labels.")
-@click.option("--weak", type=_count, default=0, show_default=True, help="Clips with the names of their classes only.")
-@click.option("--unlabelled", type=_count, default=0, show_default=True, help="Clips without labels.")
-@click.option("--validation", type=_count, default=0, show_default=True, help="Clips for evaluation.")
-@click.option("--validation-foreground", type=_folder, help="Isolated events that these are made from.")
-@click.option("--validation-background", type=_folder, help="Their backgrounds; else those of training.")
-@click.option("--seed", type=_count, default=0, show_default=True, help="The same seed gives the same bytes.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes at once.")
+@click.option("--foreground", type=FOLDER, required=True, help="Isolated events: a folder for each event class.")
+@click.option("--background", type=FOLDER, required=True, help="Backgrounds, in folders of any names.")
+@click.option("--out", type=FOLDER, required=True, help="The folder to write; must be new or empty.")
+@click.option("--clips", type=_count, default=1000, help="Clips with strong labels.")
+@click.option("--weak", type=_count, default=0, help="Clips with the names of their classes only.")
+@click.option("--unlabelled", type=_count, default=0, help="Clips without labels.")
+@click.option("--validation", type=_count, default=0, help="Clips for evaluation.")
+@click.option("--validation-foreground", type=FOLDER, help="Isolated events that these are made from.")
+@click.option("--validation-background", type=FOLDER, help="Their backgrounds; else those of training.")
+@click.option("--seed", type=_count, default=0, help="The same seed gives the same bytes.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, help="Processes at once.")
 @json_option
 def command(
     foreground: Path,
@@ -65,7 +64,7 @@ def command(
     if validation and validation_foreground is None:
         raise DataError(
             "--validation needs recordings of its own: --validation-foreground DIR",
-            hint="a network that has heard a recording in training recognises it",
+            hint="a network recognises a recording that it was trained on",
         )
     require_scaper()
     banks = dict.fromkeys(wanted, open_soundbank(foreground, background))
@@ -77,7 +76,7 @@ def command(
         click.echo("\ninterrupted; the same command goes on from here", err=True)
         raise click.exceptions.Exit(130) from None
     document = {"schema": SCHEMA, "out": str(out), "seed": seed, **done}
-    answer(document, as_json, lambda: _lines(document))
+    print_result(document, as_json, lambda: _lines(document))
 
 
 def _lines(document: dict[str, Any]) -> list[str]:

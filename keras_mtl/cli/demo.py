@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from keras_mtl.cli.options import answer, cache_option, json_option, metric_lines, quiet_tensorflow
+from keras_mtl.cli.options import PATH, cache_option, json_option, metric_lines, print_result, quiet_tensorflow
 from keras_mtl.core import Column, Table
 
 _COLUMNS = (
@@ -20,9 +20,7 @@ _COLUMNS = (
 
 
 @click.command("demo")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="The folder to write."
-)
+@click.option("--out", type=PATH, default=Path("demo"), help="The folder to write.")
 @cache_option
 @json_option
 def command(out: Path, cache: Path, as_json: bool) -> None:
@@ -41,8 +39,8 @@ def command(out: Path, cache: Path, as_json: bool) -> None:
     quiet_tensorflow()
     from keras_mtl.demo import run_demo
 
-    document = run_demo(load_recipe("mt"), "soundscapes", out, cache.expanduser())
-    answer(document, as_json, lambda: _lines(document))
+    document = run_demo(load_recipe("mt"), "soundscapes", out, cache)
+    print_result(document, as_json, lambda: _lines(document))
 
 
 def _lines(document: dict[str, Any]) -> list[str]:

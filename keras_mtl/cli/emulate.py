@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from keras_mtl.cli.options import json_option
+from keras_mtl.cli.options import FILE, json_option
 from keras_mtl.core import to_json, write_text
 from keras_mtl.firmware_host.targets import target_names
 
@@ -24,29 +24,22 @@ _ENGINES = ("tflm", "litert", "litert-reference", "tflite-runtime", "all")
     type=click.Choice(_ENGINES),
     multiple=True,
     default=("all",),
-    show_default=True,
     help="Interpreter to run; repeatable. A board runs tflm in any case: it measures the arena.",
 )
 @click.option("--run", "run_folder", metavar="RUN", help="Also compare the artifact's features with this run's.")
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write one self-contained page.")
-@click.option(
-    "--report",
-    "report_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write what --json prints: the next baseline.",
-)
+@click.option("--html", type=FILE, help="Also write one self-contained page.")
+@click.option("--report", "report_file", type=FILE, help="Also write what --json prints: the next baseline.")
 @click.option(
     "--timeout",
     "timeout_s",
     type=click.FloatRange(min=0.001),
     default=120.0,
-    show_default=True,
     metavar="SECONDS",
     help="For each interpreter.",
 )
 @click.option(
     "--baseline",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Also compare with an older report, as --report wrote it: bytes, MACs, arena, parity, engines.",
 )
@@ -55,7 +48,6 @@ _ENGINES = ("tflm", "litert", "litert-reference", "tflite-runtime", "all")
     "tolerance_percent",
     type=click.FloatRange(min=0),
     default=0.0,
-    show_default=True,
     metavar="PERCENT",
     help="By how much bytes, MACs and arena may be over the baseline's.",
 )
@@ -63,7 +55,6 @@ _ENGINES = ("tflm", "litert", "litert-reference", "tflite-runtime", "all")
     "--tolerance-lsb",
     type=click.FloatRange(min=0),
     default=0.5,
-    show_default=True,
     metavar="LSB",
     help="By how much parity may be over the baseline's.",
 )

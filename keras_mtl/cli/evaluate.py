@@ -6,36 +6,21 @@ from pathlib import Path
 
 import click
 
-from keras_mtl.cli.options import (
-    answer,
-    cache_option,
-    data_line,
-    data_option,
-    json_option,
-    metric_lines,
-    quiet_tensorflow,
-)
+from keras_mtl.cli import options
 
 
 @click.command("evaluate")
-@click.argument("model", type=click.Path(path_type=Path), metavar="RUN_OR_KERAS_OR_TFLITE")
-@data_option
-@click.option(
-    "--engine",
-    type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime"]),
-    default="litert",
-    show_default=True,
-    help="The interpreter for a .tflite file.",
-)
+@click.argument("model", type=options.PATH, metavar="RUN_OR_KERAS_OR_TFLITE")
+@options.data_option
+@options.engine_option
 @click.option(
     "--resamples",
     type=click.IntRange(min=0),
     default=1000,
-    show_default=True,
     help="Draws of recordings for the 95 % intervals; 0 makes none.",
 )
-@cache_option
-@json_option
+@options.cache_option
+@options.json_option
 def command(model: Path, data: str, engine: str, resamples: int, cache: Path, as_json: bool) -> None:
     """Score a run folder, a .keras file in one, or an artifact on the evaluation split.
 
@@ -50,14 +35,13 @@ def command(model: Path, data: str, engine: str, resamples: int, cache: Path, as
       keras_mtl evaluate scenes.int8.tflite --data DIR --engine tflm --json
       keras_mtl evaluate joint.int8/ --data DIR --engine tflm
     """
-    quiet_tensorflow()
+    options.quiet_tensorflow()
     from keras_mtl.datasets import open_corpus
     from keras_mtl.metrics import Bootstrap, evaluate
     from keras_mtl.predictors import open_predictor
 
-    cache = cache.expanduser()
     predictor = open_predictor(model, engine)
     corpus = open_corpus(data, cache / "tfds", sample_rate_hz=predictor.settings.sample_rate_hz, scene_subset=None)
     metrics = evaluate(predictor, corpus, cache, Bootstrap(resamples))
     document = {"schema": "keras_mtl.evaluation/1", "model": str(model), "data": corpus.stamp, **metrics}
-    answer(document, as_json, lambda: [data_line(corpus.stamp), *metric_lines(metrics)])
+    options.print_result(document, as_json, lambda: [options.data_line(corpus.stamp), *options.metric_lines(metrics)])

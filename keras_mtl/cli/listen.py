@@ -1,4 +1,4 @@
-"""`keras_mtl listen`: scenes and events of sound as it comes."""
+"""`keras_mtl listen`: scenes and events of streaming sound."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keras_mtl.cli.options import engine_option
+
 if TYPE_CHECKING:
     import numpy as np
 
     from keras_mtl.firmware_host.engines import LiveSession
-    from keras_mtl.predictors import View
+    from keras_mtl.predictors import JsonView, TextView
 
 #: Share of the newest block in the load that is shown.
 _NEWEST = 0.1
@@ -27,19 +29,12 @@ _NEWEST = 0.1
 @click.option(
     "--device", metavar="N", help="Sound card: its number or a part of its name. [default: the system's choice]"
 )
-@click.option(
-    "--engine",
-    type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime"]),
-    default="litert",
-    show_default=True,
-    help="Interpreter. Of integer artifacts all give the same within the last place.",
-)
+@engine_option
 @click.option(
     "--timeout",
     "timeout_s",
     type=click.FloatRange(min=0.001),
     default=60.0,
-    show_default=True,
     metavar="SECONDS",
     help="For the interpreter's start, and for each block of sound.",
 )
@@ -78,7 +73,7 @@ def command(source: str | None, model: str, device: str | None, engine: str, tim
         _listen(live, blocks, view, rate_hz)
 
 
-def _listen(live: LiveSession, blocks: Iterator[np.ndarray], view: View, rate_hz: int) -> None:
+def _listen(live: LiveSession, blocks: Iterator[np.ndarray], view: JsonView | TextView, rate_hz: int) -> None:
     samples, busy_s, load, interrupted = 0, 0.0, 0.0, False
     try:
         for block in blocks:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they print their answers."""
+"""Options that several commands share, and how they print their results."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ import click
 
 from keras_mtl.core import to_json
 
+#: A file or a folder, a file, and a folder, as `Path`.
+PATH = click.Path(path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+run_argument = click.argument("run", type=PATH, metavar="RUN")
+
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; all else on stderr.")
 
 data_option = click.option(
@@ -26,18 +33,30 @@ data_option = click.option(
 
 cache_option = click.option(
     "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
+    callback=lambda _context, _option, folder: folder.expanduser(),
     envvar="KERAS_MTL_CACHE",
     default=Path("~/.cache/keras_mtl"),
-    show_default=True,
     help="Where prepared data are kept (also KERAS_MTL_CACHE).",
+)
+
+
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime"]),
+    default="litert",
+    help="Interpreter of an artifact. Of integer artifacts all give the same within the last place.",
+)
+
+recipe_option = click.option(
+    "--recipe", "recipe_name", required=True, metavar="NAME_OR_FILE", help="A shipped recipe or a TOML file."
 )
 
 
 def quiet_tensorflow() -> None:
     """Imports TensorFlow without its start-up chatter, which it writes to file descriptor 2 whatever its log level.
 
-    Its Python warnings are silenced too: they speak of tracing, which is for those who develop this package.
+    Its Python warnings are silenced too: they are about tracing, for those who develop this package.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     kept = os.dup(2)
@@ -51,8 +70,8 @@ def quiet_tensorflow() -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
-def answer(document: dict[str, Any], as_json: bool, lines: Callable[[], list[str]]) -> None:
-    """Prints a command's answer: JSON for programs, lines for people."""
+def print_result(document: dict[str, Any], as_json: bool, lines: Callable[[], list[str]]) -> None:
+    """Prints a command's result: JSON for programs, lines for people."""
     if as_json:
         click.echo(to_json(document), nl=False)
     else:

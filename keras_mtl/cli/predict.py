@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keras_mtl.cli.options import answer, json_option, quiet_tensorflow
+from keras_mtl.cli.options import PATH, json_option, print_result, quiet_tensorflow
 from keras_mtl.core import DataError
 from keras_mtl.inference import FORMATS, SUFFIXES, label_tracks
 
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command("predict")
-@click.argument("audio", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--model", required=True, type=click.Path(path_type=Path), metavar="RUN_OR_TFLITE", help="A run folder or artifact."
-)
+@click.argument("audio", nargs=-1, required=True, type=PATH)
+@click.option("--model", required=True, type=PATH, metavar="RUN_OR_TFLITE", help="A run folder or artifact.")
 @click.option(
     "--format",
     "form",
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE_OR_DIR",
     help="Where to write that; a folder for the label tracks of several recordings.",
 )
@@ -38,11 +36,10 @@ if TYPE_CHECKING:
     "scene_window_s",
     type=click.IntRange(min=1),
     default=10,
-    show_default=True,
     metavar="SECONDS",
     help="Whole seconds whose mean is one step in the course of the scenes.",
 )
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="A picture of it (one recording only).")
+@click.option("--plot", type=PATH, metavar="FILE", help="A picture of it (one recording only).")
 @json_option
 def command(
     audio: tuple[Path, ...],
@@ -74,20 +71,20 @@ def command(
     for path in audio:  # before hours are spent on the others
         audio_format(path)
     predictor = _predictor(model, plot is not None, scene_window_s)
-    heard = [predictor(path) for path in audio]
-    document = prediction_formats.document(heard)
+    predictions = [predictor(path) for path in audio]
+    document = prediction_formats.document(predictions)
     written: list[Path] = []
     if form is not None and out is not None:
-        written = prediction_formats.write(heard, form, out)
+        written = prediction_formats.write(predictions, form, out)
         document["written"] = [str(path) for path in written]
     elif form is not None:
-        click.echo(prediction_formats.text(heard, form), nl=False)
+        click.echo(prediction_formats.text(predictions, form), nl=False)
     if plot is not None:
         from keras_mtl.plots import plot_timeline
 
-        plot_timeline(heard[0], plot)
+        plot_timeline(predictions[0], plot)
     if form is None or out is not None:
-        answer(document, as_json, lambda: [str(path) for path in written] or _lines(heard))
+        print_result(document, as_json, lambda: [str(path) for path in written] or _lines(predictions))
 
 
 def _predictor(model: Path, picture: bool, scene_window_s: int) -> Callable[[Path], Prediction]:
@@ -126,13 +123,13 @@ def _checked(
     if form != "audacity" and out.is_dir():
         raise DataError(f"{out} is a folder", hint="name a file")
     if form == "audacity" and (len(audio) > 1 or out.is_dir()):
-        label_tracks(audio, out)  # what can't be written is told before hours are spent
+        label_tracks(audio, out)  # what can't be written is refused before hours are spent
     return form
 
 
-def _lines(heard: list[Prediction]) -> list[str]:
+def _lines(predictions: list[Prediction]) -> list[str]:
     out = []
-    for found in heard:
+    for found in predictions:
         out.append(f"{found.path}  {found.duration_s:.1f} s")
         if found.scene_scores:
             out.append(f"  scene  {found.scene} ({found.scene_scores[found.scene or '']:.2f})")

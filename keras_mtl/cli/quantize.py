@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from keras_mtl.cli.options import answer, cache_option, data_option, json_option, metric_lines, quiet_tensorflow
+from keras_mtl.cli import options
 from keras_mtl.tflite.qat import LEARNING, SCHEMES
 from keras_mtl.tflite.quantize import ENGINES, PARTS, require_options
 
@@ -18,22 +18,20 @@ _AGREEMENT = {
 
 
 @click.command("quantize")
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@options.run_argument
 @click.option("--scheme", required=True, type=click.Choice(list(SCHEMES)), help="Weights are 8-bit in both.")
-@data_option
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="The run folder to write.")
+@options.data_option
+@click.option("--out", required=True, type=options.PATH, metavar="RUN", help="The run folder to write.")
 @click.option(
     "--engine",
     type=click.Choice(ENGINES),
     default="native",
-    show_default=True,
     help="Kind of QAT: our own, or tensorflow-model-optimization (int8 only).",
 )
 @click.option(
     "--part",
     type=click.Choice(list(PARTS)),
     default="scenes",
-    show_default=True,
     help="What is quantized: the encoder with one decoder, or with both.",
 )
 @click.option(
@@ -49,8 +47,8 @@ _AGREEMENT = {
 )
 @click.option("--epochs", type=click.IntRange(min=0), help="Passes over the clips; 0 calibrates only. [recipe's]")
 @click.option("--seed", type=int, help="Seed of the fine-tuning. [the run's]")
-@cache_option
-@json_option
+@options.cache_option
+@options.json_option
 def command(
     run: Path,
     scheme: str,
@@ -67,9 +65,10 @@ def command(
 ) -> None:
     """Fine-tune the encoder and one decoder of RUN, or both, under fake quantization; write a new run folder.
 
-    Batch normalisation is folded into the convolutions, the ranges are calibrated on training clips, and then the float
-    network teaches its quantized twin. `keras_mtl convert` makes the file of the scene part, or the set of files of the
-    event and the joint part. Recurrent cells have 8-bit weights and by default 16-bit states with either scheme.
+    Batch normalisation is folded into the convolutions, the ranges are calibrated on training clips, and then the
+    twin is trained on the float network's outputs. `keras_mtl convert` makes the file of the scene part, or the
+    streaming artifact of the event and the joint part. Recurrent cells have 8-bit weights and by default 16-bit states
+    with either scheme.
 
     With --engine tfmot, tensorflow-model-optimization quantizes the scene part instead, a second opinion on int8.
 
@@ -84,11 +83,10 @@ def command(
 
     source = Run.load(run)
     require_options(scheme, part, engine, cells, ranges)
-    quiet_tensorflow()
+    options.quiet_tensorflow()
     from keras_mtl.datasets import open_corpus
     from keras_mtl.tflite.quantize import quantize
 
-    cache = cache.expanduser()
     rate_hz, subset = source.settings.sample_rate_hz, source.recipe.data.scene_subset
     corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, scene_subset=subset)
     made = quantize(
@@ -108,7 +106,7 @@ def command(
         "nearness": quantization["nearness"],
         "metrics": metrics,
     }
-    answer(document, as_json, lambda: _lines(document, metrics))
+    options.print_result(document, as_json, lambda: _lines(document, metrics))
 
 
 def _lines(document: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
@@ -118,8 +116,8 @@ def _lines(document: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
     return [
         f"run      {document['run']}   ({how})",
         "before:",
-        *metric_lines(metrics["before"]),
+        *options.metric_lines(metrics["before"]),
         "after:",
-        *metric_lines(metrics["after"]),
+        *options.metric_lines(metrics["after"]),
         *(_AGREEMENT[task].format(share) for task, share in agree.items()),
     ]

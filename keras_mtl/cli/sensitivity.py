@@ -6,22 +6,16 @@ from pathlib import Path
 
 import click
 
-from keras_mtl.cli.options import answer, cache_option, data_line, data_option, json_option, quiet_tensorflow
+from keras_mtl.cli import options
 from keras_mtl.core import TargetError
 from keras_mtl.tflite.qat import SCHEMES
 
 
 @click.command("sensitivity")
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@options.run_argument
 @click.option("--scheme", required=True, type=click.Choice(list(SCHEMES)), help="Weights are 8-bit in both.")
-@data_option
-@click.option(
-    "--part",
-    type=click.Choice(["scenes", "events"]),
-    default="scenes",
-    show_default=True,
-    help="The encoder with one decoder.",
-)
+@options.data_option
+@click.option("--part", type=click.Choice(["scenes", "events"]), default="scenes", help="The encoder with one decoder.")
 @click.option(
     "--target", metavar="NAME_OR_FILE", help="A board: also propose a mix of int8 and int16 that fits its arena."
 )
@@ -30,14 +24,9 @@ from keras_mtl.tflite.qat import SCHEMES
     type=click.IntRange(min=0),
     help="Evaluation clips, evenly spaced over the split; 0 for all. [500 of scenes, 40 of events]",
 )
-@click.option(
-    "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Also draw it, a bar for each layer.",
-)
-@cache_option
-@json_option
+@click.option("--plot", type=options.FILE, metavar="FILE", help="Also draw it, a bar for each layer.")
+@options.cache_option
+@options.json_option
 def command(
     run: Path,
     scheme: str,
@@ -71,11 +60,10 @@ def command(
         raise click.UsageError("--target proposes for the scene part only: the event part is a set of files")
     limit = None if target is None else _arena_limit(target)
     source = Run.load(run)
-    quiet_tensorflow()
+    options.quiet_tensorflow()
     from keras_mtl.datasets import open_corpus
     from keras_mtl.tflite.sensitivity import CLIPS, measure_run, sensitivity_lines
 
-    cache = cache.expanduser()
     corpus = open_corpus(data, cache / "tfds", sample_rate_hz=source.settings.sample_rate_hz, scene_subset=None)
 
     def report(scheme: str, done: int, of: int) -> None:
@@ -87,7 +75,7 @@ def command(
         from keras_mtl.tflite.sensitivity import plot_sensitivity
 
         plot_sensitivity(document, plot)
-    answer(document, as_json, lambda: [data_line(corpus.stamp), *sensitivity_lines(document)])
+    options.print_result(document, as_json, lambda: [options.data_line(corpus.stamp), *sensitivity_lines(document)])
 
 
 def _arena_limit(name_or_file: str) -> tuple[str, int]:

@@ -9,17 +9,17 @@ from typing import Any
 
 import click
 
-from keras_mtl.cli.options import answer, cache_option, data_option, json_option, quiet_tensorflow
+from keras_mtl.cli import options
 from keras_mtl.core import VerdictFailed
-from keras_mtl.experiments import Sweep, expand, take_up
+from keras_mtl.experiments import expand, take_up
 
 _INTERRUPTED = 130  # as shells count it: 128 + SIGINT
 
 
 @click.command("sweep")
-@click.option("--recipe", "recipe_name", required=True, metavar="NAME_OR_FILE", help="A shipped recipe or a TOML file.")
-@data_option
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The folder to write.")
+@options.recipe_option
+@options.data_option
+@click.option("--out", required=True, type=options.PATH, metavar="DIR", help="The folder to write.")
 @click.option(
     "--set",
     "sets",
@@ -35,10 +35,10 @@ _INTERRUPTED = 130  # as shells count it: 128 + SIGINT
     metavar="ADDRESS",
     help="Run by Ray Tune on a cluster: its address, 'auto', or 'local' for several at a time on this machine.",
 )
-@click.option("--ray-cpus", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Cores for a training.")
-@click.option("--ray-gpus", type=click.FloatRange(min=0), default=0.0, show_default=True, help="GPUs for a training.")
-@cache_option
-@json_option
+@click.option("--ray-cpus", type=click.FloatRange(min=0), default=2.0, help="Cores for a training.")
+@click.option("--ray-gpus", type=click.FloatRange(min=0), default=0.0, help="GPUs for a training.")
+@options.cache_option
+@options.json_option
 def command(
     recipe_name: str,
     data: str,
@@ -70,10 +70,10 @@ def command(
 
     if data.partition(":")[0] != "soundscapes":
         require_folder(Path(data))
-    planned = Sweep.of(plan_sweep(recipe_name, sets, seeds), data)
+    planned = plan_sweep(recipe_name, sets, data, seeds)
     if dry_run:
         listed = take_up(planned, out, resume)
-        answer(listed.to_dict(), as_json, lambda: [f"{run.state:<8} {run.name}" for run in listed.runs])
+        options.print_result(listed.to_dict(), as_json, lambda: [f"{run.state:<8} {run.name}" for run in listed.runs])
         return
     runner = None
     if ray is not None:
@@ -81,12 +81,12 @@ def command(
 
         runner = with_ray(ray, out.absolute(), ray_cpus, ray_gpus)
     try:
-        sweep = run_sweep(planned, out, cache.expanduser(), resume, partial(click.echo, err=True), runner)
+        sweep = run_sweep(planned, out, cache, resume, partial(click.echo, err=True), runner)
     except KeyboardInterrupt:
         click.echo(f"\ninterrupted; the same command with --resume goes on in {out}", err=True)
         raise click.exceptions.Exit(_INTERRUPTED) from None
     compared, lines = _compare(out) if any(run.state == "done" for run in sweep.runs) else (None, [])
-    answer({**sweep.to_dict(), "folder": str(out), "comparison": compared}, as_json, lambda: lines)
+    options.print_result({**sweep.to_dict(), "folder": str(out), "comparison": compared}, as_json, lambda: lines)
     if sweep.failed:
         reasons = "; ".join(f"{run.name}: {run.reason}" for run in sweep.failed)
         raise VerdictFailed(f"{len(sweep.failed)} of {len(sweep.runs)} runs failed: {reasons}")
@@ -94,7 +94,7 @@ def command(
 
 def _compare(out: Path) -> tuple[dict[str, Any], list[str]]:
     """Puts the finished runs side by side, in three files too."""
-    quiet_tensorflow()
+    options.quiet_tensorflow()
     from keras_mtl.core import files
     from keras_mtl.experiments import compare, comparison_lines, comparison_markdown, plot_comparison
 

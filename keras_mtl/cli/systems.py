@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_mtl.cli.options import answer, json_option, quiet_tensorflow
+from keras_mtl.cli.options import FILE, json_option, print_result, quiet_tensorflow
 from keras_mtl.core import Column, Table
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("systems")
 @click.option("--layers", metavar="ID", help="The rows of one system, layer by layer, instead of the table.")
-@click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also draw parameters against MACs."
-)
+@click.option("--plot", type=FILE, metavar="FILE", help="Also draw parameters against MACs.")
 @json_option
 def command(layers: str | None, plot: Path | None, as_json: bool) -> None:
     """The networks that recipes can name: what they cost, counted from the built networks, beside the paper's figures.
@@ -49,10 +47,10 @@ def command(layers: str | None, plot: Path | None, as_json: bool) -> None:
         plot_systems(rows, plot, budget.parameter_bytes or 0, budget.macs_per_second or 0)
     if one:
         row = next(row for row in rows if row.system.id == one)
-        answer({"schema": "keras_mtl.layers/1", **_layers(row)}, as_json, lambda: _layer_lines(row))
+        print_result({"schema": "keras_mtl.layers/1", **_layers(row)}, as_json, lambda: _layer_lines(row))
         return
     document = {"schema": "keras_mtl.systems/1", "systems": [_plain(row, budget) for row in rows]}
-    answer(document, as_json, lambda: _lines(rows, budget))
+    print_result(document, as_json, lambda: _lines(rows, budget))
 
 
 def _over_budget(row: SystemRow, budget: Target) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keras_mtl.cli.options import answer, json_option
+from keras_mtl.cli.options import json_option, print_result
 from keras_mtl.core import Column, Table
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def command(targets: tuple[str, ...], as_json: bool) -> None:
 
     found = [load_target(name) for name in targets or target_names()]
     document = {"schema": "keras_mtl.targets/1", "targets": [target.to_dict() for target in found]}
-    answer(document, as_json, lambda: Table(_COLUMNS, [_row(target) for target in found]).text())
+    print_result(document, as_json, lambda: Table(_COLUMNS, [_row(target) for target in found]).text())
 
 
 def _row(target: Target) -> tuple[str | float | None, ...]:

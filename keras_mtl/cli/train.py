@@ -9,15 +9,7 @@ from typing import Any
 
 import click
 
-from keras_mtl.cli.options import (
-    answer,
-    cache_option,
-    data_line,
-    data_option,
-    json_option,
-    metric_lines,
-    quiet_tensorflow,
-)
+from keras_mtl.cli import options
 
 _SHELLS_ADD = 128  # to a signal's number, as the exit code of what it ended
 
@@ -31,13 +23,13 @@ def _terminate(*_: Any) -> None:
 
 
 @click.command("train")
-@click.option("--recipe", "recipe_name", required=True, metavar="NAME_OR_FILE", help="A shipped recipe or a TOML file.")
-@data_option
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="The run folder to write.")
+@options.recipe_option
+@options.data_option
+@click.option("--out", required=True, type=options.PATH, metavar="RUN", help="The run folder to write.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key; repeatable.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted training in RUN.")
-@cache_option
-@json_option
+@options.cache_option
+@options.json_option
 def command(
     recipe_name: str, data: str, out: Path, overrides: tuple[str, ...], resume: bool, cache: Path, as_json: bool
 ) -> None:
@@ -56,13 +48,12 @@ def command(
     from keras_mtl.recipes import load_recipe
 
     recipe = load_recipe(recipe_name, overrides)
-    quiet_tensorflow()
+    options.quiet_tensorflow()
     from keras_mtl.datasets import open_corpus
     from keras_mtl.runs import require_same_data
     from keras_mtl.training import open_strategy, train
 
     open_strategy(recipe.train.strategy)  # of several workers has to be opened before TensorFlow does anything
-    cache = cache.expanduser()
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         rate_hz, subset = recipe.features.sample_rate_hz, recipe.data.scene_subset
@@ -82,4 +73,8 @@ def command(
         signal.signal(signal.SIGTERM, before)
     data_of_run, metrics = run.info["data"], run.info["metrics"]
     document = {"schema": "keras_mtl.train/1", "run": str(run.path), "data": data_of_run, "metrics": metrics}
-    answer(document, as_json, lambda: [f"run      {run.path}", data_line(data_of_run), *metric_lines(metrics)])
+    options.print_result(
+        document,
+        as_json,
+        lambda: [f"run      {run.path}", options.data_line(data_of_run), *options.metric_lines(metrics)],
+    )

@@ -1,19 +1,4 @@
-"""The exceptions that the package raises on purpose, and the exit code that each one gives a command.
-
-    KerasMtlError            exit 2: wrong use or bad input
-    ├── RecipeError          a recipe or a `--set`: unknown key, value out of range
-    ├── DataError            a data folder, a table or a recording that can't be used
-    ├── RunError             a run folder that is missing, unfinished or of another version
-    ├── TrainingError        a training that can't go on: a loss that is not a number
-    ├── ArtifactError        a `.tflite` file or its manifest that can't be read
-    │   └── FeatureMismatch  features of one kind offered to a network trained on another
-    ├── ConversionError      the converter refused, crashed, or left what is not allowed in the file
-    ├── TargetError          an unknown target, or a target file with a wrong or missing field
-    ├── EngineError          an interpreter could not run a model
-    │   ├── EngineRefused    it said why: an operator or a type that it does not have
-    │   ├── EngineCrash      it died (a signal, an abort)
-    │   └── EngineTimeout    it did not come back in time
-    └── VerdictFailed        exit 1: the work was done, and what was checked is over its limit
+"""The exceptions that the package raises on purpose. `exit_code` is a command's: 2 for wrong use or bad input.
 
 Every message is one line that says what happened and where; `hint` says what to try.
 """
@@ -77,7 +62,7 @@ class EngineError(KerasMtlError):
 
 
 class EngineRefused(EngineError):
-    """An interpreter said that it can't run a model, and why."""
+    """An interpreter refused a model, with its reason."""
 
 
 class EngineCrash(EngineError):

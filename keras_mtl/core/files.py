@@ -123,15 +123,16 @@ def left_over(folder: Path, name: str = "*") -> Iterator[Path]:
 
 
 @contextmanager
-def one_at_a_time(folder: str | Path, waits: Callable[[], None] = lambda: None) -> Iterator[bool]:
+def one_at_a_time(folder: str | Path, waits: Callable[[], None] = lambda: None) -> Iterator[int | None]:
     """Makes a folder and holds it for this process: another one that asks for it waits here until this one is done.
 
     A process that dies lets go. Where a file system knows no locks, nothing is held: what is written into the folder
-    must be written whole in any case, so that two at once cost time and no more. The block gets whether it is held.
+    must be written whole in any case, so that two at once cost time and no more. The block gets the file descriptor of
+    the lock, which a process that inherits it holds too; None where nothing is held.
 
     Args:
         folder: the folder; made where it is not there.
-        waits: called once when another process holds it.
+        waits: called once when another process holds it; it may raise instead of waiting.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,8 +144,8 @@ def one_at_a_time(folder: str | Path, waits: Callable[[], None] = lambda: None) 
             waits()
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError:
-            yield False
+            yield None
             return
-        yield True
+        yield handle
     finally:
         os.close(handle)

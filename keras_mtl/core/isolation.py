@@ -1,7 +1,7 @@
 """Runs native code (converters, interpreters) in a process of its own, with a time limit.
 
-Such code can segfault or hang. The parent gets either the answer or one clear error, never a crash. A worker is a
-module with a function `work(request) -> dict`; request and answer are JSON, and large arrays travel as files.
+Such code can segfault or hang. The parent gets either the result or one clear error, never a crash. A worker is a
+module with a function `work(request) -> dict`; request and result are JSON, and large arrays travel as files.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ def run_isolated(
             limit. What asks for more gets none, and fails; the machine goes on.
 
     Returns:
-        The worker's answer.
+        The worker's result.
 
     Raises:
         EngineTimeout: it did not come back in time.
-        EngineCrash: it died by a signal or without an answer.
+        EngineCrash: it died by a signal or without a result.
         KerasMtlError: the very error that the worker raised on purpose.
     """
     with tempfile.TemporaryDirectory(prefix="keras_mtl_") as folder:
-        question, answer = Path(folder, "request.json"), Path(folder, "answer.json")
-        question.write_text(json.dumps(request))
-        said = Path(folder, "said.txt")
-        command = [sys.executable, "-m", "keras_mtl.core.isolation", worker, str(question), str(answer)]
+        request_file, result_file = Path(folder, "request.json"), Path(folder, "result.json")
+        request_file.write_text(json.dumps(request))
+        printed = Path(folder, "output.txt")
+        command = [sys.executable, "-m", "keras_mtl.core.isolation", worker, str(request_file), str(result_file)]
         # What libraries leave in the folder for temporary files, TensorFlow above all, must not outlive the process.
         variables = {"TF_CPP_MIN_LOG_LEVEL": "2", "TMPDIR": folder, **(environment or {})}
         try:
-            # To a file: what a process says without an end must not fill this one's memory.
-            with said.open("wb") as output:
+            # To a file: what a process prints without an end must not fill this one's memory.
+            with printed.open("wb") as output:
                 done = subprocess.run(
                     [*command, str(most_bytes or 0)],
                     stdin=subprocess.DEVNULL,
@@ -71,12 +71,12 @@ def run_isolated(
                 f"{worker} did not come back within {timeout_s:.0f} s and was stopped",
                 hint="a model that hangs an interpreter usually holds a WHILE loop",
             ) from None
-        if answer.exists():
-            document = json.loads(answer.read_text())
+        if result_file.exists():
+            document = json.loads(result_file.read_text())
             if "error" in document:
                 raise errors.by_name(document["error"])(document["message"], hint=document["hint"])
             return document["result"]
-        raise errors.EngineCrash(_describe_death(worker, done.returncode, last_line(said)))
+        raise errors.EngineCrash(_describe_death(worker, done.returncode, last_line(printed)))
 
 
 def last_line(path: Path) -> str:
@@ -113,17 +113,17 @@ def limit_process(most_bytes: int) -> None:
             resource.setrlimit(kind, (min(lower), highest))
 
 
-def _main(worker: str, question: str, answer: str, most_bytes: str) -> None:
+def _main(worker: str, request_file: str, result_file: str, most_bytes: str) -> None:
     limit_process(int(most_bytes))
-    request = json.loads(Path(question).read_text())
+    request = json.loads(Path(request_file).read_text())
     try:
         document: dict[str, Any] = {"result": importlib.import_module(worker).work(request)}
     except errors.KerasMtlError as error:
         document = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
-    temporary = Path(answer + ".part")
+    temporary = Path(result_file + ".part")
     temporary.write_text(json.dumps(document))
-    temporary.replace(answer)
-    # Native libraries may crash while they are torn down, after the answer is complete.
+    temporary.replace(result_file)
+    # Native libraries may crash while they are torn down, after the result is complete.
     sys.stdout.flush()
     os._exit(0)
 

@@ -1,7 +1,7 @@
 """The log-mel features: their settings, and the pieces that every implementation shares (no TensorFlow here).
 
 One definition serves training, host and device; `librosa` is its reference. Frame t is centred at sample t x hop, zeros
-stand beyond the ends, and the window lies in the middle of the FFT with zeros around it. Levels are
+stand beyond the ends, and the window lies in the middle of the FFT with zeros around it. The values are
 10 log10(max(S, 1e-10)) dB of the mel power spectrum, then one scalar (x - mean_db) / std_db from the training set. A
 scalar, so that it folds into the scale and zero point of a quantized input at no cost. What differs between networks
 (rate, window, FFT, hop, bands, whether the frame centred on the end of the clip is kept) is in the settings.
@@ -30,7 +30,7 @@ class LogMelSettings:
         hop: samples from one frame to the next.
         mel_bands: number of mel filters (HTK scale, not normalised).
         low_hz, high_hz: edges of the mel filters; a `high_hz` of 0 stands for half the sample rate.
-        floor: the power below which a level is cut, 1e-10.
+        floor: the least power, 1e-10.
         keep_last_frame: whether the frame that is centred on the end of the clip is kept.
         mean_db, std_db: the scalar normalisation, from the training set.
 

@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.cost.network import cost
-    from keras_mtl.cost.run import run_cost
+    from keras_mtl.cost.network import SystemRow, cost, count_systems, run_cost
     from keras_mtl.cost.system_plot import plot_systems
-    from keras_mtl.cost.system_table import SystemRow, count_systems
 else:
     __getattr__, __dir__ = lazy(__name__)
 

@@ -75,18 +75,13 @@ def _conv(layer: Any) -> Work:
     elements = _positions(layer.output.shape)
     positions = elements // layer.output.shape[-1]
     biases = elements if layer.use_bias else 0
-    softmax = _softmax_rows(layer.output.shape) if _activation(layer) == "softmax" else 0
     # A depthwise kernel [h, w, channels, multiplier] is applied as a whole at every position, too.
-    return Work(weights=math.prod(layer.kernel.shape) * positions, biases=biases, softmax=softmax)
+    return Work(weights=math.prod(layer.kernel.shape) * positions, biases=biases, softmax=_activation_work(layer))
 
 
 def _batch_norm(layer: Any) -> Work:
     elements = _positions(layer.output.shape)
     return Work(affine=2 * layer.output.shape[-1], normalised=elements)
-
-
-def _average(layer: Any) -> Work:
-    return Work(averaged=_positions(layer.output.shape))
 
 
 def _gru(layer: Any) -> Work:
@@ -108,31 +103,14 @@ def _dot(layer: Any) -> Work:
     return Work(weights=_positions(first) * _positions(second) // first[axis])
 
 
-def _softmax(layer: Any) -> Work:
-    shape = layer.output.shape
-    length = shape[layer.axis]
-    return Work(softmax=_positions(shape) // length * (3 * length - 1))
-
-
-def _softmax_rows(shape: tuple[int | None, ...]) -> int:
-    length = shape[-1] or 1
+def _softmax_rows(shape: tuple[int | None, ...], axis: int = -1) -> int:
+    length = shape[axis] or 1
     return _positions(shape) // length * (3 * length - 1)
 
 
-def _kernel_mixture(layer: Any) -> Work:
-    return Work(softmax=_softmax_rows(layer.input[1].shape))
-
-
-def _activation(layer: Any) -> str:
-    return keras.activations.serialize(layer.activation)
-
-
-def _activation_layer(layer: Any) -> Work:
-    return Work(softmax=_softmax_rows(layer.output.shape) if _activation(layer) == "softmax" else 0)
-
-
-def _none(_layer: Any) -> Work:
-    return Work()
+def _activation_work(layer: Any) -> int:
+    softmax = keras.activations.serialize(layer.activation) == "softmax"
+    return _softmax_rows(layer.output.shape) if softmax else 0
 
 
 # GRN scales and shifts as a normalisation does, and no public counter here knows it: it counts nothing, like BN.
@@ -146,13 +124,13 @@ _KINDS: dict[str, Callable[[Any], Work]] = {
     "Dense": _conv,
     "BatchNormalization": _batch_norm,
     "FusedBatchNorm": _batch_norm,
-    "AveragePooling2D": _average,
-    "GlobalAveragePooling2D": _average,
+    "AveragePooling2D": lambda layer: Work(averaged=_positions(layer.output.shape)),
+    "GlobalAveragePooling2D": lambda layer: Work(averaged=_positions(layer.output.shape)),
     "GRU": _gru,
     "Bidirectional": _gru,
     "Dot": _dot,
-    "Softmax": _softmax,
-    "Activation": _activation_layer,
-    "KernelMixture": _kernel_mixture,
-    **dict.fromkeys(_WITHOUT_MACS.split(), _none),
+    "Softmax": lambda layer: Work(softmax=_softmax_rows(layer.output.shape, layer.axis)),
+    "Activation": lambda layer: Work(softmax=_activation_work(layer)),
+    "KernelMixture": lambda layer: Work(softmax=_softmax_rows(layer.input[1].shape)),
+    **dict.fromkeys(_WITHOUT_MACS.split(), lambda _layer: Work()),
 }

@@ -5,13 +5,19 @@ Works for any functional model of the layer kinds that `layer_work` knows; anoth
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import keras
 
+from keras_mtl.core import LogMelSettings
 from keras_mtl.cost.layer_work import CONVENTIONS, Work, work_of
+from keras_mtl.models import build, build_event_part, build_scene_part
+from keras_mtl.recipes import SYSTEMS, System, system_of
+from keras_mtl.runs import Run
 
 
 @dataclass(frozen=True)
@@ -101,3 +107,69 @@ def _folded(layer: keras.layers.Layer, params: int) -> int:
 
 
 _FOLDED_INTO = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
+
+
+@dataclass(frozen=True)
+class SystemRow:
+    """One system, counted.
+
+    Attributes:
+        system: what its sources say.
+        costs: of the built network, by convention; "default" is the table's.
+    """
+
+    system: System
+    costs: dict[str, Cost]
+
+    @property
+    def params(self) -> int:
+        """Trainable parameters; batch normalisation has 2 a channel."""
+        return self.costs["default"].params
+
+    @property
+    def macs_per_second(self) -> float:
+        """MACs for a second of audio in the default convention."""
+        return self.costs["default"].macs_per_second
+
+    @property
+    def parameter_bytes_16bit(self) -> int:
+        """Bytes of the parameters in a 16-bit format, the finest that fits 64 k parameters into 128 kB."""
+        return 2 * self.params
+
+
+def count_systems() -> list[SystemRow]:
+    """Builds every system on its own features and counts it. Takes some seconds."""
+    return [_count(system) for system in SYSTEMS.values()]
+
+
+def _count(system: System) -> SystemRow:
+    network = build(system.id, frames=system.frames)
+    return SystemRow(system, {name: cost(network, system.audio_seconds, name) for name in CONVENTIONS})
+
+
+def run_cost(run: Run) -> Cost:
+    """Counts a run's network over the seconds that its system is counted over, in the default convention.
+
+    The network is built from the run's recipe with an input of fixed length, as counting needs one; no weights are
+    read. A run of one task, such as one of algorithm `single` or a quantized one, needs encoder and that task's head;
+    the other head, which it never trained, is not counted.
+
+    Raises:
+        RecipeError: the recipe or its system are unknown to this version.
+    """
+    tasks = run.info.get("tasks", system_of(run.info["system"]).tasks)
+    # Seeds differ in their normalisation, which costs nothing: counted once.
+    settings = run.settings.normalised(0.0, 1.0)
+    return _counted(run.info["system"], settings, json.dumps(run.recipe.model.options), frozenset(tasks))
+
+
+@functools.lru_cache(maxsize=64)
+def _counted(name: str, settings: LogMelSettings, options: str, tasks: frozenset[str]) -> Cost:
+    system = system_of(name)
+    frames = settings.frames(system.audio_seconds * settings.sample_rate_hz)
+    network = build(name, settings, json.loads(options), frames)
+    if tasks == {"scenes"}:
+        network = build_scene_part(network, frames)
+    elif tasks == {"events"}:
+        network = build_event_part(network, frames)
+    return cost(network, system.audio_seconds)

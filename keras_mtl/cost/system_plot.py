@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from keras_mtl.cost.system_table import SystemRow
+from keras_mtl.cost.network import SystemRow
 from keras_mtl.plots import save
 
 _COLOURS = {("scenes",): "#1f6fb2", ("events",): "#c1541b", ("scenes", "events"): "#2e8b3d"}
@@ -33,12 +32,8 @@ def plot_systems(
         path: the picture to write; its suffix says the format (.png, .svg, .pdf).
         parameter_bytes_limit: bytes of parameters; drawn at two bytes each.
         macs_per_second_limit: MACs for a second of audio.
-
-    Returns:
-        The path.
     """
     figure = Figure(figsize=(8.5, 5.2), layout="constrained")
-    FigureCanvasAgg(figure)
     axis = figure.subplots()
     axis.set_xscale("log")
     axis.set_yscale("log")

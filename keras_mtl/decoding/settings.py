@@ -22,9 +22,9 @@ class DecodeSettings:
         median_s: length of the events' median filter in seconds.
         hysteresis: an event lasts as long as the filtered probability is above `threshold - hysteresis`; 0 to
             `threshold`, 0 is off.
-        scene_weight: of a streaming set: weight of the newest call of the scene decoder in the exponential mean of the
+        scene_weight: of a stream: weight of the newest call of the scene decoder in the exponential mean of the
             scene probabilities, above 0 and up to 1; 1 is no mean.
-        scene_hold_calls: of a streaming set: calls of the scene decoder in a row for which another scene must have the
+        scene_hold_calls: of a stream: calls of the scene decoder in a row for which another scene must have the
             largest mean before the scene changes; 1 is at once.
 
     Raises:

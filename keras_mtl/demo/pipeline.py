@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 import sys
 import time
+from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
-from keras_mtl.core import RunError, files
+from keras_mtl.core import Column, Html, RunError, Table, files
 from keras_mtl.datasets import open_corpus
-from keras_mtl.demo.page import demo_page
 from keras_mtl.features import event_set
 from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.targets import load_target
-from keras_mtl.firmware_host.views import report_html
-from keras_mtl.inference import listen_with_run, predict
+from keras_mtl.firmware_host.views import mark, report_html
+from keras_mtl.inference import predict, run_predictor
 from keras_mtl.plots import plot_timeline
 from keras_mtl.recipes import Recipe
 from keras_mtl.runs import Run
@@ -64,7 +66,7 @@ def run_demo(recipe: Recipe, data: str, out: Path, cache: Path) -> dict[str, Any
 
 
 def _run_stages(recipe: Recipe, data: str, out: Path, folder: Path, cache: Path) -> dict[str, Any]:
-    """Writes every stage's results into `folder`, and tells of them by the paths that they will have in `out`."""
+    """Writes every stage's results into `folder`, and lists them by the paths that they will have in `out`."""
     started = time.monotonic()
     document: dict[str, Any] = {"schema": SCHEMA, "out": str(out), "seconds": {}}
 
@@ -110,7 +112,7 @@ def _run_stages(recipe: Recipe, data: str, out: Path, folder: Path, cache: Path)
     if passed:
         document["firmware"] = place(write_bundle(passed, folder / "firmware").path)
     done("bundle")
-    picture = _hear_one_clip(run, corpus, folder, cache)
+    picture = _predict_one_clip(run, corpus, folder, cache)
     document["timeline"] = place(picture)
     done("predict")
     document["report"] = place(files.write_text(folder / "report.html", demo_page(document, reports, picture)))
@@ -139,7 +141,7 @@ def _content_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _hear_one_clip(run: Run, corpus: Any, out: Path, cache: Path) -> Path:
+def _predict_one_clip(run: Run, corpus: Any, out: Path, cache: Path) -> Path:
     """Predicts the evaluation clip with the most events, and draws that against the truth."""
     clips = event_set(corpus, "validation", run.settings, cache)
     chosen = int(np.argmax([len(events) for events in clips.events]))
@@ -147,4 +149,55 @@ def _hear_one_clip(run: Run, corpus: Any, out: Path, cache: Path) -> Path:
     audio = next(e["audio"] for e in corpus.events["validation"] if str(e["filename"]) == name)
     sound = out / "soundscape.wav"
     soundfile.write(sound, audio, run.settings.sample_rate_hz)
-    return plot_timeline(predict(listen_with_run(run), sound), out / "timeline.png", clips.events[chosen])
+    return plot_timeline(predict(run_predictor(run), sound), out / "timeline.png", clips.events[chosen])
+
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; }
+table { border-collapse: collapse; margin: .5rem 0 2rem; font-size: 14px; }
+th, td { text-align: left; padding: .3rem .8rem; border-bottom: 1px solid #dde3ea; }
+.passed { color: #11703a; font-weight: 600; } .failed { color: #b3261e; font-weight: 600; }
+img { max-width: 100%; }
+"""
+
+
+def demo_page(document: dict[str, Any], reports: dict[str, dict[str, Report]], picture: Path) -> str:
+    """The page."""
+    metrics = document["run"]["metrics"]
+    encoded = base64.b64encode(picture.read_bytes()).decode()
+    body = [
+        "<h1>keras_mtl demo</h1>",
+        "<h2>Prediction of one clip</h2>",
+        f'<img alt="log-mel, event probabilities and events of one clip" src="data:image/png;base64,{encoded}">',
+        "<h2>Figures on the evaluation split</h2>",
+        _table(("", "float", *document["quantized"]), _figures(metrics, document["quantized"])),
+        "<h2>Artifacts held against their targets</h2>",
+        _table(
+            ("format", "target", "verdict", "parameter bytes", "arena bytes", "parity in LSB", "why"), _rows(reports)
+        ),
+        "<h2>Seconds of each stage</h2>",
+        _table(document["seconds"], [[f"{seconds:.0f}" for seconds in document["seconds"].values()]]),
+    ]
+    head = f'<meta charset="utf-8"><title>keras_mtl demo</title><style>{_STYLE}</style>'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{"".join(body)}\n</body></html>\n'
+
+
+def _figures(metrics: dict[str, Any], quantized: dict[str, Any]) -> Iterable[Sequence[str]]:
+    rows = [("scene accuracy", "scenes", "accuracy"), ("scene log loss", "scenes", "log_loss")]
+    rows += [("event F1", "events", "event_f1_macro"), ("PSDS1", "events", "psds1"), ("PSDS2", "events", "psds2")]
+    for title, task, key in rows:
+        sources = [metrics, *(entry["metrics"] for entry in quantized.values())]
+        yield [title, *(f"{source[task][key]:.3f}" if task in source else "" for source in sources)]
+
+
+def _rows(reports: dict[str, dict[str, Report]]) -> Iterable[Sequence[str]]:
+    for kind, by_target in reports.items():
+        for target, report in by_target.items():
+            checks = [report.check(name) for name in ("parameter_bytes", "arena_bytes", "parity_lsb")]
+            values = ["" if c is None or c.value is None else f"{c.value:,}" for c in checks]
+            link = Html(f'<a href="reports/scenes.{escape(kind)}.html">{escape(kind)}</a>')
+            yield [link, target, mark(report.passed, report.verdict), *values, report.failures()]
+
+
+def _table(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+    return Table([Column(title, place) for place, title in enumerate(columns)], list(rows)).html()

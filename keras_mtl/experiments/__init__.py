@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.experiments.comparison import Comparison, RunRow
+    from keras_mtl.experiments.comparison import SORTS, Comparison, RunRow
     from keras_mtl.experiments.comparison_differences import Draws, EveryDraw, draws_of, with_differences
-    from keras_mtl.experiments.comparison_order import SORTS
-    from keras_mtl.experiments.comparison_plot import plot_comparison
+    from keras_mtl.experiments.comparison_plot import plot_comparison, plot_conflict
     from keras_mtl.experiments.comparison_rows import compare
     from keras_mtl.experiments.comparison_text import comparison_lines, comparison_markdown
-    from keras_mtl.experiments.conflict_plot import plot_conflict
     from keras_mtl.experiments.sweep import run_sweep
     from keras_mtl.experiments.sweep_plan import plan_sweep
     from keras_mtl.experiments.sweep_ray import with_ray

@@ -1,18 +1,19 @@
-"""Runs side by side: what each is, what it costs and what it reached; saved and read back as one frozen result.
+"""Runs side by side: what each is, what it costs and what it reached, as one frozen result.
 
 Conventions: figures are those of `keras_mtl.metrics`, as each run folder has them, with 95 % intervals where it has
-them; spreads over seeds are sample standard deviations (n - 1). Runs that were scored on different data are told apart
+them; spreads over seeds are sample standard deviations (n - 1). Runs that were scored on different data are listed
 in `Comparison.mismatches`: their figures must not be held against each other.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.core import RunError, files, read
+from keras_mtl.core import files
 
 SCHEMA = "keras_mtl.comparison/1"
 
@@ -187,30 +188,30 @@ class Comparison:
         """As plain values, for JSON."""
         return {"schema": SCHEMA, **asdict(self)}
 
-    @classmethod
-    def from_dict(cls, document: dict[str, Any]) -> Comparison:
-        """Reads what `to_dict` gave.
-
-        Raises:
-            RunError: it is something else.
-        """
-        if document.get("schema") != SCHEMA:
-            raise RunError(f"schema {document.get('schema')!r} is not {SCHEMA!r}")
-        values = {key: value for key, value in document.items() if key != "schema"}
-        return read(cls, values, "a comparison", RunError, complete=True)
-
     def save(self, path: str | Path) -> Path:
         """Writes it as JSON."""
         return files.write_json(path, self.to_dict())
 
-    @classmethod
-    def load(cls, path: str | Path) -> Comparison:
-        """Reads a saved comparison.
 
-        Raises:
-            RunError: there is none, or it is something else.
-        """
-        try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{path} can't be read as a comparison: {error}") from None
+def _best_first(row: RunRow, figure: str) -> tuple[bool, float]:
+    return (figure not in row.figures, -row.figures[figure].value if figure in row.figures else 0.0)
+
+
+def _least_first(value: float | None) -> tuple[bool, float]:
+    return (value is None, value or 0.0)
+
+
+#: What rows can be put in order of: figures from the best down, costs and minutes from the least up, names by alphabet.
+SORTS: dict[str, Callable[[RunRow], Any]] = {
+    "given": lambda row: 0,
+    "name": lambda row: row.name,
+    **{key.removesuffix("_macro"): partial(_best_first, figure=key) for key in FIGURES},
+    "params": lambda row: _least_first(row.params),
+    "macs": lambda row: _least_first(row.macs_per_second),
+    "minutes": lambda row: _least_first(row.training_minutes),
+}
+
+
+def in_order(rows: Iterable[RunRow], sort: str) -> list[RunRow]:
+    """Rows in order of `sort`, a key of `SORTS`; ties, and rows without the figure at the end, stay as given."""
+    return sorted(rows, key=SORTS[sort])

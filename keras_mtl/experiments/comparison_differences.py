@@ -1,9 +1,9 @@
 """What a run gains or loses against another one, task by task: the negative transfer of a multitask training.
 
-A run folder holds the figures and their intervals, and no answers of single recordings. Two intervals say little about
-the interval of a difference: both runs heard the same recordings, and are good and bad on the same ones. So that
-interval is made only by scoring both runs again on the same draws of recordings: the percentiles of the difference,
-draw by draw (paired percentile bootstrap, Efron and Tibshirani 1993).
+A run folder holds the figures and their intervals, and no outputs of single recordings. Two intervals say little about
+the interval of a difference: both runs were scored on the same recordings, and are good and bad on the same ones. So
+that interval is made only by scoring both runs again on the same draws of recordings: the percentiles of the
+difference, draw by draw (paired percentile bootstrap, Efron and Tibshirani 1993).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from keras_mtl.core import RunError
 from keras_mtl.experiments.comparison import FIGURES, Comparison, Difference, RunRow
 from keras_mtl.metrics import Bootstrap
 
-UNPAIRED = "without intervals: run folders hold no answers of single recordings; --data DIR scores the runs again"
+UNPAIRED = "without intervals: run folders hold no outputs of single recordings; --data DIR scores the runs again"
 
 #: Draw by draw: {figure: its values over the draws, [resamples]}, as `draws_of` gives them.
 Draws = dict[str, np.ndarray]

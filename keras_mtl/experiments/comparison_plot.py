@@ -1,16 +1,18 @@
-"""Draws runs side by side: scene accuracy against event F1 with interval bars; bars where runs have one task only."""
+"""Draws runs side by side: scene accuracy against event F1, and the cosine between the tasks' encoder gradients."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+import numpy as np
 from matplotlib.figure import Figure as Picture
 
+from keras_mtl.core import RunError
 from keras_mtl.experiments.comparison import FIGURES, Comparison, Figure, RunRow
 from keras_mtl.plots import save
+from keras_mtl.training import Row, conflict_logs, read_conflict
 
 _X, _Y = "accuracy", "event_f1_macro"
 _WORDS = {_X: "scene accuracy", _Y: "event F1 (macro)"}
@@ -35,17 +37,9 @@ def plot_comparison(comparison: Comparison, path: str | Path) -> Path:
     Runs of both tasks are points with their 95 % intervals. A run of one task beside them is a line at its figure: what
     a network for that task alone reaches. Where no run has both tasks, each task's figure is a row of bars. Runs of the
     same configuration have the same colour.
-
-    Args:
-        comparison: the runs.
-        path: the picture to write; its suffix says the format (.png, .svg, .pdf).
-
-    Returns:
-        The path.
     """
     both = [row for row in comparison.rows if _X in row.figures and _Y in row.figures]
     picture = Picture(figsize=(8.5, 5.2), layout="constrained")
-    FigureCanvasAgg(picture)
     if both:
         _points(picture.subplots(), comparison.rows, both)
     else:
@@ -120,3 +114,48 @@ def _reach(figure: Figure) -> list[list[float]] | None:
     if figure.low is None or figure.high is None:
         return None
     return [[max(figure.value - figure.low, 0.0)], [max(figure.high - figure.value, 0.0)]]
+
+
+_ALIGNED, _CONFLICT, _MEAN = "#2e8b3d", "#c0392b", "#1f6fb2"
+
+
+def plot_conflict(runs: Mapping[str, str | Path], path: str | Path, window: int = 15) -> Path:
+    """Draws every measurement of each run as a point, red where the tasks conflict, and their moving mean.
+
+    Args:
+        runs: run folders by the names to show; those without a log are left out. A training may still be going on.
+        path: the picture to write; its suffix says the format (.png, .svg, .pdf).
+        window: measurements in the moving mean.
+
+    Raises:
+        RunError: no run has such a log.
+    """
+    logs = [
+        (name, phase, read_conflict(log)) for name, run in runs.items() for phase, log in conflict_logs(run).items()
+    ]
+    logs = [log for log in logs if log[2]]
+    if not logs:
+        raise RunError(
+            f"{', '.join(map(str, runs.values()))}: no log of the gradients' cosine",
+            hint="train both tasks at once with --set train.conflict_every=50",
+        )
+    figure = Picture(figsize=(9, 0.6 + 2.8 * len(logs)), layout="constrained")
+    axes = figure.subplots(len(logs), 1, squeeze=False, sharey=True)[:, 0]
+    for axis, (name, phase, rows) in zip(axes, logs, strict=True):
+        _draw(axis, f"{name}, phase {phase}", rows, window)
+    return save(figure, path)
+
+
+def _draw(axis: Any, title: str, rows: list[Row], window: int) -> None:
+    steps, cosines = np.asarray([row[0] for row in rows]), np.asarray([row[2] for row in rows])
+    axis.scatter(steps, cosines, s=9, c=np.where(cosines < 0, _CONFLICT, _ALIGNED), alpha=0.7)
+    width = min(window, len(cosines))
+    if width > 1:
+        mean = np.convolve(cosines, np.ones(width) / width, mode="valid")
+        axis.plot(steps[width - 1 :], mean, color=_MEAN, label=f"mean of {width} measurements")
+        axis.legend(loc="upper right", fontsize=8, frameon=False)
+    axis.axhline(0.0, color="black", linewidth=0.8)
+    axis.set_ylabel("cosine of encoder gradients")
+    axis.set_xlabel("step")
+    share = float((cosines < 0).mean())
+    axis.set_title(f"{title}: mean {cosines.mean():+.2f}, {share:.0%} in conflict", loc="left", fontsize=10)

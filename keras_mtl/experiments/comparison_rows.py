@@ -14,8 +14,17 @@ from typing import Any
 from keras_mtl.algorithms import ALGORITHMS
 from keras_mtl.core import KerasMtlError, RunError
 from keras_mtl.cost import run_cost
-from keras_mtl.experiments.comparison import FIGURES, Comparison, Conflict, Figure, Mismatch, RunRow, Spread, Summary
-from keras_mtl.experiments.comparison_order import in_order
+from keras_mtl.experiments.comparison import (
+    FIGURES,
+    Comparison,
+    Conflict,
+    Figure,
+    Mismatch,
+    RunRow,
+    Spread,
+    Summary,
+    in_order,
+)
 from keras_mtl.runs import Run
 from keras_mtl.training import conflict_logs, read_conflict
 
@@ -26,7 +35,7 @@ def compare(paths: Sequence[str | Path], sort: str = "given", command: str = "")
     Args:
         paths: the run folders; one that is named twice counts once.
         sort: a key of `experiments.SORTS`.
-        command: what is said to have made it.
+        command: the command line that makes it.
 
     Raises:
         RunError: a run folder that can't be read.
@@ -139,8 +148,8 @@ def _configuration(recipe: dict[str, Any], info: dict[str, Any], fingerprint: st
     groups["features"] = {k: v for k, v in groups.get("features", {}).items() if k not in ("mean_db", "std_db")}
     stage = [info["stage"], info.get("scheme"), info.get("quantization", {}).get("epochs")]
     stage += [info["engine"]] if info.get("engine", "native") != "native" else []
-    told = json.dumps([groups, stage, fingerprint], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    identity = json.dumps([groups, stage, fingerprint], sort_keys=True)
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 def _summaries(rows: Sequence[RunRow]) -> list[Summary]:
@@ -174,7 +183,7 @@ def _mismatches(rows: Sequence[RunRow]) -> list[Mismatch]:
             if task in row.clips:
                 sets.setdefault(row.scored_on(task), []).append(row)
         if len(sets) > 1:
-            told = tuple(
+            parts = tuple(
                 {
                     "data": group[0].data,
                     "fingerprint": fingerprint,
@@ -184,5 +193,5 @@ def _mismatches(rows: Sequence[RunRow]) -> list[Mismatch]:
                 }
                 for (fingerprint, clips, tool), group in sets.items()
             )
-            found.append(Mismatch(task, told))
+            found.append(Mismatch(task, parts))
     return found

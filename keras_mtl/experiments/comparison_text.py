@@ -55,7 +55,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
     if comparison.differences:
         notes.append(f"differences {comparison.difference_method}")
     if any(figure.low is not None for row in comparison.rows for figure in row.figures.values()):
-        notes.append("[low, high]: 95 % interval over recordings; it does not speak of other seeds")
+        notes.append("[low, high]: 95 % interval over recordings; it does not cover other seeds")
     return notes + [f"{row.name}: {row.remark}" for row in comparison.rows if row.remark]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from keras_mtl.core import RecipeError
+from keras_mtl.experiments.sweep_state import Sweep, SweepRun
 from keras_mtl.recipes import Recipe, load_recipe, to_toml
 
 _LONGEST_NAME = 120
@@ -23,39 +24,13 @@ class Axis:
     values: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class PlannedRun:
-    """One combination: its name, which is its run folder's, and the overrides that make it."""
-
-    name: str
-    overrides: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All of a sweep.
-
-    Attributes:
-        recipe: name or file.
-        fixed: overrides that all runs have.
-        axes: what differs.
-        runs: the product, the last axis fastest.
-        recipe_sha256: of the recipe with the fixed overrides, every key: a recipe file may change between sittings.
-    """
-
-    recipe: str
-    fixed: tuple[str, ...]
-    axes: tuple[Axis, ...]
-    runs: tuple[PlannedRun, ...]
-    recipe_sha256: str
-
-
-def plan_sweep(recipe: str, sets: Iterable[str], seeds: str | None = None) -> Plan:
-    """Makes the product of all listed values.
+def plan_sweep(recipe: str, sets: Iterable[str], data: str, seeds: str | None = None) -> Sweep:
+    """The product of all listed values, the last axis fastest, as a sweep of which nothing is done.
 
     Args:
         recipe: a shipped recipe's name, or the path of a TOML file.
         sets: strings "key=value" or "key=value,value,...".
+        data: as of `keras_mtl train`.
         seeds: "0,1,2": the axis `train.seed`.
 
     Raises:
@@ -63,7 +38,7 @@ def plan_sweep(recipe: str, sets: Iterable[str], seeds: str | None = None) -> Pl
             are the same training.
 
     Example:
-        >>> [run.name for run in plan_sweep("soundscapes", ["algorithm=soft,hard"], "0,1").runs]
+        >>> [run.name for run in plan_sweep("mt", ["algorithm=soft,hard"], "soundscapes", "0,1").runs]
         ['algorithm=soft,seed=0', 'algorithm=soft,seed=1', 'algorithm=hard,seed=0', 'algorithm=hard,seed=1']
     """
     given = [_axis(item) for item in [*sets, *([f"train.seed={seeds}"] if seeds is not None else [])]]
@@ -73,10 +48,11 @@ def plan_sweep(recipe: str, sets: Iterable[str], seeds: str | None = None) -> Pl
     fixed = tuple(f"{axis.key}={axis.values[0]}" for axis in given if axis not in axes)
     written = [tuple(f"{a.key}={v}" for a, v in zip(axes, c, strict=True)) for c in _product(axes)]
     names = names_of(axes)
-    runs = tuple(PlannedRun(name, (*fixed, *own)) for name, own in zip(names, written, strict=True))
+    runs = tuple(SweepRun(name, (*fixed, *own)) for name, own in zip(names, written, strict=True))
     _require_different([(run.name, load_recipe(recipe, run.overrides)) for run in runs])
     resolved = to_toml(load_recipe(recipe, fixed))
-    return Plan(recipe, fixed, tuple(axes), runs, hashlib.sha256(resolved.encode()).hexdigest())
+    digest = hashlib.sha256(resolved.encode()).hexdigest()
+    return Sweep(recipe, digest, data, fixed, {axis.key: axis.values for axis in axes}, runs)
 
 
 def split_values(text: str) -> tuple[str, ...]:
@@ -119,14 +95,14 @@ def names_of(axes: Sequence[Axis]) -> list[str]:
 
 
 def _folder_name(words: Sequence[str]) -> str:
-    told = ",".join(words)
+    written = ",".join(words)
     plain = ",".join(re.sub(r"[^\w.+=-]+", "-", word.replace('"', ""), flags=re.ASCII).strip("-") for word in words)
     if not words:
         return "run"
-    if plain == told and len(plain) <= _LONGEST_NAME:
+    if plain == written and len(plain) <= _LONGEST_NAME:
         return plain
-    # What was left out may be all that tells two combinations apart.
-    mark = hashlib.sha256(told.encode()).hexdigest()[:8]
+    # What was left out may be the only difference of two combinations.
+    mark = hashlib.sha256(written.encode()).hexdigest()[:8]
     return f"{plain[:_LONGEST_NAME]}-{mark}"
 
 

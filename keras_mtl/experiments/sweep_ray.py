@@ -17,21 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_mtl.core import RunError
-from keras_mtl.experiments.sweep import Runner
-from keras_mtl.experiments.sweep_process import Outcome, Training, run_training
+from keras_mtl.experiments.sweep import Outcome, Runner, Training, run_training
 
 #: The address that stands for the cores of this machine, without a cluster.
 LOCAL = "local"
-
-
-def require_ray() -> None:
-    """Refuses where Ray is not installed.
-
-    Raises:
-        RunError: it is not.
-    """
-    if importlib.util.find_spec("ray") is None:
-        raise RunError("Ray is not installed", hint="pip install 'keras_mtl[sweep]', or leave out --ray")
 
 
 def with_ray(address: str, storage: str | Path, cpus: float = 2.0, gpus: float = 0.0) -> Runner:
@@ -46,7 +35,8 @@ def with_ray(address: str, storage: str | Path, cpus: float = 2.0, gpus: float =
     Raises:
         RunError: Ray is not installed, or there is no such cluster.
     """
-    require_ray()
+    if importlib.util.find_spec("ray") is None:
+        raise RunError("Ray is not installed", hint="pip install 'keras_mtl[sweep]', or leave out --ray")
 
     def run(trainings: list[Training], ended: Callable[[str, Outcome], None]) -> None:
         if trainings:
@@ -68,22 +58,22 @@ def _run(
     import ray
     from ray import tune
 
-    known = {"told": set[str]()}
+    ended_names: set[str] = set()
 
-    class Told(tune.Callback):
-        """Hands on what trials say as they end."""
+    class OnEnd(tune.Callback):
+        """Reports the outcome of each trial as it ends."""
 
         def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
             """A training has ended."""
-            tell(trial.config["training"]["name"], Outcome(result["reason"], result["minutes"]))
+            report(trial.config["training"]["name"], Outcome(result["reason"], result["minutes"]))
 
         def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
             """A trial was lost, with its machine perhaps."""
-            tell(trial.config["training"]["name"], Outcome("its trial was lost: see Ray's log", 0.0))
+            report(trial.config["training"]["name"], Outcome("its trial was lost: see Ray's log", 0.0))
 
-    def tell(name: str, outcome: Outcome) -> None:
-        if name not in known["told"]:
-            known["told"].add(name)
+    def report(name: str, outcome: Outcome) -> None:
+        if name not in ended_names:
+            ended_names.add(name)
             ended(name, outcome)
 
     try:
@@ -96,14 +86,14 @@ def _run(
             tune.with_resources(trial, resources),
             param_space={"training": tune.grid_search([_plain(training) for training in trainings])},
             tune_config=tune.TuneConfig(trial_dirname_creator=lambda each: each.config["training"]["name"]),
-            run_config=tune.RunConfig(name="ray", storage_path=str(storage), callbacks=[Told()], verbose=0),
+            run_config=tune.RunConfig(name="ray", storage_path=str(storage), callbacks=[OnEnd()], verbose=0),
         )
-        # stdout belongs to the command's answer.
+        # stdout belongs to the command's result.
         with contextlib.redirect_stdout(sys.stderr):
             tuner.fit()
     finally:
         ray.shutdown()
-    if len(known["told"]) < len(trainings):  # Tune ends in peace when it is interrupted
+    if len(ended_names) < len(trainings):  # Tune ends in peace when it is interrupted
         raise KeyboardInterrupt
 
 

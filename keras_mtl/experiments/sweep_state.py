@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from keras_mtl.core import RunError, files, read
-from keras_mtl.experiments.sweep_plan import Plan
 
 SCHEMA = "keras_mtl.sweep/1"
 FILE = "sweep.json"
@@ -44,7 +43,8 @@ class Sweep:
     """A sweep and how far it is.
 
     Attributes:
-        recipe, recipe_sha256, data, fixed: what all runs have in common.
+        recipe, data, fixed: what all runs have in common; `fixed` are overrides.
+        recipe_sha256: of the recipe with these overrides, every key: a recipe file may change between sittings.
         axes: {key: values}.
         runs: in order of the product.
     """
@@ -55,13 +55,6 @@ class Sweep:
     fixed: tuple[str, ...]
     axes: dict[str, tuple[str, ...]]
     runs: tuple[SweepRun, ...]
-
-    @classmethod
-    def of(cls, plan: Plan, data: str) -> Sweep:
-        """A sweep of which nothing is done."""
-        runs = tuple(SweepRun(run.name, run.overrides) for run in plan.runs)
-        axes = {axis.key: axis.values for axis in plan.axes}
-        return cls(plan.recipe, plan.recipe_sha256, data, plan.fixed, axes, runs)
 
     @property
     def waiting(self) -> tuple[SweepRun, ...]:

@@ -1,4 +1,4 @@
-"""Log-mel levels of many clips that lie in several files: like an array, but only the clips asked for are read."""
+"""Log-mel of many clips that lie in several files: like an array, but only the clips asked for are read."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 
-class Levels:
+class MappedLogMel:
     """Rows of several arrays, one after the other, or some of them: float16 [clips, frames, mel_bands] in dB.
 
     The arrays are files mapped into memory, so a set of any size costs no more memory than the rows that are read.
-    An index with a number, a slice or an array of numbers gives an array; `take` and `join` give `Levels`.
+    An index with a number, a slice or an array of numbers gives an array; `take` and `join` read nothing.
 
     Args:
         parts: arrays [clips, frames, mel_bands] of the same frames and bands.
@@ -20,21 +20,21 @@ class Levels:
     """
 
     def __init__(self, parts: Sequence[np.ndarray], rows: np.ndarray | None = None) -> None:
-        self._parts = tuple(parts)
-        self._ends = np.cumsum([len(part) for part in self._parts])
-        self._rows = np.arange(self._ends[-1]) if rows is None else rows
-        self.shape = (len(self._rows), *self._parts[0].shape[1:])
-        self.dtype = self._parts[0].dtype
+        self.parts = tuple(parts)
+        self._ends = np.cumsum([len(part) for part in self.parts])
+        self.rows = np.arange(self._ends[-1]) if rows is None else rows
+        self.shape = (len(self.rows), *self.parts[0].shape[1:])
+        self.dtype = self.parts[0].dtype
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: Any) -> np.ndarray:
         """Rows as an array: [frames, mel_bands] of one number, [n, frames, mel_bands] of a slice or n numbers."""
-        rows = self._rows[index]
+        rows = self.rows[index]
         if rows.ndim == 0:
             return np.asarray(self._row(int(rows)))
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
@@ -45,30 +45,23 @@ class Levels:
     def __array__(self, dtype: Any = None) -> np.ndarray:
         return self[:] if dtype is None else self[:].astype(dtype)
 
-    def take(self, index: np.ndarray) -> Levels:
-        """The clips at these places, without reading them."""
-        return Levels(self._parts, self._rows[index])
-
-    def join(self, other: Levels) -> Levels:
-        """The clips of both, without reading them."""
-        return Levels(self._parts + other._parts, np.concatenate([self._rows, other._rows + self._ends[-1]]))
-
     def _row(self, row: int) -> np.ndarray:
         part = int(np.searchsorted(self._ends, row, side="right"))
-        return self._parts[part][row - self._ends[part]]
+        return self.parts[part][row - self._ends[part]]
 
 
-#: Levels that are in memory, or those that are read where they are needed.
-AnyLevels = np.ndarray | Levels
+#: Log-mel in memory, or read where it is needed.
+AnyLogMel = np.ndarray | MappedLogMel
 
 
-def take(levels: AnyLevels, index: np.ndarray) -> AnyLevels:
-    """The clips at these places; of `Levels` without reading them."""
-    return levels.take(index) if isinstance(levels, Levels) else levels[index]
+def take(log_mel: AnyLogMel, index: np.ndarray) -> AnyLogMel:
+    """The clips at these places."""
+    return MappedLogMel(log_mel.parts, log_mel.rows[index]) if isinstance(log_mel, MappedLogMel) else log_mel[index]
 
 
-def join(first: AnyLevels, second: AnyLevels) -> AnyLevels:
-    """The clips of both; of `Levels` without reading them."""
-    if isinstance(first, Levels) and isinstance(second, Levels):
-        return first.join(second)
+def join(first: AnyLogMel, second: AnyLogMel) -> AnyLogMel:
+    """The clips of both."""
+    if isinstance(first, MappedLogMel) and isinstance(second, MappedLogMel):
+        after = second.rows + sum(len(part) for part in first.parts)
+        return MappedLogMel(first.parts + second.parts, np.concatenate([first.rows, after]))
     return np.concatenate([np.asarray(first), np.asarray(second)])

@@ -1,4 +1,4 @@
-"""The cache of log-mel levels: shards computed once, verified when they are opened, and mapped into memory.
+"""The cache of log-mel: shards computed once, verified when they are opened, and mapped into memory.
 
 A split lies in a folder of its own, named by the data's fingerprint and the features' settings. Shard k is two files:
 `levels-k.npy`, float16 dB before the normalisation, and `levels-k.json` with its clips' labels and the sha256 over
@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from keras_mtl.core import DataError, LogMelSettings, files
 from keras_mtl.datasets.prepare import Clips, Workers, in_turn
-from keras_mtl.features.arrays import Levels
+from keras_mtl.features.arrays import MappedLogMel
 from keras_mtl.features.log_mel import LogMel
 
 SCHEMA = "keras_mtl.levels/1"
@@ -54,8 +54,8 @@ class Shard:
         return self.last - self.first
 
     @property
-    def levels(self) -> Path:
-        """The file of its levels."""
+    def array(self) -> Path:
+        """The file of its log-mel."""
         return self.folder / f"levels-{self.number:05d}.npy"
 
     @property
@@ -64,42 +64,42 @@ class Shard:
         return self.folder / f"levels-{self.number:05d}.json"
 
     def open(self) -> tuple[np.ndarray, list[dict[str, Any]]] | None:
-        """Levels, mapped into memory, and labels; None where they are not there, or not as they were written."""
+        """Log-mel, mapped into memory, and labels; None where they are not there, or not as they were written."""
         if not self.facts.is_file():
             return None
         try:
             facts = json.loads(self.facts.read_bytes())
-            levels = np.load(self.levels, mmap_mode="r")
-            checksum = _checksum(self.levels, levels.offset, facts["labels"])
-            whole = len(levels) == len(self) and checksum == facts["sha256"]
+            log_mel = np.load(self.array, mmap_mode="r")
+            checksum = _checksum(self.array, log_mel.offset, facts["labels"])
+            whole = len(log_mel) == len(self) and checksum == facts["sha256"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
             whole = False
         if whole:
-            return np.asarray(levels), facts["labels"]
-        _log.warning("%s is damaged: it is computed anew", self.levels)
+            return np.asarray(log_mel), facts["labels"]
+        _log.warning("%s is damaged: it is computed anew", self.array)
         return None
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A split's levels and labels, and how much of it had to be computed.
+    """A split's log-mel and labels, and how much of it had to be computed.
 
     Attributes:
-        levels: float16 [clips, frames, mel_bands], dB.
+        log_mel: float16 [clips, frames, mel_bands], dB.
         labels: a row a clip.
         shards, computed: shards of the split, and those that were not there, or damaged.
     """
 
-    levels: Levels
+    log_mel: MappedLogMel
     labels: list[dict[str, Any]]
     shards: int
     computed: int
 
 
-def open_levels(
+def open_log_mel(
     clips: Clips, fingerprint: str, settings: LogMelSettings, cache: Path, workers: Workers = in_turn
 ) -> Opened:
-    """Opens a split's levels; what is not there, or not as it was written, is computed first.
+    """Opens a split's log-mel; what is not there, or not as it was written, is computed first.
 
     Args:
         clips: the split, in an order that is always the same.
@@ -118,8 +118,8 @@ def open_levels(
     computed = 0
     if None in found:
         try:
-            with files.one_at_a_time(folder, lambda: _tell_waiting(folder)) as alone:
-                if alone:
+            with files.one_at_a_time(folder, lambda: _print_waiting(folder)) as lock:
+                if lock is not None:
                     _remove_left_over(folder)
                 # Another process may have been at work until now.
                 found = [opened or shard.open() for opened, shard in zip(found, shards, strict=True)]
@@ -136,7 +136,7 @@ def open_levels(
     if len(whole) != len(shards):
         raise DataError(f"{folder} is not as it was written a moment ago", hint="is the disk in order?")
     return Opened(
-        Levels([levels for levels, _ in whole]), [row for _, rows in whole for row in rows], len(shards), computed
+        MappedLogMel([part for part, _ in whole]), [row for _, rows in whole for row in rows], len(shards), computed
     )
 
 
@@ -164,27 +164,27 @@ def _compute_all(clips: Clips, missing: Sequence[Shard], workers: Workers) -> No
 
 
 def compute_shard(shard: Shard) -> int:
-    """Computes a shard and writes it; gives the number of its clips. Memory: a batch of audio, and its levels.
+    """Computes a shard and writes it; gives the number of its clips. Memory: a batch of audio, and its log-mel.
 
     Raises:
         DataError: the split has fewer clips than it announced.
         OSError: the shard can't be written. Nothing of it is left.
     """
-    log_mel = LogMel(shard.settings)
+    compute = LogMel(shard.settings)
     labels: list[dict[str, Any]] = []
     shard.folder.mkdir(parents=True, exist_ok=True)
     shard.facts.unlink(missing_ok=True)
     checksum = hashlib.sha256()
-    with files.new_file(shard.levels) as file:
+    with files.new_file(shard.array) as file:
         for batch in _batches(shard.clips.between(shard.first, shard.last), shard.clips):
-            levels = log_mel(np.stack([example["audio"] for example in batch])).astype(np.float16)
+            log_mel = compute(np.stack([example["audio"] for example in batch])).astype(np.float16)
             if not labels:
-                shape = (len(shard), *levels.shape[1:])
-                header = {"descr": levels.dtype.str, "fortran_order": False, "shape": shape}
+                shape = (len(shard), *log_mel.shape[1:])
+                header = {"descr": log_mel.dtype.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(file, header)
             labels += [_labels(example) for example in batch]
-            checksum.update(levels.data)
-            file.write(levels.data)
+            checksum.update(log_mel.data)
+            file.write(log_mel.data)
         if len(labels) != len(shard):
             raise DataError(f"{shard.clips.name}: {len(labels)} clips came where {len(shard)} were announced")
     checksum.update(_as_bytes(labels))
@@ -229,5 +229,5 @@ def _remove_left_over(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _tell_waiting(folder: Path) -> None:
+def _print_waiting(folder: Path) -> None:
     print(f"another process computes features in {folder}: waiting for it", file=sys.stderr)

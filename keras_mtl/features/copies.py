@@ -1,4 +1,4 @@
-"""Features of scene clips as other devices would have recorded them, prepared once and drawn from in training.
+"""Features of scene clips as other devices would have recorded them (Morocutti et al. 2023), prepared once.
 
 A device's impulse response acts on the audio, and what is cached is log-mel. So whole copies of the features are
 prepared: in copy k, each clip of the chosen devices has been convolved with a response that the seed, k and the clip
@@ -9,7 +9,8 @@ features of `mt`), and about the time of the plain features. Held-out and evalua
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ import numpy as np
 
 from keras_mtl.core import DataError, LogMelSettings, RecipeError
 from keras_mtl.datasets import Corpus
+from keras_mtl.datasets.audio import AUDIO_SUFFIXES, read_audio
 from keras_mtl.datasets.prepare import Clips
-from keras_mtl.features.arrays import AnyLevels
-from keras_mtl.features.impulse_responses import convolved, fingerprint, read_impulse_responses
-from keras_mtl.features.sets import SceneSet, prepared_levels
+from keras_mtl.features.arrays import AnyLogMel
+from keras_mtl.features.cache import open_log_mel
+from keras_mtl.features.sets import SceneSet
 from keras_mtl.recipes import AugmentSettings
 
 
@@ -30,13 +32,13 @@ class ImpulseCopies:
     """Copies of some clips' features.
 
     Attributes:
-        levels: for each copy, float16 [rows, frames, mel_bands] in dB.
+        log_mel: for each copy, float16 [rows, frames, mel_bands] in dB.
         rows: the row of each clip in every copy, int [clips]; -1 for clips without copies.
         probability: that a clip with copies is replaced by one.
         seed: of the draws.
     """
 
-    levels: tuple[AnyLevels, ...]
+    log_mel: tuple[AnyLogMel, ...]
     rows: np.ndarray
     probability: float
     seed: int
@@ -45,20 +47,20 @@ class ImpulseCopies:
         """Those of the clips at these places."""
         return replace(self, rows=self.rows[index])
 
-    def into(self, levels: np.ndarray, index: np.ndarray, step: int) -> np.ndarray:
-        """A batch's levels with some clips replaced: a function of the seed and the step alone.
+    def into(self, log_mel: np.ndarray, index: np.ndarray, step: int) -> np.ndarray:
+        """A batch's log-mel with some clips replaced: a function of the seed and the step alone.
 
         Args:
-            levels: [batch, frames, mel_bands] in dB.
+            log_mel: [batch, frames, mel_bands] in dB.
             index: the clips of the batch, int [batch].
             step: the batch's number.
         """
         random = np.random.default_rng((self.seed, 7, step))
         chosen = random.random(len(index)) < self.probability
-        copies = random.integers(0, len(self.levels), len(index))
-        out = np.array(levels)
+        copies = random.integers(0, len(self.log_mel), len(index))
+        out = np.array(log_mel)
         for place in np.flatnonzero(chosen & (self.rows[index] >= 0)):
-            out[place] = self.levels[copies[place]][self.rows[index[place]]]
+            out[place] = self.log_mel[copies[place]][self.rows[index[place]]]
         return out
 
 
@@ -72,15 +74,6 @@ def impulse_copies(
     seed: int,
 ) -> ImpulseCopies | None:
     """The copies that a recipe asks for, prepared on the first time; None where it asks for none.
-
-    Args:
-        corpus: the data.
-        split: a split of its scenes.
-        clips: that split's features.
-        settings: the features' settings.
-        cache: where log-mel features are kept.
-        augment: the recipe's group.
-        seed: chooses each clip's response, and the clips that are replaced.
 
     Raises:
         RecipeError: a folder without a probability, or a probability without a folder.
@@ -98,8 +91,8 @@ def impulse_copies(
         there = ", ".join(np.unique(clips.devices))
         raise DataError(f"{corpus.name}: no scene clip of augment.ir_devices = {augment.ir_devices!r} (there: {there})")
     source, stamp = corpus.scenes[split], f"{fingerprint(responses)[:12]}_{augment.ir_devices.replace(',', '-')}_{seed}"
-    levels = tuple(
-        prepared_levels(
+    log_mel = tuple(
+        open_log_mel(
             _ConvolvedClips(
                 name=f"{source.name}_ir_{stamp}_{copy}",
                 count=int(chosen.sum()),
@@ -114,10 +107,10 @@ def impulse_copies(
             corpus.fingerprint,
             settings,
             cache,
-        )
+        ).log_mel
         for copy in range(augment.ir_copies)
     )
-    return ImpulseCopies(levels, np.where(chosen, np.cumsum(chosen) - 1, -1), augment.ir_probability, seed)
+    return ImpulseCopies(log_mel, np.where(chosen, np.cumsum(chosen) - 1, -1), augment.ir_probability, seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,3 +131,43 @@ class _ConvolvedClips(Clips):
                 which = np.random.default_rng((*self.seed, number)).integers(len(self.responses))
                 audio = np.asarray(example["audio"], np.float32) / 32768.0
                 yield {**example, "audio": convolved(audio, self.responses[which])}
+
+
+def read_impulse_responses(folder: str | Path, sample_rate_hz: int) -> list[np.ndarray]:
+    """Reads every recording under a folder, in the order of their paths.
+
+    Each response is scaled to energy 1, so that white noise keeps its level: it is the colour that is to be varied.
+
+    Returns:
+        float64 [samples] of each.
+
+    Raises:
+        DataError: no such folder, no recording in it, or one that is silent or can't be read.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"no folder of impulse responses at {folder}", hint="set augment.ir_folder")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    if not paths:
+        raise DataError(f"{folder} holds no recordings of impulse responses", hint="set augment.ir_folder")
+    responses = [read_audio(path, sample_rate_hz).astype(np.float64) for path in paths]
+    for path, response in zip(paths, responses, strict=True):
+        if not response.any():
+            raise DataError(f"{path} is silent: no impulse response")
+    return [response / np.sqrt(np.square(response).sum()) for response in responses]
+
+
+def fingerprint(responses: Sequence[np.ndarray]) -> str:
+    """sha256 over the responses, in their order."""
+    digest = hashlib.sha256()
+    for response in responses:
+        digest.update(str(len(response)).encode())
+        digest.update(np.asarray(response, np.float32).tobytes())
+    return digest.hexdigest()
+
+
+def convolved(audio: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """The first samples of audio * response, as many as `audio` has: float32 [samples]."""
+    length = len(audio) + len(response) - 1
+    spectrum = np.fft.rfft(audio, length) * np.fft.rfft(response, length)
+    return np.fft.irfft(spectrum, length)[: len(audio)].astype(np.float32)

@@ -1,4 +1,4 @@
-"""The preparation of a data folder ahead of trainings: clips at the features' rate, and their log-mel levels."""
+"""The preparation of a data folder ahead of trainings: clips at the features' rate, and their log-mel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from keras_mtl.core import DataError, LogMelSettings
 from keras_mtl.datasets import open_corpus
 from keras_mtl.datasets.prepare import beam_options, in_processes, with_beam
-from keras_mtl.features.cache import open_levels
+from keras_mtl.features.cache import open_log_mel
 from keras_mtl.recipes import Recipe, system_of
 
 SCHEMA = "keras_mtl.preparation/1"
@@ -32,12 +32,12 @@ def prepare(
         The document `keras_mtl.preparation/1`.
 
     Raises:
-        DataError: as of `open_corpus` and `open_levels`; or Apache Beam is not installed.
+        DataError: as of `open_corpus` and `open_log_mel`; or Apache Beam is not installed.
     """
     options = beam_options(beam) if beam is not None else None
     workers = in_processes(jobs) if options is None else with_beam(options)
     began, rows, fingerprint = time.monotonic(), [], ""
-    told: set[tuple[str, LogMelSettings]] = set()
+    listed: set[tuple[str, LogMelSettings]] = set()
     for (settings, subset), tasks in _wanted(recipes).items():
         corpus = open_corpus(
             data,
@@ -50,10 +50,10 @@ def prepare(
         fingerprint = corpus.fingerprint
         for task, splits in (("scenes", corpus.scenes), ("events", corpus.events)):
             for clips in splits.values() if task in tasks else ():
-                if (clips.name, settings) in told:  # the parts of the scenes have all other splits in common
+                if (clips.name, settings) in listed:  # the parts of the scenes have all other splits in common
                     continue
-                told.add((clips.name, settings))
-                opened = open_levels(clips, corpus.fingerprint, settings, cache, workers)
+                listed.add((clips.name, settings))
+                opened = open_log_mel(clips, corpus.fingerprint, settings, cache, workers)
                 seconds = round(clips.count * clips.clip_s, 3)
                 row: dict[str, Any] = {"name": clips.name, "clips": clips.count, "seconds": seconds}
                 rows.append(

@@ -1,6 +1,6 @@
-"""Splits of a corpus as log-mel levels with their labels, computed once and kept in the cache.
+"""Splits of a corpus as log-mel with their labels, computed once and kept in the cache.
 
-Levels are float16 dB before the scalar normalisation, so that the same files serve every normalisation, and stay on the
+Log-mel is float16 dB before the scalar normalisation, so that the same files serve every normalisation, and stay on the
 disk until a clip is asked for, so that a set larger than memory can be trained on.
 """
 
@@ -16,8 +16,8 @@ from keras_mtl.core import EVENTS, DataError, LogMelSettings
 from keras_mtl.datasets import Corpus
 from keras_mtl.datasets.prepare import Clips
 from keras_mtl.decoding import Event
-from keras_mtl.features.arrays import AnyLevels, Levels, join, take
-from keras_mtl.features.cache import open_levels
+from keras_mtl.features.arrays import AnyLogMel, join, take
+from keras_mtl.features.cache import open_log_mel
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class SceneSet:
     """Clips of one scene each.
 
     Attributes:
-        levels: float16 [clips, frames, mel_bands], dB.
+        log_mel: float16 [clips, frames, mel_bands], dB.
         scenes: int [clips], index into `labels.SCENES`.
         devices, recordings, filenames: a string a clip; clips of one recording share its name.
     """
 
-    levels: AnyLevels
+    log_mel: AnyLogMel
     scenes: np.ndarray
     devices: np.ndarray
     recordings: np.ndarray
@@ -42,7 +42,7 @@ class SceneSet:
     def take(self, index: np.ndarray) -> SceneSet:
         """The clips at these places."""
         return SceneSet(
-            take(self.levels, index),
+            take(self.log_mel, index),
             self.scenes[index],
             self.devices[index],
             self.recordings[index],
@@ -55,13 +55,13 @@ class EventSet:
     """Clips with events.
 
     Attributes:
-        levels: float16 [clips, frames, mel_bands], dB.
+        log_mel: float16 [clips, frames, mel_bands], dB.
         events: the events of each clip (empty where they are not known).
         weak: float32 [clips, classes], 1 where the class is in the clip (zeros where it is not known).
         filenames: a string a clip.
     """
 
-    levels: AnyLevels
+    log_mel: AnyLogMel
     events: Sequence[Sequence[Event]]
     weak: np.ndarray
     filenames: np.ndarray
@@ -72,13 +72,13 @@ class EventSet:
     def take(self, index: np.ndarray) -> EventSet:
         """The clips at these places."""
         return EventSet(
-            take(self.levels, index), [self.events[i] for i in index], self.weak[index], self.filenames[index]
+            take(self.log_mel, index), [self.events[i] for i in index], self.weak[index], self.filenames[index]
         )
 
     def join(self, other: EventSet) -> EventSet:
         """Both sets as one."""
         return EventSet(
-            join(self.levels, other.levels),
+            join(self.log_mel, other.log_mel),
             [*self.events, *other.events],
             np.concatenate([self.weak, other.weak]),
             np.concatenate([self.filenames, other.filenames]),
@@ -92,10 +92,10 @@ def scene_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path)
         DataError: the corpus does not have it, or is opened at another rate than the features'.
     """
     clips = _split(corpus.scenes, split, corpus, "scene (TAU)", settings)
-    opened = open_levels(clips, corpus.fingerprint, settings, cache)
-    levels, labels = opened.levels, opened.labels
+    opened = open_log_mel(clips, corpus.fingerprint, settings, cache)
+    log_mel, labels = opened.log_mel, opened.labels
     columns = [np.asarray([row[key] for row in labels]) for key in ("device", "recording", "filename")]
-    return SceneSet(levels, np.asarray([row["scene"] for row in labels], np.int32), *columns)
+    return SceneSet(log_mel, np.asarray([row["scene"] for row in labels], np.int32), *columns)
 
 
 def event_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path) -> EventSet:
@@ -105,34 +105,19 @@ def event_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path)
         DataError: the corpus does not have it, or is opened at another rate than the features'.
     """
     clips = _split(corpus.events, split, corpus, "event (DESED)", settings)
-    opened = open_levels(clips, corpus.fingerprint, settings, cache)
-    levels, labels = opened.levels, opened.labels
+    opened = open_log_mel(clips, corpus.fingerprint, settings, cache)
+    log_mel, labels = opened.log_mel, opened.labels
     events = [[Event(on, off, EVENTS[label]) for on, off, label in row["events"]] for row in labels]
     weak = np.asarray([row["weak"] for row in labels], np.float32)
-    return EventSet(levels, events, weak, np.asarray([row["filename"] for row in labels]))
+    return EventSet(log_mel, events, weak, np.asarray([row["filename"] for row in labels]))
 
 
-def prepared_levels(clips: Clips, fingerprint: str, settings: LogMelSettings, cache: Path) -> Levels:
-    """Levels of clips that no split of a corpus holds, kept in the cache under the clips' name like those of splits.
-
-    Args:
-        clips: the clips, in an order that is always the same.
-        fingerprint: of the data that they are made from.
-        settings: the features' settings.
-        cache: where features are kept.
-
-    Returns:
-        float16 [clips, frames, mel_bands], dB.
-    """
-    return open_levels(clips, fingerprint, settings, cache).levels
-
-
-def level_statistics(sets: Iterable[AnyLevels], most_clips: int = 2000) -> tuple[float, float]:
-    """Mean and standard deviation in dB over all levels of the given arrays (evenly spaced clips of each)."""
+def log_mel_statistics(sets: Iterable[AnyLogMel], most_clips: int = 2000) -> tuple[float, float]:
+    """Mean and standard deviation in dB over all values of the given arrays (evenly spaced clips of each)."""
     total = count = square = 0.0
-    for levels in sets:
-        for part in np.array_split(np.unique(np.linspace(0, len(levels) - 1, most_clips).astype(int)), 16):
-            values = np.asarray(levels[part], np.float64)
+    for log_mel in sets:
+        for part in np.array_split(np.unique(np.linspace(0, len(log_mel) - 1, most_clips).astype(int)), 16):
+            values = np.asarray(log_mel[part], np.float64)
             total, square, count = total + values.sum(), square + (values**2).sum(), count + values.size
     mean = total / count
     return float(mean), float(np.sqrt(square / count - mean**2))

@@ -7,14 +7,14 @@ from keras_mtl.core.lazy import lazy
 if TYPE_CHECKING:
     from keras_mtl.inference import formats
     from keras_mtl.inference.formats import FORMATS, SUFFIXES, label_tracks
-    from keras_mtl.inference.network import SCENE_BATCH, listen_with, listen_with_run, predict_in_batches
+    from keras_mtl.inference.network import SCENE_BATCH, network_predictor, predict_in_batches, run_predictor
     from keras_mtl.inference.overview import Overview
-    from keras_mtl.inference.prediction import BAR_FROM_S, MOST_ROWS, Prediction, predict, require_long_enough
-    from keras_mtl.inference.predictor import Listener
+    from keras_mtl.inference.prediction import MOST_ROWS, Prediction, predict, recording_blocks
+    from keras_mtl.inference.predictor import Predictor
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "BAR_FROM_S", "FORMATS", "MOST_ROWS", "SCENE_BATCH", "SUFFIXES", "Listener", "Overview", "Prediction", "formats",
-    "label_tracks", "listen_with", "listen_with_run", "predict", "predict_in_batches", "require_long_enough",
+    "FORMATS", "MOST_ROWS", "SCENE_BATCH", "SUFFIXES", "Overview", "Prediction", "Predictor", "formats",
+    "label_tracks", "network_predictor", "predict", "predict_in_batches", "recording_blocks", "run_predictor",
 ]  # fmt: skip

@@ -20,25 +20,25 @@ _COLUMNS = ("filename", "onset", "offset", "event_label", "scene_label", "score"
 
 def document(predictions: Sequence[Prediction]) -> dict[str, Any]:
     """All of it as plain values, for JSON."""
-    return {"schema": "keras_mtl.prediction/1", "files": [heard.to_dict() for heard in predictions]}
+    return {"schema": "keras_mtl.prediction/1", "files": [each.to_dict() for each in predictions]}
 
 
 def tsv(predictions: Sequence[Prediction]) -> str:
     """One table: a row for each event, and one for each stretch of a scene; times in seconds.
 
     The columns are those of DESED's tables, with TAU's for scenes and the score behind them. As in DESED, a recording
-    in which nothing was heard has an empty row; a reader of events passes over the rows without an event.
+    without any finding has an empty row; a reader of events passes over the rows without an event.
 
     Raises:
         DataError: a file name that no TAB-separated table can hold.
     """
     rows = ["\t".join(_COLUMNS)]
-    for heard in predictions:
-        name = str(heard.path)
+    for each in predictions:
+        name = str(each.path)
         if any(character in name for character in "\t\r\n"):
             raise DataError(f"a table can't hold the name {name!r}", hint="rename the file, or take JSON")
-        found = [(event, event.label, "", score) for event, score in heard.events]
-        found += [(scene, "", scene.label, score) for scene, score in heard.scenes]
+        found = [(event, event.label, "", score) for event, score in each.events]
+        found += [(scene, "", scene.label, score) for scene, score in each.scenes]
         rows += [
             f"{name}\t{at.onset_s:.3f}\t{at.offset_s:.3f}\t{event}\t{scene}\t{score:.4f}"
             for at, event, scene, score in sorted(found, key=lambda row: row[0][:2])
@@ -48,10 +48,11 @@ def tsv(predictions: Sequence[Prediction]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def audacity(heard: Prediction) -> str:
+def audacity(prediction: Prediction) -> str:
     """A label track (File > Import > Labels): events by their names, scenes as "scene: park"."""
-    found = [*heard.events, *((at._replace(label=f"scene: {at.label}"), score) for at, score in heard.scenes)]
-    return "".join(f"{at.onset_s:.6f}\t{at.offset_s:.6f}\t{at.label} ({score:.2f})\n" for at, score in sorted(found))
+    scenes = [(at._replace(label=f"scene: {at.label}"), score) for at, score in prediction.scenes]
+    found = sorted([*prediction.events, *scenes])
+    return "".join(f"{at.onset_s:.6f}\t{at.offset_s:.6f}\t{at.label} ({score:.2f})\n" for at, score in found)
 
 
 def text(predictions: Sequence[Prediction], form: str) -> str:
@@ -95,5 +96,5 @@ def write(predictions: Sequence[Prediction], form: str, out: Path) -> list[Path]
     """
     if form != "audacity" or (len(predictions) == 1 and not out.is_dir()):
         return [files.write_text(out, text(predictions, form))]
-    places = label_tracks([heard.path for heard in predictions], out)
-    return [files.write_text(place, audacity(heard)) for place, heard in zip(places, predictions, strict=True)]
+    places = label_tracks([each.path for each in predictions], out)
+    return [files.write_text(place, audacity(each)) for place, each in zip(places, predictions, strict=True)]

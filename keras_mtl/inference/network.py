@@ -1,4 +1,4 @@
-"""Listeners made of float Keras networks."""
+"""Predictors made of float Keras networks."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from keras_mtl.core import LogMelSettings
 from keras_mtl.decoding import DecodeSettings
-from keras_mtl.features import AnyLevels, normalise
-from keras_mtl.inference.predictor import Listener
+from keras_mtl.features import AnyLogMel, normalise
+from keras_mtl.inference.predictor import Predictor
 from keras_mtl.models import build_event_part, build_scene_part, frames_per_embedding
 from keras_mtl.runs import Run
 
@@ -21,41 +21,41 @@ _EVENT_BATCH = 16
 _PARTS = 4  # of so many lengths
 
 
-def listen_with(
+def network_predictor(
     network: keras.Model,
     settings: LogMelSettings,
     decoding: DecodeSettings,
     tasks: Sequence[str] = ("scenes", "events"),
-) -> Listener:
-    """A listener of a network with the layers "encoder", "scene_head" and "event_head", for the tasks it was taught."""
-    # Kept, since a recording is heard in many calls and each new part would be traced anew, and never freed.
+) -> Predictor:
+    """A predictor of a network with the layers "encoder", "scene_head" and "event_head", for its trained tasks."""
+    # Kept, since a recording takes many calls, and each new part would be traced anew and never freed.
     scene_part = functools.lru_cache(_PARTS)(functools.partial(build_scene_part, network))
     event_part = functools.lru_cache(_PARTS)(functools.partial(build_event_part, network))
 
-    def scene_logits(levels: AnyLevels) -> np.ndarray:
-        return predict_in_batches(scene_part(levels.shape[1]), levels, settings, SCENE_BATCH)
+    def scene_logits(log_mel: AnyLogMel) -> np.ndarray:
+        return predict_in_batches(scene_part(log_mel.shape[1]), log_mel, settings, SCENE_BATCH)
 
-    def event_probabilities(levels: AnyLevels) -> tuple[np.ndarray, np.ndarray]:
-        out = predict_in_batches(event_part(levels.shape[1]), levels, settings, _EVENT_BATCH)
+    def event_probabilities(log_mel: AnyLogMel) -> tuple[np.ndarray, np.ndarray]:
+        out = predict_in_batches(event_part(log_mel.shape[1]), log_mel, settings, _EVENT_BATCH)
         return out["strong"], out["weak"]
 
     scenes = scene_logits if "scenes" in tasks else None
     if "events" not in tasks:
-        return Listener(settings, scenes, decoding=decoding)
+        return Predictor(settings, scenes, decoding=decoding)
     event_frames = network.get_layer("encoder").input_shape[1]
-    return Listener(settings, scenes, event_probabilities, frames_per_embedding(network), decoding, event_frames)
+    return Predictor(settings, scenes, event_probabilities, frames_per_embedding(network), decoding, event_frames)
 
 
-def listen_with_run(run: Run) -> Listener:
-    """A listener of a run folder's float network, for the tasks it was trained on."""
-    return listen_with(run.network(), run.settings, run.recipe.decode, run.info["tasks"])
+def run_predictor(run: Run) -> Predictor:
+    """A predictor of a run folder's float network, for the tasks it was trained on."""
+    return network_predictor(run.network(), run.settings, run.recipe.decode, run.info["tasks"])
 
 
-def predict_in_batches(model: keras.Model, levels: AnyLevels, settings: LogMelSettings, batch: int) -> Any:
-    """Outputs of a model over clips of levels in dB, normalised batch by batch (the clips may not fit in memory)."""
+def predict_in_batches(model: keras.Model, log_mel: AnyLogMel, settings: LogMelSettings, batch: int) -> Any:
+    """Outputs of a model over clips of log-mel in dB, normalised batch by batch (the clips may not fit in memory)."""
     parts = []
-    for first in range(0, len(levels), batch):
-        values = normalise(levels[first : first + batch], settings)[..., None]
+    for first in range(0, len(log_mel), batch):
+        values = normalise(log_mel[first : first + batch], settings)[..., None]
         kept = len(values)
         if kept < batch and first:  # one shape, one trace
             values = np.concatenate([values, np.zeros((batch - kept, *values.shape[1:]), np.float32)])

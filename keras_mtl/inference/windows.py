@@ -1,4 +1,4 @@
-"""How a recording is cut into overlapping windows, and their answers are joined to one time axis without seams."""
+"""Inference over a recording that comes in parts: events in overlapping windows, scenes in seconds, both in batches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+
+from keras_mtl.core import EVENTS, SCENES
+from keras_mtl.decoding import Event
+from keras_mtl.features import shared_log_mel
+from keras_mtl.inference.predictor import Predictor
+
+EVENT_WINDOW_S = 10
+SCENE_CLIP_S = 1
+_WINDOWS_AT_A_TIME = 16
+_SECONDS_AT_A_TIME = 128
 
 
 class Window(NamedTuple):
@@ -58,15 +68,11 @@ class WindowPlan:
         return [*found, self.last(len(found), frames)]
 
 
-class Joint:
-    """Joins the answers of windows: a mean, each weighted by the distance from the nearer end of its window.
+class WindowMean:
+    """The mean of overlapping windows' probabilities, each weighted by the distance from the nearer end of its window.
 
-    There a window knows least of what is around, and its answers count next to nothing; so the joined ones pass
-    gradually from one window to the next, and hardly depend on where the windows lie. A recording of one window has its
-    answers as they are.
-
-    Args:
-        plan: the windows.
+    There the context is shortest, and the weight next to nothing; so the mean passes gradually from one window to the
+    next, and hardly depends on where the windows lie. A recording of one window keeps its probabilities as they are.
     """
 
     def __init__(self, plan: WindowPlan) -> None:
@@ -77,30 +83,30 @@ class Joint:
         self._sum: np.ndarray | None = None  # of those that follow
         self._weight = np.zeros((0, 1))
 
-    def add(self, window: Window, answers: np.ndarray) -> np.ndarray:
+    def add(self, window: Window, probabilities: np.ndarray) -> np.ndarray:
         """Takes an inner window's [embeddings, events], in order; gives those that no later window will change."""
-        self._take(window, answers[: self._plan.embeddings])
+        self._take(window, probabilities[: self._plan.embeddings])
         return self._give(window.first // self._plan.stride)
 
-    def end(self, window: Window, answers: np.ndarray, frames: int) -> np.ndarray:
+    def end(self, window: Window, probabilities: np.ndarray, frames: int) -> np.ndarray:
         """Takes the last window's, and how many frames there are; gives all that are left."""
         before = window.first // self._plan.stride
-        answers = answers[: -(-frames // self._plan.stride) - before]
+        probabilities = probabilities[: -(-frames // self._plan.stride) - before]
         if self._sum is None:
-            return answers
-        self._take(window, answers)
-        return self._give(before + len(answers))
+            return probabilities
+        self._take(window, probabilities)
+        return self._give(before + len(probabilities))
 
-    def _take(self, window: Window, answers: np.ndarray) -> None:
+    def _take(self, window: Window, probabilities: np.ndarray) -> None:
         at = window.first // self._plan.stride - self._given
-        beyond = max(0, at + len(answers) - len(self._weight))
+        beyond = max(0, at + len(probabilities) - len(self._weight))
         if self._sum is None:
-            self._sum = np.zeros((0, answers.shape[1]))
+            self._sum = np.zeros((0, probabilities.shape[1]))
         self._sum = np.pad(self._sum, ((0, beyond), (0, 0)))
         self._weight = np.pad(self._weight, ((0, beyond), (0, 0)))
-        weights = self._weights[: len(answers)]
-        self._sum[at : at + len(answers)] += weights * answers
-        self._weight[at : at + len(answers)] += weights
+        weights = self._weights[: len(probabilities)]
+        self._sum[at : at + len(probabilities)] += weights * probabilities
+        self._weight[at : at + len(probabilities)] += weights
 
     def _give(self, until: int) -> np.ndarray:
         assert self._sum is not None
@@ -108,3 +114,128 @@ class Joint:
         joined = (self._sum[:count] / self._weight[:count]).astype(np.float32)
         self._sum, self._weight, self._given = self._sum[count:], self._weight[count:], until
         return joined
+
+
+class EventInference:
+    """Gives the frame probabilities of a recording whose log-mel comes in parts."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        assert predictor.event_probabilities is not None
+        settings, fixed = predictor.settings, predictor.event_frames
+        length = fixed or settings.frames(EVENT_WINDOW_S * settings.sample_rate_hz)
+        self._probabilities = predictor.event_probabilities
+        self.plan = WindowPlan(length, predictor.frames_per_embedding, fixed is not None)
+        self._mean = WindowMean(self.plan)
+        self._log_mel = np.zeros((0, settings.mel_bands), np.float32)
+        self._first = 0  # the frame that the held log-mel begins with
+        self._number = 0  # windows cut so far
+        self._waiting: list[tuple[Window, np.ndarray]] = []
+
+    def push(self, log_mel: np.ndarray) -> np.ndarray:
+        """Takes [frames, mel_bands] in dB; gives the probabilities that are ready, [embeddings, events]."""
+        self._log_mel = np.concatenate([self._log_mel, log_mel])
+        ready = [np.zeros((0, len(EVENTS)), np.float32)]
+        while (window := self.plan.inner(self._number)).first + window.frames < self._first + len(self._log_mel):
+            self._cut(window)
+            if len(self._waiting) == _WINDOWS_AT_A_TIME:
+                ready += [self._mean.add(*each) for each in self._run_waiting()]
+        return np.concatenate(ready)
+
+    def frames_wanted(self, frames: int) -> int:
+        """Frames that `finish` must have got for a recording of so many: the last window may reach beyond it."""
+        last = self.plan.windows(frames)[-1]
+        return max(frames, last.first + last.frames)
+
+    def finish(self, frames: int, log_mel: np.ndarray) -> np.ndarray:
+        """Takes the last frames, up to `frames_wanted(frames)`; gives the probabilities that are left."""
+        within = max(0, frames - self._first - len(self._log_mel))
+        ready = [self.push(log_mel[:within])]
+        self._log_mel = np.concatenate([self._log_mel, log_mel[within:]])
+        self._cut(self.plan.last(self._number, frames))
+        *inner, last = self._run_waiting()
+        ready += [self._mean.add(*each) for each in inner]
+        return np.concatenate([*ready, self._mean.end(*last, frames)])
+
+    def _cut(self, window: Window) -> None:
+        self._log_mel = self._log_mel[window.first - self._first :]
+        self._first = window.first
+        self._waiting.append((window, self._log_mel[: window.frames].copy()))
+        self._number += 1
+
+    def _run_waiting(self) -> list[tuple[Window, np.ndarray]]:
+        """The windows that wait, with their probabilities."""
+        strong, _ = self._probabilities(np.stack([log_mel for _, log_mel in self._waiting]))
+        done = [(window, probabilities) for (window, _), probabilities in zip(self._waiting, strong, strict=True)]
+        self._waiting = []
+        return done
+
+
+class SceneInference:
+    """Gives the scene of a recording whose audio comes in parts, and its course.
+
+    Each second is one inference, as in training: a clip of its own, with silence beyond its ends. Of a recording that
+    is no whole number of seconds, the rest is left out; one shorter than a second is followed by silence.
+
+    Args:
+        predictor: a predictor with `scene_logits`.
+        window_s: whole seconds whose mean makes one step of the course.
+    """
+
+    def __init__(self, predictor: Predictor, window_s: int) -> None:
+        assert predictor.scene_logits is not None
+        self._logits, self._window_s = predictor.scene_logits, window_s
+        self._compute = shared_log_mel(predictor.settings)
+        self._second = SCENE_CLIP_S * predictor.settings.sample_rate_hz
+        self._audio = np.zeros(0, np.float32)
+        self._sum = np.zeros(len(SCENES))
+        self._seconds = 0
+        self._part, self._part_seconds = np.zeros(len(SCENES)), 0
+        self._course: list[tuple[int, int, np.ndarray]] = []  # (first second, seconds, sum), neighbours differ
+
+    def push(self, audio: np.ndarray) -> None:
+        """Takes float32 [samples] at the rate of the features."""
+        self._audio = np.concatenate([self._audio, audio])
+        while len(self._audio) >= _SECONDS_AT_A_TIME * self._second:
+            self._infer(_SECONDS_AT_A_TIME)
+
+    def finish(self, duration_s: float) -> tuple[dict[str, float], tuple[tuple[Event, float], ...]]:
+        """Mean probability of each scene, and the scenes one after the other with their mean probability.
+
+        Args:
+            duration_s: where the last scene ends.
+        """
+        if not self._seconds and len(self._audio) < self._second:
+            self._audio = np.pad(self._audio, (0, self._second - len(self._audio)))
+        if len(self._audio) >= self._second:
+            self._infer(len(self._audio) // self._second)
+        self._step()
+        mean = self._sum / self._seconds
+        ends = [*(float(first) for first, _, _ in self._course[1:]), duration_s]
+        course = []
+        for (first, seconds, total), end_s in zip(self._course, ends, strict=True):
+            best = int(total.argmax())
+            course.append((Event(float(first), end_s, SCENES[best]), float(total[best]) / seconds))
+        return {scene: round(float(p), 6) for scene, p in zip(SCENES, mean, strict=True)}, tuple(course)
+
+    def _infer(self, count: int) -> None:
+        logits = self._logits(self._compute(self._audio[: count * self._second].reshape(count, self._second)))
+        self._audio = self._audio[count * self._second :]
+        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+        for scores in exponents / exponents.sum(axis=1, keepdims=True):
+            self._sum += scores
+            self._seconds += 1
+            self._part += scores
+            self._part_seconds += 1
+            if self._part_seconds == self._window_s:
+                self._step()
+
+    def _step(self) -> None:
+        """Ends a step of the course, and joins it to the last one where both have the same scene."""
+        if not self._part_seconds:
+            return
+        first, seconds, total = self._seconds - self._part_seconds, self._part_seconds, self._part
+        if self._course and self._course[-1][2].argmax() == total.argmax():
+            before = self._course.pop()
+            first, seconds, total = before[0], before[1] + seconds, before[2] + total
+        self._course.append((first, seconds, total))
+        self._part, self._part_seconds = np.zeros(len(SCENES)), 0

@@ -57,7 +57,7 @@ class Bootstrap:
         return [float(low), float(high)]
 
     def method(self, recordings: int) -> dict[str, Any]:
-        """What is said of the intervals beside the figures."""
+        """How the intervals were made, for the document beside the figures."""
         return {
             "name": "percentile bootstrap",
             "level": self.level,

@@ -1,4 +1,4 @@
-"""The evaluation stage: a listener and a corpus in, the figures of its tasks out."""
+"""The evaluation stage: a predictor and a corpus in, the figures of its tasks out."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from keras_mtl.core import DataError
 from keras_mtl.datasets import Corpus
 from keras_mtl.decoding import Grid
 from keras_mtl.features import event_set, scene_set
-from keras_mtl.inference import Listener
+from keras_mtl.inference import Predictor
 from keras_mtl.metrics.bootstrap import Bootstrap
 from keras_mtl.metrics.events import event_metrics
 from keras_mtl.metrics.scenes import scene_metrics
 
 
-def evaluate(listener: Listener, corpus: Corpus, cache: Path, bootstrap: Bootstrap | None = None) -> dict[str, Any]:
-    """Scores a listener on the evaluation splits of its tasks: "test" of the scenes, "validation" of the events.
+def evaluate(predictor: Predictor, corpus: Corpus, cache: Path, bootstrap: Bootstrap | None = None) -> dict[str, Any]:
+    """Scores a predictor on the evaluation splits of its tasks: "test" of the scenes, "validation" of the events.
 
     Args:
-        listener: what is scored.
+        predictor: what is scored.
         corpus: the data.
         cache: where log-mel features are kept.
         bootstrap: how intervals are made; 1000 draws by default. Scene clips are drawn by recording; an event clip is a
             recording.
 
     Returns:
-        {"scenes": figures of `scene_metrics`, "events": figures of `event_metrics`}: those for which the listener has
+        {"scenes": figures of `scene_metrics`, "events": figures of `event_metrics`}: those for which the predictor has
         the task and the corpus the split.
 
     Raises:
         DataError: the corpus has no evaluation split for any of the tasks.
     """
     figures: dict[str, Any] = {}
-    can = scored_tasks(listener.tasks, corpus)
-    if listener.scene_logits is not None and "scenes" in can:
-        clips = scene_set(corpus, "test", listener.settings, cache)
-        logits = listener.scene_logits(clips.levels)
+    can = scored_tasks(predictor.tasks, corpus)
+    if predictor.scene_logits is not None and "scenes" in can:
+        clips = scene_set(corpus, "test", predictor.settings, cache)
+        logits = predictor.scene_logits(clips.log_mel)
         figures["scenes"] = scene_metrics(logits, clips.scenes, clips.devices, clips.recordings, bootstrap=bootstrap)
-    if listener.event_probabilities is not None and "events" in can:
-        events = event_set(corpus, "validation", listener.settings, cache)
-        strong, weak = listener.event_probabilities(events.levels)
-        grid = Grid.over(listener.settings, events.levels.shape[1], listener.frames_per_embedding, strong.shape[1])
-        figures["events"] = event_metrics(strong, weak, events.events, grid, listener.decoding, bootstrap=bootstrap)
+    if predictor.event_probabilities is not None and "events" in can:
+        events = event_set(corpus, "validation", predictor.settings, cache)
+        strong, weak = predictor.event_probabilities(events.log_mel)
+        grid = Grid.over(predictor.settings, events.log_mel.shape[1], predictor.frames_per_embedding, strong.shape[1])
+        figures["events"] = event_metrics(strong, weak, events.events, grid, predictor.decoding, bootstrap=bootstrap)
     if not figures:
-        tasks = " or ".join(listener.tasks)
+        tasks = " or ".join(predictor.tasks)
         raise DataError(f"{corpus.name}: no evaluation split for {tasks}", hint="see docs/data.md")
     return figures
 

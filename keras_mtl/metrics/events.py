@@ -7,15 +7,16 @@ segments of 1 s; averages over the classes that occur; PSDS over those classes w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from keras_mtl.core import EVENTS
 from keras_mtl.decoding import DecodeSettings, Event, Grid, decode, median_filter, median_steps
-from keras_mtl.metrics.bootstrap import Bootstrap, by_recording
-from keras_mtl.metrics.counts import event_counts, f1_of_counts, segment_counts, weak_counts
+from keras_mtl.metrics.bootstrap import Bootstrap, by_recording, mean_of_known
 from keras_mtl.metrics.psds import PSDS1, PSDS2, Psds
 
 TOOL = "sed_scores_eval 0.0.4"
@@ -47,10 +48,10 @@ def event_metrics(
         and `interval_method`. A figure that no class defines is 0, and has no interval.
     """
     bootstrap = bootstrap or Bootstrap()
-    said = [[event for event, _ in decode(frames, grid, EVENTS, decoding)] for frames in strong]
+    decoded = [[event for event, _ in decode(frames, grid, EVENTS, decoding)] for frames in strong]
     counts = {
-        "event_f1": event_counts(truth, said),
-        "segment_f1": segment_counts(truth, said, grid.duration_s),
+        "event_f1": event_counts(truth, decoded),
+        "segment_f1": segment_counts(truth, decoded, grid.duration_s),
         "weak_f1": weak_counts(truth, weak, decoding.threshold),
     }
     scores = _psds_of(strong, truth, grid, decoding)
@@ -80,18 +81,6 @@ def event_metrics(
     return figures
 
 
-def weak_f1_macro(weak: np.ndarray, truth: Sequence[Sequence[Event]], threshold: float) -> float:
-    """Clip-level F1, 2 TP / (2 TP + FP + FN) a class, averaged over the classes that occur.
-
-    Args:
-        weak: clip probabilities [clips, events].
-        truth: the true events of each clip.
-        threshold: a class is in a clip where its probability is above this.
-    """
-    macro, _ = f1_of_counts(weak_counts(truth, weak, threshold).sum(axis=0))
-    return float(np.nan_to_num(macro))
-
-
 def _psds_of(
     strong: np.ndarray, truth: Sequence[Sequence[Event]], grid: Grid, decoding: DecodeSettings
 ) -> dict[str, Psds]:
@@ -108,3 +97,103 @@ def _psds_of(
         name: Psds(scores, edges_s, truth, occurring, settings)
         for name, settings in (("psds1", PSDS1), ("psds2", PSDS2))
     }
+
+
+#: Tolerances of the event-based counts: seconds on the onset, at least as many on the offset, and part of the length.
+COLLAR_S = 0.2
+COLLAR_OF_LENGTH = 0.2
+_DECIMALS = 6
+#: Length of a segment in seconds.
+SEGMENT_S = 1.0
+
+
+def event_counts(truth: Sequence[Sequence[Event]], decoded: Sequence[Sequence[Event]]) -> np.ndarray:
+    """Counts of events: found if its onset is within 200 ms and its offset within max(200 ms, 20 % of its length).
+
+    Each true event matches one decoded event at most, so that as many as possible are matched. Times are compared to
+    the microsecond, as by `sed_scores_eval`, which counts the same.
+
+    Args:
+        truth: the true events of each clip; events of one class may overlap.
+        decoded: the decoded events of each clip.
+
+    Returns:
+        float64 [clips, classes, (true positives, false positives, misses)].
+    """
+    out = np.zeros((len(truth), len(EVENTS), 3))
+    for i, (reference, found) in enumerate(zip(truth, decoded, strict=True)):
+        for j, label in enumerate(EVENTS):
+            (true_on, true_off), (on, off) = _times(reference, label), _times(found, label)
+            collar_s = np.maximum(COLLAR_S, COLLAR_OF_LENGTH * (true_off - true_on))
+            close = (
+                np.abs(np.subtract.outer(on, true_on)) - COLLAR_S,
+                np.abs(np.subtract.outer(off, true_off)) - collar_s,
+            )
+            matches = (np.round(close, _DECIMALS) <= 0.0).all(axis=0) & (off > on)[:, None]
+            hits = matches[linear_sum_assignment(matches, maximize=True)].sum()
+            out[i, j] = hits, len(on) - hits, len(true_on) - hits
+    return out
+
+
+def segment_counts(
+    truth: Sequence[Sequence[Event]], decoded: Sequence[Sequence[Event]], duration_s: float
+) -> np.ndarray:
+    """Counts of segments of one second; a class is in each segment that one of its events reaches into.
+
+    Args:
+        truth: the true events of each clip.
+        decoded: the decoded events of each clip.
+        duration_s: length of a clip; its last segment may be shorter.
+
+    Returns:
+        float64 [clips, classes, (true positives, false positives, misses)].
+    """
+    segments = math.ceil(duration_s / SEGMENT_S)
+    true, found = (np.stack([_active(events, segments) for events in group]) for group in (truth, decoded))
+    return _counts(true, found, axis=1)
+
+
+def weak_counts(truth: Sequence[Sequence[Event]], weak: np.ndarray, threshold: float) -> np.ndarray:
+    """Counts of clips: is the class in it at all.
+
+    Args:
+        truth: the true events of each clip.
+        weak: clip probabilities [clips, classes].
+        threshold: a class is in a clip where its probability is above this.
+
+    Returns:
+        float64 [clips, classes, (true positives, false positives, misses)].
+    """
+    there = np.asarray([[label in {event.label for event in events} for label in EVENTS] for events in truth])
+    return _counts(there[:, None], (np.asarray(weak) > threshold)[:, None], axis=1)
+
+
+def f1_of_counts(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """F1 = 2 TP / (2 TP + FP + FN) of counts [..., classes, 3].
+
+    Returns:
+        (macro [...], per class [..., classes]): NaN for a class that does not occur; the mean is over those that do.
+    """
+    hits, extra, missed = np.moveaxis(counts, -1, 0)
+    denominator = np.maximum(2 * hits + extra + missed, 1)
+    per_class = np.where(hits + missed > 0, 2 * hits / denominator, np.nan)
+    return mean_of_known(per_class), per_class
+
+
+def _times(events: Sequence[Event], label: str) -> tuple[np.ndarray, np.ndarray]:
+    chosen = [event for event in events if event.label == label]
+    return np.asarray([e.onset_s for e in chosen], float), np.asarray([e.offset_s for e in chosen], float)
+
+
+def _active(events: Sequence[Event], segments: int) -> np.ndarray:
+    """bool [segments, classes]: where a class sounds."""
+    out = np.zeros((segments, len(EVENTS)), bool)
+    for event in events:
+        first, last = math.floor(event.onset_s / SEGMENT_S), math.ceil(event.offset_s / SEGMENT_S)
+        out[first:last, EVENTS.index(event.label)] = True
+    return out
+
+
+def _counts(true: np.ndarray, found: np.ndarray, axis: int) -> np.ndarray:
+    parts = (true & found, ~true & found, true & ~found)
+    return np.stack([part.sum(axis=axis) for part in parts], axis=-1).astype(np.float64)

@@ -154,7 +154,7 @@ class Psds:
 def merge(events: Sequence[Event]) -> list[Event]:
     """Events of one class that overlap or touch as one event, and without those of no length.
 
-    Frame scores cannot tell such events apart, and neither tool for PSDS takes them.
+    Frame scores cannot separate such events, and neither tool for PSDS takes them.
     """
     out: dict[str, list[Event]] = {}
     for event in sorted(events):

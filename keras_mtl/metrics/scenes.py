@@ -6,7 +6,6 @@ those of `keras_mtl.metrics.bootstrap`, over recordings.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ def scene_metrics(
     scenes: np.ndarray,
     devices: np.ndarray,
     recordings: np.ndarray | None = None,
-    seen_devices: Collection[str] = SEEN_DEVICES,
     bootstrap: Bootstrap | None = None,
 ) -> dict[str, Any]:
     """Scores scene predictions.
@@ -33,7 +31,6 @@ def scene_metrics(
         scenes: the true scenes, int [clips].
         devices: the recording device of each clip, str [clips].
         recordings: the recording that each clip was cut from, str [clips]; without it, each clip is one of its own.
-        seen_devices: the devices of the training split.
         bootstrap: how intervals are made; 1000 draws by default.
 
     Returns:
@@ -54,24 +51,24 @@ def scene_metrics(
     cells = np.zeros((len(names), len(there), len(SCENES), 3))
     np.add.at(cells, (place, of_device, scenes), terms)
 
-    whole = _figures(cells.sum(axis=0, keepdims=True), there, seen_devices)
+    whole = _figures(cells.sum(axis=0, keepdims=True), there)
     figures: dict[str, Any] = _each(whole, lambda values: float(values[0]))
     for group in ("seen_devices", "unseen_devices"):
-        chosen = np.isin(devices, list(seen_devices), invert=group == "unseen_devices")
+        chosen = np.isin(devices, SEEN_DEVICES, invert=group == "unseen_devices")
         if chosen.any():
             figures[group]["clips"] = int(chosen.sum())
     figures["clips"] = len(scenes)
     if bootstrap.resamples:
         draws = bootstrap.draws(len(names))
         resampled = np.tensordot(draws, cells, axes=1)
-        figures["intervals"] = _each(_figures(resampled, there, seen_devices), bootstrap.interval)
+        figures["intervals"] = _each(_figures(resampled, there), bootstrap.interval)
         figures["interval_method"] = bootstrap.method(len(names))
     return figures
 
 
-def _figures(cells: np.ndarray, devices: np.ndarray, seen_devices: Collection[str]) -> dict[str, Any]:
+def _figures(cells: np.ndarray, devices: np.ndarray) -> dict[str, Any]:
     """All figures of sums [resamples, devices, scenes, (hits, losses, clips)], each [resamples]."""
-    seen = np.isin(devices, list(seen_devices))
+    seen = np.isin(devices, SEEN_DEVICES)
     of_device = {str(d): _three(cells[:, [i]]) for i, d in enumerate(devices)}
     accuracy, loss = (ratio(cells[..., k].sum(axis=1), cells[..., 2].sum(axis=1)) for k in (0, 1))
     occurring = np.flatnonzero(cells[..., 2].sum(axis=(0, 1)))

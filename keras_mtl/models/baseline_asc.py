@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_mtl.models.conv_layer import conv_bn_relu
+from keras_mtl.models.batch_norm import conv_bn_relu
 
 
 def build_baseline_asc(

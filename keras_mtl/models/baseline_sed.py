@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
-from keras_mtl.models.conv_layer import batch_norm
-from keras_mtl.models.event_network import event_network
-from keras_mtl.models.gates import gated_linear_unit
+from keras_mtl.models.batch_norm import batch_norm
+from keras_mtl.models.event_head import event_network
 
 CHANNELS = (16, 32, 64, 128, 128, 128, 128)
 POOLS = ((2, 2), (2, 2), (1, 2), (1, 2), (1, 2), (1, 2), (1, 2))
@@ -63,3 +63,10 @@ def build_baseline_sed(
         events=events,
         dropout=dropout,
     )
+
+
+def gated_linear_unit(x: Any, name: str) -> Any:
+    """GLU of the DESED baseline: (W x + b) * sigmoid(x), W over the channels: [..., channels] to the same shape."""
+    linear = keras.layers.Dense(x.shape[-1], name=f"{name}_linear")(x)
+    gate = keras.layers.Activation("sigmoid", name=f"{name}_sigmoid")(x)
+    return keras.layers.Multiply(name=name)([linear, gate])

@@ -1,7 +1,7 @@
 """The event decoder: GRU layers, then frame and clip probabilities (Surkov 2024, figure 4 b).
 
-The paper's layers are bidirectional and need the whole clip. A causal decoder hears forwards only, and may wait for a
-few embeddings more before it says what is to be heard: a device needs no memory but the states for it.
+The paper's layers are bidirectional and need the whole clip. A causal decoder goes forwards only, with a look-ahead of
+a few embeddings: a device needs no memory but the states for it.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def build_event_head(
         events: number of event classes.
         dropout: rate before the frame classifier; 0 leaves the layer out.
         bidirectional: whether the layers go over the clip in both directions; else forwards only.
-        look_ahead: embeddings that a decoder going forwards hears before it answers for one.
+        look_ahead: later embeddings that a decoder going forwards takes before the output for one.
 
     Returns:
         A functional model "event_head": [batch, embeddings, embedding_size] to a dict of probabilities, "strong"
         [batch, embeddings, events] and "weak" [batch, events].
 
     Raises:
-        ValueError: a look-ahead below 0, or one for a bidirectional decoder, which hears everything anyway.
+        ValueError: a look-ahead below 0, or one for a bidirectional decoder.
     """
     if look_ahead < 0 or (bidirectional and look_ahead):
         raise ValueError(f"look_ahead = {look_ahead} is for bidirectional = false, and at least 0")
@@ -103,3 +103,39 @@ class WeakPooling(keras.layers.Layer):
     def compute_output_shape(self, input_shape):  # type: ignore[no-untyped-def]
         """Drops the time axis."""
         return (input_shape[0][0], input_shape[0][2])
+
+
+def event_network(inputs: Any, maps: Any, name: str, **head: Any) -> keras.Model:
+    """A network with the layers "encoder" and "event_head".
+
+    Args:
+        inputs: the encoder's `keras.Input`, [batch, frames, mel_bands, 1].
+        maps: what its layers make of it, [batch, embeddings, mel, channels]; one row of time becomes one embedding.
+        name: name of the network.
+        **head: arguments of `build_event_head` besides the sizes.
+
+    Returns:
+        A functional model from "log_mel" to {"strong" [batch, embeddings, events], "weak" [batch, events]}.
+    """
+    embeddings = keras.layers.Reshape((-1, maps.shape[2] * maps.shape[3]), name="embeddings")(maps)
+    encoder = keras.Model(inputs, embeddings, name="encoder")
+    decoder = build_event_head(embeddings.shape[2], embeddings.shape[1], **head)
+    log_mel = keras.Input(inputs.shape[1:], name="log_mel")
+    return keras.Model(log_mel, decoder(encoder(log_mel)), name=name)
+
+
+def build_event_part(network: keras.Model, frames: int = 1000) -> keras.Model:
+    """Takes encoder and event head out of a network. The layers and weights are the network's own, not copies.
+
+    Args:
+        network: functional network with the layers "encoder" and "event_head".
+        frames: log-mel frames of the input; 1000 are ten seconds at a hop of 10 ms.
+
+    Returns:
+        A functional model "event_part": "log_mel" [batch, frames, mel_bands, 1] to a dict of probabilities, "strong"
+        [batch, embeddings, events] and "weak" [batch, events].
+    """
+    encoder, head = network.get_layer("encoder"), network.get_layer("event_head")
+    inputs = keras.Input((frames, *encoder.input_shape[2:]), name="log_mel")
+    outputs = head(encoder(inputs))
+    return keras.Model(inputs, {"strong": outputs["strong"], "weak": outputs["weak"]}, name="event_part")

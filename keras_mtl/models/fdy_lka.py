@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
-from keras_mtl.models.conv_layer import batch_norm
-from keras_mtl.models.event_network import event_network
+from keras_mtl.models.batch_norm import batch_norm
+from keras_mtl.models.event_head import event_network
 from keras_mtl.models.frequency_dynamic_conv import frequency_dynamic_conv
-from keras_mtl.models.gates import context_gating
-from keras_mtl.models.large_kernel_attention import large_kernel_attention
 
 CHANNELS = (32, 64, 128, 256, 256, 256, 256)
 POOLS = ((2, 2), (2, 2), (1, 2), (1, 2), (1, 2), (1, 2), (1, 2))
@@ -77,3 +76,32 @@ def build_fdy_lka(
         events=events,
         dropout=dropout,
     )
+
+
+def large_kernel_attention(x: Any, name: str) -> Any:
+    """y = x + P2 (u * A(u)), u = GELU(P1 x), A = 1x1 after depthwise 7x7 (dilation 3) after depthwise 5x5.
+
+    P1 and P2 are 1 x 1 convolutions; together the depthwise ones see 23 x 23 places. All have a bias.
+
+    Args:
+        x: [batch, time, mel, channels].
+        name: beginning of the layers' names.
+
+    Returns:
+        The same shape.
+    """
+    channels = x.shape[-1]
+    u = keras.layers.Conv2D(channels, 1, name=f"{name}_in")(x)
+    u = keras.layers.Activation("gelu", name=f"{name}_gelu")(u)
+    a = keras.layers.DepthwiseConv2D(5, padding="same", name=f"{name}_near")(u)
+    a = keras.layers.DepthwiseConv2D(7, padding="same", dilation_rate=3, name=f"{name}_far")(a)
+    a = keras.layers.Conv2D(channels, 1, name=f"{name}_mix")(a)
+    y = keras.layers.Multiply(name=f"{name}_product")([u, a])
+    y = keras.layers.Conv2D(channels, 1, name=f"{name}_out")(y)
+    return keras.layers.Add(name=name)([x, y])
+
+
+def context_gating(x: Any, name: str) -> Any:
+    """Context gating (Miech et al. 2017): x * sigmoid(W x + b), W over the channels: [..., channels] to the same."""
+    gate = keras.layers.Dense(x.shape[-1], activation="sigmoid", name=f"{name}_gate")(x)
+    return keras.layers.Multiply(name=name)([x, gate])

@@ -12,12 +12,9 @@ import keras
 from keras_mtl.core import LogMelSettings, RecipeError
 from keras_mtl.models.baseline_asc import build_baseline_asc
 from keras_mtl.models.baseline_sed import build_baseline_sed
-from keras_mtl.models.cnn import build_cnn
-from keras_mtl.models.cp_mobile import build_cp_mobile
-from keras_mtl.models.cp_mobile_rnn import build_cp_mobile_rnn
-from keras_mtl.models.crnn import build_crnn
+from keras_mtl.models.cp_mobile import build_cp_mobile, build_cp_mobile_rnn
 from keras_mtl.models.fdy_lka import build_fdy_lka
-from keras_mtl.models.mt import build_mt
+from keras_mtl.models.mt import build_cnn, build_crnn, build_mt
 from keras_mtl.recipes import system_of
 
 #: The builder of every system. Each takes `frames` and `mel_bands`, and widths, depths and class counts as it needs.

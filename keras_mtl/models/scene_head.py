@@ -29,3 +29,18 @@ def build_scene_head(
     pooled = keras.layers.Reshape((embedding_size,), name="pooled")(pooled)
     logits = keras.layers.Dense(scenes, name="scene_logits")(pooled)
     return keras.Model(inputs, logits, name="scene_head")
+
+
+def build_scene_part(network: keras.Model, frames: int = 100) -> keras.Model:
+    """Takes encoder and scene head out of a network. The layers and weights are the network's own, not copies.
+
+    Args:
+        network: functional network with the layers "encoder" and "scene_head".
+        frames: log-mel frames of the input; 100 are one second.
+
+    Returns:
+        A functional model "scene_part": "log_mel" [batch, frames, mel_bands, 1] to logits [batch, scenes].
+    """
+    encoder, head = network.get_layer("encoder"), network.get_layer("scene_head")
+    inputs = keras.Input((frames, *encoder.input_shape[2:]), name="log_mel")
+    return keras.Model(inputs, head(encoder(inputs)), name="scene_part")

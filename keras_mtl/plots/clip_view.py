@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from keras_mtl.core import LogMelSettings
@@ -15,7 +14,7 @@ from keras_mtl.datasets.audio import AudioFormat, audio_format, channel_blocks, 
 from keras_mtl.decoding import Event
 from keras_mtl.features import LogMelStream
 from keras_mtl.inference import Overview
-from keras_mtl.plots.timeline import draw_levels, save
+from keras_mtl.plots.timeline import draw_log_mel, save
 
 _MOST_COLUMNS = 1 << 14
 _COLOURS = ("#2e8b3d", "#1f6fb2")
@@ -30,7 +29,7 @@ class ClipView:
         format: what its header says.
         peak_dbfs, rms_dbfs: of the samples of all channels, full scale being 0 dB; -inf for silence.
         envelope: largest and smallest sample of neighbours, mono at the features' rate: float32 [columns, 2].
-        levels: log-mel in dB [rows, mel_bands], thinned where there are many frames.
+        log_mel: log-mel in dB [rows, mel_bands], thinned where there are many frames.
     """
 
     path: Path
@@ -38,7 +37,7 @@ class ClipView:
     peak_dbfs: float
     rms_dbfs: float
     envelope: np.ndarray
-    levels: np.ndarray
+    log_mel: np.ndarray
 
 
 def look_at(path: str | Path, settings: LogMelSettings) -> ClipView:
@@ -52,18 +51,18 @@ def look_at(path: str | Path, settings: LogMelSettings) -> ClipView:
     for block in channel_blocks(path):
         peak = max(peak, float(np.abs(block).max()))
         square += float(np.square(block, dtype=np.float64).sum())
-    wave, levels = Overview(_MOST_COLUMNS, np.max), Overview(_MOST_COLUMNS, np.mean)
+    wave, log_mel = Overview(_MOST_COLUMNS, np.max), Overview(_MOST_COLUMNS, np.mean)
     stream, samples = LogMelStream(settings), 0
     for block in mono_blocks(path, settings.sample_rate_hz):
         samples += len(block)
         wave.push(np.stack([block, -block], axis=1))
-        levels.push(stream.push(block))
-    levels.push(stream.finish(-(-samples // settings.hop)))
+        log_mel.push(stream.push(block))
+    log_mel.push(stream.finish(-(-samples // settings.hop)))
     rms = (square / (known.samples * known.channels)) ** 0.5
     with np.errstate(divide="ignore"):
         peak_dbfs, rms_dbfs = (float(20 * np.log10(value)) for value in (peak, rms))
     envelope = wave.rows() * np.asarray([1, -1], np.float32)
-    return ClipView(Path(path), known, peak_dbfs, rms_dbfs, envelope, levels.rows())
+    return ClipView(Path(path), known, peak_dbfs, rms_dbfs, envelope, log_mel.rows())
 
 
 def plot_clip(
@@ -74,23 +73,19 @@ def plot_clip(
     Args:
         view: the recording.
         path: the picture to write; its suffix says the format (.png, .svg, .pdf).
-        rows: (what they are, events): the labels, a model's answer.
+        rows: (what they are, events): the labels, a prediction.
         title: behind the file's name.
-
-    Returns:
-        The path.
     """
     names = sorted({event.label for _, events in rows for event in events})
     heights = [1.2, 2.4, *([0.5 + 0.3 * len(names)] if names else [])]
     figure = Figure(figsize=(10, 1.3 * sum(heights)), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     end_s = view.format.seconds
     at_s = (np.arange(len(view.envelope)) + 0.5) * end_s / len(view.envelope)
     axes[0].fill_between(at_s, view.envelope[:, 1], view.envelope[:, 0], color="0.3", linewidth=0.4, edgecolor="0.3")
     axes[0].set_ylabel("sample")
     axes[0].set_title(f"{view.path.name}{title}", loc="left")
-    draw_levels(axes[1], view.levels, end_s)
+    draw_log_mel(axes[1], view.log_mel, end_s)
     if names:
         for number, (what, events) in enumerate(rows):
             shift = 0.0 if len(rows) == 1 else (number - 0.5) * 0.4

@@ -1,4 +1,4 @@
-"""Pictures: what a network heard in a recording, against the truth where it is known."""
+"""Pictures: a recording's prediction, against the truth where it is known."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from keras_mtl.core import EVENTS, files
@@ -22,25 +21,21 @@ def plot_timeline(prediction: Prediction, path: str | Path, truth: Sequence[Even
     """Draws log-mel, event probabilities where there are any, and decoded events on one time axis.
 
     Args:
-        prediction: what was heard.
+        prediction: what is drawn.
         path: the picture to write; its suffix says the format (.png, .svg, .pdf).
         truth: the true events, drawn above the decoded ones.
-
-    Returns:
-        The path.
 
     Raises:
         ValueError: the prediction was made with `picture=False`.
     """
-    if prediction.levels is None:
+    if prediction.log_mel is None:
         raise ValueError("this prediction was made without a picture")
-    # Heights of the panels that there are: levels, probabilities, events.
+    # Heights of the panels that there are: log-mel, probabilities, events.
     heights = [2] + [2] * (prediction.probabilities is not None) + [3] * ("events" in prediction.tasks)
     figure = Figure(figsize=(10, 1.16 + 0.72 * sum(heights)), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     end_s = prediction.duration_s
-    draw_levels(axes[0], prediction.levels, end_s)
+    draw_log_mel(axes[0], prediction.log_mel, end_s)
     scene = f", scene: {prediction.scene}" if prediction.scene else ""
     axes[0].set_title(f"{prediction.path.name}{scene}", loc="left")
     if prediction.probabilities is not None:
@@ -61,9 +56,9 @@ def save(figure: Figure, path: str | Path) -> Path:
     return files.write_bytes(path, buffer.getvalue())
 
 
-def draw_levels(axis, levels: np.ndarray, end_s: float) -> None:  # type: ignore[no-untyped-def]
-    """Draws log-mel levels [rows, mel_bands] that go evenly from 0 to `end_s` seconds."""
-    axis.imshow(levels.T, origin="lower", aspect="auto", extent=(0, end_s, 0, levels.shape[1]), cmap="magma")
+def draw_log_mel(axis, log_mel: np.ndarray, end_s: float) -> None:  # type: ignore[no-untyped-def]
+    """Draws log-mel [rows, mel_bands] that go evenly from 0 to `end_s` seconds."""
+    axis.imshow(log_mel.T, origin="lower", aspect="auto", extent=(0, end_s, 0, log_mel.shape[1]), cmap="magma")
     axis.set_ylabel("mel band")
 
 

@@ -14,7 +14,7 @@ from keras_mtl.core import DataError
 
 #: Parts of a second in one block.
 _BLOCKS_PER_SECOND = 10
-#: Blocks that a sound card may be ahead: after that what comes is lost, and said to be.
+#: Blocks that a sound card may be ahead: after that what comes is lost, and reported.
 _MOST_WAITING = 50
 _SAMPLE_BYTES = 2
 
@@ -34,7 +34,7 @@ def from_file(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
 
 
 def from_raw(given: IO[bytes], rate_hz: int) -> Iterator[np.ndarray]:
-    """Raw samples, signed 16 bits, little-endian, one channel, at the artifact's rate: int16 blocks as they come.
+    """Raw samples, signed 16 bits, little-endian, one channel, at the artifact's rate: int16 blocks.
 
     Raises:
         DataError: it ends within a sample.
@@ -74,7 +74,7 @@ def from_device(device: str | None, rate_hz: int) -> Iterator[np.ndarray]:
             lost += 1
 
     number = int(device) if device is not None and device.isdigit() else device
-    size, said = rate_hz // _BLOCKS_PER_SECOND, 0
+    size, reported = rate_hz // _BLOCKS_PER_SECOND, 0
     try:
         stream = sounddevice.RawInputStream(
             samplerate=rate_hz, blocksize=size, device=number, channels=1, dtype="int16", callback=take
@@ -82,12 +82,12 @@ def from_device(device: str | None, rate_hz: int) -> Iterator[np.ndarray]:
         with stream:
             while True:
                 yield waiting.get()
-                if lost > said:
+                if lost > reported:
                     print(f"{lost * size / rate_hz:g} s of sound were lost: too slow", file=sys.stderr)
-                    said = lost
+                    reported = lost
     except (sounddevice.PortAudioError, ValueError) as error:
         which = "the default device" if device is None else f"device {device}"
-        raise DataError(f"can't listen to {which}: {error}", hint="python -m sounddevice lists devices") from None
+        raise DataError(f"can't record from {which}: {error}", hint="python -m sounddevice lists devices") from None
 
 
 def _sounddevice() -> Any:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from keras_mtl.datasets.audio import audio_format, mono_blocks
 from keras_mtl.decoding import Event
 from keras_mtl.features import LogMelStream
 from keras_mtl.firmware_host.device import END, SCENE, Detection
 from keras_mtl.firmware_host.engines import LiveSession
-from keras_mtl.inference import BAR_FROM_S, MOST_ROWS, Overview, Prediction, require_long_enough
+from keras_mtl.inference import MOST_ROWS, Overview, Prediction, recording_blocks
 from keras_mtl.tflite.artifact import Artifact
 
 
@@ -37,28 +34,22 @@ def predict_stream(
 
     Raises:
         DataError: not a sound file, or shorter than a tenth of a second.
-        EngineError: the interpreter can't run a member, died, or did not answer in time.
+        EngineError: the interpreter can't run a member, died, or did not come back in time.
     """
     path, settings = Path(path), artifact.facts.features
-    announced_s = audio_format(path).seconds
     rows, log_mel = Overview(MOST_ROWS, np.mean), LogMelStream(settings)
     detections: list[Detection] = []
     samples = seen = 0
-    quiet = None if progress and announced_s >= BAR_FROM_S else True
-    with (
-        tqdm(total=round(announced_s), desc=path.name, unit="s", file=sys.stderr, disable=quiet) as bar,
-        LiveSession(engine, artifact) as live,
-    ):
-        for block in mono_blocks(path, settings.sample_rate_hz):
+    with LiveSession(engine, artifact) as live:
+        for block in recording_blocks(path, settings.sample_rate_hz, progress):
             samples += len(block)
             detections += live.push(block).detections
             if picture:
                 frames = log_mel.push(block)
                 seen += len(frames)
                 rows.push(frames)
-            bar.update(samples // settings.sample_rate_hz - bar.n)
-        require_long_enough(path, duration_s := samples / settings.sample_rate_hz)
         detections += live.end_recording().detections
+    duration_s = samples / settings.sample_rate_hz
     if picture:
         frames_in_all = -(-samples // settings.hop)
         rows.push(log_mel.finish(frames_in_all)[: frames_in_all - seen])

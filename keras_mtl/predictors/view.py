@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import IO, Protocol
+from typing import IO
 
 from keras_mtl.firmware_host.device import BEGIN, SCENE, Detection
 from keras_mtl.firmware_host.engines import Update
@@ -14,36 +14,22 @@ _OVER = "\r\x1b[2K"
 _COLUMNS = 110
 
 
-class View(Protocol):
-    """What shows the updates."""
-
-    def show(self, update: Update, seconds: float, load: float) -> None:
-        """Shows what is known after so many seconds of audio, at a load of computing over audio time."""
-
-    def end(self, seconds: float, load: float) -> None:
-        """The sound has ended."""
-
-
 class JsonView:
-    """A line of JSON for each thing that became known, and one for the end.
-
-    Args:
-        out: where it goes.
-    """
+    """A line of JSON for each thing that became known, and one for the end."""
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
 
     def show(self, update: Update, seconds: float, load: float) -> None:
-        """See `View`; the load is told at the end."""
+        """Shows what is known after so many seconds of audio; the load comes with the end."""
         for each in update.detections:
-            self._say(each.to_dict())
+            self._write(each.to_dict())
 
     def end(self, seconds: float, load: float) -> None:
-        """See `View`."""
-        self._say({"kind": "end", "duration_s": round(seconds, 6), "load": round(load, 4)})
+        """The sound has ended; load is computing over audio time."""
+        self._write({"kind": "end", "duration_s": round(seconds, 6), "load": round(load, 4)})
 
-    def _say(self, document: dict[str, object]) -> None:
+    def _write(self, document: dict[str, object]) -> None:
         self._out.write(json.dumps({"schema": SCHEMA, **document}, ensure_ascii=False) + "\n")
         self._out.flush()
 
@@ -52,15 +38,15 @@ class TextView:
     """Lines for people: scenes and events that ended stay, what lasts is written over on a terminal.
 
     Args:
-        out: where it goes.
-        live: whether it is a terminal.
+        out: where to.
+        live: whether that is a terminal.
     """
 
     def __init__(self, out: IO[str], live: bool) -> None:
         self._out, self._live = out, live
 
     def show(self, update: Update, seconds: float, load: float) -> None:
-        """See `View`."""
+        """Shows what is known after so many seconds of audio, at a load of computing over audio time."""
         lines = [_line(each) for each in update.detections if each.kind != BEGIN or not self._live]
         over = _OVER if self._live else ""
         for line in lines:
@@ -73,7 +59,7 @@ class TextView:
             self._out.flush()
 
     def end(self, seconds: float, load: float) -> None:
-        """See `View`."""
+        """The sound has ended."""
         over = _OVER if self._live else ""
         self._out.write(f"{over}{clock(seconds)}  end, load {load:.1%}\n")
         self._out.flush()

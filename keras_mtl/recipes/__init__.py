@@ -6,19 +6,12 @@ from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
     from keras_mtl.recipes.loading import load_recipe, names, to_toml
-    from keras_mtl.recipes.settings import (
-        AugmentSettings,
-        DataSettings,
-        ModelSettings,
-        QuantizeSettings,
-        Recipe,
-        TrainSettings,
-    )
+    from keras_mtl.recipes.settings import AugmentSettings, Recipe, TrainSettings
     from keras_mtl.recipes.systems import SYSTEMS, System, system_of
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "SYSTEMS", "AugmentSettings", "DataSettings", "ModelSettings", "QuantizeSettings", "Recipe", "System",
-    "TrainSettings", "load_recipe", "names", "system_of", "to_toml",
+    "SYSTEMS", "AugmentSettings", "Recipe", "System", "TrainSettings", "load_recipe",
+    "names", "system_of", "to_toml",
 ]  # fmt: skip

@@ -21,7 +21,7 @@ class System:
 
     Attributes:
         id: as in recipes and run folders.
-        tasks: what it hears: some of "scenes" and "events".
+        tasks: what it predicts: some of "scenes" and "events".
         basis: "public" or "inferred", see above.
         features: the features that it was designed for; the normalisation comes from the training set.
         audio_seconds: the stretch of audio over which its source counts MACs.

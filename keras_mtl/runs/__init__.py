@@ -5,8 +5,16 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.runs.data import require_same_data, stamp_data
-    from keras_mtl.runs.folder import Run, Samples, describe, git_revision, save_samples, versions
+    from keras_mtl.runs.folder import (
+        Run,
+        Samples,
+        describe,
+        git_revision,
+        require_same_data,
+        save_samples,
+        stamp_data,
+        versions,
+    )
 else:
     __getattr__, __dir__ = lazy(__name__)
 

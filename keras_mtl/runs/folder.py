@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_mtl import __version__
-from keras_mtl.core import LogMelSettings, RunError, files
+from keras_mtl.core import DataError, LogMelSettings, RunError, files
+from keras_mtl.datasets import Corpus
 from keras_mtl.recipes import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -178,3 +179,59 @@ def save_samples(path: Path, samples: Samples) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{name: getattr(samples, name) for name in _SAMPLES})
     files.write_bytes(path / "samples.npz", buffer.getvalue())
+
+
+_DATA_SCHEMA = "keras_mtl.run_data/1"
+_DATA_NAME = "data.json"
+
+
+def stamp_data(out: Path, corpus: Corpus) -> None:
+    """Writes into a run folder what data its training is on: name, fingerprints and the clips of each split."""
+    clips = {each.name: each.count for splits in (corpus.scenes, corpus.events) for each in splits.values()}
+    files.write_json(out / _DATA_NAME, {"schema": _DATA_SCHEMA, **corpus.stamp, "parts": corpus.parts, "clips": clips})
+
+
+def require_same_data(out: Path, fingerprint: str, parts: dict[str, str]) -> None:
+    """Raises where a run was begun on other data. One that says nothing of its data is taken as it is.
+
+    Args:
+        out: the run folder, finished or not; it need not be there.
+        fingerprint: of the data now.
+        parts: that of each data set in them.
+
+    Raises:
+        DataError: the data are other ones; it says what differs.
+    """
+    then = _stamped(out)
+    if not then or then.get("fingerprint") == fingerprint:
+        return
+    raise DataError(
+        f"{out} was begun on other data ({then.get('name')}, {str(then.get('fingerprint'))[:12]}) than these "
+        f"({fingerprint[:12]}){_difference(then.get('parts') or {}, parts)}",
+        hint="give --data as it was then, or train anew in another folder",
+    )
+
+
+def _stamped(out: Path) -> dict[str, Any]:
+    for path in (out / _DATA_NAME, out / "run.json"):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        found = document.get("data") if path.name == "run.json" else document
+        if found:
+            return found
+    return {}
+
+
+def _difference(then: dict[str, str], now: dict[str, str]) -> str:
+    """What of two data sets differs, as far as both are known."""
+    if not then or not now:
+        return ""
+    differ = [
+        f"{name} is {'not there now' if name not in now else 'new' if name not in then else 'not as it was'}"
+        for name in sorted(then.keys() | now.keys())
+        if then.get(name) != now.get(name)
+    ]
+    same = [f"{name} is the same" for name in sorted(then.keys() & now.keys()) if then[name] == now[name]]
+    return ": " + ", ".join(differ + same)

@@ -6,10 +6,9 @@ from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
     from keras_mtl.training.batches import EventStream, SceneStream, Stream, as_dataset
-    from keras_mtl.training.conflict_log import Row, conflict_logs, read_conflict
+    from keras_mtl.training.conflict import Row, conflict_logs, read_conflict
     from keras_mtl.training.data import TrainingData, load_training_data, require_same_part
-    from keras_mtl.training.determinism import same_bits
-    from keras_mtl.training.distribution import open_strategy
+    from keras_mtl.training.distribution import open_strategy, same_bits
     from keras_mtl.training.stage import train
 else:
     __getattr__, __dir__ = lazy(__name__)

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from keras_mtl.core import EVENTS, LogMelSettings
 from keras_mtl.decoding import Grid
-from keras_mtl.features import AnyLevels, EventSet, ImpulseCopies, SceneSet, normalise
+from keras_mtl.features import AnyLogMel, EventSet, ImpulseCopies, SceneSet, normalise
 
 Batch = dict[str, np.ndarray]
 
@@ -79,9 +79,9 @@ class SceneStream:
         """Batch number `step`."""
         index = self._sampler(step)
         if self._copies is not None:
-            log_mel = normalise(self._copies.into(self._set.levels[index], index, step), self._settings)
+            log_mel = normalise(self._copies.into(self._set.log_mel[index], index, step), self._settings)
         else:
-            log_mel = _log_mel([(self._set.levels, index)], self._settings)
+            log_mel = _log_mel([(self._set.log_mel, index)], self._settings)
         return {
             "log_mel": log_mel[..., None],
             "scene": self._set.scenes[index].astype(np.int32),
@@ -121,7 +121,7 @@ class EventStream:
             if batches.get(kind) and kind in kinds and len(kinds[kind]):
                 sampler = Sampler(len(kinds[kind]), batches[kind], (seed, 2 + number))
                 self._parts.append((kind, kinds[kind], sampler))
-        frames = self._parts[0][1].levels.shape[1]
+        frames = self._parts[0][1].log_mel.shape[1]
         self._grid = Grid.over(settings, frames, frames_per_embedding, embeddings)
         self.steps = self._parts[0][2].steps
 
@@ -130,7 +130,7 @@ class EventStream:
         rows, strong, weak, has_strong, has_weak = [], [], [], [], []
         for kind, clips, sampler in self._parts:
             index = sampler(step)
-            rows.append((clips.levels, index))
+            rows.append((clips.log_mel, index))
             for i in index:
                 events = clips.events[i] if kind == "strong" else ()
                 strong.append(self._grid.targets(events, EVENTS))
@@ -150,13 +150,13 @@ class EventStream:
         return [str(name) for _, clips, sampler in self._parts for name in clips.filenames[sampler(step)]]
 
 
-def _log_mel(rows: Sequence[tuple[AnyLevels, np.ndarray]], settings: LogMelSettings) -> np.ndarray:
+def _log_mel(rows: Sequence[tuple[AnyLogMel, np.ndarray]], settings: LogMelSettings) -> np.ndarray:
     """Clips of several sets, normalised: float32 [clips, frames, mel_bands].
 
     Clip by clip, from the mapped file to its place in the batch: a clip stays in a core's cache on its way.
     """
     out = np.empty((sum(len(index) for _, index in rows), *rows[0][0].shape[1:]), np.float32)
-    clips = (levels[i] for levels, index in rows for i in index)
+    clips = (log_mel[i] for log_mel, index in rows for i in index)
     for place, clip in zip(out, clips, strict=True):
         normalise(clip, settings, out=place)
     return out

@@ -56,11 +56,7 @@ class Progress:
 
 
 class Checkpoints:
-    """The checkpoints of one run; its clock starts as it is made.
-
-    Args:
-        folder: where they lie.
-    """
+    """The checkpoints of one run; its clock starts as it is made."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

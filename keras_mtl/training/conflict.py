@@ -7,8 +7,10 @@ every algorithm that trains both tasks has it, also one whose tasks take turns, 
 
 from __future__ import annotations
 
+import csv
+import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,38 @@ import keras
 import tensorflow as tf
 
 from keras_mtl.algorithms import TASKS, MultitaskModel
+from keras_mtl.core import files
 from keras_mtl.training.batches import Stream
-from keras_mtl.training.conflict_log import COSINE, SUFFIX, read_conflict, write_conflict
+
+#: The metric's name in the logs.
+COSINE = "gradient_cosine"
+#: What follows a phase's name in the name of its log.
+SUFFIX = ".conflict.csv"
+_COLUMNS = ("step", "epoch", COSINE)
+
+Row = tuple[int, int, float]
+
+
+def conflict_logs(run: str | Path) -> dict[str, Path]:
+    """The logs of a run folder by phase; none where the cosine was not measured."""
+    return {path.name.removesuffix(SUFFIX): path for path in sorted(Path(run).glob(f"*{SUFFIX}"))}
+
+
+def read_conflict(path: Path) -> list[Row]:
+    """The rows of a log: step, epoch, cosine; none where the file is not there."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [(int(row["step"]), int(row["epoch"]), float(row[COSINE])) for row in csv.DictReader(file)]
+
+
+def write_conflict(path: Path, rows: Iterable[Row]) -> None:
+    """Writes a log anew."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows(rows)
+    files.write_text(path, text.getvalue())
 
 
 def encoder_cosine(model: MultitaskModel, batch: dict[str, Any]) -> tf.Tensor:

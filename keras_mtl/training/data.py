@@ -11,7 +11,15 @@ import numpy as np
 
 from keras_mtl.core import DataError, LogMelSettings
 from keras_mtl.datasets import Corpus
-from keras_mtl.features import EventSet, ImpulseCopies, SceneSet, event_set, impulse_copies, level_statistics, scene_set
+from keras_mtl.features import (
+    EventSet,
+    ImpulseCopies,
+    SceneSet,
+    event_set,
+    impulse_copies,
+    log_mel_statistics,
+    scene_set,
+)
 from keras_mtl.metrics import scored_tasks
 from keras_mtl.models import embeddings_of, frames_per_embedding
 from keras_mtl.recipes import Recipe
@@ -73,7 +81,7 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
     """Reads the sets that these tasks need, holds clips out and measures the normalisation.
 
     The scalar normalisation is that of the training clips of all the tasks' sets; a recipe that sets `std_db` to other
-    than 1 keeps its own. Where the data have no weak clips, the strong ones are heard a second time in their place.
+    than 1 keeps its own. Where the data have no weak clips, the strong ones are taken a second time in their place.
 
     Raises:
         DataError: the corpus lacks what a task needs, or holds another part of the scenes than the recipe wants.
@@ -99,8 +107,8 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
             if kind in corpus.events:
                 kinds[kind] = event_set(corpus, kind, settings, cache)
     if settings.std_db == 1.0:
-        arrays = [kinds[k].levels for k in kinds] + ([scenes.levels] if scenes is not None else [])
-        settings = settings.normalised(*(round(v, 3) for v in level_statistics(arrays)))
+        arrays = [kinds[k].log_mel for k in kinds] + ([scenes.log_mel] if scenes is not None else [])
+        settings = settings.normalised(*(round(v, 3) for v in log_mel_statistics(arrays)))
     if kinds:
         _fill_in(kinds, recipe, corpus)
     for task in sorted(tasks - set(scored_tasks(tasks, corpus))):
@@ -156,13 +164,13 @@ def _require_tasks(corpus: Corpus, tasks: set[str]) -> None:
 
 
 def _fill_in(kinds: dict[str, EventSet], recipe: Recipe, corpus: Corpus) -> None:
-    """What stands in for kinds of clips that the data lack, as synthesised ones may; told each time."""
+    """What stands in for kinds of clips that the data lack, as synthesised ones may; each is logged."""
     if "weak" not in kinds and recipe.train.weak_batch:
-        # Nothing else would teach the clip-level output: the loss of strong clips is that of the frames.
+        # Nothing else would train the clip-level output: the loss of strong clips is that of the frames.
         kinds["weak"] = kinds["strong"]
-        _log.warning("%s: no weak clips; names of the strong ones' classes are taught in their place", corpus.name)
+        _log.warning("%s: no weak clips; the classes of the strong ones are trained on in their place", corpus.name)
     if "unlabelled" not in kinds and recipe.train.unlabelled_batch:
-        _log.warning("%s: no unlabelled clips; the mean teacher hears the labelled ones only", corpus.name)
+        _log.warning("%s: no unlabelled clips; the mean teacher has the labelled ones only", corpus.name)
 
 
 def _no_clips(settings: LogMelSettings, seconds: int) -> np.ndarray:
@@ -173,13 +181,13 @@ def _some(clips: SceneSet | EventSet, most: int, settings: LogMelSettings) -> np
     from keras_mtl.features import normalise
 
     index = np.unique(np.linspace(0, len(clips) - 1, most).astype(int))
-    return normalise(clips.levels[index], settings)
+    return normalise(clips.log_mel[index], settings)
 
 
 def _event_stream(
     kinds: dict[str, EventSet], batches: dict[str, int], settings: LogMelSettings, network: keras.Model, seed: int
 ) -> EventStream:
-    embeddings = embeddings_of(network, kinds["strong"].levels.shape[1])
+    embeddings = embeddings_of(network, kinds["strong"].log_mel.shape[1])
     return EventStream(kinds, batches, settings, frames_per_embedding(network), seed, embeddings)
 
 

@@ -26,15 +26,7 @@ class Boards(keras.callbacks.TensorBoard):
 
 
 def trim_logs(out: Path, phase: str, epochs: int, steps: int, done: int) -> None:
-    """Takes what was logged after a checkpoint out of a phase's logs.
-
-    Args:
-        out: the run folder.
-        phase: the phase's name.
-        epochs: epochs that the checkpoint counts as done.
-        steps: steps of an epoch.
-        done: steps that it counts as done.
-    """
+    """Removes from a phase's logs what follows a checkpoint of `epochs` epochs of `steps` steps, and `done` steps."""
     table = out / f"{phase}.csv"
     if table.is_file():
         header_and_rows = table.read_text(encoding="utf-8").splitlines(keepends=True)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_mtl.algorithms import Distiller, MultitaskModel, PartialAdamW, Phase, Replicas, use_precision
 from keras_mtl.augmentation import Augmentation
+from keras_mtl.core import TrainingError
 from keras_mtl.models import frames_per_embedding
 from keras_mtl.recipes import Recipe
 from keras_mtl.training.batches import Stream, as_dataset, take_turns
 from keras_mtl.training.checkpoints import Checkpoints, Progress, SaveCheckpoints
 from keras_mtl.training.conflict import ConflictLog
 from keras_mtl.training.data import TrainingData
-from keras_mtl.training.determinism import same_bits
-from keras_mtl.training.distribution import require_same, require_whole_parts
-from keras_mtl.training.finite_losses import StopOnNonFinite
+from keras_mtl.training.distribution import require_same, require_whole_parts, same_bits
 from keras_mtl.training.logs import Boards, trim_logs
 
 
@@ -32,17 +33,7 @@ def train_phase(
     checkpoints: Checkpoints,
     distiller: Distiller | None,
 ) -> None:
-    """Trains a phase, or what is left of it; then the network has the weights that the phase hands on.
-
-    Args:
-        phase: the phase.
-        network: the network as the phase before left it.
-        data: the data.
-        recipe: the recipe.
-        out: the run folder, for the logs.
-        checkpoints: where the training is.
-        distiller: a larger network to learn from, or None.
-    """
+    """Trains a phase, or what is left of it; then the network has the weights that the phase hands on."""
     if checkpoints.done(phase.name).exists():
         network.load_weights(checkpoints.done(phase.name))
         return
@@ -95,7 +86,7 @@ def train_phase(
 
 @contextlib.contextmanager
 def _logged(path: Path, append: bool) -> Iterator[keras.callbacks.CSVLogger]:
-    """Keras's log. stdout belongs to the commands' answers, and an interrupt would leave the log open."""
+    """Keras's log. stdout belongs to the commands' results, and an interrupt would leave the log open."""
     log = keras.callbacks.CSVLogger(path, append=append)
     with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as at_the_end:
         at_the_end.callback(log.on_train_end)
@@ -142,3 +133,58 @@ def _compiled(
     if train.precision != "float32":  # only now: the mean teacher is a copy, and stays float32
         use_precision(network, train.precision)
     return model
+
+
+#: Which task a metric belongs to, by how its name begins.
+_OF_TASK = {"scene": "scenes", "cross_events": "scenes", "strong_bce": "events", "weak_bce": "events"}
+_OF_TASK |= {"consistency": "events", "cross_scenes": "events", "event": "events"}
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Looks at every step's metrics; they are running means, and so go bad in the step in which a loss does.
+
+    The clips of a step are a function of its number: their names are looked up when they are needed, and cost nothing
+    before.
+
+    Args:
+        streams: the training's streams by task.
+        phase: the phase's name, for the message.
+        steps: steps of an epoch.
+        done: steps done before; the first epoch may have been begun.
+    """
+
+    def __init__(self, streams: Mapping[str, Stream], phase: str, steps: int, done: int = 0) -> None:
+        super().__init__()
+        self._streams, self._phase, self._steps, self._done = streams, phase, steps, done
+        self._first = done
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Remembers where the training is."""
+        self._first = max(epoch * self._steps, self._done)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Checks the step.
+
+        Raises:
+            TrainingError: naming the step, the losses and the batch's clips; those with non-finite features alone,
+                where there are such.
+        """
+        bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
+        if bad:
+            raise self._error(self._first + batch, bad)
+
+    def _error(self, step: int, bad: list[str]) -> TrainingError:
+        tasks = {task for name in bad for start, task in _OF_TASK.items() if name.startswith(start)}
+        names: list[str] = []
+        broken: list[str] = []
+        for task, stream in self._streams.items():
+            if task in tasks or not tasks:
+                log_mel = stream(step)["log_mel"]
+                fine = np.isfinite(log_mel).all(axis=tuple(range(1, log_mel.ndim)))
+                names += stream.filenames(step)
+                broken += [name for name, ok in zip(stream.filenames(step), fine, strict=True) if not ok]
+        where = f"step {step} of phase {self._phase}: {', '.join(bad)} not finite"
+        if broken:
+            return TrainingError(f"{where}; the features of {', '.join(broken)} are not", hint="leave these clips out")
+        hint = "a lower learning_rate, or look at these clips; --resume goes on from the last checkpoint"
+        return TrainingError(f"{where} on the batch of {', '.join(names)}", hint=hint)

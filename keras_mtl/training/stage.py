@@ -5,23 +5,23 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
 
-from keras_mtl.algorithms import ALGORITHMS, Phase, SavedSeeds
-from keras_mtl.core import RecipeError, RunError, files
+from keras_mtl.algorithms import ALGORITHMS, Distiller, Phase, SavedSeeds, require_decoders
+from keras_mtl.core import FeatureMismatch, LogMelSettings, RecipeError, RunError, files
 from keras_mtl.datasets import Corpus
-from keras_mtl.inference import listen_with
+from keras_mtl.inference import network_predictor
 from keras_mtl.metrics import evaluate, scored_tasks
 from keras_mtl.models import build
 from keras_mtl.recipes import Recipe, load_recipe, system_of, to_toml
 from keras_mtl.runs import Run, describe, require_same_data, save_samples, stamp_data
 from keras_mtl.training.checkpoints import Checkpoints
 from keras_mtl.training.data import load_training_data, pick_samples
-from keras_mtl.training.distillation_teacher import Teacher
 from keras_mtl.training.distribution import is_chief, open_strategy, require_possible, require_same, synchronise
 from keras_mtl.training.phases import train_phase
 
@@ -110,8 +110,8 @@ def _train(
     info = describe(recipe, data.settings, corpus.stamp)
     info["tasks"] = sorted(tasks)
     info["training_seconds"] = round(seconds, 1)
-    listener = listen_with(network, data.settings, recipe.decode, sorted(tasks))
-    info["metrics"] = evaluate(listener, corpus, cache) if scored_tasks(tasks, corpus) else {}
+    predictor = network_predictor(network, data.settings, recipe.decode, sorted(tasks))
+    info["metrics"] = evaluate(predictor, corpus, cache) if scored_tasks(tasks, corpus) else {}
     files.write_json(out / "run.json", info)
 
 
@@ -125,7 +125,7 @@ def _phases(recipe: Recipe) -> list[Phase]:
     if not needed <= set(system.tasks):
         (task, *_) = system.tasks
         raise RecipeError(
-            f"system {system.id} hears {' and '.join(system.tasks)}, but algorithm {name} trains "
+            f"system {system.id} has {' and '.join(system.tasks)}, but algorithm {name} trains "
             f"{' and '.join(sorted(needed))}",
             hint=f"--set algorithm=single --set task={task}",
         )
@@ -155,3 +155,47 @@ def _claim(out: Path, recipe: Recipe, corpus: Corpus, resume: bool) -> None:
         raise RecipeError(f"{out} was begun with another recipe", hint=f"compare with {before}")
     files.write_text(before, to_toml(recipe))
     stamp_data(out, corpus)
+
+
+class Teacher:
+    """The run that a recipe names as `train.teacher`, checked.
+
+    Raises:
+        RunError: no finished run is there.
+        FeatureMismatch: its features are of another kind; the message names both systems and every setting.
+        RecipeError: it has none of the student's tasks.
+    """
+
+    def __init__(self, recipe: Recipe, tasks: Iterable[str]) -> None:
+        self.run = Run.load(Path(recipe.train.teacher).expanduser())
+        self.tasks = tuple(sorted(set(self.run.info["tasks"]) & set(tasks)))
+        system = self.run.info["system"]
+        if not self.tasks:
+            raise RecipeError(
+                f"teacher {self.run.path} was trained on {', '.join(self.run.info['tasks'])} alone, "
+                f"the student learns {', '.join(sorted(tasks))}",
+                hint="name a run that was trained on one of the student's tasks",
+            )
+        # The scalar normalisation is of each one's data, and can be made up for.
+        theirs, ours = (settings.normalised(0.0, 1.0) for settings in (self.run.settings, recipe.features))
+        if differing := theirs.differences(ours):
+            raise FeatureMismatch(
+                f"teacher {self.run.path} (system {system}) and student (system {recipe.model.system}) have other "
+                f"features: {', '.join(differing)}",
+                hint="train one of them on the other's features",
+            )
+        self._recipe = recipe
+        self._network = self.run.network()
+        require_decoders(self._network, self.tasks)
+
+    def distiller(self, student: LogMelSettings) -> Distiller:
+        """The loss against this teacher, for features with the student's normalisation."""
+        own, train = self.run.settings, self._recipe.train
+        return Distiller(
+            self._network,
+            self.tasks,
+            train.distillation_weight,
+            train.distillation_temperature,
+            scale=student.std_db / own.std_db,
+            shift=(student.mean_db - own.mean_db) / own.std_db,
+        )

@@ -155,7 +155,7 @@ def _rows(table: str, *rows: tuple[object, ...]):
         (
             _rows("evaluation_setup/fold1_train.csv", ("audio/airport-lisbon-1-7-0-a.wav", "bus")),
             "contradictions",
-            'is "airport", and that it is "bus"',
+            '"airport", and "bus"',
         ),
         (
             _rows("meta.csv", ("audio/airport-lisbon-1-7-0-a.wav", "airport", "lisbon-1", "b")),

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from keras_mtl.datasets.audio import digests as module
-from keras_mtl.datasets.audio.digests import UNREADABLE, digests
-from keras_mtl.datasets.audio.layout import tau_fingerprint
+from keras_mtl.datasets.audio import layout as module
+from keras_mtl.datasets.audio.layout import UNREADABLE, digests, fingerprint
 
 _NAMES = ["a.wav", "b/c d.wav", "b/ü.wav"]
 
@@ -92,10 +91,10 @@ def test_a_file_that_cannot_be_read_has_none(folder: Path) -> None:
 def test_the_fingerprint_sees_what_no_size_and_no_time_shows(tau_folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(tau_folder, copy)
-    assert tau_fingerprint(copy, progress=False) == tau_fingerprint(tau_folder, progress=False)
+    assert fingerprint("tau", copy, progress=False) == fingerprint("tau", tau_folder, progress=False)
     path = copy / "audio/tram-paris-3-7-0-b.wav"
     before, content = path.stat(), bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert tau_fingerprint(copy, progress=False) != tau_fingerprint(tau_folder, progress=False)
+    assert fingerprint("tau", copy, progress=False) != fingerprint("tau", tau_folder, progress=False)

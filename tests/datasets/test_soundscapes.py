@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from keras_mtl.core import EVENTS, SCENES, DataError, LogMelSettings, hann_window, mel_filters
 from keras_mtl.datasets import Corpus, open_corpus
-from keras_mtl.datasets.soundscapes import devices, events, scenes
+from keras_mtl.datasets.soundscapes import events, scenes
 from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import Builder, fingerprint
 
 
@@ -139,11 +139,11 @@ def test_events_lie_where_their_labels_say() -> None:
     assert found >= 5
 
 
-@pytest.mark.parametrize("device", [name for name in devices.TEST_DEVICES if name != "a"])
+@pytest.mark.parametrize("device", [name for name in scenes.TEST_DEVICES if name != "a"])
 def test_a_device_colours_the_sound_always_alike(device: str) -> None:
     noise = 0.01 * np.random.default_rng(1).standard_normal(16_000)
-    recorded = devices.record(noise, device)
-    np.testing.assert_array_equal(recorded, devices.record(noise, device))
+    recorded = scenes.record(noise, device)
+    np.testing.assert_array_equal(recorded, scenes.record(noise, device))
     assert np.abs(recorded - noise).max() > 0.1 * np.abs(noise).max()
 
 
@@ -156,7 +156,7 @@ def _scene_features(seed: int, places: int, clips: int, names: tuple[str, ...]) 
         place = scenes.Place.draw(np.random.default_rng([seed, 0, number]), number % len(SCENES))
         for index in range(clips):
             rng = np.random.default_rng([seed, 1, number, index])
-            audio = devices.record(scenes.scene_clip(rng, place), names[rng.integers(len(names))])
+            audio = scenes.record(scenes.scene_clip(rng, place), names[rng.integers(len(names))])
             padded = np.pad(audio, settings.window // 2)
             frames = np.lib.stride_tricks.sliding_window_view(padded, settings.window)[:: settings.hop][:100]
             power = np.abs(np.fft.rfft(frames * window)) ** 2
@@ -172,8 +172,8 @@ def _linear_accuracy(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarra
 
 
 def test_a_linear_model_on_the_mean_spectrum_learns_little() -> None:
-    train = _scene_features(1, 160, 3, devices.TRAIN_DEVICES)
-    test = _scene_features(2, 100, 3, devices.TEST_DEVICES)
+    train = _scene_features(1, 160, 3, scenes.TRAIN_DEVICES)
+    test = _scene_features(2, 100, 3, scenes.TEST_DEVICES)
     assert 0.15 < _linear_accuracy(train, test) < 0.45
 
 
@@ -183,8 +183,8 @@ def test_the_network_learns_far_more_than_a_linear_model() -> None:
 
     from keras_mtl.models import build_mt, build_scene_part
 
-    train = _scene_features(1, 200, 5, devices.TRAIN_DEVICES)
-    test = _scene_features(2, 60, 5, devices.TEST_DEVICES)
+    train = _scene_features(1, 200, 5, scenes.TRAIN_DEVICES)
+    test = _scene_features(2, 60, 5, scenes.TEST_DEVICES)
     linear = _linear_accuracy(train, test)
     mean, deviation = train[0].mean(), train[0].std()
     inputs, unseen = (((features - mean) / deviation)[..., None] for features in (train[0], test[0]))

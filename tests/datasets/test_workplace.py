@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keras_mtl.core import DataError, files
-from keras_mtl.datasets.soundscapes.workplace import workplace
+from keras_mtl.datasets.soundscapes.synthesis import workplace
 
 
 def _interrupted(out: Path, key: str) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 
 from keras_mtl.firmware_host.device import StreamPredictor
 from keras_mtl.firmware_host.engines.exchange import native_words
-from keras_mtl.firmware_host.engines.tflm import open_model
+from keras_mtl.firmware_host.engines.interpreters import open_model
 from keras_mtl.tflite.artifact import Artifact
 
 
@@ -42,7 +42,7 @@ def main(folder: str, samples: str, out: str, kind: str = "samples") -> None:
     artifact, made = Artifact.load(folder), Path(out)
     numbers, members = [len(artifact.members)], {}
     with tempfile.TemporaryDirectory() as exchange, native_words(Path(exchange)):
-        request = {"arena_bytes": 1 << 22, "folder": exchange}
+        request = {"engine": "tflm", "arena_bytes": 1 << 22, "folder": exchange}
         for place, (name, member) in enumerate(artifact.members.items()):
             opened = open_model(member.content, member.inputs, member.outputs, request)
             members[name] = replace(opened, invoke=_recorded(opened.invoke, made / f"calls_{place}"))

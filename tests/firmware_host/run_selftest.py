@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_mtl.firmware_host.engines.exchange import native_words
-from keras_mtl.firmware_host.engines.tflm import open_model
+from keras_mtl.firmware_host.engines.interpreters import open_model
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Member
 
@@ -43,7 +43,7 @@ def main(library: str, folder: str, *spoil: str) -> None:
     paths = networks_of(bundle)
     calls = [0] * len(paths)
     with tempfile.TemporaryDirectory() as exchange, native_words(Path(exchange)):
-        request = {"arena_bytes": 1 << 22, "folder": exchange}
+        request = {"engine": "tflm", "arena_bytes": 1 << 22, "folder": exchange}
         members = [Member.of(path.read_bytes()) for path in paths]
         opened = [open_model(member.content, member.inputs, member.outputs, request) for member in members]
         models = [member.model for member in members]

@@ -16,7 +16,7 @@ import numpy as np
 from run_selftest import networks_of
 
 from keras_mtl.firmware_host.engines.exchange import native_words
-from keras_mtl.firmware_host.engines.tflm import open_model
+from keras_mtl.firmware_host.engines.interpreters import open_model
 from keras_mtl.tflite.artifact import Member
 
 
@@ -48,7 +48,7 @@ def main(bundle: str) -> None:
     """Serves until the other end is closed."""
     calls = 0
     with tempfile.TemporaryDirectory() as exchange, native_words(Path(exchange)):
-        request = {"arena_bytes": 1 << 22, "folder": exchange}
+        request = {"engine": "tflm", "arena_bytes": 1 << 22, "folder": exchange}
         networks = [_Network(path.read_bytes(), request) for path in networks_of(Path(bundle))]
         with Path("requests").open("rb") as requests, Path("answers").open("wb", buffering=0) as answers:
             answers.write(np.uint32(len(networks)).tobytes() + b"".join(network.header() for network in networks))

@@ -26,12 +26,13 @@ from keras_mtl.tflite.flatbuffer import Block, extent_bytes, offsets
 _MEASURE = """
 import json, sys
 from pathlib import Path
-from keras_mtl.firmware_host.engines import tflm
+from keras_mtl.firmware_host.engines.interpreters import open_model
 from keras_mtl.firmware_host.engines.exchange import native_words
 folder, found = Path(sys.argv[1]), {}
 for path in sorted(folder.glob("*.tflite")):
     with native_words(folder):
-        opened = tflm.open_model(path.read_bytes(), (), (), {"arena_bytes": 1 << 22, "folder": str(folder)})
+        request = {"engine": "tflm", "arena_bytes": 1 << 22, "folder": str(folder)}
+        opened = open_model(path.read_bytes(), (), (), request)
         found[path.stem] = opened.arena()
 print(json.dumps(found))
 """

@@ -18,8 +18,9 @@ import pytest
 
 from keras_mtl.core import ArtifactError, KerasMtlError, LogMelSettings, VerdictFailed
 from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
-from keras_mtl.firmware_host.bundle.source import identifier, real, string, values
-from keras_mtl.firmware_host.bundle.text.resolver import registrations
+from keras_mtl.firmware_host.bundle.text import identifier
+from keras_mtl.firmware_host.bundle.text.c_source import real, string, values
+from keras_mtl.firmware_host.bundle.text.networks import registrations
 from keras_mtl.firmware_host.bundle.text.settings import settings_header
 from keras_mtl.firmware_host.compute import op_rows
 from keras_mtl.firmware_host.emulate import emulate

@@ -27,7 +27,7 @@ from c_programs import (
 )
 
 from keras_mtl.core import ArtifactError, LogMelSettings, mel_filters
-from keras_mtl.firmware_host.bundle.golden.audio import golden_waveform, quantized_levels
+from keras_mtl.firmware_host.bundle.golden.audio import golden_waveform, quantized_log_mel
 from keras_mtl.firmware_host.bundle.text import log_mel_tables
 from keras_mtl.firmware_host.bundle.text.front_end import mel_segments
 
@@ -98,7 +98,7 @@ def test_levels_are_librosas(program: Program, kind: str, tmp_path: Path) -> Non
     (frames,) = hear(program, tmp_path, Hearing(kind, samples))
     assert largest_difference(frames["levels"], samples, settings) < ALLOWED_DB
     for dtype, scaling in SCALINGS.items():
-        np.testing.assert_array_equal(frames[dtype], quantized_levels(frames["levels"], scaling, dtype))
+        np.testing.assert_array_equal(frames[dtype], quantized_log_mel(frames["levels"], scaling, dtype))
 
 
 def test_pushes_of_any_size_give_the_same_bytes(program: Program, tmp_path: Path) -> None:

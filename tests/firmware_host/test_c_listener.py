@@ -19,15 +19,17 @@ from tflm_declarations import check_for_tflm
 from keras_mtl.core import ArtifactError
 from keras_mtl.decoding import DecodeSettings, Grid
 from keras_mtl.firmware_host.arena import arena_of_members
-from keras_mtl.firmware_host.bundle.source import header, identifier, real, static_texts
 from keras_mtl.firmware_host.bundle.text import (
     Network,
+    identifier,
     listener_texts,
     log_mel_tables,
     network_texts,
     networks_header,
     networks_source,
+    static_texts,
 )
+from keras_mtl.firmware_host.bundle.text.c_source import header, real
 from keras_mtl.firmware_host.compute import op_rows
 from keras_mtl.firmware_host.device import listener_buffers
 from keras_mtl.tflite.artifact import Artifact, Port

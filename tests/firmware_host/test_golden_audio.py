@@ -7,7 +7,7 @@ import pytest
 from keras_mtl.core import LogMelSettings
 from keras_mtl.features import LogMel
 from keras_mtl.firmware_host.bundle.golden import input_scaling
-from keras_mtl.firmware_host.bundle.golden.audio import golden_waveform, log_mel_db, quantized_levels
+from keras_mtl.firmware_host.bundle.golden.audio import golden_waveform, log_mel_db, quantized_log_mel
 from keras_mtl.tflite.artifact import Port
 
 KINDS = {
@@ -63,7 +63,7 @@ def test_scaling_is_normalisation_and_quantization(dtype, zero_point):
     settings = KINDS["mt"].normalised(-11.41, 16.7)
     port = Port("log_mel", dtype, (1, 1), 0.0317 if dtype == "int8" else 0.00017, zero_point)
     levels = np.random.default_rng(0).uniform(-100, 50, 20_000)
-    ours = quantized_levels(levels, input_scaling(settings, port), dtype)
+    ours = quantized_log_mel(levels, input_scaling(settings, port), dtype)
     exact = port.quantize((levels - settings.mean_db) / settings.std_db)
     assert ours.dtype == np.dtype(dtype)
     # float32 and float64 round apart where a level lies between two integers.

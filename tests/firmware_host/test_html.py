@@ -13,8 +13,8 @@ from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.targets import load_target
 from keras_mtl.firmware_host.views import report_html
-from keras_mtl.firmware_host.views.html_svg import short_number, ticks
-from keras_mtl.firmware_host.views.names import layer_of, short_name
+from keras_mtl.firmware_host.views.html_parts import short_number, ticks
+from keras_mtl.firmware_host.views.text import layer_of, short_name
 from keras_mtl.tflite.artifact import Member
 
 _VOID = {"meta", "br"}

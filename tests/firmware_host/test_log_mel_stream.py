@@ -7,7 +7,7 @@ import pytest
 
 from keras_mtl.core import LogMelSettings
 from keras_mtl.features import LogMel, normalise
-from keras_mtl.firmware_host.device import LogMelStream
+from keras_mtl.firmware_host.device.predictor import LogMelStream
 
 SETTINGS = {
     "default": LogMelSettings(mean_db=-30.0, std_db=15.0),

@@ -26,7 +26,8 @@ from keras_mtl.core import ArtifactError, VerdictFailed
 from keras_mtl.decoding import DecodeSettings, Grid
 from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
 from keras_mtl.firmware_host.bundle.golden.chain import frames_of
-from keras_mtl.firmware_host.device import LISTENER_STATE_BYTES, LogMelStream
+from keras_mtl.firmware_host.device import LISTENER_STATE_BYTES
+from keras_mtl.firmware_host.device.predictor import LogMelStream
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.targets import load_target
 
@@ -115,7 +116,7 @@ def test_cpp_is_well_formed_and_has_one_arena(bundled, tmp_path, kind):
     assert told["listener_bytes"] == buffers + LISTENER_STATE_BYTES
     readme = (folder / "README.md").read_text()
     assert f"one arena of {facts['arena_bytes']:,} bytes" in readme
-    assert ("hears in both" in readme) == (kind == "both ways")
+    assert ("bidirectional" in readme) == (kind == "both ways")
 
 
 def test_emulator_and_bundle_agree_on_the_last_byte_of_ram(bundled, tmp_path):

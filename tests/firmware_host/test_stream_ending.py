@@ -10,16 +10,9 @@ import pytest
 from small_artifacts import make_streaming, make_two_state
 
 from keras_mtl.core import LogMelSettings
-from keras_mtl.firmware_host.device import (
-    BEGIN,
-    END,
-    SCENE,
-    Detection,
-    LogMelStream,
-    embeddings_of,
-    silence_after,
-    within,
-)
+from keras_mtl.firmware_host.device import BEGIN, END, SCENE, Detection, silence_after, within
+from keras_mtl.firmware_host.device.detections import embeddings_of
+from keras_mtl.firmware_host.device.predictor import LogMelStream
 from keras_mtl.tflite.artifact import Stream
 
 #: Features, and stride and latency of an encoder.
@@ -37,14 +30,14 @@ from pathlib import Path
 import numpy as np
 from keras_mtl.firmware_host.device import StreamPredictor, silence_after, within
 from keras_mtl.firmware_host.engines.exchange import native_words
-from keras_mtl.firmware_host.engines.tflm import open_model
+from keras_mtl.firmware_host.engines.interpreters import open_model
 from keras_mtl.tflite.artifact import Artifact
 
 artifact, lengths = Artifact.load(sys.argv[1]), json.loads(sys.argv[2])
 wiring, settings, calls = artifact.wiring, artifact.facts.features, []
 sound = np.random.default_rng(7).normal(0, 3000, max(lengths)).astype(np.int16)
 with tempfile.TemporaryDirectory() as exchange, native_words(Path(exchange)):
-    request = {"arena_bytes": 1 << 22, "folder": exchange}
+    request = {"engine": "tflm", "arena_bytes": 1 << 22, "folder": exchange}
     members = {
         name: open_model(member.content, member.inputs, member.outputs, request)
         for name, member in artifact.members.items()

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from small_artifacts import FEATURES, STRIDE, make_streaming
 
-from keras_mtl.firmware_host.device import Detection, DetectionDecoder, OpenMember, Outputs
+from keras_mtl.firmware_host.device import Detection, OpenMember
+from keras_mtl.firmware_host.device.detections import DetectionDecoder
+from keras_mtl.firmware_host.device.stream import Outputs
 from keras_mtl.firmware_host.engines import LiveSession
 
 RATE_HZ = FEATURES.sample_rate_hz

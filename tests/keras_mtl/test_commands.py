@@ -191,7 +191,7 @@ def test_subsets_that_are_not_there(refusal, cache, tmp_path):
     line = refusal(*train, "--set", "data.scene_subset=5")
     assert f"no split5.csv in {base}/split_setup or evaluation_setup; there: split50.csv" in line
     assert "dcase2024_task1_baseline; data.scene_subset=100 takes all" in line
-    assert "one of (5, 10, 25, 50, 100)" in refusal(*train, "--set", "data.scene_subset=7")
+    assert "one of 5, 10, 25, 50, 100)" in refusal(*train, "--set", "data.scene_subset=7")
     assert "soundscapes holds no TAU" in refusal(
         *scenes_alone("soundscapes:tiny", out, cache), "--set", "scene_subset=5"
     )

@@ -119,8 +119,6 @@ def test_settings_out_of_range_are_refused(key: str, value: object) -> None:
 def test_settings_of_manifests_new_and_old() -> None:
     assert DecodeSettings.from_manifest({}) == DecodeSettings()
     assert DecodeSettings.from_manifest({"decoding": {"threshold": 0.4, "median_s": 1}}) == DecodeSettings(0.4, 1)
-    old = {"decoding": {"threshold": 0.5, "median_s": 0.45}, "smoothing": {"weight": 0.5, "hold": 2}}
-    assert DecodeSettings.from_manifest(old) == DecodeSettings(scene_weight=0.5, scene_hold_calls=2)
-    for wrong in ({"smoothing": {"weight": 0.5}}, {"smoothing": 3}, {"decoding": {"thresold": 0.5}}):
+    for wrong in ({"decoding": 3}, {"decoding": {"thresold": 0.5}}):
         with pytest.raises(ArtifactError, match="decoding can't be used"):
             DecodeSettings.from_manifest(wrong)

@@ -117,6 +117,6 @@ def test_golden_inputs_are_evaluation_clips(document, out):
     artifact = Artifact.load(document["artifacts"]["int8"]["path"])
     assert artifact.golden is not None
     port = artifact.manifest["inputs"][0]
-    inputs = (artifact.golden.inputs[0].astype(np.float32) - port["zero_point"]) * port["scale"]
+    inputs = (artifact.golden.inputs["input_0"].astype(np.float32) - port["zero_point"]) * port["scale"]
     golden = Run.load(out / "run").samples().golden
     assert np.abs(inputs.reshape(golden.shape) - golden).mean() < port["scale"]

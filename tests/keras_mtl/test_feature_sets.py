@@ -14,17 +14,17 @@ BASELINE_SED = LogMelSettings(hop=256, keep_last_frame=True)
 def test_scenes_at_32_khz(cache, corpus):
     higher = open_corpus("soundscapes:tiny", cache / "tfds", progress=False, sample_rate_hz=32_000)
     clips = scene_set(higher, "test", CP_MOBILE, cache)
-    assert clips.levels.shape == (20, 65, 256)
+    assert clips.log_mel.shape == (20, 65, 256)
     example = next(iter(higher.scenes["test"]))
     expected = LogMel(CP_MOBILE)(example["audio"][None])[0]
-    np.testing.assert_allclose(clips.levels[0], expected, atol=0.07)  # float16
+    np.testing.assert_allclose(clips.log_mel[0], expected, atol=0.07)  # float16
     usual = scene_set(corpus, "test", LogMelSettings(), cache)
-    assert usual.levels.shape == (20, 100, 128)
+    assert usual.log_mel.shape == (20, 100, 128)
     np.testing.assert_array_equal(clips.scenes, usual.scenes)
 
 
 def test_events_with_a_frame_rate_that_is_not_whole(cache, corpus):
-    assert event_set(corpus, "validation", BASELINE_SED, cache).levels.shape == (6, 626, 128)
+    assert event_set(corpus, "validation", BASELINE_SED, cache).log_mel.shape == (6, 626, 128)
 
 
 def test_a_corpus_of_another_rate_is_refused(cache, corpus):

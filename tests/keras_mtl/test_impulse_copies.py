@@ -9,7 +9,7 @@ import soundfile
 
 from keras_mtl.core import DataError, LogMelSettings, RecipeError
 from keras_mtl.features import ImpulseCopies, LogMel, impulse_copies, scene_set
-from keras_mtl.features.impulse_responses import convolved, read_impulse_responses
+from keras_mtl.features.copies import convolved, read_impulse_responses
 from keras_mtl.recipes import AugmentSettings
 from keras_mtl.training import SceneStream, load_training_data, train
 
@@ -53,7 +53,7 @@ def test_copies_are_the_features_of_convolved_audio(corpus, cache, folder, augme
     copies = impulse_copies(corpus, "train", clips, SETTINGS, cache, augment, seed=3)
     eligible = np.isin(clips.devices, ["a", "b"])
     np.testing.assert_array_equal(copies.rows >= 0, eligible)
-    assert [len(levels) for levels in copies.levels] == [eligible.sum()] * 2
+    assert [len(levels) for levels in copies.log_mel] == [eligible.sum()] * 2
     responses, log_mel = read_impulse_responses(folder, 16_000), LogMel(SETTINGS)
     used = set()
     for number, example in enumerate(corpus.scenes["train"]):
@@ -62,7 +62,7 @@ def test_copies_are_the_features_of_convolved_audio(corpus, cache, folder, augme
         audio = example["audio"] / 32768.0
         candidates = np.stack([scipy.signal.convolve(audio, response)[: len(audio)] for response in responses])
         expected = log_mel(candidates)
-        for levels in copies.levels:
+        for levels in copies.log_mel:
             errors = np.abs(expected - np.asarray(levels[copies.rows[number]], np.float32)).max(axis=(1, 2))
             assert errors.min() < 0.1, "one of the responses, to the precision of float16 dB"
             used.add(int(errors.argmin()))
@@ -74,9 +74,9 @@ def test_copies_are_of_seed_content_and_devices(corpus, cache, augment):
     first, again, other = (
         impulse_copies(corpus, "train", clips, SETTINGS, cache, augment, seed=seed) for seed in (3, 3, 4)
     )
-    np.testing.assert_array_equal(first.levels[0], again.levels[0])
-    assert (first.levels[0][:] != other.levels[0][:]).any()
-    assert (first.levels[0][:] != first.levels[1][:]).any()
+    np.testing.assert_array_equal(first.log_mel[0], again.log_mel[0])
+    assert (first.log_mel[0][:] != other.log_mel[0][:]).any()
+    assert (first.log_mel[0][:] != first.log_mel[1][:]).any()
     everyone = impulse_copies(corpus, "train", clips, SETTINGS, cache, replace(augment, ir_devices="all"), seed=3)
     assert (everyone.rows == np.arange(len(clips))).all()
     assert impulse_copies(corpus, "train", clips, SETTINGS, cache, AugmentSettings(), seed=3) is None

@@ -95,16 +95,18 @@ def test_a_label_track_as_audacity_writes_it(tmp_path):
     ]
     assert (found["table"], found["scene"], found["weak"]) == (str(track), None, [])
     assert "1.00 -   1.50 s  Dog" in listen(clip, "--labels", track)
-    track.write_text("")  # nothing was heard
+    track.write_text("")  # no label
     assert labels_of(clip, track).events == []
 
 
 def test_what_predict_writes_is_read_back(tmp_path):
     clip, event, scene = tone(tmp_path / "x.wav"), Event(0.5, 1.25, "Dog"), Event(0.0, 0.4, "park")
     scenes = ((scene, 0.91), (Event(0.4, 2.0, "tram"), 1.0))
-    heard = Prediction(clip, 2.0, ("scenes", "events"), "tram", {"tram": 1.0}, scenes, None, None, ((event, 0.75),))
-    (track,) = prediction_formats.write([heard], "audacity", tmp_path / "x.txt")
-    (table,) = prediction_formats.write([heard], "tsv", tmp_path / "x.tsv")
+    prediction = Prediction(
+        clip, 2.0, ("scenes", "events"), "tram", {"tram": 1.0}, scenes, None, None, ((event, 0.75),)
+    )
+    (track,) = prediction_formats.write([prediction], "audacity", tmp_path / "x.txt")
+    (table,) = prediction_formats.write([prediction], "tsv", tmp_path / "x.tsv")
     assert labels_of(clip, track).scene == "tram"
     assert labels_of(clip, track).events == labels_of(clip, table).events == [(0.5, 1.25, "Dog")]
 

@@ -16,9 +16,9 @@ from keras_mtl import cli
 from keras_mtl.core import EVENTS, SCENES, DataError, LogMelSettings
 from keras_mtl.decoding import DecodeSettings, Event, Grid, decode
 from keras_mtl.features import LogMel, LogMelStream
-from keras_mtl.inference import MOST_ROWS, Listener, Overview, Prediction, listen_with, listen_with_run, predict
+from keras_mtl.inference import MOST_ROWS, Overview, Prediction, Predictor, network_predictor, predict, run_predictor
 from keras_mtl.inference import formats as prediction_formats
-from keras_mtl.inference.windows import Joint, WindowPlan
+from keras_mtl.inference.windows import WindowMean, WindowPlan
 from keras_mtl.plots import plot_timeline
 
 RATE = 16_000
@@ -29,7 +29,7 @@ import json, sys
 from pathlib import Path
 import numpy as np, soundfile
 from keras_mtl.core import LogMelSettings
-from keras_mtl.inference import Listener
+from keras_mtl.inference import Predictor
 from keras_mtl.inference import predict
 
 def scene_logits(levels):
@@ -44,14 +44,14 @@ def most_used():
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
 
-listener = Listener(LogMelSettings(hop=640, mel_bands=32), scene_logits, event_probabilities, 4)
+predictor = Predictor(LogMelSettings(hop=640, mel_bands=32), scene_logits, event_probabilities, 4)
 noise, most = np.random.default_rng(0), []
 for minutes in (5, 5, 40):
     with soundfile.SoundFile("a.wav", "w", 16_000, 1) as file:
         for part in range(minutes * 6):
             file.write(noise.normal(0, 0.1 if part % 3 else 0.001, 160_000))
-    heard = predict(listener, "a.wav")
-    assert abs(heard.duration_s - minutes * 60) < 1e-6 and len(heard.events) >= minutes
+    prediction = predict(predictor, "a.wav")
+    assert abs(prediction.duration_s - minutes * 60) < 1e-6 and len(prediction.events) >= minutes
     most.append(most_used())
 print(json.dumps(most))
 """
@@ -78,7 +78,7 @@ def recurrent_network():
 
 @pytest.fixture(scope="module")
 def recurrent():
-    return listen_with(recurrent_network(), SETTINGS, DecodeSettings(), ["events"])
+    return network_predictor(recurrent_network(), SETTINGS, DecodeSettings(), ["events"])
 
 
 def bursts(seconds, times):
@@ -90,9 +90,9 @@ def bursts(seconds, times):
     return audio.astype(np.float32)
 
 
-def heard_of(listener, audio, path):
+def predicted(predictor, audio, path):
     soundfile.write(path, audio, RATE, subtype="FLOAT")
-    return predict(listener, path)
+    return predict(predictor, path)
 
 
 def test_an_event_across_borders_is_found_once_wherever_the_windows_lie(recurrent, tmp_path):
@@ -100,7 +100,7 @@ def test_an_event_across_borders_is_found_once_wherever_the_windows_lie(recurren
     times = [(4.5, 5.6), (8.0, 12.0), (14.8, 15.2), (19.0, 31.0), (33.0, 34.0)]
     audio = bursts(37.0, times)
     # A dense layer that hears the mean level makes it loud; the recurrent part moves every probability a little.
-    whole = heard_of(recurrent, audio, tmp_path / "a.wav")
+    whole = predicted(recurrent, audio, tmp_path / "a.wav")
     loud = np.abs(whole.probabilities - whole.probabilities[:60].mean(axis=0)).max(axis=0).argmax()
     levels = whole.probabilities[:, loud]
     middle = float(levels.min() + levels.max()) / 2
@@ -110,18 +110,18 @@ def test_an_event_across_borders_is_found_once_wherever_the_windows_lie(recurren
         strong, weak = recurrent.event_probabilities(levels_)
         return np.clip(0.5 + sign * (strong[..., loud : loud + 1] - middle).repeat(10, axis=2), 0, 1), weak
 
-    listener = Listener(SETTINGS, None, louder, 4)
-    found = [heard_of(listener, audio[round(cut_s * RATE) :], tmp_path / "a.wav") for cut_s in (0.0, 1.0, 2.6, 3.92)]
-    for cut_s, heard in zip((0.0, 1.0, 2.6, 3.92), found, strict=True):
-        events = [(e.onset_s + cut_s, e.offset_s + cut_s) for e, _ in heard.events if e.label == EVENTS[0]]
+    predictor = Predictor(SETTINGS, None, louder, 4)
+    found = [predicted(predictor, audio[round(cut_s * RATE) :], tmp_path / "a.wav") for cut_s in (0.0, 1.0, 2.6, 3.92)]
+    for cut_s, prediction in zip((0.0, 1.0, 2.6, 3.92), found, strict=True):
+        events = [(e.onset_s + cut_s, e.offset_s + cut_s) for e, _ in prediction.events if e.label == EVENTS[0]]
         assert len(events) == len(times), events
         np.testing.assert_allclose(events, times, atol=0.2)
         first = [(e.onset_s, e.offset_s) for e, _ in found[0].events if e.label == EVENTS[0]]
         np.testing.assert_allclose(events, first, atol=0.0401)  # an embedding
-    for cut_s, heard in zip((1.0, 2.6, 3.92), found[1:], strict=True):
+    for cut_s, prediction in zip((1.0, 2.6, 3.92), found[1:], strict=True):
         first = round(cut_s / 0.04)
         settled = slice(100, 750)  # of what lies before a file's beginning nothing can be known
-        moved = np.abs(found[0].probabilities[first:][settled] - heard.probabilities[settled])
+        moved = np.abs(found[0].probabilities[first:][settled] - prediction.probabilities[settled])
         assert moved.max() < 0.05
         assert moved.mean() < 0.005
 
@@ -129,12 +129,12 @@ def test_an_event_across_borders_is_found_once_wherever_the_windows_lie(recurren
 def test_one_window_is_heard_as_it_was(recurrent, tmp_path):
     audio = bursts(10.0, [(2.0, 4.0), (7.5, 9.0)])
     expected, _ = recurrent.event_probabilities(LogMel(SETTINGS)(audio[None]))
-    heard = heard_of(recurrent, audio, tmp_path / "a.wav")
-    np.testing.assert_allclose(heard.probabilities, expected[0], atol=1e-6)
+    prediction = predicted(recurrent, audio, tmp_path / "a.wav")
+    np.testing.assert_allclose(prediction.probabilities, expected[0], atol=1e-6)
     grid = Grid.over(SETTINGS, 1000, 4)
-    np.testing.assert_allclose(heard.grid.boundaries_s(), grid.boundaries_s())
+    np.testing.assert_allclose(prediction.grid.boundaries_s(), grid.boundaries_s())
     expected_events = decode(expected[0], grid, EVENTS)
-    assert [e for e, _ in heard.events] == [e for e, _ in expected_events]
+    assert [e for e, _ in prediction.events] == [e for e, _ in expected_events]
 
 
 @pytest.mark.parametrize(
@@ -152,13 +152,13 @@ def test_levels_of_a_stream_are_those_of_the_whole(settings):
 
 def test_hysteresis_of_the_recipe_reaches_predictions(tmp_path):
     def halves(levels):
-        loud = levels[:, ::4].mean(axis=2, keepdims=True) > -50.0
+        loud = levels[:, ::4].mean(axis=2, keepdims=True) > -20.0
         return np.where(loud, 0.8, 0.35).astype(np.float32).repeat(10, axis=2), None
 
     audio, found = bursts(12.0, [(2.0, 4.0), (5.0, 7.0)]), {}
     for hysteresis in (0.0, 0.2):
-        listener = Listener(SETTINGS, None, halves, 4, DecodeSettings(hysteresis=hysteresis))
-        events = heard_of(listener, audio, tmp_path / "a.wav").events
+        predictor = Predictor(SETTINGS, None, halves, 4, DecodeSettings(hysteresis=hysteresis))
+        events = predicted(predictor, audio, tmp_path / "a.wav").events
         found[hysteresis] = [event[:2] for event, _ in events if event.label == EVENTS[0]]
     np.testing.assert_allclose(found[0.0], [(2.0, 4.0), (5.0, 7.0)], atol=0.1)
     np.testing.assert_allclose(found[0.2], [(2.0, 12.0)], atol=0.1)
@@ -167,7 +167,7 @@ def test_hysteresis_of_the_recipe_reaches_predictions(tmp_path):
 def test_joined_answers_pass_gradually_and_keep_what_agrees():
     plan = WindowPlan(1000, 4)
     for frames in (2530, 6001):
-        joint, parts = Joint(plan), []
+        joint, parts = WindowMean(plan), []
         windows = plan.windows(frames)
         for number, window in enumerate(windows[:-1]):
             parts.append(joint.add(window, np.full((250, 10), number % 2, np.float32)))
@@ -200,31 +200,31 @@ def scenic():
         logits[:, SCENES.index("park")] = 5.0
         return logits
 
-    return Listener(SETTINGS, scene_logits)
+    return Predictor(SETTINGS, scene_logits)
 
 
 def test_scenes_over_time(scenic, tmp_path):
     audio = bursts(65.4, [(20, 40)])
-    heard = heard_of(scenic, audio, tmp_path / "a.wav")
-    assert [(at.onset_s, at.offset_s, at.label) for at, _ in heard.scenes] == [
+    prediction = predicted(scenic, audio, tmp_path / "a.wav")
+    assert [(at.onset_s, at.offset_s, at.label) for at, _ in prediction.scenes] == [
         (0.0, 20.0, "park"),
         (20.0, 40.0, "tram"),
         (40.0, pytest.approx(65.4), "park"),
     ]
-    assert heard.scene == "park"
-    assert heard.events == ()
-    assert heard.to_dict()["events"] is None
+    assert prediction.scene == "park"
+    assert prediction.events == ()
+    assert prediction.to_dict()["events"] is None
     fine = predict(scenic, tmp_path / "a.wav", scene_window_s=1, picture=False)
-    assert [at for at, _ in fine.scenes] == [at for at, _ in heard.scenes]
-    assert fine.scene_scores == heard.scene_scores
-    assert fine.levels is None
+    assert [at for at, _ in fine.scenes] == [at for at, _ in prediction.scenes]
+    assert fine.scene_scores == prediction.scene_scores
+    assert fine.log_mel is None
     with pytest.raises(ValueError, match="without a picture"):
         plot_timeline(fine, tmp_path / "a.png")
 
 
 def test_pictures_of_long_recordings_are_thinned(scenic, tmp_path):
-    heard = heard_of(scenic, np.zeros(RATE * 200, np.float32), tmp_path / "a.wav")
-    assert MOST_ROWS / 2 < len(heard.levels) <= MOST_ROWS + 1
+    prediction = predicted(scenic, np.zeros(RATE * 200, np.float32), tmp_path / "a.wav")
+    assert MOST_ROWS / 2 < len(prediction.log_mel) <= MOST_ROWS + 1
 
 
 def test_formats(tmp_path):
@@ -281,9 +281,9 @@ def test_label_tracks_of_others_are_kept(tmp_path):
         arguments = ["predict", *paths, "--model", "none", "--format", "audacity", "--out", str(tmp_path)]
         with pytest.raises(DataError, match=r"b\.txt is there already"):
             CliRunner().invoke(cli.group, arguments, catch_exceptions=False)
-    heard = Prediction(tmp_path / "b.wav", 1.0, (), None, None, (), None, None, ())
+    prediction = Prediction(tmp_path / "b.wav", 1.0, (), None, None, (), None, None, ())
     with pytest.raises(DataError, match=r"b\.txt is there already"):
-        prediction_formats.write([heard], "audacity", tmp_path)
+        prediction_formats.write([prediction], "audacity", tmp_path)
     assert (tmp_path / "b.txt").read_text() == "mine"
 
 
@@ -303,6 +303,6 @@ def test_options_that_do_not_go_together(run, tmp_path):
 
 
 def test_run_listeners_hear_long_recordings(run, tmp_path):
-    heard = heard_of(listen_with_run(run), bursts(27.0, [(8, 12)]), tmp_path / "a.wav")
-    assert heard.probabilities.shape == (675, 10)
-    assert heard.grid.duration_s == 27.0
+    prediction = predicted(run_predictor(run), bursts(27.0, [(8, 12)]), tmp_path / "a.wav")
+    assert prediction.probabilities.shape == (675, 10)
+    assert prediction.grid.duration_s == 27.0

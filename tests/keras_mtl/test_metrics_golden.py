@@ -120,14 +120,6 @@ def _require_intervals(value, interval):
         assert interval[0] - 0.05 <= value <= interval[1] + 0.05
 
 
-def test_seen_devices_can_be_named():
-    logits = np.eye(10)[[0, 1, 2]]
-    arguments = (logits, np.asarray([0, 1, 3]), np.asarray(["x", "y", "y"]))
-    figures = scene_metrics(*arguments, seen_devices={"y"}, bootstrap=NO_INTERVALS)
-    assert (figures["seen_devices"]["accuracy"], figures["unseen_devices"]["accuracy"]) == (0.5, 1.0)
-    assert "seen_devices" not in scene_metrics(*arguments, bootstrap=NO_INTERVALS)
-
-
 def test_merging_joins_what_overlaps_or_touches():
     events = [Event(2, 3, "Dog"), Event(1, 2, "Dog"), Event(1.5, 1.7, "Dog"), Event(2, 4, "Cat"), Event(5, 5, "Cat")]
     assert merge(events) == [Event(1, 3, "Dog"), Event(2, 4, "Cat")]

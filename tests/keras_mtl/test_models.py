@@ -7,11 +7,11 @@ import pytest
 from keras_mtl.core import RecipeError
 from keras_mtl.cost import cost
 from keras_mtl.models import BUILDERS, build, build_encoder, build_mt, build_scene_part
-from keras_mtl.models.conv_layer import conv_bn_relu
-from keras_mtl.models.cp_mobile_blocks import Block, cp_mobile_blocks, divisible
+from keras_mtl.models.baseline_sed import gated_linear_unit
+from keras_mtl.models.batch_norm import conv_bn_relu
+from keras_mtl.models.cp_mobile import Block, cp_mobile_blocks, divisible
+from keras_mtl.models.fdy_lka import context_gating, large_kernel_attention
 from keras_mtl.models.frequency_dynamic_conv import frequency_dynamic_conv
-from keras_mtl.models.gates import context_gating, gated_linear_unit
-from keras_mtl.models.large_kernel_attention import large_kernel_attention
 from keras_mtl.recipes import SYSTEMS
 
 SHORT_FRAMES = {"baseline_asc": 51, "cp_mobile": 65}

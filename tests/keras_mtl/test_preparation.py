@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 from keras_mtl import cli
 from keras_mtl.core import DataError, LogMelSettings
-from keras_mtl.features import Levels, LogMel, event_set, prepare, scene_set
-from keras_mtl.features.cache import open_levels
+from keras_mtl.features import LogMel, MappedLogMel, event_set, prepare, scene_set
+from keras_mtl.features.arrays import join, take
+from keras_mtl.features.cache import open_log_mel
 from keras_mtl.recipes import load_recipe
 
 SETTINGS = LogMelSettings()
@@ -39,15 +40,15 @@ def shards_of(cache, split="soundscapes_train"):
 
 def test_levels_are_rows_of_their_parts():
     parts = [np.arange(24, dtype=np.float16).reshape(4, 2, 3), np.arange(100, 112, dtype=np.float16).reshape(2, 2, 3)]
-    whole, levels = np.concatenate(parts), Levels(parts)
+    whole, levels = np.concatenate(parts), MappedLogMel(parts)
     assert levels.shape == whole.shape
     np.testing.assert_array_equal(np.asarray(levels), whole)
     np.testing.assert_array_equal(levels[5], whole[5])
     np.testing.assert_array_equal(levels[3:5], whole[3:5])
     index = np.asarray([5, 0, 5, 3])
     np.testing.assert_array_equal(levels[index], whole[index])
-    np.testing.assert_array_equal(levels.take(index)[1:], whole[index][1:])
-    both = levels.take(index).join(levels)
+    np.testing.assert_array_equal(take(levels, index)[1:], whole[index][1:])
+    both = join(take(levels, index), levels)
     np.testing.assert_array_equal(both[:], np.concatenate([whole[index], whole]))
 
 
@@ -67,14 +68,14 @@ def test_a_training_reads_what_was_prepared(cache, corpus, tmp_path, small_shard
     for number, example in enumerate(corpus.scenes["train"]):
         # How many clips share a call decides about the last bit.
         expected = log_mel(example["audio"][None])[0]
-        np.testing.assert_allclose(scenes.levels[number], expected, rtol=1e-3, atol=0.01)
+        np.testing.assert_allclose(scenes.log_mel[number], expected, rtol=1e-3, atol=0.01)
         assert scenes.filenames[number] == example["filename"]
 
 
 def test_what_is_missing_or_damaged_is_computed_anew(corpus, tmp_path, small_shards, caplog):
     clips = corpus.scenes["train"]
-    first = open_levels(clips, corpus.fingerprint, SETTINGS, tmp_path)
-    expected, paths = first.levels[:], shards_of(tmp_path)
+    first = open_log_mel(clips, corpus.fingerprint, SETTINGS, tmp_path)
+    expected, paths = first.log_mel[:], shards_of(tmp_path)
     content = paths[1].read_bytes()
     paths[0].unlink()
     paths[1].write_bytes(content[:-1000] + bytes([content[-1000] ^ 1]) + content[-999:])
@@ -85,9 +86,9 @@ def test_what_is_missing_or_damaged_is_computed_anew(corpus, tmp_path, small_sha
     earlier = [facts.with_name(name) for name in ("levels.npy", "labels.json")]
     for path in earlier:
         path.write_bytes(b"of an earlier version")
-    again = open_levels(clips, corpus.fingerprint, SETTINGS, tmp_path)
+    again = open_log_mel(clips, corpus.fingerprint, SETTINGS, tmp_path)
     assert (again.shards, again.computed) == (5, 4)
-    np.testing.assert_array_equal(again.levels[:], expected)
+    np.testing.assert_array_equal(again.log_mel[:], expected)
     assert again.labels == first.labels
     assert not any(path.exists() for path in earlier)
     assert paths[4].stat().st_mtime_ns == kept

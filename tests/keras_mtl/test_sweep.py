@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 from keras_mtl import cli
 from keras_mtl.core import RunError, VerdictFailed
-from keras_mtl.experiments import Comparison, Sweep, plan_sweep, run_sweep
-from keras_mtl.experiments.sweep_process import Outcome, Training, run_training
+from keras_mtl.experiments import Sweep, plan_sweep, run_sweep
+from keras_mtl.experiments.sweep import Outcome, Training, run_training
 from keras_mtl.runs import Run
 
 EPOCHS = 15
@@ -27,7 +27,7 @@ def states(folder: Path) -> dict[str, str]:
 
 
 def test_an_interrupted_sweep_goes_on_and_a_failing_run_stops_nothing(run, interruptible, cache, tmp_path):
-    """`crnn` hears no scenes: its training is refused. That of `cnn` is interrupted as by a terminal."""
+    """`crnn` has no scenes: its training is refused. That of `cnn` is interrupted as by a terminal."""
     out = tmp_path / "sweep"
     arguments = ["sweep", "--recipe", "mt", "--data", "soundscapes:tiny", "--out", out, "--cache", cache]
     sets = ("system=crnn,cnn", "algorithm=single", "task=scenes", f"train.epochs={EPOCHS}", "scene_batch=16")
@@ -52,7 +52,7 @@ def test_an_interrupted_sweep_goes_on_and_a_failing_run_stops_nothing(run, inter
 
     with pytest.raises(RunError, match="--resume"):
         CliRunner().invoke(cli.group, arguments, catch_exceptions=False)
-    with pytest.raises(VerdictFailed, match="1 of 2 runs failed: system=crnn: system crnn hears events"):
+    with pytest.raises(VerdictFailed, match="1 of 2 runs failed: system=crnn: system crnn has events"):
         CliRunner().invoke(cli.group, [*arguments, "--resume"], catch_exceptions=False)
     assert states(out) == {"system=crnn": "failed", "system=cnn": "done"}
     rows = list(csv.DictReader((out / "system=cnn" / "scenes.csv").read_text().splitlines()))
@@ -61,9 +61,9 @@ def test_an_interrupted_sweep_goes_on_and_a_failing_run_stops_nothing(run, inter
     assert f"Epoch {epochs_done + 1}/{EPOCHS}" in log.rpartition("phase scenes")[2]
     assert f"Epoch {epochs_done}/{EPOCHS}" not in log.rpartition("phase scenes")[2]
 
-    (row,) = Comparison.load(out / "comparison.json").rows
-    assert (row.name, row.params) == ("system=cnn", 60_059)
-    assert row.figures["accuracy"].value == Run.load(out / "system=cnn").info["metrics"]["scenes"]["accuracy"]
+    (row,) = json.loads((out / "comparison.json").read_text())["rows"]
+    assert (row["name"], row["params"]) == ("system=cnn", 60_059)
+    assert row["figures"]["accuracy"]["value"] == Run.load(out / "system=cnn").info["metrics"]["scenes"]["accuracy"]
     assert f"keras_mtl compare {out}" in (out / "comparison.md").read_text()
     assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
 
@@ -78,7 +78,7 @@ def test_an_interrupted_sweep_goes_on_and_a_failing_run_stops_nothing(run, inter
 
 
 def planned(*sets, seeds="0,1,2"):
-    return Sweep.of(plan_sweep("mt", sets, seeds), "soundscapes:tiny")
+    return plan_sweep("mt", sets, "soundscapes:tiny", seeds)
 
 
 def made_up(reasons=None, interrupt_at=None):

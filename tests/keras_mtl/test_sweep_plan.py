@@ -59,13 +59,13 @@ def test_the_product_has_every_combination_once() -> None:
 
 
 def test_names_are_readable_and_stay_when_values_are_added() -> None:
-    few = plan_sweep("mt", ["algorithm=soft,single", "train.epochs=1"], "0")
+    few = plan_sweep("mt", ["algorithm=soft,single", "train.epochs=1"], "soundscapes", "0")
     assert [run.name for run in few.runs] == ["algorithm=soft,seed=0", "algorithm=single,seed=0"]
     assert few.fixed == ("train.epochs=1",)
     assert few.runs[1].overrides == ("train.epochs=1", "algorithm=single", "train.seed=0")
-    more = plan_sweep("mt", ["algorithm=soft,single", "train.epochs=1"], "0,1")
+    more = plan_sweep("mt", ["algorithm=soft,single", "train.epochs=1"], "soundscapes", "0,1")
     assert {run.name for run in few.runs} < {run.name for run in more.runs}
-    assert [run.name for run in plan_sweep("mt", []).runs] == ["run"]
+    assert [run.name for run in plan_sweep("mt", [], "soundscapes").runs] == ["run"]
 
 
 def test_values_that_fit_no_folder_are_told_apart() -> None:
@@ -91,18 +91,18 @@ def test_values_that_fit_no_folder_are_told_apart() -> None:
 )
 def test_wrong_axes_are_refused_before_anything_runs(sets: list[str], seeds: str | None, says: str) -> None:
     with pytest.raises(RecipeError, match=says):
-        plan_sweep("mt", sets, seeds)
+        plan_sweep("mt", sets, "soundscapes", seeds)
 
 
 def test_each_combination_is_a_recipe_of_its_own() -> None:
-    plan = plan_sweep("mt", ["train.learning_rate=1e-3,3e-3", "task=scenes"], "0,1")
+    plan = plan_sweep("mt", ["train.learning_rate=1e-3,3e-3", "task=scenes"], "soundscapes", "0,1")
     recipes = [load_recipe(plan.recipe, run.overrides).train for run in plan.runs]
     assert [(r.learning_rate, r.seed) for r in recipes] == [(1e-3, 0), (1e-3, 1), (3e-3, 0), (3e-3, 1)]
     assert {r.task for r in recipes} == {"scenes"}
 
 
 def _planned(*sets: str, seeds: str = "0,1", data: str = "soundscapes:tiny") -> Sweep:
-    return Sweep.of(plan_sweep("mt", sets, seeds), data)
+    return plan_sweep("mt", sets, data, seeds)
 
 
 def test_state_comes_back_as_it_was_saved(tmp_path) -> None:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from keras_mtl import cli
 from keras_mtl.core import RunError
 from keras_mtl.experiments import Sweep, sweep_ray
-from keras_mtl.experiments.sweep_process import Training
+from keras_mtl.experiments.sweep import Training
 from keras_mtl.runs import Run
 
 ARGUMENTS = ("sweep", "--recipe", "mt", "--data", "soundscapes:tiny", "--seeds", "0,1", "--ray", "local")

@@ -13,7 +13,7 @@ import soundfile
 from keras_mtl.core import EVENTS, LogMelSettings, RecipeError
 from keras_mtl.decoding import DecodeSettings, Event, Grid, decode
 from keras_mtl.features import EventSet
-from keras_mtl.inference import Listener, listen_with, predict
+from keras_mtl.inference import Predictor, network_predictor, predict
 from keras_mtl.inference.windows import WindowPlan
 from keras_mtl.models import build_encoder, build_mt, embeddings_of, frames_per_embedding
 from keras_mtl.training import EventStream
@@ -82,7 +82,7 @@ def test_networks_without_a_sequence_are_refused():
     scenes_only = keras.Model(inputs, keras.layers.Dense(10, name="scene_head")(encoder(inputs)), name="scenes_only")
     with pytest.raises(RecipeError, match="no sequence of embeddings"):
         frames_per_embedding(scenes_only)
-    assert listen_with(scenes_only, PLAIN, DecodeSettings(), ["scenes"]).event_probabilities is None
+    assert network_predictor(scenes_only, PLAIN, DecodeSettings(), ["scenes"]).event_probabilities is None
     with pytest.raises(RecipeError, match="no layer named encoder"):
         frames_per_embedding(build_encoder())
 
@@ -134,15 +134,15 @@ def test_events_carry_no_shift_in_any_window(settings, network, own_frames, tmp_
     ten seconds, padded by parity: frame 16k + 7 of 1000, 16k + 1 of 626. A network learns to hear past that; what
     matters is that it is the same in every window.
     """
-    listener = listen_with(network(), settings, DecodeSettings(median_s=0.01), ["events"])
-    stride = listener.frames_per_embedding * settings.hop
+    predictor = network_predictor(network(), settings, DecodeSettings(median_s=0.01), ["events"])
+    stride = predictor.frames_per_embedding * settings.hop
     errors_s = []
     for phase in range(16):  # over a whole stride
         audio, times = bursts(settings, phase * stride // 16, 24, (2.0, 6.0, 12.0, 16.0, 20.9, 22.3), 1.0)
         seconds = 23.5 + 0.03 * phase
         soundfile.write(tmp_path / "a.wav", audio[: round(seconds * settings.sample_rate_hz)], 16_000, subtype="FLOAT")
-        heard = predict(listener, tmp_path / "a.wav")
-        found = np.asarray([(e.onset_s, e.offset_s) for e, _ in heard.events if e.label == EVENTS[0]])
+        prediction = predict(predictor, tmp_path / "a.wav")
+        found = np.asarray([(e.onset_s, e.offset_s) for e, _ in prediction.events if e.label == EVENTS[0]])
         assert found.shape == (6, 2)
         errors_s.append(found - times)
     errors_s = np.asarray(errors_s)
@@ -157,17 +157,17 @@ def test_a_clip_is_predicted_as_it_is_evaluated(network, tmp_path):
 
     settings = BASELINE_SED if network is pooled else PLAIN
     for built in (network(), network(settings.frames(160_000))):
-        listener = listen_with(built, settings, DecodeSettings(), ["events"])
+        predictor = network_predictor(built, settings, DecodeSettings(), ["events"])
         audio, _ = bursts(settings, 0, 10, (2.0, 6.0), 1.0)
         soundfile.write(tmp_path / "a.wav", audio, 16_000, subtype="FLOAT")
-        expected, _ = listener.event_probabilities(LogMel(settings)(audio[None]))
-        heard = predict(listener, tmp_path / "a.wav")
-        np.testing.assert_allclose(heard.probabilities, expected[0], atol=1e-5)
-        grid = Grid.over(settings, settings.frames(160_000), listener.frames_per_embedding, expected.shape[1])
-        np.testing.assert_allclose(heard.grid.boundaries_s(), grid.boundaries_s())
+        expected, _ = predictor.event_probabilities(LogMel(settings)(audio[None]))
+        prediction = predict(predictor, tmp_path / "a.wav")
+        np.testing.assert_allclose(prediction.probabilities, expected[0], atol=1e-5)
+        grid = Grid.over(settings, settings.frames(160_000), predictor.frames_per_embedding, expected.shape[1])
+        np.testing.assert_allclose(prediction.grid.boundaries_s(), grid.boundaries_s())
     soundfile.write(tmp_path / "a.wav", np.tile(audio, 2)[: 16_000 * 13], 16_000, subtype="FLOAT")
-    count = int(13 / listener.settings.hop_s / listener.frames_per_embedding)
-    assert len(predict(listener, tmp_path / "a.wav").probabilities) in (count, count + 1)
+    count = int(13 / predictor.settings.hop_s / predictor.frames_per_embedding)
+    assert len(predict(predictor, tmp_path / "a.wav").probabilities) in (count, count + 1)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_targets_have_the_networks_number_of_embeddings():
 
 def test_scenes_only_listeners_need_no_stride(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(8000), 16_000)
-    listener = Listener(BASELINE_SED, lambda levels: np.zeros((len(levels), 10)))
-    heard = predict(listener, tmp_path / "a.wav")
-    assert heard.probabilities is None
-    assert heard.levels.shape == (32, 128)
+    predictor = Predictor(BASELINE_SED, lambda levels: np.zeros((len(levels), 10)))
+    prediction = predict(predictor, tmp_path / "a.wav")
+    assert prediction.probabilities is None
+    assert prediction.log_mel.shape == (32, 128)

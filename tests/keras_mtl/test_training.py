@@ -11,13 +11,13 @@ import soundfile
 
 from keras_mtl.core import DataError, FeatureMismatch, RecipeError, RunError
 from keras_mtl.experiments import plot_conflict
-from keras_mtl.inference import listen_with_run, predict
+from keras_mtl.inference import predict, run_predictor
 from keras_mtl.recipes import load_recipe
 from keras_mtl.runs import Run
 from keras_mtl.training import read_conflict, train
 from keras_mtl.training.checkpoints import SaveCheckpoints
-from keras_mtl.training.conflict_log import COSINE
-from keras_mtl.training.distillation_teacher import Teacher
+from keras_mtl.training.conflict import COSINE
+from keras_mtl.training.stage import Teacher
 
 
 def weights(run):
@@ -49,9 +49,9 @@ def test_features_of_another_time_axis(corpus, cache, tmp_path):
     assert run.samples().golden.shape == (0, 63, 128)
     example = next(iter(corpus.events["validation"]))
     soundfile.write(tmp_path / "clip.wav", example["audio"], 16_000)
-    heard = predict(listen_with_run(run), tmp_path / "clip.wav")
-    assert heard.probabilities.shape == (156, 10)
-    assert heard.grid.boundaries_s()[-1] == 10.0
+    prediction = predict(run_predictor(run), tmp_path / "clip.wav")
+    assert prediction.probabilities.shape == (156, 10)
+    assert prediction.grid.boundaries_s()[-1] == 10.0
 
 
 def test_a_corpus_of_another_rate_is_refused_before_anything_is_written(corpus, cache, tmp_path):
@@ -192,7 +192,7 @@ def test_unknown_names_are_refused_before_anything_is_written(recipe, corpus, ca
         train(load_recipe("mt", ["algorithm=sofft"]), corpus, tmp_path / "run", cache)
     with pytest.raises(RecipeError, match="no system 'mtx'"):
         train(load_recipe("mt", ["system=mtx"]), corpus, tmp_path / "run", cache)
-    with pytest.raises(RecipeError, match="system cnn hears scenes, but algorithm soft trains events and scenes"):
+    with pytest.raises(RecipeError, match="system cnn has scenes, but algorithm soft trains events and scenes"):
         train(load_recipe("mt", ["system=cnn", "algorithm=soft"]), corpus, tmp_path / "run", cache)
     with pytest.raises(DataError, match="no strongly labelled"):
         train(recipe, replace(corpus, events={}), tmp_path / "run", cache)

@@ -114,7 +114,7 @@ def test_a_set_that_takes_windows_is_refused_with_what_to_convert(older, tmp_pat
         ({"schema": None}, "has schema None"),
         ({"wiring": 3}, "set.json is not the manifest of an artifact"),
         ({"members": {}}, "set.json is not the manifest of an artifact"),
-        ({"rings": {}}, "rings is not what its members say"),
+        ({"rings": {}}, "rings is not what its members hold"),
     ],
     ids=str,
 )

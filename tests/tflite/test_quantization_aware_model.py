@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_mtl.core import ConversionError
 from keras_mtl.tflite.qat import FakeQuant, build_qat, calibrate, ranges
-from keras_mtl.tflite.qat.kernel_rounding import as_kernels_round, levels_of_8_bit_kernels
+from keras_mtl.tflite.qat.fake_quant import as_kernels_round, levels_of_8_bit_kernels
 from keras_mtl.tflite.qat.scheme import scale_and_zero_point
 from keras_mtl.tflite.quantize import Quantized, SelfDistillation
 

@@ -26,7 +26,7 @@ from keras_mtl.runs import save_samples
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import METADATA_NAME, Artifact, Golden, Wiring
 from keras_mtl.tflite.convert import convert
-from keras_mtl.tflite.convert.members import build_decoders, wire
+from keras_mtl.tflite.convert.plans import build_decoders, wire
 from keras_mtl.tflite.qat import FakeQuant
 from keras_mtl.tflite.quantize import quantize_network
 
@@ -188,12 +188,12 @@ def test_what_is_saved_is_read_back(artifacts, tmp_path):
         (("members", "encoder_step", "file"), "../x", "outside of its folder"),
         (("members", "encoder_step", "file"), "x" * 300, "300 characters"),
         (("members", "encoder_step", "sha256"), "0" * 64, "sha256 differs"),
-        (("members", "encoder_step", "macs"), 1, "members is not what its members say"),
+        (("members", "encoder_step", "macs"), 1, "members is not what its members hold"),
         (("members",), {}, "is not the manifest of an artifact"),
         (("wiring",), 3, "wiring of the artifact can't be read"),
-        (("wiring",), Wiring(encoder="encoder_step").to_dict(), "parameter_bytes is not what its members say"),
+        (("wiring",), Wiring(encoder="encoder_step").to_dict(), "parameter_bytes is not what its members hold"),
         (("wiring", "event_hop"), 76, "event hop of 76 steps"),
-        (("latency_s",), {"scenes": 0.0, "events": 0.0}, "latency_s is not what its members say"),
+        (("latency_s",), {"scenes": 0.0, "events": 0.0}, "latency_s is not what its members hold"),
         (("rings",), {}, "rings is not what"),
         (("buffer_bytes",), 1, "buffer_bytes is not what"),
         (("decoding", "threshold"), None, "decode.threshold = None is out of range"),
@@ -202,7 +202,7 @@ def test_what_is_saved_is_read_back(artifacts, tmp_path):
         (("decoding",), {"median": 0.45}, "decoding can't be used"),
         (("labels",), None, "has no labels"),
         (("labels", "events"), ["bark"], "does not fit the artifact: recording, scenes, strong"),
-        (("features",), {"hop": 0}, "hop"),
+        (("features", "hop"), 0, "hop 0 is not"),
     ],
     ids=str,
 )

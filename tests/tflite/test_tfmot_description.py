@@ -11,8 +11,8 @@ import scene_networks as networks
 
 from keras_mtl.core import ConversionError, RunError
 from keras_mtl.tflite.tfmot import describe_scene_part, load_twin
+from keras_mtl.tflite.tfmot.description import REASONS
 from keras_mtl.tflite.tfmot.files import save_twin
-from keras_mtl.tflite.tfmot.refusals import REASONS
 
 layers = keras.layers
 

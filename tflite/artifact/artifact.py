@@ -2,7 +2,7 @@
 
 Of one file it is saved as `scenes.int8.tflite` with `scenes.int8.manifest.json` and `scenes.int8.golden.npz` beside it.
 The manifest is also embedded in the file (metadata entry "keras_mtl"), except the hash and the size, so a lone
-`.tflite` still says what it is. Sidecars carry the file's sha256 and are refused when it is another file's. A streaming
+`.tflite` file has it, too. Sidecars carry the file's sha256 and are refused when it is another file's. A streaming
 artifact is a folder: `NAME.FORMAT.tflite` with its manifest for each member, `artifact.json` and `golden.npz`.
 """
 
@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.core import ArtifactError, files
+from keras_mtl.core import ArtifactError, FeatureMismatch, files
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact.facts import Facts
 from keras_mtl.tflite.artifact.golden import (
@@ -27,9 +27,7 @@ from keras_mtl.tflite.artifact.golden import (
     read_rows,
     require_replaceable,
 )
-from keras_mtl.tflite.artifact.manifest import MOST_BYTES, parse_json, require_same
-from keras_mtl.tflite.artifact.member import Member
-from keras_mtl.tflite.artifact.older import SET_GOLDEN, SET_MANIFEST, from_set
+from keras_mtl.tflite.artifact.member import MOST_MANIFEST_BYTES, Member, parse_json, require_same
 from keras_mtl.tflite.artifact.totals import totals
 from keras_mtl.tflite.artifact.wiring import Clip, Wiring
 
@@ -39,11 +37,13 @@ GOLDEN = "golden.npz"
 #: What file systems take.
 _LONGEST_NAME_BYTES = 255
 _AGAIN = "convert the run again"
+#: Of the folders that earlier versions wrote.
+_SET_MANIFEST, _SET_GOLDEN, _SET_SCHEMA = "set.json", "set.golden.npz", "keras_mtl.artifact_set/1"
 
 
 @dataclass(frozen=True, eq=False)
 class Artifact:
-    """A converted network that knows what it is.
+    """A converted network with what is known about it.
 
     Attributes:
         members: its files by their names in the wiring, in the order in which they run.
@@ -77,7 +77,7 @@ class Artifact:
 
         Args:
             content: bytes of a `.tflite` file.
-            facts: the manifest keys that the file itself does not tell.
+            facts: the manifest keys that do not follow from the file.
             golden: reference inputs and outputs.
 
         Raises:
@@ -94,7 +94,7 @@ class Artifact:
         Args:
             members: the files by their names in the wiring.
             wiring: with the schedule of a stream.
-            facts: the manifest keys that the members do not tell.
+            facts: the manifest keys that do not follow from the members.
             golden: a recording, and the reference outputs for it.
         """
         ordered = {name: members[name] for name in wiring.members}
@@ -178,7 +178,12 @@ class Artifact:
         """
         path = Path(path)
         if is_folder(path):
-            return _load_folder(path.parent if path.name in (MANIFEST, SET_MANIFEST) else path)
+            folder = path.parent if path.name in (MANIFEST, _SET_MANIFEST) else path
+            try:
+                return _load_folder(folder)
+            except (ArtifactError, FeatureMismatch) as error:
+                where = "" if str(folder) in error.message else f"{folder}: "
+                raise ArtifactError(f"{where}{error.message}", hint=error.hint) from None
         member = Member.load(path)
         try:
             return Artifact.of_member(member, read_rows(path.with_suffix(".golden.npz"), member))
@@ -207,16 +212,16 @@ class Artifact:
 def is_folder(path: str | Path) -> bool:
     """Whether a path is the folder of a streaming artifact, or the manifest in it."""
     path = Path(path)
-    return path.name in (MANIFEST, SET_MANIFEST) or any((path / name).is_file() for name in (MANIFEST, SET_MANIFEST))
+    return path.name in (MANIFEST, _SET_MANIFEST) or any((path / name).is_file() for name in (MANIFEST, _SET_MANIFEST))
 
 
 def _load_folder(folder: Path) -> Artifact:
     older = not (folder / MANIFEST).is_file()
-    name, golden_name = (SET_MANIFEST, SET_GOLDEN) if older else (MANIFEST, GOLDEN)
+    name, golden_name = (_SET_MANIFEST, _SET_GOLDEN) if older else (MANIFEST, GOLDEN)
     try:
-        manifest = parse_json(files.read_bytes(folder / name, MOST_BYTES))
+        manifest = parse_json(files.read_bytes(folder / name, MOST_MANIFEST_BYTES))
         if older:
-            manifest = from_set(manifest, folder)
+            manifest = _from_set(manifest, folder)
         elif manifest["schema"] != SCHEMA:
             raise ArtifactError(f"{folder / name} has schema {str(manifest['schema'])[:60]}, not {SCHEMA}")
         wiring, listed = Wiring.from_dict(manifest["wiring"]), manifest["members"]
@@ -226,7 +231,7 @@ def _load_folder(folder: Path) -> Artifact:
         facts = Facts({key: value for key, value in manifest.items() if key not in derived})
         artifact = Artifact(members, wiring, facts)
         known = {key: value for key, value in artifact.manifest.items() if key in derived - {"schema"}}
-        require_same(manifest, known, "its members say")
+        require_same(manifest, known, "its members hold")
         _require_needed(artifact)
     except OSError as error:
         raise ArtifactError(f"can't read the artifact {folder}: {error.strerror}") from None
@@ -263,3 +268,33 @@ def _require_needed(artifact: Artifact) -> None:
     longest_s = artifact.wiring.event_ring * artifact.wiring.stream.stride * facts.features.hop_s
     if longest_s and facts.decoding.median_s > longest_s:
         raise ArtifactError("the median filter of the artifact is longer than what its decoder reads", hint=_AGAIN)
+
+
+def _from_set(manifest: Any, folder: Path) -> dict[str, Any]:
+    """The manifest of a streaming artifact, of the `set.json` of an earlier version.
+
+    Raises:
+        ArtifactError: another schema, or a set that took windows: these are not made or run any more.
+        LookupError, TypeError, ValueError, AttributeError, ArithmeticError: keys are missing or of the wrong kind.
+    """
+    if manifest["schema"] != _SET_SCHEMA:
+        raise ArtifactError(f"{folder / _SET_MANIFEST} has schema {str(manifest['schema'])[:60]}, not {_SET_SCHEMA}")
+    wiring = dict(manifest["wiring"])
+    if "stream" not in wiring:
+        part, kind = (str(manifest.get(key))[:20] for key in ("part", "format"))
+        raise ArtifactError(
+            f"{folder} takes windows, which is not supported any more: a streaming artifact does its job",
+            hint=f"keras_mtl convert RUN --part {part} --format {kind}, of the run that it was made of",
+        )
+    windows, clip_frames = wiring.pop("windows"), wiring.pop("clip_frames")
+    two_ways = any(layer["backward"] is not None for layer in wiring["recurrent"])
+    wiring["scene_ring"] = windows["frames"] // windows["stride"] if wiring["scene_head"] else 0
+    wiring["event_ring"] = clip_frames // windows["stride"] if two_ways else 0
+    wiring["schedule"] = "stream"
+    tasks = [task for task, member in (("scenes", "scene_head"), ("events", "classifiers")) if wiring[member]]
+    part = tasks[0] if len(tasks) == 1 else "joint"
+    manifest = {**manifest, "part": part, "schedule": "stream", "wiring": wiring}
+    if (smoothing := manifest.pop("smoothing", None)) is not None:
+        scenes = {"scene_weight": smoothing["weight"], "scene_hold_calls": smoothing["hold"]}
+        manifest["decoding"] = {**manifest["decoding"], **scenes}
+    return manifest

@@ -1,4 +1,4 @@
-"""What an artifact says of itself and no `.tflite` file tells: part, format, features, labels, decoding, origin."""
+"""What is known of an artifact beside its files: part, format, features, labels, decoding, origin."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Facts:
 
     Attributes:
         values: plain values as they stand in the manifest, in its order. Any of them may be missing: a file of others
-            has none. `seed`, `git_revision`, `data`, `recipe` (name, sha256 of its file) and `metrics` say what it was
-            made from.
+            has none. `seed`, `git_revision`, `data`, `recipe` (name, sha256 of its file) and `metrics` are those of the
+            run that it was made from.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -70,11 +70,11 @@ class Facts:
         """The settings of the log-mel.
 
         Raises:
-            ArtifactError: it does not say which.
+            ArtifactError: they are not known.
             FeatureMismatch: settings that are none of this version.
         """
         if not isinstance(self.values.get("features"), dict):
-            raise ArtifactError("the file does not say which features it takes", hint="keras_mtl convert makes one")
+            raise ArtifactError("the file does not hold which features it takes", hint="keras_mtl convert makes one")
         return LogMelSettings.from_dict(self.values["features"])
 
     def get(self, key: str) -> Any:

@@ -1,22 +1,32 @@
-"""Reference inputs and outputs of an artifact: what the network that was converted gives for them."""
+"""Reference inputs and outputs of an artifact: what the network that was converted gives for them.
+
+Others may have made or damaged the files. An `.npz` is a zip of arrays, and NumPy makes an array of the size in its
+header before it reads the first number; so the headers are read first, and held against the bytes that the zip lists.
+"""
 
 from __future__ import annotations
 
 import io
+import math
 import os
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as npy
 
 from keras_mtl.core import ArtifactError, read_bytes
-from keras_mtl.tflite.artifact.golden_file import read_golden_file, require_rows
-from keras_mtl.tflite.artifact.manifest import MOST_BYTES, parse_json
-from keras_mtl.tflite.artifact.member import Member
+from keras_mtl.tflite.artifact.member import MOST_MANIFEST_BYTES, Member, parse_json
+from keras_mtl.tflite.artifact.port import Port
 from keras_mtl.tflite.artifact.wiring import Wiring
 
 _AGAIN = "convert the run again"
+#: Of a file of golden data, packed or not. Those of ten clips of ten seconds are 12 MB.
+_MOST_ARRAY_BYTES = 128 << 20
+_MOST_ARRAYS = 256
+_KINDS = "iufbU"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,16 +71,18 @@ def pack_recording(golden: Golden | None) -> bytes:
 
 
 def require_replaceable(path: Path) -> None:
-    """Refuses to write an artifact where a file of a sidecar's name is somebody else's: only `path` was asked for.
+    """Refuses to write an artifact where a file of a sidecar's name is somebody else's: only `path` was named.
 
     Raises:
         ArtifactError: naming the file.
     """
     sidecar = path.with_suffix(".manifest.json")
     try:
-        if ours := not os.path.lexists(sidecar) or "keras_mtl" in parse_json(read_bytes(sidecar, MOST_BYTES))["schema"]:
+        ours = not os.path.lexists(sidecar)
+        ours = ours or "keras_mtl" in parse_json(read_bytes(sidecar, MOST_MANIFEST_BYTES))["schema"]
+        if ours:
             sidecar = path.with_suffix(".golden.npz")
-            ours = not os.path.lexists(sidecar) or "sha256" in read_golden_file(sidecar, lambda _: True)
+            ours = not os.path.lexists(sidecar) or "sha256" in _read_arrays(sidecar, lambda _: True)
     except (ArtifactError, OSError, ValueError, LookupError, TypeError, AttributeError):
         ours = False
     if not ours:
@@ -85,7 +97,7 @@ def read_rows(sidecar: Path, member: Member) -> Golden | None:
     """
     if not os.path.lexists(sidecar):
         return None
-    arrays = read_golden_file(sidecar, lambda name: name == "sha256" or name.startswith(("input_", "output_")))
+    arrays = _read_arrays(sidecar, lambda name: name == "sha256" or name.startswith(("input_", "output_")))
     if str(arrays.get("sha256")) != member.sha256:
         raise ArtifactError(f"{sidecar.name} belongs to another file (sha256 differs)", hint="convert again")
     ends: dict[str, dict[str, np.ndarray]] = {}
@@ -95,7 +107,7 @@ def read_rows(sidecar: Path, member: Member) -> Golden | None:
             raise ArtifactError(f"{sidecar.name} does not hold {', '.join(names)} and no more", hint="convert again")
         ends[end] = {name: arrays[name] for name in names}
         for name, port in zip(names, ports, strict=True):
-            require_rows(sidecar.name, name, arrays[name], port)
+            _require_rows(sidecar.name, name, arrays[name], port)
     if len({len(values) for end in ends.values() for values in end.values()}) > 1:
         raise ArtifactError(f"{sidecar.name} holds arrays of different numbers of rows", hint="convert again")
     return Golden(ends["input"], ends["output"])
@@ -112,7 +124,7 @@ def read_recording(
     if not os.path.lexists(path):
         return None
     try:
-        arrays = read_golden_file(path, ("recording", "scenes", "strong").__contains__)
+        arrays = _read_arrays(path, ("recording", "scenes", "strong").__contains__)
     except ArtifactError as error:
         raise ArtifactError(f"{path.parent}: {error.message}", hint=error.hint) from None
     port, nothing = members[wiring.encoder].inputs[0], np.zeros(0)  # nothing stands for a missing array
@@ -131,3 +143,69 @@ def read_recording(
     if not fits:
         raise ArtifactError(f"{path} does not fit the artifact: {', '.join(('recording', *wanted))}", hint=_AGAIN)
     return Golden({"recording": recording}, {name: arrays[name] for name in wanted})
+
+
+def _read_arrays(path: Path, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` file.
+
+    Args:
+        path: the file.
+        wanted: whether an array of that name is read.
+
+    Raises:
+        ArtifactError: it can't be read: no zip, damaged, too large, or with arrays of objects.
+    """
+    try:
+        packed = read_bytes(path, _MOST_ARRAY_BYTES)
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            listed = archive.infolist()
+            if len(listed) > _MOST_ARRAYS or sum(entry.file_size for entry in listed) > _MOST_ARRAY_BYTES:
+                raise ValueError(f"it unpacks to more than {_MOST_ARRAY_BYTES:,} bytes or {_MOST_ARRAYS} arrays")
+            named = {entry.filename.removesuffix(".npy"): entry for entry in listed}
+            return {name: _array(archive, entry) for name, entry in named.items() if wanted(name)}
+    except OSError as error:
+        why = error.strerror
+    except Exception as error:  # zipfile, numpy and zlib each raise their own
+        why = str(error) or type(error).__name__
+    raise ArtifactError(f"{path.name} can't be read: {_line(why)}", hint="convert again") from None
+
+
+def _require_rows(where: str, name: str, values: np.ndarray, port: Port) -> None:
+    """Refuses golden data that are not rows of a port's type and size.
+
+    Args:
+        where: what to call their file.
+        name: what to call the array.
+        values: [n, ...].
+        port: the input or output that they are for.
+
+    Raises:
+        ArtifactError: another type or size, no rows, or values that are no numbers.
+    """
+    row = math.prod(values.shape[1:])
+    if values.dtype.name != port.dtype or not values.ndim or not len(values) or row != port.elements:
+        raise ArtifactError(
+            f"{where}: {name} is {values.dtype} {list(values.shape)}, which are no rows of {port.dtype} "
+            f"{list(port.shape)}",
+            hint="convert again",
+        )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ArtifactError(f"{where}: {name} holds values that are no numbers", hint="convert again")
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    content = archive.read(entry)
+    stream = io.BytesIO(content)
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    shape, _, dtype = readers[npy.read_magic(stream)](stream)
+    if dtype.kind not in _KINDS:
+        raise ValueError(f"{entry.filename} holds no numbers")
+    if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
+        raise ValueError(f"{entry.filename} has another size than its shape")
+    stream.seek(0)
+    return npy.read_array(stream, allow_pickle=False)
+
+
+def _line(text: str | None) -> str:
+    shortened = " ".join((text or "damaged").split())[:120]
+    return "".join(character for character in shortened if character.isprintable())

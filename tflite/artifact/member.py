@@ -1,41 +1,51 @@
-"""One `.tflite` file of an artifact, parsed and verified once."""
+"""One `.tflite` file of an artifact, parsed and verified once, and its manifest.
+
+Others may have made or damaged a manifest, so it must be strict JSON. What it repeats of its `.tflite` file must be
+what the file holds: a scale or a count that is another one would make every figure after it wrong.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from keras_mtl.core import ArtifactError, KerasMtlError, files
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact.facts import UNKNOWN, Facts
-from keras_mtl.tflite.artifact.manifest import MOST_BYTES, parse_json, require_same
 from keras_mtl.tflite.artifact.port import Port
 from keras_mtl.tflite.flatbuffer import macs
 
 SCHEMA = "keras_mtl.artifact/1"
 METADATA_NAME = "keras_mtl"
-#: Far more than any network for a microcontroller, or a phone, that hears one microphone.
+#: Far more than any network for a microcontroller, or a phone, with one microphone.
 MOST_FILE_BYTES = 256 << 20
 #: What the file can't know of itself, and what a device has no use for: it would lie in its flash.
 _NOT_EMBEDDED = ("sha256", "file_bytes", "recipe", "metrics")
 #: The manifest's keys that are read from the file.
 _OF_THE_FILE = ("schema", "inputs", "outputs", "parameter_bytes", "macs_per_second", "sha256", "file_bytes")
+#: Manifests hold some thousand bytes.
+MOST_MANIFEST_BYTES = 4 << 20
+_MOST_NUMBER = 1 << 63
+_AGAIN = "convert the run again"
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A `.tflite` file that knows what it is.
+    """A `.tflite` file with what is known about it.
 
     Attributes:
         name: in the wiring.
         content: the file's bytes.
         model: the object tree of the file, to be read only.
-        facts: what it says of itself and the file does not tell.
+        facts: what is known about it and does not follow from the file.
     """
 
     name: str
@@ -50,7 +60,7 @@ class Member:
         Args:
             name: in the wiring.
             model: the object tree of the file, which is changed.
-            facts: the manifest keys that the file itself does not tell.
+            facts: the manifest keys that do not follow from the file.
 
         Raises:
             ArtifactError: facts of a wrong type, or a file without an input.
@@ -90,7 +100,7 @@ class Member:
             if not os.path.lexists(sidecar):
                 return cls.of(content, name)
             try:
-                manifest = files.read_bytes(sidecar, MOST_BYTES)
+                manifest = files.read_bytes(sidecar, MOST_MANIFEST_BYTES)
             except OSError as error:
                 raise ArtifactError(f"its manifest can't be read: {error.strerror}", hint=_remove(sidecar)) from None
             return cls(name, content, flatbuffer.read_model(content))._with_manifest(manifest, sidecar.name)
@@ -127,7 +137,7 @@ class Member:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """Plain values: the facts, and what the file says about itself.
+        """Plain values: the facts, and what follows from the file.
 
         These are `inputs`, `outputs` (see `Port`), `parameter_bytes`, `macs_per_second` (None where the file holds
         operators that can't be counted), `sha256` and `file_bytes`.
@@ -170,9 +180,63 @@ class Member:
         known = {key: value for key, value in found.manifest.items() if key in _OF_THE_FILE}
         if embedded:
             known = {key: value for key, value in known.items() if key not in _NOT_EMBEDDED}
-        require_same(manifest, known, "the file says")
+        require_same(manifest, known, "the file holds")
         return found
 
 
 def _remove(sidecar: Path | str) -> str:
     return f"remove {Path(sidecar).name} or convert again"
+
+
+def parse_json(content: bytes) -> Any:
+    """A JSON document without what only makes trouble later: numbers that none are, and texts of more than one line.
+
+    Raises:
+        ValueError: too large or too deep, not UTF-8, not JSON, NaN or infinities, whole numbers beyond 64 bits, texts
+            with control characters or half characters.
+    """
+    if len(content) > MOST_MANIFEST_BYTES:
+        raise ValueError(f"it holds more than {MOST_MANIFEST_BYTES:,} bytes")
+    try:
+        document = msgspec.json.decode(content)
+        _require_plain(document)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except msgspec.DecodeError as error:
+        raise ValueError(f"it is not JSON: {error}") from None
+    return document
+
+
+def require_same(manifest: Mapping[str, Any], known: Mapping[str, Any], by: str) -> None:
+    """Refuses a manifest that differs from what it describes.
+
+    Args:
+        manifest: of an artifact or a member.
+        known: what is so.
+        by: where it is from, as "the file holds".
+
+    Raises:
+        ArtifactError: naming the key.
+    """
+    for key, value in known.items():
+        if key not in manifest:
+            raise ArtifactError(f"its manifest lacks {key}", hint=_AGAIN)
+        if manifest[key] != value:
+            raise ArtifactError(f"its manifest's {key} is not what {by}", hint=_AGAIN)
+
+
+def _require_plain(value: Any) -> None:
+    if isinstance(value, str):
+        # Half characters can't be printed, and control characters would steer the terminal.
+        if not value.isprintable():
+            raise ValueError("it holds a text with characters that can't be printed")
+    elif isinstance(value, int):
+        if abs(value) >= _MOST_NUMBER:
+            raise ValueError("it holds a whole number beyond 64 bits")
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            _require_plain(key)
+            _require_plain(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _require_plain(inner)

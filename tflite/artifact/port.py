@@ -77,14 +77,14 @@ class Port:
         if self.is_float:
             return np.asarray(values, self.dtype)
         limits = np.iinfo(self.dtype)
-        integers = np.rint(np.asarray(values, np.float64) / self.scale) + self.zero
+        integers = np.rint(np.asarray(values, np.float64) / (self.scale or 1.0)) + self.zero
         return np.clip(integers, limits.min, limits.max).astype(self.dtype)
 
     def dequantize(self, elements: np.ndarray) -> np.ndarray:
         """The port's elements as real values, float32."""
         if self.is_float:
             return np.asarray(elements, np.float32)
-        return ((elements.astype(np.float64) - self.zero) * self.scale).astype(np.float32)
+        return ((elements.astype(np.float64) - self.zero) * (self.scale or 1.0)).astype(np.float32)
 
 
 def name_ports(model: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:

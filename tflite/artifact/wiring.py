@@ -10,16 +10,22 @@ decoder keeps its states and needs no ring.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any
 
-from keras_mtl.core import ArtifactError
+import msgspec
+
+from keras_mtl.core import ArtifactError, read
 
 #: The scene decoder reads the ring every so many steps: 0.2 s of `mt`.
 SCENE_HOP = 5
 #: This part of the events' ring, on either side, is read for the sake of the rest only.
 _SIDE = 25
 _AGAIN = "convert the run again"
+
+_Name = Annotated[str, msgspec.Meta(min_length=1)]
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Steps = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True)
@@ -63,9 +69,9 @@ class Stream:
         event_hop: steps from one pass of a bidirectional event decoder to the next; 1 of a causal one.
     """
 
-    stride: int
-    latency: int
-    warm_up: int
+    stride: _Steps
+    latency: _Count
+    warm_up: _Count
     states: tuple[State, ...] = ()
     scene_hop: int = SCENE_HOP
     event_hop: int = 1
@@ -85,15 +91,9 @@ class Stream:
             ArtifactError: keys are missing or of the wrong kind.
         """
         try:
-            numbers = [values[key] for key in ("stride", "latency", "warm_up")]
-            states = tuple(State(*(each[key] for key in State.__dataclass_fields__)) for each in values["states"])
-            sound = all(type(number) is int for number in numbers) and numbers[0] > 0 <= min(numbers[1:])
-            sound = sound and all(isinstance(state.taken, str) and isinstance(state.given, str) for state in states)
-        except (TypeError, KeyError):
-            sound = False
-        if not sound:
-            raise ArtifactError("the schedule of the stream can't be read", hint=_AGAIN)
-        return cls(numbers[0], numbers[1], numbers[2], states)
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError:
+            raise ArtifactError("the schedule of the stream can't be read", hint=_AGAIN) from None
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ class Recurrent:
             layer without a backward cell (None) goes forwards only.
     """
 
-    forward: str
-    backward: str | None = None
+    forward: _Name
+    backward: _Name | None = None
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -153,14 +153,14 @@ class Wiring:
     """
 
     schedule: Clip | Stream = Clip()
-    encoder: str = "network"
+    encoder: _Name = "network"
     scene_head: str = ""
     recurrent: tuple[Recurrent, ...] = ()
     classifiers: str = ""
-    shift: int | None = None
-    look_ahead: int = 0
-    scene_ring: int = 0
-    event_ring: int = 0
+    shift: _Count | None = None
+    look_ahead: _Count = 0
+    scene_ring: _Count = 0
+    event_ring: _Count = 0
 
     @property
     def streams(self) -> bool:
@@ -193,11 +193,11 @@ class Wiring:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values = asdict(self)
         if isinstance(self.schedule, Stream):
             hops = {"scene_hop": self.schedule.scene_hop, "event_hop": self.schedule.event_hop}
             values |= {"stream": self.schedule.to_dict(), **hops}
-        return values | {"schedule": self.schedule.kind, "recurrent": [asdict(layer) for layer in self.recurrent]}
+        return values | {"schedule": self.schedule.kind, "recurrent": list(values["recurrent"])}
 
     @classmethod
     def from_dict(cls, values: Any) -> Wiring:
@@ -208,23 +208,21 @@ class Wiring:
         """
         try:
             values = dict(values)
-            kind, hops = values.pop("schedule"), [values.pop(key, 1) for key in ("scene_hop", "event_hop")]
-            stream = values.pop("stream", None)
-            recurrent = tuple(Recurrent(**layer) for layer in values.pop("recurrent"))
-            wiring = cls(**values, recurrent=recurrent)
-            whole = (wiring.shift or 0, wiring.look_ahead, wiring.scene_ring, wiring.event_ring, *hops)
-            sound = kind == (Clip.kind if stream is None else Stream.kind)
-            sound = sound and all(isinstance(name, str) for name in wiring.members)
-            sound = sound and all(type(number) is int and number >= 0 for number in whole)
-            sound = sound and all(name for layer in recurrent for name in layer.cells)
-            sound = sound and len({layer.backward is None for layer in recurrent}) < 2
-            sound = sound and bool(recurrent) == bool(wiring.classifiers) and (wiring.causal or not wiring.look_ahead)
-            sound = sound and bool(wiring.scene_ring) == bool(wiring.scene_head)
-            sound = sound and bool(wiring.event_ring) == (bool(recurrent) and not wiring.causal)
-        except (TypeError, ValueError, KeyError, AttributeError):
-            sound = False
+            kind, stream, _ = values.pop("schedule"), values.pop("stream", None), values["recurrent"]
+            hops = msgspec.convert([values.pop(key, 1) for key in ("scene_hop", "event_hop")], list[_Count])
+            wiring = read(cls, values, "wiring", ArtifactError)
+        except (ArtifactError, msgspec.ValidationError, TypeError, ValueError, KeyError):
+            raise _unreadable() from None
+        sound = (
+            kind == (Clip.kind if stream is None else Stream.kind)
+            and len({layer.backward is None for layer in wiring.recurrent}) < 2
+            and bool(wiring.recurrent) == bool(wiring.classifiers)
+            and (wiring.causal or not wiring.look_ahead)
+            and bool(wiring.scene_ring) == bool(wiring.scene_head)
+            and bool(wiring.event_ring) == (bool(wiring.recurrent) and not wiring.causal)
+        )
         if not sound:
-            raise ArtifactError("the wiring of the artifact can't be read", hint=_AGAIN)
+            raise _unreadable()
         return wiring if stream is None else wiring.streaming(Stream.from_dict(stream), *hops)
 
     def streaming(self, stream: Stream, scene_hop: int = SCENE_HOP, event_hop: int | None = None) -> Wiring:
@@ -247,9 +245,7 @@ class Wiring:
                 f"a scene hop of {scene_hop} and an event hop of {hop} steps",
                 hint=f"scenes: 1 or more steps; events: {most}",
             )
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        schedule = Stream(stream.stride, stream.latency, stream.warm_up, stream.states, scene_hop, hop)
-        return Wiring(**{**values, "schedule": schedule})
+        return replace(self, schedule=replace(stream, scene_hop=scene_hop, event_hop=hop))
 
     def calls_per_second(self, frame_rate_hz: float, audio_seconds: float = 1.0) -> dict[str, float]:
         """How often each member runs for one second of audio.
@@ -338,3 +334,7 @@ class Wiring:
     def _side(self) -> int:
         """Embeddings at the beginning of a ring whose outputs are not kept."""
         return (self.event_ring - self.stream.event_hop) // 2
+
+
+def _unreadable() -> ArtifactError:
+    return ArtifactError("the wiring of the artifact can't be read", hint=_AGAIN)

@@ -51,13 +51,13 @@ class Signal:
         every: input frames for one of its frames.
         delay: step k makes its frames from rate x k - delay on.
         before: its frame j looks back to input frame every x j - before.
-        levels: the layer on whose levels it is; None in a float network.
+        range_of: the layer that quantizes it; None in a float network.
     """
 
     every: int = 1
     delay: int = 0
     before: int = 0
-    levels: FakeQuant | None = None
+    range_of: FakeQuant | None = None
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class Place:
     Attributes:
         reach: what it reads.
         held: frames of its input that it holds from the steps before.
-        levels: the layer on whose levels its input is; None in a float network.
+        range_of: the layer that quantizes its input; None in a float network.
     """
 
     reach: Reach
     held: int
-    levels: FakeQuant | None
+    range_of: FakeQuant | None
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def align(encoder: keras.Model) -> Alignment:
     for node in nodes:
         read = [tensor for tensor in node.input_tensors if id(tensor) in signals]
         made = _made(node, read, [signals[id(tensor)] for tensor in read], nodes, placed)
-        # The second thing that a layer of a twin gives is the step of its levels, which has no time.
+        # The second thing that a layer of a twin gives is the step of its integers, which has no time.
         signals[id(node.outputs[0])] = made
     end = signals[id(encoder.outputs[0])]
     return Alignment(end.every, end.delay, math.ceil(end.before / end.every), placed)
@@ -139,21 +139,21 @@ def _made(node: Any, read: list[Any], sources: list[Signal], nodes: list[Any], p
     reach = reach_of(layer)
     if reach is not None:
         return _place(node, first, reach, nodes, placed)
-    levels = layer if isinstance(layer, FakeQuant) else None
+    range_of = layer if isinstance(layer, FakeQuant) else None
     before = max(source.before for source in sources)
     if isinstance(layer, _layers.Reshape):
         given, shape = read[0].shape, node.outputs[0].shape
         if len(shape) != 3 or shape[2] != math.prod(given[2:]):
             raise _refusal(layer, "mixes frames")
-        levels = first.levels
+        range_of = first.range_of
     elif isinstance(layer, _layers.BatchNormalization):
         if layer.axis not in (-1, len(read[0].shape) - 1):
             raise _refusal(layer, "normalises over another axis than the channels")
     elif type(layer) not in _FRAME_BY_FRAME:
         raise _refusal(layer, "may look at other frames than those at hand")
     elif isinstance(layer, _layers.Identity):
-        levels = first.levels
-    return Signal(first.every, first.delay, before, levels)
+        range_of = first.range_of
+    return Signal(first.every, first.delay, before, range_of)
 
 
 def _place(node: Any, source: Signal, reach: Reach, nodes: list[Any], placed: dict[str, Place]) -> Signal:
@@ -161,10 +161,10 @@ def _place(node: Any, source: Signal, reach: Reach, nodes: list[Any], placed: di
     delay = math.ceil(late / reach.stride)
     delay += _wait(node, delay, nodes)
     held = reach.stride * delay + reach.before - source.delay
-    placed[node.operation.name] = Place(reach, held, source.levels)
+    placed[node.operation.name] = Place(reach, held, source.range_of)
     before = source.before + source.every * reach.before
-    levels = source.levels if isinstance(node.operation, POOLS) else None
-    return Signal(source.every * reach.stride, delay, before, levels)
+    range_of = source.range_of if isinstance(node.operation, POOLS) else None
+    return Signal(source.every * reach.stride, delay, before, range_of)
 
 
 def _wait(node: Any, delay: int, nodes: list[Any]) -> int:

@@ -52,7 +52,7 @@ def _configure(converter: Any, kind: str, calibration: Calibration) -> None:
     if kind == "int8":
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
-        # Strict int8 asks for data although the fake-quantized ranges win over what it measures.
+        # Strict int8 needs data although the fake-quantized ranges win over what it measures.
         converter.representative_dataset = lambda: _representative(calibration)
     else:
         # No representative data here: with them the converter refuses the fake-quantized graph.

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,10 +19,18 @@ import tensorflow as tf
 
 from keras_mtl.core import ConversionError
 from keras_mtl.models import build_event_part, build_scene_part
-from keras_mtl.tflite.artifact import Port, Stream, Wiring
-from keras_mtl.tflite.convert.members import build_decoders, wire
+from keras_mtl.tflite.artifact import Port, Recurrent, Stream, Wiring
 from keras_mtl.tflite.convert.step import OUTPUT, build_step
-from keras_mtl.tflite.qat import EMBEDDINGS, as_network
+from keras_mtl.tflite.qat import (
+    EMBEDDINGS,
+    INTERFACE,
+    as_network,
+    cell_step,
+    classifier_step,
+    embeddings_range,
+    look_ahead_of,
+    recurrent_cells,
+)
 
 _BATCH = 50
 _PARTS = {"scenes": build_scene_part, "events": build_event_part}
@@ -90,14 +98,13 @@ def plan_encoder(network: keras.Model, frames: np.ndarray, request: dict[str, An
 def plan_stream(network: keras.Model, recording: np.ndarray, request: dict[str, Any]) -> Plan:
     """A streaming artifact; `recording` [frames, mel_bands].
 
-    The request has `scenes` and `events` (whether it has these decoders), `clip_frames` (log-mel frames that a decoder
-    reads at a time, of each task), `scene_hop` and `event_hop` (in steps; None for the default).
+    The request has `clip_frames` (of each task that it has a decoder for, the log-mel frames that this reads at a
+    time), `scene_hop` and `event_hop` (in steps; None for the default).
     """
     # First of all, so that an encoder that can't go step by step is refused with the reason.
     step, stream = build_step(_encoder_of(network))
     network = as_network(network)
-    tasks = {task: frames for task, frames in request["clip_frames"].items() if request[task]}
-    wiring = wire(network, step.name, stream.stride, tasks).streaming(
+    wiring = wire(network, step.name, stream.stride, request["clip_frames"]).streaming(
         stream, request["scene_hop"], request["event_hop"]
     )
     models = {wiring.encoder: step, **build_decoders(network, wiring)}
@@ -153,3 +160,65 @@ def _decoded(network: keras.Model, wiring: Wiring, embeddings: np.ndarray) -> di
         ]
         return found | {"strong": np.concatenate(kept)}
     return found | {"strong": decoder(embeddings[None])["strong"][0].numpy()}
+
+
+def wire(network: keras.Model, encoder: str, stride: int, clip_frames: Mapping[str, int]) -> Wiring:
+    """How a network's decoders work together behind its encoder.
+
+    Args:
+        network: model of `build_qat` with the wanted decoders.
+        encoder: the encoder's name among the members.
+        stride: log-mel frames of one embedding.
+        clip_frames: for each decoder that is wanted ("scenes", "events"), the log-mel frames that it reads at a time.
+
+    Raises:
+        ConversionError: a decoder reads no whole number of embeddings, or the network lacks it.
+    """
+    names = {layer.name for layer in network.layers}
+    for task, head in (("scenes", "scene_head"), ("events", "event_head")):
+        if task in clip_frames and head not in names:
+            raise ConversionError(f"the network has no layer {head}, so it has no decoder of {task}")
+        if clip_frames.get(task, 0) % stride:
+            raise ConversionError(
+                f"the decoder of {task} reads {clip_frames[task]} frames, no whole number of embeddings of {stride}"
+            )
+    rings = {task: frames // stride for task, frames in clip_frames.items()}
+    scenes: dict[str, Any] = {}
+    if "scenes" in rings:
+        scenes = {"scene_head": "scene_head", "scene_ring": rings["scenes"]}
+    if "events" not in rings:
+        return Wiring(encoder=encoder, **scenes)
+    head = network.get_layer("event_head")
+    layers = tuple(Recurrent(forward, backward) for forward, backward in recurrent_cells(head))
+    given, taken = embeddings_range(network.get_layer("encoder")), head.get_layer(INTERFACE)
+    return Wiring(
+        encoder=encoder,
+        recurrent=layers,
+        classifiers="event_classifiers",
+        shift=taken.bits - 1 - given.bits if taken.bits != given.bits else None,
+        look_ahead=look_ahead_of(head),
+        event_ring=0 if all(layer.backward is None for layer in layers) else rings["events"],
+        **scenes,
+    )
+
+
+def build_decoders(network: keras.Model, wiring: Wiring) -> dict[str, keras.Model]:
+    """The functional model of each member but the encoder, with a fixed input; its layers are the network's own.
+
+    Args:
+        network: model of `build_qat` with the events among its tasks.
+        wiring: of `wire` for the same network.
+    """
+    members = {}
+    if wiring.scene_head:
+        head = network.get_layer("scene_head")
+        inputs = keras.Input((wiring.scene_ring, head.input_shape[-1]), name="embeddings")
+        members[wiring.scene_head] = keras.Model(inputs, head(inputs), name=wiring.scene_head)
+    for number, layer in enumerate(wiring.recurrent):
+        head = network.get_layer("event_head")
+        interface = None if number else head.get_layer(INTERFACE)
+        for name in layer.cells:
+            members[name] = cell_step(head, name, interface)
+    if wiring.classifiers:
+        members[wiring.classifiers] = classifier_step(network.get_layer("event_head"))
+    return members

@@ -73,23 +73,23 @@ def convert(
     samples, golden = run.samples(), _golden_samples(run, part, schedule)
     request: dict[str, Any] = {"model": str(model.resolve()), "part": part, "format": kind, "plan": "part"}
     calibration = samples.calibration
-    if schedule == "stream":
-        request |= {"cells": run.info.get("quantization", {}).get("cells")}
-        request |= {task: task in TASKS[part] for task in ("scenes", "events")}
-        second = run.settings.frames(run.settings.sample_rate_hz)
-        request["clip_frames"] = {"scenes": second, "events": samples.golden_events.shape[1]}
-        request |= {"scene_hop": SCENE_HOP if scene_hop is None else scene_hop, "event_hop": event_hop}
     if schedule == "stream" or part == "encoder":
         request["plan"] = "stream" if schedule == "stream" else "encoder"
-        calibration = np.zeros(0)
-    answer = _work(model, request, calibration, golden, timeout_s)
+        calibration = np.zeros(0)  # its ranges are known
     if schedule == "stream":
-        return _streaming(run, part, kind, answer)
-    return _file(run, part, kind, answer, golden)
+        frames = {"scenes": run.settings.frames(run.settings.sample_rate_hz), "events": samples.golden_events.shape[1]}
+        request |= {
+            "cells": _cells(run),
+            "clip_frames": {task: frames[task] for task in TASKS[part]},
+            "scene_hop": SCENE_HOP if scene_hop is None else scene_hop,
+            "event_hop": event_hop,
+        }
+    made = _converted(model, request, calibration, golden, timeout_s)
+    return _streaming(run, part, kind, made) if schedule == "stream" else _file(run, part, kind, made, golden)
 
 
 def origin(run: Run) -> dict[str, Any]:
-    """What a manifest says of the run that a file was made of: seed, revision, data, recipe and figures."""
+    """The facts of the run that a file was made of: seed, revision, data, recipe and figures."""
     info, recipe = run.info, run.path / "recipe.toml"
     digest = hashlib.sha256(recipe.read_bytes()).hexdigest() if recipe.is_file() else None
     return {
@@ -101,49 +101,49 @@ def origin(run: Run) -> dict[str, Any]:
     }
 
 
-def _work(
+def _converted(
     model: Path, request: dict[str, Any], calibration: np.ndarray, golden: np.ndarray, timeout_s: float
 ) -> dict[str, Any]:
-    """The worker's answer, with contents and golden arrays in place of the paths of their files."""
+    """What the worker gives, with contents and golden arrays in place of the paths of their files."""
     worker = _TFMOT_WORKER if model.name == WEIGHTS_FILE else _WORKER
     try:
         with tempfile.TemporaryDirectory(prefix="keras_mtl_convert_") as folder:
             arrays = Path(folder, "samples.npz")
             np.savez(arrays, calibration=calibration, golden=golden)
             request = {**request, "samples": str(arrays), "folder": folder}
-            answer = run_isolated(worker, request, timeout_s, {"TF_CPP_MIN_LOG_LEVEL": "2"})
-            for member in answer["members"].values():
+            made = run_isolated(worker, request, timeout_s, {"TF_CPP_MIN_LOG_LEVEL": "2"})
+            for member in made["members"].values():
                 member["content"] = Path(member["content"]).read_bytes()
-            with np.load(answer["golden"]) as named:
-                answer["golden"] = dict(named)
-            return answer
+            with np.load(made["golden"]) as named:
+                made["golden"] = dict(named)
+            return made
     except (EngineCrash, EngineTimeout) as error:
         hint = "the converter can't do every graph; see which layers the network holds"
         failed = f"conversion of {request['part']} to {request['format']} failed: {error.message}"
         raise ConversionError(failed, hint=hint) from None
 
 
-def _file(run: Run, part: str, kind: str, answer: dict[str, Any], golden: np.ndarray) -> Artifact:
+def _file(run: Run, part: str, kind: str, made: dict[str, Any], golden: np.ndarray) -> Artifact:
     """An artifact of one file."""
-    worked = answer["members"]["network"]
-    model = _finished(worked, step=part == "encoder")
-    inputs = [Port.of(tensor) for tensor in flatbuffer.graph_inputs(model)]
-    outputs = [Port.of(tensor) for tensor in flatbuffer.graph_outputs(model)]
-    facts: dict[str, Any] = {"part": part, "format": kind, "system": run.info["system"]}
-    facts["features"] = run.settings.to_dict()
+    model = _finished(made["members"]["network"], step=part == "encoder")
+    inputs, outputs = (
+        list(map(Port.of, ends)) for ends in (flatbuffer.graph_inputs(model), flatbuffer.graph_outputs(model))
+    )
+    facts = {"part": part, "format": kind, "system": run.info["system"], "features": run.settings.to_dict()}
     if part == "encoder":
-        facts |= _step_facts(run, Stream.from_dict(answer["stream"]), inputs) | origin(run)
+        facts |= _step_facts(run, Stream.from_dict(made["stream"]), inputs)
     else:
-        facts |= {"labels": _labels(part), "output": "logits" if part == "scenes" else "probabilities"}
         facts |= {
+            "labels": _labels(part),
+            "output": "logits" if part == "scenes" else "probabilities",
             "decoding": asdict(run.recipe.decode),
             "audio_seconds": run.settings.seconds(golden.shape[1]),
-            **origin(run),
         }
+    facts |= origin(run)
     if part == "events":
         # To the nearest: pools drop frames that do not fill them, strides pad the last ones.
         facts["frames_per_embedding"] = round(golden.shape[1] / outputs[0].shape[1])
-    arrays = answer["golden"]
+    arrays = made["golden"]
     rows = [
         tuple(arrays[p.name] if arrays[p.name].dtype == p.dtype else p.quantize(arrays[p.name]) for p in ports)
         for ports in (inputs, outputs)
@@ -151,64 +151,62 @@ def _file(run: Run, part: str, kind: str, answer: dict[str, Any], golden: np.nda
     return Artifact.of_member(Member.build("network", model, facts), Golden.of_rows(*rows))
 
 
-def _streaming(run: Run, part: str, kind: str, answer: dict[str, Any]) -> Artifact:
+def _streaming(run: Run, part: str, kind: str, made: dict[str, Any]) -> Artifact:
     """A streaming artifact."""
-    wiring, members = Wiring.from_dict(answer["wiring"]), {}
+    wiring, system, members = Wiring.from_dict(made["wiring"]), run.info["system"], {}
     calls = wiring.calls_per_second(run.settings.frame_rate)
     for name in wiring.members:
-        worked = answer["members"][name]
-        model = _finished(worked, step=name == wiring.encoder, turned=name != wiring.encoder)
+        converted, first = made["members"][name], name == wiring.encoder
+        model = _finished(converted, step=first, shares_arena=not first)
         about: dict[str, Any] = {"part": f"stream/{name}"}
-        if name == wiring.encoder:
-            step = _step_facts(run, wiring.stream, [Port.of(tensor) for tensor in flatbuffer.graph_inputs(model)])
-            about |= {"format": worked["format"], "system": run.info["system"]}
+        if first:
+            step = _step_facts(run, wiring.stream, list(map(Port.of, flatbuffer.graph_inputs(model))))
+            about |= {"format": converted["format"], "system": system}
             about |= {key: step[key] for key in ("audio_seconds", "stream", "state_bytes")}
         else:
-            about |= {"system": run.info["system"], "audio_seconds": 1 / calls[name], "format": worked["format"]}
+            about |= {"system": system, "audio_seconds": 1 / calls[name], "format": converted["format"]}
         members[name] = Member.build(name, model, about)
-    cells = run.info.get("quantization", {}).get("cells")
     facts = {
         "part": part,
         "format": kind,
-        **({"cells": cells} if wiring.recurrent else {}),
-        "system": run.info["system"],
+        **({"cells": _cells(run)} if wiring.recurrent else {}),
+        "system": system,
         "features": run.settings.to_dict(),
         "labels": _labels(part),
         "decoding": asdict(run.recipe.decode),
         **origin(run),
         "audio_seconds": 1.0,
     }
-    arrays = answer["golden"]
-    outputs = {name: arrays[name] for name in ("scenes", "strong") if name in arrays}
-    return Artifact.streaming(members, wiring, facts, Golden({"recording": arrays["recording"]}, outputs))
+    outputs = dict(made["golden"])
+    return Artifact.streaming(members, wiring, facts, Golden({"recording": outputs.pop("recording")}, outputs))
 
 
-def _finished(worked: dict[str, Any], step: bool = False, turned: bool = False) -> Any:
+def _finished(converted: dict[str, Any], step: bool, shares_arena: bool = False) -> Any:
     """Patches, audits and names what the converter gave for a file.
 
     Args:
-        worked: the worker's answer for it.
+        converted: what the worker gives for it.
         step: whether it is a step of an encoder.
-        turned: whether it shares its arena with other members: what each keeps for good adds up, what is planned they
-            share.
+        shares_arena: whether other members use its arena in their turn: what each keeps for good adds up, what is
+            planned they share.
     """
-    kind, model = worked["format"], flatbuffer.read_model(worked["content"])
+    kind, model = converted["format"], flatbuffer.read_model(converted["content"])
     if kind == "int16x8":
         if step:
             concatenate_sums(model)
         patch_int16x8(model)
-    if kind not in SCHEMES:
-        fill_loop_starts(model)
-    else:
+    if kind in SCHEMES:
         require_integer_only(model)
-    if turned:
+    else:
+        fill_loop_starts(model)
+    if shares_arena:
         transpose_before_matmul(model)
-    name_ports(model, tuple(worked["inputs"]), tuple(worked["outputs"]))
+    name_ports(model, tuple(converted["inputs"]), tuple(converted["outputs"]))
     return model
 
 
 def _step_facts(run: Run, stream: Stream, inputs: list[Port]) -> dict[str, Any]:
-    """What a manifest says of one step of an encoder, beside what every manifest does."""
+    """The facts of one step of an encoder, beside those of every artifact."""
     return {
         "output": "embedding",
         "audio_seconds": stream.stride * run.settings.hop_s,
@@ -226,11 +224,9 @@ def _golden_samples(run: Run, part: str, schedule: str) -> np.ndarray:
         RunError: the run holds none.
     """
     samples = run.samples()
-    if part == "events" and schedule == "clip":
-        clips = samples.golden_events
-    elif part == "scenes" and schedule == "clip":
-        clips = samples.golden
-    elif part in ("events", "joint") and not len(samples.golden_events):
+    if schedule == "clip" and part != "encoder":
+        clips = samples.golden if part == "scenes" else samples.golden_events
+    elif "events" in TASKS[part] and not len(samples.golden_events):
         clips = samples.golden_events
     else:
         clips = golden_recording(samples)
@@ -254,5 +250,9 @@ def golden_recording(samples: Samples) -> np.ndarray:
 
 
 def _labels(part: str) -> dict[str, list[str]]:
-    labels = {} if part == "scenes" else {"events": list(EVENTS)}
-    return labels | ({} if part == "events" else {"scenes": list(SCENES)})
+    return {task: list(names) for task, names in (("events", EVENTS), ("scenes", SCENES)) if task in TASKS[part]}
+
+
+def _cells(run: Run) -> str | None:
+    """The scheme of a quantized run's recurrent cells; None where it has none."""
+    return run.info.get("quantization", {}).get("cells")

@@ -1,6 +1,6 @@
 """Builds one step of a streaming encoder: a few log-mel frames and the layers' states in, one embedding out.
 
-The layers are the encoder's own, with its weights and levels; only convolutions are made anew, to read nothing beyond
+The layers are the encoder's own, with its weights and ranges; only convolutions are made anew, to read nothing beyond
 the frames that are there. So a step computes what the encoder computes, operator by operator.
 """
 
@@ -94,15 +94,15 @@ class _Step:
 
     def _with_held(self, layer: Any, place: Place, frames: Any) -> Any:
         """Frames behind those that were held, with a new state of the last ones."""
-        if self._quantized and place.levels is None:
+        if self._quantized and place.range_of is None:
             raise ConversionError(
-                f"the encoder can't go step by step: what layer {layer.name} reads has no levels for a state"
+                f"the encoder can't go step by step: what layer {layer.name} reads has no range for a state"
             )
         state = State(layer.name, f"state_{len(self.states) + 1}", f"next_state_{len(self.states) + 1}", place.held)
         held = given = keras.Input((place.held, *frames.shape[2:]), name=state.taken)
-        if place.levels is not None:
-            held, _ = place.levels(given)
-        joined = _joined(layer.name, held, frames, place.levels)
+        if place.range_of is not None:
+            held, _ = place.range_of(given)
+        joined = _joined(layer.name, held, frames, place.range_of)
         # Where as many are held as come, they are those that came: no operator is needed.
         self.outputs[state.given] = frames if place.held == frames.shape[1] else joined[:, -place.held :]
         self.inputs.append(given)
@@ -110,17 +110,17 @@ class _Step:
         return joined
 
 
-def _joined(name: str, held: Any, frames: Any, levels: FakeQuant | None) -> Any:
+def _joined(name: str, held: Any, frames: Any, range_of: FakeQuant | None) -> Any:
     """The frames that were held, and those that came after them.
 
-    The converter knows no CONCATENATION of 16 bits, which all engines have. It is given a sum of both, each with zeros
+    The converter has no CONCATENATION of 16 bits, which all engines have. It is given a sum of both, each with zeros
     where the other is, and `concatenate_sums` makes the one of the other in the file.
     """
-    if levels is None or levels.bits == 8:
+    if range_of is None or range_of.bits == 8:
         return _layers.Concatenate(axis=1, name=f"{name}_frames")([held, frames])
     before = _layers.ZeroPadding2D(((0, frames.shape[1]), (0, 0)), name=f"{name}_before")(held)
     after = _layers.ZeroPadding2D(((held.shape[1], 0), (0, 0)), name=f"{name}_after")(frames)
-    return levels(Sum(name=f"{name}_frames")(before, others=after))[0]
+    return range_of(Sum(name=f"{name}_frames")(before, others=after))[0]
 
 
 def _mel_padding(layer: Any, bands: int) -> tuple[int, int]:

@@ -24,7 +24,7 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     Args:
         request: `model` (path of a `.keras` file), `plan` (one of `PLANS`), what this plan reads, `format` (of the
             event decoder's members `cells`), `samples` (path of an npz with `golden`, normalised log-mel, float32, and
-            `calibration`, the same), and `folder`, where the answer's files go.
+            `calibration`, the same), and `folder`, where the result's files go.
 
     Returns:
         `members`: {name: {"content": path of the converter's bytes, "format", "inputs", "outputs": names of the
@@ -76,7 +76,7 @@ def to_tflite(model: keras.Model, kind: str, calibration: Calibration) -> bytes:
 
 
 def _random(model: keras.Model) -> dict[str, np.ndarray]:
-    """Strict int8 asks for data, although the ranges of the network win over whatever is in them."""
+    """Data for strict int8, which needs some, although the ranges of the network win over whatever is in them."""
     random = np.random.default_rng(0)
     return {port.name: random.uniform(-1, 1, (_ROWS, *port.shape[1:])).astype(np.float32) for port in model.inputs}
 

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from keras_mtl.tflite.flatbuffer.loops import LOOPS, loop_graphs, trip_count
     from keras_mtl.tflite.flatbuffer.mac_count import macs, operator_macs
     from keras_mtl.tflite.flatbuffer.model import (
+        add_constant,
         constant,
         constant_bytes,
         graph_inputs,
         graph_outputs,
+        indices,
         op_inputs,
         op_name,
         op_outputs,
         op_version,
+        operator_code,
         operators,
         parameter_bytes,
         quantization,
@@ -42,9 +45,9 @@ else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "ALIGNMENT_BYTES", "LOOPS", "Block", "aligned", "constant", "constant_bytes", "end_of", "extent_bytes",
-    "float_islands", "graph_inputs", "graph_outputs", "loop_graphs", "macs", "offsets", "op_inputs", "op_name",
-    "op_outputs", "op_version", "operator_macs", "operators", "parameter_bytes", "quantization", "read_metadata",
-    "read_model", "require_integer_only", "set_constant", "set_metadata", "tensor_dtype", "tensor_name", "tensor_shape",
-    "text", "trip_count", "write_model",
+    "ALIGNMENT_BYTES", "LOOPS", "Block", "add_constant", "aligned", "constant", "constant_bytes", "end_of",
+    "extent_bytes", "float_islands", "graph_inputs", "graph_outputs", "indices", "loop_graphs", "macs", "offsets",
+    "op_inputs", "op_name", "op_outputs", "op_version", "operator_code", "operator_macs", "operators",
+    "parameter_bytes", "quantization", "read_metadata", "read_model", "require_integer_only", "set_constant",
+    "set_metadata", "tensor_dtype", "tensor_name", "tensor_shape", "text", "trip_count", "write_model",
 ]  # fmt: skip

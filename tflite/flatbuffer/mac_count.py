@@ -2,7 +2,7 @@
 
 Convention: weights times the positions at which they are applied, as the DCASE low-complexity tasks count; a product of
 two computed matrices (BATCH_MATMUL) counts its inner length for every output element. Biases, activations, pooling and
-elementwise operators count nothing. A loop (WHILE) counts its body times its steps where the file tells their number
+elementwise operators count nothing. A loop (WHILE) counts its body times its steps where the file holds their number
 (see `loops`). An operator that is on neither list (a custom operator, a recurrent layer, a branch) may hide MACs: it is
 refused by name and never counted as zero.
 """
@@ -54,7 +54,7 @@ def operator_macs(model: Any, subgraph: Any, operator: Any) -> int:
         operator: the operator.
 
     Raises:
-        ArtifactError: an operator whose MACs can't be told from the file, by name; or a corrupt one.
+        ArtifactError: an operator whose MACs can't be counted from the file, by name; or a corrupt one.
     """
     return _operator_macs(model, subgraph, operator, frozenset(), {})
 
@@ -78,9 +78,9 @@ def _operator_macs(model: Any, subgraph: Any, operator: Any, within: frozenset[i
     if name == "WHILE":
         condition, body = loop_graphs(model, operator)
         steps = trip_count(model, subgraph, operator)
-        # The condition is asked once more than the body runs.
-        inner, asked = (_graph_macs(model, number, within, known) for number in (body, condition))
-        return steps * inner + (steps + 1) * asked
+        # The condition runs once more than the body.
+        inner, checked = (_graph_macs(model, number, within, known) for number in (body, condition))
+        return steps * inner + (steps + 1) * checked
     if name not in _COUNTED:
         raise ArtifactError(
             f"MACs of operator {name} can't be counted from the file",

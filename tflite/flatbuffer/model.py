@@ -17,8 +17,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_mtl.core import ArtifactError
-from keras_mtl.tflite.flatbuffer.consistency import fault_of
-from keras_mtl.tflite.flatbuffer.verify import structure_fault
+from keras_mtl.tflite.flatbuffer.verify import fault_of, structure_fault
 
 _IDENTIFIER = b"TFL3"
 _ALIGNMENT_BYTES = 16
@@ -132,24 +131,37 @@ def op_version(model: Any, operator: Any) -> int:
     return int(model.operatorCodes[operator.opcodeIndex].version)
 
 
+def operator_code(model: Any, name: str, version: int) -> int:
+    """Index of the operator code of this name and version, which is added where the file has none."""
+    number = getattr(schema.BuiltinOperator, name)
+    for index, code in enumerate(model.operatorCodes):
+        if (max(code.builtinCode, code.deprecatedBuiltinCode), code.version) == (number, version):
+            return index
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = number
+    code.version = version
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
 def op_inputs(subgraph: Any, operator: Any) -> list[Any | None]:
     """Input tensors of an operator; None for an optional one that is left out."""
-    return [subgraph.tensors[i] if i >= 0 else None for i in _listed(operator.inputs)]
+    return [subgraph.tensors[i] if i >= 0 else None for i in indices(operator.inputs)]
 
 
 def op_outputs(subgraph: Any, operator: Any) -> list[Any]:
     """Output tensors of an operator."""
-    return [subgraph.tensors[i] for i in _listed(operator.outputs)]
+    return [subgraph.tensors[i] for i in indices(operator.outputs)]
 
 
 def graph_inputs(model: Any) -> list[Any]:
     """Input tensors of the main subgraph."""
-    return [model.subgraphs[0].tensors[i] for i in _listed(model.subgraphs[0].inputs)]
+    return [model.subgraphs[0].tensors[i] for i in indices(model.subgraphs[0].inputs)]
 
 
 def graph_outputs(model: Any) -> list[Any]:
     """Output tensors of the main subgraph."""
-    return [model.subgraphs[0].tensors[i] for i in _listed(model.subgraphs[0].outputs)]
+    return [model.subgraphs[0].tensors[i] for i in indices(model.subgraphs[0].outputs)]
 
 
 def tensor_name(tensor: Any) -> str:
@@ -159,7 +171,7 @@ def tensor_name(tensor: Any) -> str:
 
 def tensor_shape(tensor: Any) -> tuple[int, ...]:
     """Shape of a tensor; () for a scalar."""
-    return tuple(_listed(tensor.shape))
+    return tuple(indices(tensor.shape))
 
 
 def tensor_dtype(tensor: Any) -> str:
@@ -174,7 +186,7 @@ def quantization(tensor: Any) -> Quantization | None:
         return None
     return Quantization(
         scale=tuple(float(v) for v in parameters.scale),
-        zero_point=tuple(_listed(parameters.zeroPoint)) or (0,) * len(parameters.scale),
+        zero_point=tuple(indices(parameters.zeroPoint)) or (0,) * len(parameters.scale),
         axis=int(parameters.quantizedDimension),
     )
 
@@ -215,6 +227,18 @@ def set_constant(model: Any, tensor: Any, values: np.ndarray) -> None:
         model.buffers[tensor.buffer] = buffer
 
 
+def add_constant(model: Any, subgraph: Any, name: str, values: np.ndarray) -> int:
+    """Adds a constant tensor to a subgraph, and gives its index."""
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape = name, list(values.shape)
+    tensor.type = getattr(schema.TensorType, values.dtype.name.upper())
+    model.buffers.append(schema.BufferT())
+    tensor.buffer = len(model.buffers) - 1
+    subgraph.tensors.append(tensor)
+    set_constant(model, tensor, values)
+    return len(subgraph.tensors) - 1
+
+
 def parameter_bytes(model: Any) -> int:
     """Bytes of all constant data that operators read: weights, biases, shapes, axes; shared data counts once."""
     tensors = [tensor for subgraph, operator in operators(model) for tensor in op_inputs(subgraph, operator)]
@@ -246,5 +270,6 @@ def set_metadata(model: Any, name: str, content: bytes) -> None:
     model.metadata.append(entry)
 
 
-def _listed(values: Any) -> list[int]:
+def indices(values: Any) -> list[int]:
+    """A vector of the schema as whole numbers; empty where it is None."""
     return [] if values is None else [int(v) for v in values]

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.tflite.patch.int16x8 import patch_int16x8
+    from keras_mtl.tflite.patch.concatenation import concatenate_sums
+    from keras_mtl.tflite.patch.int16x8 import COARSE_LEVELS, patch_int16x8
     from keras_mtl.tflite.patch.loop_starts import fill_loop_starts
     from keras_mtl.tflite.patch.matmul import transpose_before_matmul
-    from keras_mtl.tflite.patch.root import COARSE_LEVELS
-    from keras_mtl.tflite.patch.stream import concatenate_sums
 else:
     __getattr__, __dir__ = lazy(__name__)
 

@@ -15,12 +15,16 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_mtl.core import ConversionError
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.patch.root import coarsen_reciprocal_roots
 
 #: Versions whose int16 kernels take a 64-bit bias.
 _VERSIONS = {"CONV_2D": 3, "FULLY_CONNECTED": 4}
 _BIASED = {"CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"}
 _LOGISTIC_SCALE = 1 / 32768
+#: Levels above 0 of an 8-bit signal that is not negative.
+COARSE_LEVELS = 255
+_FINE_LEVELS = 2**15 - 1
+_ZERO_POINT = -128
+_COARSE_VERSIONS = {"QUANTIZE": 2, "RSQRT": 2, "CAST": 1, "ADD": 1}
 
 
 def patch_int16x8(model: Any) -> None:
@@ -40,12 +44,12 @@ def patch_int16x8(model: Any) -> None:
         if name in _BIASED and len(inputs) > 2 and inputs[2] is not None:
             _widen(model, inputs[2])
         if name in _VERSIONS:
-            _set_version(model, operator, _VERSIONS[name])
+            operator.opcodeIndex = flatbuffer.operator_code(model, name, _VERSIONS[name])
         if name == "LOGISTIC":
             for tensor in flatbuffer.op_outputs(subgraph, operator):
                 tensor.quantization.scale = np.array([_LOGISTIC_SCALE], np.float32)
                 tensor.quantization.zeroPoint = np.array([0], np.int64)
-    coarsen_reciprocal_roots(model)
+    _coarsen_reciprocal_roots(model)
     _drop_unused_codes(model)
 
 
@@ -65,20 +69,6 @@ def _widen(model: Any, bias: Any) -> None:
     bias.type = schema.TensorType.INT64
 
 
-def _set_version(model: Any, operator: Any, version: int) -> None:
-    """Gives an operator a code of that version, and leaves others that share its old code alone."""
-    old = model.operatorCodes[operator.opcodeIndex]
-    for index, code in enumerate(model.operatorCodes):
-        same = (code.builtinCode, code.deprecatedBuiltinCode) == (old.builtinCode, old.deprecatedBuiltinCode)
-        if same and code.version == version:
-            operator.opcodeIndex = index
-            return
-    new = copy(old)
-    new.version = version
-    model.operatorCodes.append(new)
-    operator.opcodeIndex = len(model.operatorCodes) - 1
-
-
 def _drop_unused_codes(model: Any) -> None:
     """Removes operator codes that no operator has: interpreters look for a kernel of each, and may refuse the file."""
     operators = [operator for _, operator in flatbuffer.operators(model)]
@@ -86,3 +76,68 @@ def _drop_unused_codes(model: Any) -> None:
     model.operatorCodes = [model.operatorCodes[index] for index in used]
     for operator in operators:
         operator.opcodeIndex = used.index(operator.opcodeIndex)
+
+
+def _coarsen_reciprocal_roots(model: Any) -> None:
+    """Replaces RSQRT of int16 by QUANTIZE to int8, RSQRT, CAST to int16 and ADD, in place.
+
+    LiteRT, tflite-runtime and TensorFlow Lite Micro agree on 8 bits; for 16 they interpolate, have no kernel, and
+    compute. The 8-bit tensors span what the positive half of the 16-bit ones does.
+    """
+    for subgraph in model.subgraphs:
+        operators = []
+        for operator in subgraph.operators or []:
+            fine = flatbuffer.op_inputs(subgraph, operator)[:1]
+            root = flatbuffer.op_name(model, operator) == "RSQRT"
+            if root and fine[0] is not None and flatbuffer.tensor_dtype(fine[0]) == "int16":
+                operators += _with_coarse_root(model, subgraph, int(operator.inputs[0]), int(operator.outputs[0]))
+            else:
+                operators.append(operator)
+        subgraph.operators = operators
+
+
+def _with_coarse_root(model: Any, subgraph: Any, source: int, result: int) -> list[Any]:
+    before, after = (_coarse(subgraph, fine) for fine in (source, result))
+    # int8 to int16 by CAST and ADD, because tflite-runtime has no such QUANTIZE: what stands for 0 must be 0 in int16.
+    cast = _another(subgraph, after, "cast", "INT16", 0)
+    offset = _another(subgraph, after, "offset", "INT16", 0)
+    shape = flatbuffer.tensor_shape(subgraph.tensors[offset])
+    flatbuffer.set_constant(model, subgraph.tensors[offset], np.full(shape, -_ZERO_POINT, np.int16))
+    add = _operator(model, "ADD", [cast, offset], result)
+    add.builtinOptionsType, add.builtinOptions = schema.BuiltinOptions.AddOptions, schema.AddOptionsT()
+    add.builtinOptions.potScaleInt16 = False
+    return [
+        _operator(model, "QUANTIZE", [source], before),
+        _operator(model, "RSQRT", [before], after),
+        _operator(model, "CAST", [after], cast),
+        add,
+    ]
+
+
+def _coarse(subgraph: Any, index: int) -> int:
+    """Adds the 8-bit form of a tensor. Gives its index."""
+    made = _another(subgraph, index, "int8", "INT8", _ZERO_POINT)
+    quantization = subgraph.tensors[made].quantization
+    scale = np.asarray(quantization.scale, np.float64) * _FINE_LEVELS / COARSE_LEVELS
+    quantization.scale = scale.astype(np.float32)
+    return made
+
+
+def _another(subgraph: Any, index: int, suffix: str, kind: str, zero_point: int) -> int:
+    """Adds a tensor like another, of another type. Gives its index."""
+    like = subgraph.tensors[index]
+    tensor = copy(like)
+    tensor.name, tensor.type = f"{flatbuffer.tensor_name(like)}_{suffix}", getattr(schema.TensorType, kind)
+    tensor.buffer = 0  # the empty one
+    tensor.quantization = copy(like.quantization)
+    tensor.quantization.zeroPoint = np.array([zero_point], np.int64)
+    tensor.quantization.min = tensor.quantization.max = None
+    subgraph.tensors.append(tensor)
+    return len(subgraph.tensors) - 1
+
+
+def _operator(model: Any, name: str, sources: list[int], result: int) -> Any:
+    operator = schema.OperatorT()
+    operator.opcodeIndex = flatbuffer.operator_code(model, name, _COARSE_VERSIONS[name])
+    operator.inputs, operator.outputs = np.array(sources, np.int32), np.array([result], np.int32)
+    return operator

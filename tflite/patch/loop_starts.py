@@ -33,56 +33,35 @@ def fill_loop_starts(model: Any) -> None:
 def _fill(model: Any, main: Any, start: int) -> Any:
     """The operator that makes a start's zeros; a DEQUANTIZE that made them is taken away. None where they stay."""
     tensor = main.tensors[start]
-    makers = [o for o in main.operators if start in _listed(o.outputs)]
-    readers = {flatbuffer.op_name(model, o) for o in main.operators if start in _listed(o.inputs)}
+    makers = [o for o in main.operators if start in flatbuffer.indices(o.outputs)]
+    readers = {flatbuffer.op_name(model, o) for o in main.operators if start in flatbuffer.indices(o.inputs)}
     if readers != {"WHILE"} or any(flatbuffer.op_name(model, maker) != "DEQUANTIZE" for maker in makers):
         return None
     source = main.tensors[int(makers[0].inputs[0])] if makers else tensor
     zeros, shape = flatbuffer.constant_bytes(model, source), flatbuffer.tensor_shape(tensor)
-    inputs = np.array(shape, np.int32), np.zeros((), np.float32)
+    inputs = {"shape": np.array(shape, np.int32), "value": np.zeros((), np.float32)}
     if flatbuffer.tensor_dtype(tensor) != "float32" or not zeros or any(zeros):
         return None
-    if len(zeros) <= sum(values.nbytes for values in inputs):
+    if len(zeros) <= sum(values.nbytes for values in inputs.values()):
         return None
     main.operators = [o for o in main.operators if o not in makers]
     tensor.buffer = 0  # the empty one: computed at run time
     fill = schema.OperatorT()
-    fill.opcodeIndex = _fill_code(model)
-    fill.inputs = [_add_constant(model, main, values) for values in inputs]
+    fill.opcodeIndex = flatbuffer.operator_code(model, "FILL", 1)
+    fill.inputs = [
+        flatbuffer.add_constant(model, main, f"loop_start_{name}_{len(main.tensors)}", values)
+        for name, values in inputs.items()
+    ]
     fill.outputs = [start]
     fill.builtinOptionsType, fill.builtinOptions = schema.BuiltinOptions.FillOptions, schema.FillOptionsT()
     return fill
 
 
-def _add_constant(model: Any, main: Any, values: np.ndarray) -> int:
-    tensor = schema.TensorT()
-    tensor.name = f"loop_start_{'shape' if values.dtype.kind == 'i' else 'value'}_{len(main.tensors)}"
-    tensor.shape, tensor.type = list(values.shape), getattr(schema.TensorType, values.dtype.name.upper())
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-    model.buffers.append(buffer)
-    tensor.buffer = len(model.buffers) - 1
-    main.tensors.append(tensor)
-    return len(main.tensors) - 1
-
-
-def _fill_code(model: Any) -> int:
-    number = schema.BuiltinOperator.FILL
-    for index, code in enumerate(model.operatorCodes):
-        if max(code.builtinCode, code.deprecatedBuiltinCode) == number:
-            return index
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = number
-    code.version = 1
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1
-
-
 def _empty_unread_buffers(model: Any) -> None:
     """Drops the bytes of constants that no operator reads and no graph gives out; their tensors have no data then."""
     for graph in model.subgraphs:
-        used = {i for o in graph.operators or [] for i in (*_listed(o.inputs), *_listed(o.outputs))}
-        used |= {*_listed(graph.inputs), *_listed(graph.outputs)}
+        ends = [end for holder in (graph, *(graph.operators or [])) for end in (holder.inputs, holder.outputs)]
+        used = {index for end in ends for index in flatbuffer.indices(end)}
         for index, tensor in enumerate(graph.tensors):
             if index not in used:
                 tensor.buffer = 0
@@ -91,7 +70,3 @@ def _empty_unread_buffers(model: Any) -> None:
     for index, buffer in enumerate(model.buffers):
         if index not in kept:
             buffer.data = None
-
-
-def _listed(values: Any) -> list[int]:
-    return [] if values is None else [int(v) for v in values]

@@ -51,30 +51,14 @@ def _turned(model: Any, subgraph: Any, operator: Any, version: int) -> Any:
     axes[-2:] = axes[[-1, -2]]
     turned.name, turned.shape = f"{flatbuffer.tensor_name(turned)}_turned", np.asarray(turned.shape, np.int32)[axes]
     turned.shapeSignature, turned.buffer = None, 0
-    order = schema.TensorT()
-    order.name, order.type = f"{turned.name}_axes", schema.TensorType.INT32
-    order.shape = np.array(axes.shape, np.int32)
-    model.buffers.append(schema.BufferT())
-    order.buffer = len(model.buffers) - 1
-    flatbuffer.set_constant(model, order, axes)
-    subgraph.tensors += [turned, order]
+    subgraph.tensors.append(turned)
     transpose = schema.OperatorT()
-    transpose.opcodeIndex = _code(model, version)
-    transpose.inputs = np.array([source, len(subgraph.tensors) - 1], np.int32)
-    transpose.outputs = np.array([len(subgraph.tensors) - 2], np.int32)
+    transpose.opcodeIndex = flatbuffer.operator_code(model, "TRANSPOSE", version)
+    transpose.outputs = np.array([len(subgraph.tensors) - 1], np.int32)
+    order = flatbuffer.add_constant(model, subgraph, f"{turned.name}_axes", axes)
+    transpose.inputs = np.array([source, order], np.int32)
     transpose.builtinOptionsType = schema.BuiltinOptions.TransposeOptions
     transpose.builtinOptions = schema.TransposeOptionsT()
     operator.inputs = np.array([operator.inputs[0], transpose.outputs[0]], np.int32)
     operator.builtinOptions.adjY = True
     return transpose
-
-
-def _code(model: Any, version: int) -> int:
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.TRANSPOSE
-    code.version = version
-    known = [(each.builtinCode, each.version) for each in model.operatorCodes]
-    if (code.builtinCode, version) not in known:
-        model.operatorCodes.append(code)
-        return len(known)
-    return known.index((code.builtinCode, version))

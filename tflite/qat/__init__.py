@@ -6,19 +6,16 @@ from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
     from keras_mtl.tflite.qat import registered
-    from keras_mtl.tflite.qat.arithmetic import AveragePool, Product, Sum
+    from keras_mtl.tflite.qat.arithmetic import AveragePool, Product, ReciprocalRoot, Sum
     from keras_mtl.tflite.qat.calibration import calibrate, ranges
     from keras_mtl.tflite.qat.event_head import INTERFACE, cell_step, classifier_step, look_ahead_of, recurrent_cells
     from keras_mtl.tflite.qat.fake_quant import FakeQuant, fake_quant_per_channel, fake_quant_per_tensor
-    from keras_mtl.tflite.qat.flat_graph import FlatGraph, Node, flatten
-    from keras_mtl.tflite.qat.fold import activation_of, is_relu
+    from keras_mtl.tflite.qat.flat_graph import FlatGraph, Node, activation_of, flatten, is_relu
     from keras_mtl.tflite.qat.gru import FakeQuantGRU
     from keras_mtl.tflite.qat.layers import FakeQuantConv2D, FakeQuantDense, FakeQuantDepthwiseConv2D, both_steps
-    from keras_mtl.tflite.qat.root import ReciprocalRoot
-    from keras_mtl.tflite.qat.scene_model import CELLS, build_qat, embeddings_range, is_one_graph
-    from keras_mtl.tflite.qat.scene_parts import as_network
+    from keras_mtl.tflite.qat.scene_model import CELLS, as_network, build_qat, embeddings_range, is_one_graph
     from keras_mtl.tflite.qat.scheme import FORMATS, LEARNING, SCHEMES
-    from keras_mtl.tflite.qat.signals import EMBEDDINGS, MOVERS
+    from keras_mtl.tflite.qat.twins import EMBEDDINGS, MOVERS
 else:
     __getattr__, __dir__ = lazy(__name__)
 

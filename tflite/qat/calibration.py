@@ -53,6 +53,11 @@ def calibrate(model: keras.Model, clips: Mapping[str, np.ndarray]) -> None:
             _calibrate(model.get_layer(name), np.concatenate(embeddings))
 
 
+def ranges(model: keras.Model) -> list[FakeQuant]:
+    """The activation ranges of a model, in the order of computation."""
+    return [layer for layer in model.layers if isinstance(layer, FakeQuant)]
+
+
 def _required(inputs: np.ndarray) -> np.ndarray:
     inputs = np.asarray(inputs, np.float32)
     if not len(inputs) or not np.isfinite(inputs).all():
@@ -83,11 +88,6 @@ def _given(model: keras.Model, layer: FakeQuantGRU, inputs: np.ndarray) -> tuple
     symbols = {key: value for key, value in given.items() if keras.backend.is_keras_tensor(value)}
     found = given | _compiled(keras.Model(model.input, symbols))(inputs)
     return found["values"], found["step"]
-
-
-def ranges(model: keras.Model) -> list[FakeQuant]:
-    """The activation ranges of a model, in the order of computation."""
-    return [layer for layer in model.layers if isinstance(layer, FakeQuant)]
 
 
 def _observe(model: keras.Model, inputs: np.ndarray) -> np.ndarray:

@@ -13,8 +13,7 @@ import keras
 from keras_mtl.core import ConversionError
 from keras_mtl.models import LookAhead, WeakPooling
 from keras_mtl.tflite.qat.fake_quant import FakeQuant
-from keras_mtl.tflite.qat.flat_graph import no_twin
-from keras_mtl.tflite.qat.fold import activation_of
+from keras_mtl.tflite.qat.flat_graph import activation_of, no_twin
 from keras_mtl.tflite.qat.gru import FakeQuantGRU, state_range, state_step
 from keras_mtl.tflite.qat.layers import FakeQuantDense
 from keras_mtl.tflite.qat.scheme import SCHEMES, Scheme
@@ -119,7 +118,7 @@ def recurrent_cells(head: keras.Model) -> list[tuple[str, str | None]]:
 
 
 def look_ahead_of(head: keras.Model) -> int:
-    """Embeddings that an event head, float or twin, hears before it answers for one."""
+    """Embeddings that an event head, float or twin, reads beyond the one that its output is for."""
     return sum(layer.steps for layer in head.layers if isinstance(layer, LookAhead))
 
 

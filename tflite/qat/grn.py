@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.models import GRN
-from keras_mtl.tflite.qat.arithmetic import Mean, Product
+from keras_mtl.tflite.qat.arithmetic import Mean, Product, ReciprocalRoot
 from keras_mtl.tflite.qat.fake_quant import FakeQuant
 from keras_mtl.tflite.qat.layers import FakeQuantDepthwiseConv2D
-from keras_mtl.tflite.qat.root import ReciprocalRoot
 from keras_mtl.tflite.qat.scheme import Scheme
 
 #: gamma starts at 0. Finer levels than those of +-0.01 would cut the 1 that is added, in 32 bits.

@@ -25,8 +25,22 @@ def both_steps(one: Any, other: Any) -> Any:
     return tf.stack([tf.broadcast_to(tf.cast(one, other.dtype), tf.shape(other)), other])
 
 
+class _Weighted:
+    """What the layers with weights have in common; it stands before the Keras layer among a class's bases."""
+
+    def build(self: Any, inputs_shape: Any, input_step_shape: Any = None) -> None:
+        """Makes the weights."""
+        super().build(inputs_shape)  # type: ignore[misc]
+
+    def accumulated(self: Any, outputs: Any, input_step: Any, steps: Any) -> tuple[Any, Any]:
+        """Products with the weights, to what the kernel accumulates and both its steps."""
+        bias = fake_quant_bias(tf.convert_to_tensor(self.bias), input_step * steps)
+        # bias_add, and not the reshape and add of Keras: the converter fuses it with the convolution.
+        return self.activation(tf.nn.bias_add(outputs, bias)), both_steps(input_step, steps)
+
+
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class FakeQuantConv2D(keras.layers.Conv2D):
+class FakeQuantConv2D(_Weighted, keras.layers.Conv2D):
     """2-D convolution with 8-bit weights, one scale for each output channel: act(x * q(w) + q(b)).
 
     Takes the arguments of `keras.layers.Conv2D`; padding "same" or "valid", channels last, no groups, with bias.
@@ -35,20 +49,9 @@ class FakeQuantConv2D(keras.layers.Conv2D):
     def call(self, inputs: Any, input_step: Any) -> Any:
         """[batch, height, width, channels] and their step to [batch, height', width', filters] and both steps."""
         kernel, steps = fake_quant_per_channel(tf.convert_to_tensor(self.kernel))
-        outputs = tf.nn.convolution(
-            inputs,
-            kernel,
-            strides=list(self.strides),
-            padding=self.padding.upper(),
-            dilations=list(self.dilation_rate),
-        )
-        # bias_add, and not the reshape and add of Keras: the converter fuses it with the convolution.
-        bias = fake_quant_bias(tf.convert_to_tensor(self.bias), input_step * steps)
-        return self.activation(tf.nn.bias_add(outputs, bias)), both_steps(input_step, steps)
-
-    def build(self, inputs_shape: Any, input_step_shape: Any = None) -> None:
-        """Makes the weights."""
-        super().build(inputs_shape)
+        strides, dilations = list(self.strides), list(self.dilation_rate)
+        outputs = tf.nn.convolution(inputs, kernel, strides, self.padding.upper(), dilations=dilations)
+        return self.accumulated(outputs, input_step, steps)
 
     def compute_output_shape(self, inputs_shape: Any, input_step_shape: Any = None) -> Any:
         """[batch, height', width', filters] and [filters]."""
@@ -56,7 +59,7 @@ class FakeQuantConv2D(keras.layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class FakeQuantDepthwiseConv2D(keras.layers.DepthwiseConv2D):
+class FakeQuantDepthwiseConv2D(_Weighted, keras.layers.DepthwiseConv2D):
     """Depthwise 2-D convolution with 8-bit weights, one scale for each output channel: act(x * q(w) + q(b)).
 
     Args:
@@ -76,19 +79,9 @@ class FakeQuantDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         # The file has one scale for each output channel: input channel x multiplier.
         flat = tf.reshape(kernel, (*kernel.shape[:2], kernel.shape[2] * kernel.shape[3]))
         flat, steps = fake_quant_per_channel(flat, self.smallest_limit)
-        outputs = tf.nn.depthwise_conv2d(
-            inputs,
-            tf.reshape(flat, kernel.shape),
-            strides=[1, *self.strides, 1],
-            padding=self.padding.upper(),
-            dilations=list(self.dilation_rate),
-        )
-        bias = fake_quant_bias(tf.convert_to_tensor(self.bias), input_step * steps)
-        return self.activation(tf.nn.bias_add(outputs, bias)), both_steps(input_step, steps)
-
-    def build(self, inputs_shape: Any, input_step_shape: Any = None) -> None:
-        """Makes the weights."""
-        super().build(inputs_shape)
+        quantized, strides, dilations = tf.reshape(flat, kernel.shape), [1, *self.strides, 1], list(self.dilation_rate)
+        outputs = tf.nn.depthwise_conv2d(inputs, quantized, strides, self.padding.upper(), dilations=dilations)
+        return self.accumulated(outputs, input_step, steps)
 
     def compute_output_shape(self, inputs_shape: Any, input_step_shape: Any = None) -> Any:
         """[batch, height', width', channels'] and [channels']."""
@@ -101,7 +94,7 @@ class FakeQuantDepthwiseConv2D(keras.layers.DepthwiseConv2D):
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class FakeQuantDense(keras.layers.Dense):
+class FakeQuantDense(_Weighted, keras.layers.Dense):
     """Dense layer with 8-bit weights of one scale: act(x q(W) + q(b)).
 
     Takes the arguments of `keras.layers.Dense`; with bias. The activation is None or "relu", which the file's operator
@@ -111,12 +104,7 @@ class FakeQuantDense(keras.layers.Dense):
     def call(self, inputs: Any, input_step: Any, training: Any = None) -> Any:
         """[..., features] and their step to [..., units] and both steps."""
         kernel, step = fake_quant_per_tensor(tf.convert_to_tensor(self.kernel))
-        bias = fake_quant_bias(tf.convert_to_tensor(self.bias), input_step * step)
-        return self.activation(tf.nn.bias_add(tf.matmul(inputs, kernel), bias)), both_steps(input_step, step)
-
-    def build(self, inputs_shape: Any, input_step_shape: Any = None) -> None:
-        """Makes the weights."""
-        super().build(inputs_shape)
+        return self.accumulated(tf.matmul(inputs, kernel), input_step, step)
 
     def compute_output_shape(self, inputs_shape: Any, input_step_shape: Any = None) -> Any:
         """[..., units] and that of a scalar."""

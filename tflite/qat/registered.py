@@ -1,5 +1,5 @@
 """Registers the layers of a saved `qat.keras`, so that Keras can read it."""
 
-from keras_mtl.tflite.qat import arithmetic, fake_quant, grn, gru, layers, root
+from keras_mtl.tflite.qat import arithmetic, fake_quant, grn, gru, layers
 
-__all__ = ["arithmetic", "fake_quant", "grn", "gru", "layers", "root"]
+__all__ = ["arithmetic", "fake_quant", "grn", "gru", "layers"]

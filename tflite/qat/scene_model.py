@@ -1,7 +1,7 @@
 """Builds the quantization-aware twin of a network: its encoder, and one decoder or both.
 
 The float network's layers are walked in the order of computation; what is one operator in the file (convolution, batch
-normalisation and ReLU; sum and ReLU) becomes one layer and one range. Which layers have a twin, `TWINS` says.
+normalisation and ReLU; sum and ReLU) becomes one layer and one range. `TWINS` lists the layers that have a twin.
 
 The twin of the scene part alone is one graph on one second of audio. That of a network with an event decoder has the
 float network's form, a functional model with the layers "encoder", "scene_head" and "event_head", each a model of its
@@ -24,8 +24,7 @@ from keras_mtl.tflite.qat.event_head import INTERFACE, event_head_twin
 from keras_mtl.tflite.qat.fake_quant import FakeQuant
 from keras_mtl.tflite.qat.flat_graph import Node, flatten, no_twin
 from keras_mtl.tflite.qat.scheme import SCHEMES, Scheme, scheme_of
-from keras_mtl.tflite.qat.signals import Signal
-from keras_mtl.tflite.qat.twins import Twins
+from keras_mtl.tflite.qat.twins import EMBEDDINGS, Signal, Twins
 
 _layers = keras.layers
 #: The function that builds the twin of a layer, by its kind.
@@ -80,8 +79,8 @@ def build_qat(
         ConversionError: an unknown scheme or task, cells without the events, a scheme of 16 bits with cells of 8, or a
             layer without a twin.
     """
-    _require(scheme, tasks, cells)
     kind, encoder = scheme_of(scheme, learning), network.get_layer("encoder")
+    _require(kind, tasks, cells)
     if "events" not in tasks:
         inputs = keras.Input((frames, *encoder.input_shape[2:]), name="log_mel")
         models = [encoder, network.get_layer("scene_head")]
@@ -180,17 +179,68 @@ def _scene_head_twin(head: keras.Model, scheme: Scheme) -> keras.Model:
     return _graph_twin("scene_head", [head], scheme, inputs, interface(scheme.name))
 
 
-def _require(scheme: str, tasks: Sequence[str], cells: str | None) -> None:
-    for name in (scheme, cells or CELLS):
-        if name not in SCHEMES:
-            raise ConversionError(f"unknown scheme {name!r}", hint=f"one of {', '.join(SCHEMES)}")
+def _require(scheme: Scheme, tasks: Sequence[str], cells: str | None) -> None:
     if not tasks or set(tasks) - set(TASKS):
         raise ConversionError(f"unknown tasks {', '.join(tasks) or '(none)'}", hint=f"of {', '.join(TASKS)}")
     if cells is None:
         return
     if "events" not in tasks:
         raise ConversionError(f"the scene part has no cells that could be {cells}", hint="name the events, too")
-    if SCHEMES[scheme].bits > SCHEMES[cells].bits:
+    if scheme.bits > scheme_of(cells).bits:
         raise ConversionError(
-            f"cells of {cells} can't take embeddings of {scheme}", hint=f"cells of {scheme}, or an encoder of {cells}"
+            f"cells of {cells} can't take embeddings of {scheme.name}",
+            hint=f"cells of {scheme.name}, or an encoder of {cells}",
         )
+
+
+def as_network(twin: keras.Model) -> keras.Model:
+    """A quantized run's network with the layer "encoder" and those of its decoders, as a stream runs them.
+
+    Args:
+        twin: model of `build_qat`. That of a scene part is taken apart, its layers and levels are used, not copied; any
+            other is given back as it is.
+
+    Returns:
+        A functional model from "log_mel" [batch, frames, mel_bands, 1], of a scene part to {"scenes": logits}. Its
+        encoder takes any number of frames.
+
+    Raises:
+        ConversionError: a scene head that reads more of the encoder than its embeddings.
+    """
+    if not is_one_graph(twin) or all(layer.name != EMBEDDINGS for layer in twin.layers):
+        return twin
+    inputs, embeddings = twin.inputs[0], twin.get_layer(EMBEDDINGS).output
+    both = keras.Model(inputs, embeddings)
+    grid = embeddings_range(both)
+    encoder = _encoder_of_any_length(both)
+    head = _head_apart(twin, embeddings, grid)
+    log_mel = keras.Input(inputs.shape[1:], name="log_mel")
+    network = keras.Model(log_mel, {"scenes": head(encoder(log_mel))}, name=twin.name)
+    join_interface(network)
+    return network
+
+
+def _encoder_of_any_length(encoder: keras.Model) -> keras.Model:
+    """The same for any number of frames: the graph was built for a second."""
+    log_mel = keras.Input((None, *encoder.input_shape[2:]), name="log_mel")
+    return keras.Model(log_mel, encoder._run_through_graph(log_mel, _of_any_length), name="encoder")
+
+
+def _of_any_length(layer: Any) -> Any:
+    if isinstance(layer, _layers.Reshape) and len(layer.target_shape) == 2:
+        return _layers.Reshape((-1, layer.target_shape[-1]), name=layer.name)
+    return layer
+
+
+def _head_apart(twin: keras.Model, embeddings: Any, grid: FakeQuant) -> keras.Model:
+    """What comes after the embeddings; a layer of its own has their range."""
+    _, step = grid.output
+    try:
+        graph = keras.Model([embeddings, step], twin.outputs[0])
+    except ValueError:
+        raise ConversionError(
+            f"the scene head of {twin.name} reads more of the encoder than its embeddings, so they can't run apart"
+        ) from None
+    inputs = keras.Input(embeddings.shape[1:], name="embeddings")
+    taken = FakeQuant(grid.bits, grid.symmetric, fixed=True, name=INTERFACE)(inputs)
+    return keras.Model(inputs, graph._run_through_graph(list(taken), lambda layer: layer), name="scene_head")

@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.tflite.quantize.network import Quantized, quantize_network
+    from keras_mtl.tflite.quantize.network import Quantized, SelfDistillation, quantize_network
     from keras_mtl.tflite.quantize.options import ENGINES, PARTS, require_options
-    from keras_mtl.tflite.quantize.predictor import listen_with_qat_run, qat_network
-    from keras_mtl.tflite.quantize.self_distillation import SelfDistillation
+    from keras_mtl.tflite.quantize.predictor import qat_network, quantized_predictor
     from keras_mtl.tflite.quantize.stage import event_calibration, quantize
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "ENGINES", "PARTS", "Quantized", "SelfDistillation", "event_calibration", "listen_with_qat_run", "qat_network",
-    "quantize", "quantize_network", "require_options",
+    "ENGINES", "PARTS", "Quantized", "SelfDistillation", "event_calibration", "qat_network", "quantize",
+    "quantize_network", "quantized_predictor", "require_options",
 ]  # fmt: skip

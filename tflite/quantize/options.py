@@ -1,10 +1,9 @@
-"""What `quantize` can be asked for, and which options do not go together (no TensorFlow here)."""
+"""The options of `quantize`, and which of them do not go together (no TensorFlow here)."""
 
 from __future__ import annotations
 
 from keras_mtl.core import ConversionError
 from keras_mtl.tflite.qat import LEARNING, SCHEMES
-from keras_mtl.tflite.tfmot import require_scenes_in_8_bits
 
 #: The tasks whose decoders each part has.
 PARTS = {"scenes": ("scenes",), "events": ("events",), "joint": ("scenes", "events")}
@@ -34,7 +33,15 @@ def require_options(scheme: str, part: str, engine: str, cells: str | None, lear
         if value not in known:
             raise ConversionError(f"unknown {what} {value!r}", hint=f"one of {', '.join(filter(None, known))}")
     if engine == "tfmot":
-        require_scenes_in_8_bits(scheme, part)
+        if scheme != "int8":
+            raise ConversionError(
+                f"tfmot has no scheme with 16-bit activations, so it can't make {scheme}", hint="--engine native"
+            )
+        if part != "scenes":
+            raise ConversionError(
+                f"part {part!r} can't be quantized by tfmot: its 8-bit scheme has no recurrent cells",
+                hint="--engine native",
+            )
         if learning is not None:
             raise ConversionError(
                 f"tfmot's ranges are moving averages always, so {learning!r} can't be chosen",

@@ -1,4 +1,4 @@
-"""A quantized run folder as a listener: the scene part under fake quantization, read back from the folder."""
+"""A quantized run folder as a predictor: the scene part under fake quantization, read back from the folder."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from keras_mtl.core import RunError
-from keras_mtl.features import AnyLevels
-from keras_mtl.inference import SCENE_BATCH, Listener, listen_with, predict_in_batches
+from keras_mtl.features import AnyLogMel
+from keras_mtl.inference import SCENE_BATCH, Predictor, network_predictor, predict_in_batches
 from keras_mtl.runs import Run
 from keras_mtl.tflite.qat import registered  # noqa: F401  registers the layers of the file
 from keras_mtl.tflite.tfmot import TfmotNetwork
@@ -33,14 +33,14 @@ def is_of_tfmot(run: Run) -> bool:
     return run.info.get("engine", "native") == "tfmot"
 
 
-def listen_with_qat_run(run: Run) -> Listener:
-    """A listener of a quantized run, for the tasks that are quantized."""
+def quantized_predictor(run: Run) -> Predictor:
+    """A predictor of a quantized run, for the tasks that are quantized."""
     settings, of_tfmot = run.settings, is_of_tfmot(run)
     network: Any = TfmotNetwork(run) if of_tfmot else qat_network(run)
     if not of_tfmot and "event_head" in {layer.name for layer in network.layers}:
-        return listen_with(network, settings, run.recipe.decode, run.info["tasks"])
+        return network_predictor(network, settings, run.recipe.decode, run.info["tasks"])
 
-    def scene_logits(levels: AnyLevels) -> np.ndarray:
-        return predict_in_batches(network, levels, settings, SCENE_BATCH)
+    def scene_logits(log_mel: AnyLogMel) -> np.ndarray:
+        return predict_in_batches(network, log_mel, settings, SCENE_BATCH)
 
-    return Listener(settings, scene_logits, decoding=run.recipe.decode)
+    return Predictor(settings, scene_logits, decoding=run.recipe.decode)

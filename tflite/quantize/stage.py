@@ -16,7 +16,6 @@ from keras_mtl.features import EventSet, SceneSet, normalise, scene_set
 from keras_mtl.models import embeddings_of, frames_per_embedding
 from keras_mtl.runs import Run
 from keras_mtl.tflite.qat import CELLS, LEARNING
-from keras_mtl.tflite.quantize.folder import complete, describe_calibration, require_float_run
 from keras_mtl.tflite.quantize.network import quantize_network
 from keras_mtl.tflite.quantize.options import PARTS, require_options
 from keras_mtl.tflite.tfmot import describe_scene_part, quantize_with_tfmot
@@ -24,11 +23,20 @@ from keras_mtl.training import EventStream, SceneStream, Stream, as_dataset, loa
 
 if TYPE_CHECKING:
     from keras_mtl.datasets import Corpus
+import hashlib
+import shutil
+from collections.abc import Sequence
+
+from keras_mtl.core import ConversionError, RunError
+from keras_mtl.metrics import evaluate, scored_tasks
+from keras_mtl.runs import git_revision, versions
+from keras_mtl.tflite.quantize.predictor import quantized_predictor
 
 #: Event clips, evenly spaced over the strongly labelled ones: some 160 seconds.
 _CALIBRATION_CLIPS = 16
 #: Parts of a batch of event clips by their kind. Labels are not read: the float network is the teacher.
 _KINDS = {"strong": 4, "weak": 4, "unlabelled": 8}
+_COPIED = ("recipe.toml", "network.keras", "samples.npz")
 
 
 def quantize(
@@ -76,7 +84,7 @@ def quantize(
     out = Path(out)
     require_options(scheme, part, engine, cells, learning)
     tasks = PARTS[part]
-    require_float_run(run, tasks, out)
+    _require_float_run(run, tasks, out)
     if engine == "tfmot":
         describe_scene_part(run.network())  # refuses layers here, before data are prepared for hours
     require_same_part(run.recipe, corpus)
@@ -90,14 +98,14 @@ def quantize(
             details |= {"cells": cells or CELLS} if "events" in tasks else {}
             details |= {"learning": learning or LEARNING[0]}
             details |= _natively(run, scheme, tasks, corpus, cache, details, folder)
-        complete(folder, run, tasks, scheme, engine, details, corpus, cache)
+        _complete(folder, run, tasks, scheme, engine, details, corpus, cache)
     return Run.load(out)
 
 
 def event_calibration(strong: EventSet, settings: LogMelSettings) -> np.ndarray:
     """The clips that an event decoder's ranges are calibrated on: normalised log-mel [clips, frames, mel_bands]."""
     index = np.unique(np.linspace(0, len(strong) - 1, _CALIBRATION_CLIPS).astype(int))
-    return normalise(strong.levels[index], settings)
+    return normalise(strong.log_mel[index], settings)
 
 
 def _natively(
@@ -116,7 +124,7 @@ def _natively(
     if "events" in tasks:
         data = load_training_data(replace(run.recipe, features=run.settings), corpus, set(tasks), cache)
         calibration["events"] = event_calibration(data.events["strong"], run.settings)
-        embeddings = embeddings_of(network, data.events["strong"].levels.shape[1])
+        embeddings = embeddings_of(network, data.events["strong"].log_mel.shape[1])
         stride = frames_per_embedding(network)
         streams["events"] = EventStream(data.events, _KINDS, run.settings, stride, seed, embeddings)
         scenes = data.scenes
@@ -146,7 +154,7 @@ def _natively(
     )
     quantized.model.save(folder / "qat.keras")
     found = {"kept": quantized.kept, "nearness": quantized.nearness}
-    return {**found, "calibration": describe_calibration(calibration)}
+    return {**found, "calibration": _described(calibration)}
 
 
 def _with_tfmot(run: Run, corpus: Corpus, cache: Path, epochs: int, seed: int, folder: Path) -> dict[str, Any]:
@@ -162,7 +170,7 @@ def _with_tfmot(run: Run, corpus: Corpus, cache: Path, epochs: int, seed: int, f
         learning_rate=settings.learning_rate,
         seed=seed,
     )
-    return {**asdict(quantized), "calibration": describe_calibration({"scenes": calibration})}
+    return {**asdict(quantized), "calibration": _described({"scenes": calibration})}
 
 
 def _scene_clips(run: Run, corpus: Corpus, cache: Path) -> SceneSet:
@@ -171,3 +179,59 @@ def _scene_clips(run: Run, corpus: Corpus, cache: Path) -> SceneSet:
 
 def _clips(batch: Mapping[str, Any]) -> dict[str, Any]:
     return {task: values["log_mel"] for task, values in batch.items()}
+
+
+def _require_float_run(run: Run, tasks: Sequence[str], out: Path) -> None:
+    """Refuses a run that can't be quantized for these tasks, and a folder in use."""
+    if run.info["stage"] != "float":
+        raise RunError(f"{run.path} is quantized already", hint="name the float run that it was made of")
+    trained = run.info.get("tasks", ["scenes"])
+    lacking = [task for task in tasks if task not in trained]
+    if lacking:
+        raise ConversionError(
+            f"{run.path} was not trained on {lacking[0]}, so that part can't be quantized",
+            hint=f"it was trained on {' and '.join(trained)}",
+        )
+    if not files.is_free(out):
+        raise RunError(f"{out} holds something already", hint="name another folder")
+
+
+def _described(clips: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Which clips set the ranges: of each task how many, and the sha256 of their log-mel."""
+    return {
+        task: {"clips": len(values), "sha256": hashlib.sha256(np.asarray(values, "<f4").tobytes()).hexdigest()}
+        for task, values in clips.items()
+    }
+
+
+def _complete(
+    folder: Path,
+    run: Run,
+    tasks: Sequence[str],
+    scheme: str,
+    engine: str,
+    details: dict[str, Any],
+    corpus: Corpus,
+    cache: Path,
+) -> None:
+    """Makes a run folder of one that holds a quantized network: what the float run has, and the new figures.
+
+    `details` is what `quantization` in `run.json` holds beside the figures of the float run (`before`) and the data.
+    """
+    for name in _COPIED:
+        shutil.copyfile(run.path / name, folder / name)
+    before = {task: run.info["metrics"][task] for task in tasks if task in run.info.get("metrics", {})}
+    info = {
+        **run.info,
+        "stage": "qat",
+        "scheme": scheme,
+        "engine": engine,
+        "tasks": list(tasks),
+        "quantization": {**details, "before": before, "data": corpus.stamp},
+        "git_revision": git_revision(),
+        "versions": versions(),
+    }
+    # Scored as saved and read back: what is in the folder is what the figures belong to.
+    scored = scored_tasks(info["tasks"], corpus)
+    info["metrics"] = evaluate(quantized_predictor(Run(folder, info)), corpus, cache) if scored else {}
+    files.write_json(folder / "run.json", info)

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.tflite.sensitivity.clips import CLIPS
     from keras_mtl.tflite.sensitivity.plot import plot_sensitivity
-    from keras_mtl.tflite.sensitivity.run import measure_run
+    from keras_mtl.tflite.sensitivity.run import CLIPS, measure_run
     from keras_mtl.tflite.sensitivity.text import sensitivity_lines
 else:
     __getattr__, __dir__ = lazy(__name__)

@@ -1,7 +1,7 @@
 """How much each part of a network costs when it alone is quantized: noise at the output and embeddings, and decisions.
 
 The signal is what the twin gives when nothing rounds, and noise is the difference to that. The noises of parts that
-round one at a time add up to that of all only roughly; `Sensitivity.everything` says what all together make.
+round one at a time add up to that of all only roughly; `Sensitivity.everything` is what all together make.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Sensitivity:
 
     Attributes:
         scheme: "int8" or "int16x8".
-        clips: how many were heard.
+        clips: how many were measured.
         accuracy: share of them that is decided rightly when nothing rounds; None where their truth is not known.
         everything: what all parts cost together.
         parts: in the order of computation.
@@ -79,14 +79,14 @@ def sensitivity(
     scenes: np.ndarray | None = None,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Sensitivity:
-    """Lets each part of a twin round alone, and all of them.
+    """Measures each part of a twin rounding alone, and all of them.
 
     Args:
         probe: of the twin.
         scheme: that of the twin.
         clips: normalised log-mel, float32 [n, frames, mel_bands].
         scenes: their scenes, int [n], for accuracies.
-        report: is told how many clips are done, and of how many.
+        report: called with how many clips are done, and of how many.
     """
     parts = probe.parts
     # Beside weights, or an operator that rounds by itself.

@@ -7,10 +7,15 @@ each scheme, so the best boundary to split the network at is proposed too.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from keras_mtl.tflite.sensitivity.live_bytes import LiveTensors, Tensor
+import keras
+
+from keras_mtl.tflite.flatbuffer import Block, extent_bytes
+from keras_mtl.tflite.qat import MOVERS, AveragePool, FakeQuant
 from keras_mtl.tflite.sensitivity.measure import Sensitivity
+from keras_mtl.tflite.sensitivity.partial_quantization import part_name
 
 #: What TFLM needs beside activations, on the host: 19,232 bytes for the int16x8 file of `mt`, 17,840 of `cp_mobile`.
 INTERPRETER_BYTES = 20 * 1024
@@ -130,3 +135,97 @@ def _split(costs: Sensitivity, live: LiveTensors, last: int, crossing: Tensor, f
     schemes = ("int16x8", "int8") if first_wide else ("int8", "int16x8")
     total = max(needed) + crossing.values
     return Split(live.operators[last], *schemes, inside, total, estimated_noise(costs, inside))
+
+
+@dataclass
+class Tensor:
+    """Activations between operators.
+
+    Attributes:
+        values: how many, for one inference.
+        made: number of the operator that makes it; -1 for the input.
+        part: name of the part on whose range the values lie.
+        read: number of the last operator that reads it.
+    """
+
+    values: int
+    made: int
+    part: str
+    read: int = -1
+
+
+@dataclass
+class LiveTensors:
+    """The tensors of a twin, and its operators in the order of computation.
+
+    A tensor lives from the operator that makes it to the last one that reads it. What an interpreter needs for itself
+    is not counted.
+
+    Attributes:
+        operators: names.
+        tensors: all activations.
+    """
+
+    operators: list[str] = field(default_factory=list)
+    tensors: list[Tensor] = field(default_factory=list)
+
+    def planned_bytes(self, wide: Collection[str] = (), first: int = 0, last: int | None = None) -> int:
+        """The bytes that TensorFlow Lite Micro's memory planner lays the tensors out in (see `arena_placement`).
+
+        Args:
+            wide: names of parts whose activations have 16 bits; the others have 8.
+            first: number of the first operator to look at.
+            last: number of the last one; None for that of all.
+        """
+        end = len(self.operators) - 1 if last is None else last
+        alive = [tensor for tensor in self.tensors if tensor.made <= end and tensor.read >= first]
+        # In reverse: of tensors of one size the planner places the last one first. The twin names operators of branches
+        # in another order than the file, and in reverse what was measured for `cp_mobile` comes out.
+        return extent_bytes([Block(t.values * (1 + (t.part in wide)), t.made, t.read) for t in reversed(alive)])
+
+    def values_of(self, part: str) -> int:
+        """Values of all tensors on a part's range."""
+        return sum(tensor.values for tensor in self.tensors if tensor.part == part)
+
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts whose ranges tensors lie on, in the order of computation."""
+        return tuple(dict.fromkeys(tensor.part for tensor in self.tensors))
+
+
+def live_tensors(twin: keras.Model) -> LiveTensors:
+    """Finds the tensors of a scene twin: a model of `build_qat` for scenes, of whichever scheme."""
+    live, known = LiveTensors(), dict[int, Tensor]()
+    for tensor in twin.inputs:
+        known[id(tensor)] = _made(live, tensor, -1, str(tensor.name))
+    for depth in sorted(twin._nodes_by_depth, reverse=True):
+        for node in twin._nodes_by_depth[depth]:
+            if not node.is_input:
+                _follow(live, known, node)
+    for tensor in twin.outputs:
+        known[id(tensor)].read = len(live.operators) - 1
+    return live
+
+
+def _follow(live: LiveTensors, known: dict[int, Tensor], node: Any) -> None:
+    """Enters what a call reads and makes; steps, which have no batch axis, are no tensors of the file."""
+    layer, output = node.operation, node.outputs[0]
+    sources = [known[id(tensor)] for tensor in node.input_tensors if id(tensor) in known]
+    if isinstance(layer, FakeQuant):
+        sources[0].part = part_name(layer)
+    if isinstance(layer, FakeQuant | keras.layers.Identity):
+        known[id(output)] = sources[0]
+        return
+    number = len(live.operators)
+    live.operators.append(layer.name)
+    for source in sources:
+        source.read = number
+    keeps = isinstance(layer, (*MOVERS, AveragePool))
+    known[id(output)] = _made(live, output, number, sources[0].part if keeps else layer.name)
+
+
+def _made(live: LiveTensors, tensor: Any, number: int, part: str) -> Tensor:
+    values = 1
+    for size in tensor.shape[1:]:
+        values *= size
+    live.tensors.append(Tensor(values, number, part, number))
+    return live.tensors[-1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from keras_mtl.plots import save
@@ -21,14 +20,10 @@ def plot_sensitivity(document: dict[str, Any], path: str | Path) -> Path:
 
     Args:
         document: what was measured.
-        path: the picture to write; its suffix says the format (.png, .svg, .pdf).
-
-    Returns:
-        The path.
+        path: the picture to write; its suffix is the format (.png, .svg, .pdf).
     """
     rows = document["layers"]
     figure = Figure(figsize=(10, 1.6 + _ROW_INCHES * len(rows)), layout="constrained")
-    FigureCanvasAgg(figure)
     ratio, change = figure.subplots(1, 2, sharey=True, width_ratios=[2, 1])
     _draw_ratios(ratio, rows, document["all_layers"])
     places = range(len(rows))

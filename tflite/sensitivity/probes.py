@@ -1,37 +1,17 @@
-"""Calibrated twins to listen with while a choice of their layers rounds: of the scene part, or of the event part."""
+"""Calibrated twins to run while a choice of their layers rounds: of the scene part, or of the event part."""
 
 from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_mtl.tflite.qat import EMBEDDINGS, INTERFACE, FakeQuantGRU, embeddings_range
-from keras_mtl.tflite.sensitivity.partial_quantization import Part, parts_of, run_partly
-
-
-class Probe(Protocol):
-    """What sensitivities are measured on.
-
-    Attributes:
-        parts: what rounds, in the order of computation.
-        batch: clips at a time.
-    """
-
-    parts: list[Part]
-    batch: int
-
-    def __call__(self, clips: np.ndarray, rounding: Container[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Log-mel [n, frames, mel_bands, 1], and names of the layers that round, to (embeddings, outputs [n, ...])."""
-        ...
-
-    def decided(self, outputs: np.ndarray) -> np.ndarray:
-        """What is decided by outputs, [n, ...]."""
-        ...
+from keras_mtl.tflite.sensitivity.partial_quantization import parts_of, run_partly
 
 
 class SceneProbe:
@@ -48,7 +28,7 @@ class SceneProbe:
         self._model = keras.Model(twin.input, [twin.get_layer(EMBEDDINGS).output, twin.output])
 
     def __call__(self, clips: np.ndarray, rounding: Container[str]) -> tuple[np.ndarray, np.ndarray]:
-        """See `Probe`."""
+        """Log-mel [n, frames, mel_bands, 1], and names of the layers that round, to (embeddings, logits)."""
         embeddings, outputs = run_partly(self._model, clips, rounding)
         return np.asarray(embeddings), np.asarray(outputs)
 
@@ -90,7 +70,7 @@ class EventProbe:
         }
 
     def __call__(self, clips: np.ndarray, rounding: Container[str]) -> tuple[np.ndarray, np.ndarray]:
-        """See `Probe`."""
+        """Log-mel [n, frames, mel_bands, 1], and names of the layers that round, to (embeddings, probabilities)."""
         embeddings = run_partly(self._encoder, clips, rounding)
         found: dict[str, Any] = run_partly(self._head, embeddings, rounding, self._compiled)
         return np.asarray(embeddings), np.concatenate([found["strong"], np.asarray(found["weak"])[:, None]], axis=1)
@@ -98,3 +78,7 @@ class EventProbe:
     def decided(self, outputs: np.ndarray) -> np.ndarray:
         """Which events are on, at each embedding and in the clip."""
         return outputs > 0.5
+
+
+#: What sensitivities are measured on: `parts` that round, in the order of computation, and `batch`, clips at a time.
+Probe = SceneProbe | EventProbe

@@ -12,18 +12,25 @@ import numpy as np
 
 from keras_mtl.runs import Run
 from keras_mtl.tflite.qat import build_qat, calibrate
-from keras_mtl.tflite.sensitivity.clips import evaluation_clips
-from keras_mtl.tflite.sensitivity.live_bytes import live_tensors
 from keras_mtl.tflite.sensitivity.measure import Cost, Sensitivity, costs, decibels, sensitivity
-from keras_mtl.tflite.sensitivity.mixed_precision import Proposal, propose
+from keras_mtl.tflite.sensitivity.mixed_precision import Proposal, live_tensors, propose
 from keras_mtl.tflite.sensitivity.partial_quantization import Part
 from keras_mtl.tflite.sensitivity.probes import EventProbe, Probe, SceneProbe
 
 if TYPE_CHECKING:
     from keras_mtl.datasets import Corpus
+from typing import TYPE_CHECKING
+
+from keras_mtl.core import ConversionError, DataError, RunError
+from keras_mtl.features import event_set, normalise, scene_set
+from keras_mtl.tflite.quantize import event_calibration
+from keras_mtl.training import load_training_data
 
 SCHEMA = "keras_mtl.sensitivity/1"
 Report = Callable[[str, int, int], None]
+PARTS = ("scenes", "events")
+#: Clips that are measured by default: 500 and 400 seconds.
+CLIPS = {"scenes": 500, "events": 40}
 
 
 @dataclass(frozen=True)
@@ -98,22 +105,22 @@ def measure_run(
         most_clips: of the evaluation split, evenly spaced; 0 for all.
         target: for scenes, a target's name and the bytes it has for the arena, to propose a mix of int8 and int16 for.
             Its parts' noise is that of int8, which is measured too where the scheme is another.
-        report: is told the scheme, how many clips are done, and of how many.
+        report: called with the scheme, how many clips are done, and of how many.
 
     Raises:
         RunError: the run is a quantized one.
         ConversionError: it was not trained on that task, or has a layer that can't be quantized.
         DataError: the corpus has no clips of that task.
     """
-    heard, network = evaluation_clips(run, corpus, cache, part, most_clips), run.network()
+    chosen, network = evaluation_clips(run, corpus, cache, part, most_clips), run.network()
 
     def measured(scheme: str) -> tuple[Probe, Sensitivity]:
-        probe = _probe(network, part, scheme, heard.calibration)
-        found = sensitivity(probe, scheme, heard.clips, heard.scenes, lambda done, of: report(scheme, done, of))
+        probe = _probe(network, part, scheme, chosen.calibration)
+        found = sensitivity(probe, scheme, chosen.clips, chosen.scenes, lambda done, of: report(scheme, done, of))
         return probe, found
 
     probe, found = measured(scheme)
-    result = Measured(str(run.path), corpus.stamp, part, heard.of_split, found)
+    result = Measured(str(run.path), corpus.stamp, part, chosen.of_split, found)
     if target is None:
         return result
     eight, basis = (probe, found) if scheme == "int8" else measured("int8")
@@ -123,7 +130,7 @@ def measure_run(
     split_wide = None if proposal.split is None else proposal.split.wide
     mixes = [proposal.wide if proposal.fits else None, split_wide]
     choices = [_rounding(eight.parts, wide) for wide in mixes if wide is not None]
-    rest = iter(costs(eight, choices, heard.clips, heard.scenes)[1:])
+    rest = iter(costs(eight, choices, chosen.clips, chosen.scenes)[1:])
     checked = [None if wide is None else next(rest).output_noise for wide in mixes]
     return replace(result, target=name, proposal=proposal, checked=(basis.everything.output_noise, *checked))
 
@@ -183,3 +190,64 @@ def _of_proposal(target: str | None, proposal: Proposal, checked: Sequence[float
             **estimated(split.noise, as_split),
         },
     }
+
+
+@dataclass(frozen=True)
+class EvaluationClips:
+    """Clips of the evaluation split, and training clips.
+
+    Attributes:
+        clips: normalised log-mel, float32 [n, frames, mel_bands], evenly spaced over the split.
+        scenes: their scenes, int [n]; None for events.
+        of_split: how many clips the split has.
+        calibration: normalised log-mel of training clips.
+    """
+
+    clips: np.ndarray
+    scenes: np.ndarray | None
+    of_split: int
+    calibration: np.ndarray
+
+
+def evaluation_clips(run: Run, corpus: Corpus, cache: Path, part: str, most: int) -> EvaluationClips:
+    """Takes the clips of a part.
+
+    Args:
+        run: the float run.
+        corpus: has the clips.
+        cache: where log-mel features are kept.
+        part: "scenes" or "events".
+        most: of the evaluation split; 0 for all.
+
+    Raises:
+        RunError: the run is a quantized one.
+        ConversionError: it was not trained on that task.
+        DataError: the corpus has no evaluation clips of that task.
+    """
+    _require(run, corpus, part)
+    if part == "scenes":
+        scenes = scene_set(corpus, "test", run.settings, cache)
+        some = scenes.take(_evenly(len(scenes), most))
+        clips = normalise(some.log_mel[: len(some)], run.settings)
+        return EvaluationClips(clips, some.scenes, len(scenes), run.samples().calibration)
+    events = event_set(corpus, "validation", run.settings, cache)
+    clips = normalise(events.log_mel[_evenly(len(events), most)], run.settings)
+    training = load_training_data(replace(run.recipe, features=run.settings), corpus, {"events"}, cache)
+    calibration = event_calibration(training.events["strong"], run.settings)
+    return EvaluationClips(clips, None, len(events), calibration)
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    return np.unique(np.linspace(0, count - 1, min(most or count, count)).astype(int))
+
+
+def _require(run: Run, corpus: Corpus, part: str) -> None:
+    if run.info["stage"] != "float":
+        raise RunError(f"{run.path} is quantized already", hint="name the float run that it was made of")
+    if part not in run.info["tasks"]:
+        raise ConversionError(
+            f"{run.path} was not trained on {part}, so that part can't be measured",
+            hint=f"it was trained on {' and '.join(run.info['tasks'])}",
+        )
+    if ("test" not in corpus.scenes) if part == "scenes" else ("validation" not in corpus.events):
+        raise DataError(f"{corpus.name}: no evaluation split for {part}", hint="see docs/data.md")

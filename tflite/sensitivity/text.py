@@ -39,10 +39,10 @@ def sensitivity_lines(document: dict[str, Any]) -> list[str]:
 
 
 def _costliest(rows: list[dict[str, Any]]) -> list[str]:
-    heard = [row for row in rows if row["output_snr_db"] is not None]
-    if not heard:
+    measured = [row for row in rows if row["output_snr_db"] is not None]
+    if not measured:
         return []
-    worst = min(heard, key=lambda row: row["output_snr_db"])
+    worst = min(measured, key=lambda row: row["output_snr_db"])
     activations = worst["activations_output_snr_db"]
     # 3 dB: more than half of the noise is the weights'.
     by = "its weights" if activations is None or activations > worst["output_snr_db"] + 3.0 else "its activations"

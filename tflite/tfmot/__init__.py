@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from keras_mtl.tflite.tfmot.description import describe_scene_part
     from keras_mtl.tflite.tfmot.files import WEIGHTS_FILE, load_twin
     from keras_mtl.tflite.tfmot.quantize import quantize_with_tfmot
-    from keras_mtl.tflite.tfmot.refusals import require_scenes_in_8_bits
     from keras_mtl.tflite.tfmot.run import TfmotNetwork
     from keras_mtl.tflite.tfmot.twin import build_quantized, set_weights
 else:
@@ -16,5 +15,5 @@ else:
 
 __all__ = [
     "WEIGHTS_FILE", "TfmotNetwork", "build_quantized", "describe_scene_part", "load_twin", "quantize_with_tfmot",
-    "require_scenes_in_8_bits", "set_weights",
+    "set_weights",
 ]  # fmt: skip

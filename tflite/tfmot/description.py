@@ -3,7 +3,7 @@
 tensorflow-model-optimization takes models of the old Keras only, in a process where no Keras 3 is. What that process
 builds its twin from is this: a list of layers, of kinds that tfmot's 8-bit scheme has, and arrays.
 
-Three things are said in other words, so that tfmot and the converter agree: tanh stands as a layer of its own, with the
+Three things are described otherwise, so that tfmot and the converter agree: tanh stands as a layer of its own, with the
 range that the format fixes; softmax over time is one over the last axis; and the weighted mean is a matrix product.
 """
 
@@ -15,9 +15,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mtl.core import ConversionError
 from keras_mtl.models import FusedBatchNorm
 from keras_mtl.tflite.qat import FlatGraph, Node, activation_of, flatten, is_relu
-from keras_mtl.tflite.tfmot.refusals import refusal
 
 _layers = keras.layers
 #: Ranges that the format fixes, less the step that the integers lack at their end.
@@ -45,6 +45,22 @@ _OPTIONS: dict[type, tuple[str, ...]] = {
     _layers.Flatten: (),
     _layers.Softmax: (),
     _layers.Dot: (),
+}
+
+_NOT_LISTED = "tfmot's 8-bit scheme has no such layer"
+_RECURRENT = "tfmot's 8-bit scheme has no recurrent cells"
+#: Reasons by kind, as tfmot 0.8 was found to refuse them; of any other kind it is `_NOT_LISTED`.
+REASONS = {
+    "BatchNormalization": "tfmot takes batch normalisation right after a convolution only",
+    "FusedBatchNorm": "tfmot takes batch normalisation right after a convolution only",
+    "GRN": "a layer of our own, whose squares, means and roots inside would stay in floating point",
+    "GRU": _RECURRENT,
+    "LSTM": _RECURRENT,
+    "Bidirectional": _RECURRENT,
+    "Multiply": _NOT_LISTED,
+    "LayerNormalization": _NOT_LISTED,
+    "Attention": _NOT_LISTED,
+    "Dot": "tfmot's 8-bit scheme has no products; the mean of embeddings by softmax weights over time is rewritten",
 }
 
 
@@ -101,9 +117,9 @@ class _Listed:
     def add(self, node: Node) -> None:
         layer, kind = node.layer, type(node.layer)
         if kind not in _OPTIONS or getattr(layer, "data_format", "channels_last") != "channels_last":
-            raise refusal(layer)
+            raise _refusal(layer)
         if self._rows & set(node.inputs) and kind is not _layers.Dot:
-            raise refusal(layer)
+            raise _refusal(layer)
         reads = [self.names[value] for value in node.inputs]
         config = {key: _plain(getattr(layer, key)) for key in _OPTIONS[kind]}
         if kind is _layers.Softmax:
@@ -119,10 +135,10 @@ class _Listed:
     def _plain_layer(self, node: Node, config: dict[str, Any], reads: list[str]) -> None:
         layer, kind = node.layer, type(node.layer)
         if getattr(layer, "groups", 1) != 1 or (kind is _layers.ReLU and not is_relu(layer)):
-            raise refusal(layer)
+            raise _refusal(layer)
         activation = activation_of(layer) if hasattr(layer, "activation") else None
         if activation not in (None, "linear", "relu", "tanh"):
-            raise refusal(layer, f"activation {activation}")
+            raise _refusal(layer, f"activation {activation}")
         if kind is _layers.Activation:
             self._give(node, "Activation", {"activation": activation}, reads, _TANH if activation == "tanh" else None)
             return
@@ -136,7 +152,7 @@ class _Listed:
         layer, shape = node.layer, node.layer.output.shape
         if layer.axis not in (-1, len(shape) - 1):
             if layer.axis not in (1, -2) or len(shape) != 3 or shape[2] != 1:
-                raise refusal(layer, f"softmax over axis {layer.axis}")
+                raise _refusal(layer, f"softmax over axis {layer.axis}")
             self._append(node, "Reshape", {"target_shape": [1, -1]}, reads, None, "_row")
             reads = [self.names[node.output]]
             self._rows.add(node.output)
@@ -146,14 +162,14 @@ class _Listed:
         axes, (weights, embeddings) = node.layer.axes, node.inputs
         over_time = (axes if isinstance(axes, int) else tuple(axes)) in (1, (1, 1))
         if not over_time or weights not in self._rows or embeddings in self._rows or node.layer.normalize:
-            raise refusal(node.layer)
+            raise _refusal(node.layer)
         self._give(node, "WeightedMean", {}, reads, _MOVING)
 
     def _require_convolution_before(self, node: Node) -> None:
         before = [one for one in self.graph.nodes if one.output == node.inputs[0]]
         follows = before and type(before[0].layer) in _CONVOLUTIONS and activation_of(before[0].layer) == "linear"
         if not follows or self.graph.next_alone(node.inputs[0]) is not node or node.layer.axis not in (-1, 3):
-            raise refusal(node.layer)
+            raise _refusal(node.layer)
 
     def _give(self, node: Node, kind: str, config: dict[str, Any], reads: list[str], range_of: Any = None) -> None:
         """Appends the layer itself, with its weights."""
@@ -174,6 +190,15 @@ class _Listed:
         self.layers.append({"kind": kind, "name": name, "config": config, "reads": reads, "range": range_of})
         self.names[node.output] = name
         return name
+
+
+def _refusal(layer: Any, reason: str = "") -> ConversionError:
+    """The refusal of a layer, by its name, its kind and the reason."""
+    kind = type(layer).__name__
+    return ConversionError(
+        f"layer {layer.name} ({kind}) can't be quantized by tfmot: {reason or REASONS.get(kind, _NOT_LISTED)}",
+        hint="--engine native may take it; docs/algorithms.md has the list",
+    )
 
 
 def _plain(value: Any) -> Any:

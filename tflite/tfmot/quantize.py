@@ -57,7 +57,7 @@ def quantize_with_tfmot(
         calibration: normalised log-mel of some 100 to 200 training clips, float32 [n, frames, mel_bands].
         folder: gets `qat_tfmot.npz`, `qat_tfmot.pb` and, with epochs, `quantize.csv`.
         clips: scene clips to fine-tune on.
-        settings: how their levels are normalised.
+        settings: how their log-mel is normalised.
         epochs: passes over the clips; 0 calibrates only.
         batch: clips of a batch.
         learning_rate: Adam's peak.
@@ -92,20 +92,20 @@ def quantize_with_tfmot(
         if epochs and clips is not None and settings is not None:
             request |= _hand_over(clips, given) | {"batch": batch, "features": settings.to_dict()}
             limit = _START_S + epochs * len(clips) * _CLIP_S if timeout_s is None else timeout_s
-            print(f"tfmot fine-tunes on {len(clips)} clips, without a word until it is done", file=sys.stderr)
+            print(f"tfmot fine-tunes on {len(clips)} clips; it shows no progress", file=sys.stderr)
         try:
-            answer = run_isolated(_WORKER, request, limit, {"TF_USE_LEGACY_KERAS": "1"})
+            result = run_isolated(_WORKER, request, limit, {"TF_USE_LEGACY_KERAS": "1"})
         except (EngineCrash, EngineTimeout) as error:
             raise ConversionError(f"tfmot failed: {error.message}", hint="--engine native needs no tfmot") from None
-    return TfmotQuantized(**answer)
+    return TfmotQuantized(**result)
 
 
 def _hand_over(clips: SceneSet, folder: Path) -> dict[str, Any]:
     """Writes clips where the worker maps them into memory: they may be more than fit."""
-    levels, scenes = folder / "levels.npy", folder / "scenes.npy"
-    written = np.lib.format.open_memmap(levels, mode="w+", dtype=clips.levels.dtype, shape=clips.levels.shape)
+    log_mel, scenes = folder / "log_mel.npy", folder / "scenes.npy"
+    written = np.lib.format.open_memmap(log_mel, mode="w+", dtype=clips.log_mel.dtype, shape=clips.log_mel.shape)
     for start in range(0, len(clips), _CHUNK):
-        written[start : start + _CHUNK] = clips.levels[start : start + _CHUNK]
+        written[start : start + _CHUNK] = clips.log_mel[start : start + _CHUNK]
     written.flush()
     np.save(scenes, clips.scenes)
-    return {"levels": str(levels), "scenes": str(scenes)}
+    return {"log_mel": str(log_mel), "scenes": str(scenes)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,14 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from keras_mtl.core import ConversionError, LogMelSettings, files
 from keras_mtl.features import SceneSet
-from keras_mtl.tflite.tfmot.calibration import calibrate
 from keras_mtl.tflite.tfmot.files import GRAPH_INPUT, GRAPH_OUTPUT, load_twin, save_twin
-from keras_mtl.tflite.tfmot.fine_tuning import fine_tune, nearness
-from keras_mtl.tflite.tfmot.twin import build_float, build_quantized, get_weights, set_weights
-from keras_mtl.training import SceneStream, as_dataset
+from keras_mtl.tflite.tfmot.twin import build_float, build_quantized, calibrate, get_weights, set_weights
+from keras_mtl.training import SceneStream, as_dataset, same_bits
 
 #: What the float twin may differ by from the network, relative to the largest logit.
 _TOLERANCE = 1e-4
+_BATCH = 50
+_EPSILON = 1e-7
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:
@@ -34,8 +34,8 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     Args:
         request: `network` (path of a file of `files`, with float weights), `samples` (an npz: `calibration`
             float32 [n, frames, mel_bands] and the network's `logits` for it), `epochs`, `learning_rate`, `seed`,
-            `weights`, `graph` and `log` (paths to write); with epochs also `levels` (an npy: float16 dB [clips, frames,
-            mel_bands]), `scenes` (an npy), `batch` and `features`.
+            `weights`, `graph` and `log` (paths to write); with epochs also `log_mel` (an npy: float16 dB
+            [clips, frames, mel_bands]), `scenes` (an npy), `batch` and `features`.
 
     Returns:
         `kept` and `nearness`, as of `keras_mtl.tflite.quantize.Quantized`, and `twin_difference`: the largest
@@ -74,7 +74,7 @@ def _require_twin(teacher: tf_keras.Model, clips: np.ndarray, logits: np.ndarray
 def _batches(request: Mapping[str, Any]) -> tuple[Iterator[Any], int]:
     """The batches that the native engine would see, and how many a pass takes."""
     scenes, nothing = np.load(request["scenes"]), np.zeros(0)
-    clips = SceneSet(np.load(request["levels"], mmap_mode="r"), scenes, nothing, nothing, nothing)
+    clips = SceneSet(np.load(request["log_mel"], mmap_mode="r"), scenes, nothing, nothing, nothing)
     stream = SceneStream(clips, request["batch"], LogMelSettings.from_dict(request["features"]), request["seed"])
     read = as_dataset({"scenes": stream}, 0, request["epochs"] * stream.steps)
     return (batch["scenes"]["log_mel"] for batch in read), stream.steps
@@ -98,3 +98,83 @@ def _graph(model: tf_keras.Model) -> bytes:
     signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=GRAPH_INPUT.removesuffix(":0"))
     frozen = convert_variables_to_constants_v2(forward.get_concrete_function(signature))
     return frozen.graph.as_graph_def().SerializeToString(deterministic=True)
+
+
+def nearness(student: tf_keras.Model, teacher: tf_keras.Model, clips: np.ndarray) -> dict[str, float]:
+    """How far the student is from the teacher on clips [n, frames, mel_bands].
+
+    Returns:
+        `scenes_agreement` (share of equal decisions), `scenes_divergence` (KL, nats) and `scenes_embedding_error`
+        (relative mean square error), as of `quantize_network`.
+    """
+    totals = {"scenes_agreement": 0.0, "scenes_divergence": 0.0, "scenes_embedding_error": 0.0}
+    for start in range(0, len(clips), _BATCH):
+        part = tf.constant(clips[start : start + _BATCH, ..., None], tf.float32)
+        goal, found = teacher(part, training=False), student(part, training=False)
+        divergence, error = _distance(goal, found)
+        same = tf.equal(tf.argmax(goal["scenes"], -1), tf.argmax(found["scenes"], -1))
+        near = {
+            "scenes_agreement": tf.reduce_mean(tf.cast(same, tf.float32)),
+            "scenes_divergence": divergence,
+            "scenes_embedding_error": error,
+        }
+        for name, value in near.items():
+            totals[name] += float(value) * len(part) / len(clips)
+    return totals
+
+
+def fine_tune(
+    student: tf_keras.Model,
+    teacher: tf_keras.Model,
+    batches: Iterable[Any],
+    epochs: int,
+    steps_per_epoch: int,
+    learning_rate: float,
+) -> Iterator[dict[str, float]]:
+    """Self-distillation as of `keras_mtl.tflite.quantize.network`, with Adam; trains the student in place.
+
+    Args:
+        student: calibrated model of `build_quantized`.
+        teacher: model of `build_float`.
+        batches: `epochs` x `steps_per_epoch` of log-mel [b, frames, mel_bands, 1].
+        epochs: passes.
+        steps_per_epoch: batches of a pass.
+        learning_rate: peak; it rises over the first tenth of the steps and falls to 0 by a cosine.
+
+    Yields:
+        After each pass its means: `loss`, `scenes_divergence` and `scenes_embedding_error`.
+    """
+    total = epochs * steps_per_epoch
+    warmup = max(1, total // 10)
+    rate = tf_keras.optimizers.schedules.CosineDecay(
+        0.0, max(total - warmup, 1), warmup_target=learning_rate, warmup_steps=warmup
+    )
+    optimizer = tf_keras.optimizers.Adam(rate, clipnorm=1.0)
+    variables = student.trainable_variables
+
+    @tf.function
+    def step(log_mel: Any) -> dict[str, Any]:
+        goal = teacher(log_mel, training=False)
+        with tf.GradientTape() as tape:
+            found = student(log_mel, training=True)
+            divergence, error = _distance(goal, found)
+            loss = divergence + error
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return {"loss": loss, "scenes_divergence": divergence, "scenes_embedding_error": error}
+
+    sums: dict[str, float] = {}
+    with same_bits():
+        for number, log_mel in enumerate(batches, start=1):
+            for name, value in step(log_mel).items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+            if number % steps_per_epoch == 0:
+                yield {name: value / steps_per_epoch for name, value in sums.items()}
+                sums = {}
+
+
+def _distance(goal: dict[str, Any], found: dict[str, Any]) -> tuple[Any, Any]:
+    """KL divergence of the scenes, and relative mean square error of the embeddings."""
+    taught, learned = tf.nn.log_softmax(goal["scenes"]), tf.nn.log_softmax(found["scenes"])
+    divergence = tf.reduce_mean(tf.reduce_sum(tf.exp(taught) * (taught - learned), axis=-1))
+    error = tf.reduce_mean(tf.square(found["embeddings"] - goal["embeddings"]))
+    return divergence, error / (tf.reduce_mean(tf.square(goal["embeddings"])) + _EPSILON)

@@ -11,8 +11,8 @@ static const uint8_t *at_const(const void *memory, size_t element, size_t bytes)
   return &((const uint8_t *)memory)[element * bytes];
 }
 
-/* What a layer hears in one step. */
-static const void *heard(const kmtl_cells_t *self, uint32_t layer, const void *embeddings, uint32_t step) {
+/* A layer's input in one step. */
+static const void *input_of(const kmtl_cells_t *self, uint32_t layer, const void *embeddings, uint32_t step) {
   const kmtl_cell_t *const cell = self->layers[layer].forward;
   const size_t element = (size_t)step * cell->inputs;
 
@@ -38,7 +38,7 @@ static bool run_direction(const kmtl_cells_t *self, uint32_t layer, const void *
   for (done = 0u; done < steps; done++) {
     const uint32_t step = backward ? ((steps - 1u) - done) : done;
     uint8_t *const next = at(out, (size_t)step * stride, cell->state_bytes);
-    if (!cell->invoke(cell->context, heard(self, layer, embeddings, step), state, next)) {
+    if (!cell->invoke(cell->context, input_of(self, layer, embeddings, step), state, next)) {
       return false;
     }
     state = next;
@@ -61,7 +61,7 @@ static bool run_last(const kmtl_cells_t *self, const void *embeddings, uint32_t 
   }
   kmtl_cell_begin(cell, self->states);
   for (step = 0u; step < steps; step++) {
-    if (!cell->invoke(cell->context, heard(self, layer, embeddings, step), self->states, self->states)) {
+    if (!cell->invoke(cell->context, input_of(self, layer, embeddings, step), self->states, self->states)) {
       return false;
     }
     (void)memcpy(beside, at(cells->states, step * units, cell->state_bytes), units * cell->state_bytes);

@@ -2,9 +2,8 @@
  * Part of keras_mtl. SPDX-License-Identifier: Apache-2.0
  *
  * Each cell is a network of its own, with an interpreter (and an arena) of its own; how it is invoked is the caller's
- * business, by a function and a context. Only integers move between the cells. For a network that hears forwards only,
- * kmtl_cell_begin and one invoke a step are all that is needed. keras_mtl.firmware_host.device_loop does the same in
- * Python.
+ * business, by a function and a context. Only integers move between the cells. A causal network needs only
+ * kmtl_cell_begin and one invoke a step. keras_mtl.firmware_host.device.events does the same in Python.
  */
 #ifndef KMTL_CELLS_H_
 #define KMTL_CELLS_H_
@@ -56,7 +55,7 @@ typedef struct {
   void *states; /* memory for two states of the largest layer, [2 * units] elements */
 } kmtl_cells_t;
 
-/* Takes one step's states of the last layer, forward and backward side by side, [2 * units]: for the classifiers, say.
+/* Takes one step's states of the last layer, forward and backward side by side, [2 * units], as for the classifiers.
  * Returns whether to go on. */
 typedef bool (*kmtl_cells_emit_t)(void *context, uint32_t step, const void *states);
 
@@ -68,7 +67,7 @@ void kmtl_cells_widen(const kmtl_cells_bridge_t *bridge, const int8_t *embedding
 
 /* Runs all layers over the embeddings of a clip, [steps * inputs of the first layer] elements. Returns false as soon as
  * a cell or `emit` does; and at once, with no cell invoked, where there is no layer, or one without its two cells of the
- * same sizes: layers that hear forwards only are not run here. */
+ * same sizes: causal layers are not run here. */
 bool kmtl_cells_run(const kmtl_cells_t *self, const void *embeddings, uint32_t steps, kmtl_cells_emit_t emit,
                     void *emit_context);
 

@@ -21,7 +21,7 @@ static int16_t filter(int16_t *sorted, uint32_t median, int16_t leaves, int16_t 
   return sorted[median / 2u];
 }
 
-static void tell(const kmtl_event_track_t *track, uint32_t label, uint32_t offset, bool ended, kmtl_event_t *event) {
+static void describe(const kmtl_event_track_t *track, uint32_t label, uint32_t offset, bool ended, kmtl_event_t *event) {
   event->onset = track->onset;
   event->offset = ended ? offset : 0u;
   event->score_sum = ended ? track->score_sum : 0;
@@ -44,7 +44,7 @@ static bool follow(kmtl_event_decoder_t *self, uint32_t label, int16_t score, km
     track->score_sum += score;
   }
   if (active != was_active) {
-    tell(track, label, self->filtered, was_active, event);
+    describe(track, label, self->filtered, was_active, event);
   }
   return active != was_active;
 }
@@ -117,7 +117,7 @@ bool kmtl_event_decoder_finish(kmtl_event_decoder_t *self, kmtl_event_t *events,
   *count = 0u;
   for (label = 0u; label < self->settings->classes; label++) {
     if (self->tracks[label].active) {
-      tell(&self->tracks[label], label, self->filtered, true, &events[*count]);
+      describe(&self->tracks[label], label, self->filtered, true, &events[*count]);
       (*count)++;
     }
   }

@@ -2,8 +2,8 @@
  * Part of keras_mtl. SPDX-License-Identifier: Apache-2.0
  *
  * Per class a median filter of odd length, then a threshold with hysteresis. The filter sees as many steps ahead as
- * back, so what is said about a step is known median / 2 steps later; steps are named as they were heard, the delay
- * taken off. The events are those of keras_mtl.decoding on the whole clip, scores included.
+ * back, so the result for a step is known median / 2 steps later; steps are counted in the audio, without that
+ * delay. The events are those of keras_mtl.decoding on the whole clip, scores included.
  *
  *   static int16_t scores[KMTL_EVENT_DECODER_SCORES(CLASSES, MEDIAN)];
  *   static kmtl_event_track_t tracks[CLASSES];
@@ -31,7 +31,7 @@ extern "C" {
 #define KMTL_EVENT_DECODER_SCORES(classes, median) (2u * (classes) * (median))
 
 /* How to decode. Scores are the network's integers (8-bit ones fit too), so thresholds are in integers as well:
- * keras_mtl.decoding.integer_threshold says which. */
+ * keras_mtl.decoding.integer_threshold computes them. */
 typedef struct {
   uint16_t classes;
   uint16_t median;   /* steps of the median filter: an odd number; 1 is none */
@@ -75,14 +75,14 @@ typedef struct {
 void kmtl_event_decoder_init(kmtl_event_decoder_t *self, const kmtl_event_settings_t *settings, int16_t *scores,
                              kmtl_event_track_t *tracks);
 
-/* Begins anew: nothing sounds, and the next step is step 0. */
+/* Begins anew: no event is active, and the next step is step 0. */
 void kmtl_event_decoder_reset(kmtl_event_decoder_t *self);
 
 /* Takes the scores of one step, [classes]. Writes what began or ended by it, at most one change a class, into events,
  * [classes], and returns how many. */
 size_t kmtl_event_decoder_push(kmtl_event_decoder_t *self, const int16_t *scores, kmtl_event_t *events);
 
-/* Ends a clip: decodes the steps that the filter still holds back, one a call, and at last ends what sounds. Writes
+/* Ends a clip: decodes the steps that the filter still holds back, one a call, and at last ends what is active. Writes
  * changes as kmtl_event_decoder_push does, and their number into count. Call it until it returns false; the state is
  * then as after kmtl_event_decoder_reset. */
 bool kmtl_event_decoder_finish(kmtl_event_decoder_t *self, kmtl_event_t *events, size_t *count);

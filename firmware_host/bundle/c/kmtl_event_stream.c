@@ -39,31 +39,31 @@ static bool classify(kmtl_event_stream_t *self, const void *states) {
   return true;
 }
 
-/* Every layer goes one step; what it gives is the next one's input. */
+/* One step of every layer; its output is the next one's input. */
 static void step_forwards(kmtl_event_stream_t *self, const void *embedding) {
   const kmtl_event_stream_settings_t *const settings = self->settings;
-  const void *heard = embedding;
+  const void *input = embedding;
   void *state = self->memory.running_states;
   uint32_t layer;
 
   if (settings->bridge.widen) {
     kmtl_cells_widen(&settings->bridge, (const int8_t *)embedding, settings->layers[0].inputs, self->memory.cell_input);
-    heard = self->memory.cell_input;
+    input = self->memory.cell_input;
   }
   for (layer = 0u; layer < settings->layer_count; layer++) {
     const void *inputs[2];
     void *outputs[1];
-    inputs[0] = heard;
+    inputs[0] = input;
     inputs[1] = state;
     outputs[0] = state;
     if (!works(self, settings->layers[layer].forward, inputs, outputs)) {
       return;
     }
-    heard = state;
+    input = state;
     state = at(state, settings->layers[layer].units, settings->state_bytes);
   }
   if (self->heard > settings->look_ahead) {
-    (void)classify(self, heard);
+    (void)classify(self, input);
   }
 }
 
@@ -104,7 +104,7 @@ static void decode(kmtl_event_stream_t *self) {
 
   self->next_change = 0u;
   while ((count == 0u) && (self->next_row < self->rows)) {
-    /* Forwards there is one row of memory; at the end it counts for all steps of the look-ahead. */
+    /* Forwards there is one row of memory; at the end it stands for all steps of the look-ahead. */
     const size_t row = both_directions(self) ? self->next_row : 0u;
     count = kmtl_event_decoder_push(&self->decoder, &self->memory.scores[row * self->settings->decoding.classes],
                                     self->memory.changes);
@@ -240,7 +240,7 @@ bool kmtl_event_stream_finish(kmtl_event_stream_t *self, kmtl_embeddings_t *ring
       go_over(self, ring, count, count);
     }
   } else if ((settings->look_ahead > 0u) && (self->heard > 0u)) {
-    /* What is left to be said is said from the last states, one row for all of it. */
+    /* The last states give the scores of all that is left, in one row. */
     void *state = self->memory.running_states;
     uint32_t k;
     for (k = 0u; (k + 1u) < settings->layer_count; k++) {
@@ -250,7 +250,7 @@ bool kmtl_event_stream_finish(kmtl_event_stream_t *self, kmtl_embeddings_t *ring
       self->rows = (self->heard < settings->look_ahead) ? (uint16_t)self->heard : settings->look_ahead;
     }
   } else {
-    /* Everything was said. */
+    /* No scores are left. */
   }
   self->ending = true;
   decode(self);

@@ -1,10 +1,9 @@
 /* Event stream: embeddings in, one after the other, begins and ends of events out.
  * Part of keras_mtl. SPDX-License-Identifier: Apache-2.0
  *
- * Behind it are the recurrent cells, the classifiers and the event decoder, of one of two kinds: one that only hears
- * forwards goes along with every embedding and keeps none; one that hears in both directions goes over the embeddings
- * that a ring holds every so often, all at once: how long that takes, audio has to wait, and somebody has to keep it. A
- * part of kmtl_listener, which has the audio's side.
+ * It runs the recurrent cells, the classifiers and the event decoder. A causal decoder takes one step with every
+ * embedding and keeps none. A bidirectional one runs over the whole ring of embeddings every `hop` of them; the caller
+ * must buffer the audio meanwhile. A part of kmtl_listener, which takes the audio.
  */
 #ifndef KMTL_EVENT_STREAM_H_
 #define KMTL_EVENT_STREAM_H_
@@ -25,16 +24,16 @@ extern "C" {
 /* One recurrent layer: a cell takes (input, state) and gives the next state, which is also the layer's output. */
 typedef struct {
   int forward;
-  int backward; /* not used by a decoder that hears forwards only */
+  int backward; /* not used by a causal decoder */
   uint16_t inputs;
   uint16_t units;
   int16_t forward_zero; /* the integers that stand for 0 in their states */
   int16_t backward_zero;
 } kmtl_event_layer_t;
 
-/* The event decoder. With ring 0 it hears forwards only. Else it goes over the last `ring` embeddings whenever they are
- * there for the first time, and then every `hop`. Answers are kept for those that follow on the last time's, up to
- * number side + hop of the ring: what comes after them was heard only for their sake. */
+/* The event decoder. With ring 0 it is causal. Else it runs over the last `ring` embeddings as soon as there are so many,
+ * and then every `hop`. Of each pass the scores are kept that follow the last pass's, up to number side + hop of the
+ * ring; the embeddings after them are context. */
 typedef struct {
   int classifiers;            /* states of the last layer to scores; a second output is not wanted */
   uint8_t score_bytes;        /* of a score: 1 (int8) or 2 (int16) */
@@ -43,7 +42,7 @@ typedef struct {
   uint8_t layer_count;
   const kmtl_event_layer_t *layers;
   kmtl_cells_bridge_t bridge; /* how embeddings become the first layer's input */
-  uint16_t look_ahead;        /* forwards only: what comes of an embedding is for the one so many before it */
+  uint16_t look_ahead;        /* causal only: the scores after an embedding are those of the one so many before it */
   uint16_t ring;
   uint16_t hop;               /* side + hop: from 1 to ring */
   uint16_t side;
@@ -82,7 +81,7 @@ typedef struct {
   kmtl_event_decoder_t decoder;
   kmtl_cells_t cells;
   uint32_t heard;        /* embeddings so far */
-  uint32_t answered;     /* for so many the scores are known */
+  uint32_t answered;     /* of so many the scores are known */
   uint16_t kept_from;    /* the embeddings of the ring that the cells are asked for, and the one after the last */
   uint16_t kept_end;
   uint16_t rows;         /* rows of scores that wait to be decoded */
@@ -97,7 +96,7 @@ typedef struct {
 void kmtl_event_stream_init(kmtl_event_stream_t *self, const kmtl_event_stream_settings_t *settings,
                             const kmtl_event_stream_memory_t *memory, kmtl_run_t run, void *run_context);
 
-/* Begins anew: nothing was heard, changes that wait are gone. */
+/* Begins anew: no embeddings, and changes that wait are gone. */
 void kmtl_event_stream_reset(kmtl_event_stream_t *self);
 
 /* Takes the embedding that came last into the ring; not while changes wait. Returns false when a network failed, now or
@@ -110,7 +109,7 @@ bool kmtl_event_stream_waits(const kmtl_event_stream_t *self);
 /* Takes one change, if there is one: by steps, and by class within a step. */
 bool kmtl_event_stream_poll(kmtl_event_stream_t *self, kmtl_event_t *change);
 
-/* Ends a recording: what is held back is decoded, and what sounds ends; poll it, then reset. Not while changes wait.
+/* Ends a recording: what is held back is decoded, and active events end; poll them, then reset. Not while changes wait.
  * Returns false when a network failed. */
 bool kmtl_event_stream_finish(kmtl_event_stream_t *self, kmtl_embeddings_t *ring);
 

@@ -26,7 +26,7 @@ static void fill(void *memory, size_t count, uint8_t bytes, int16_t value) {
 
 /* Scenes ---------------------------------------------------------------------------------------------------------- */
 
-static void hear_scene(kmtl_listener_t *self) {
+static void run_scenes(kmtl_listener_t *self) {
   const kmtl_listener_scenes_t *const scenes = self->settings->scenes;
   const void *inputs[1];
   void *outputs[1];
@@ -56,7 +56,7 @@ static bool results_wait(const kmtl_listener_t *self) {
 
 /* The encoder ----------------------------------------------------------------------------------------------------- */
 
-static void hear_step(kmtl_listener_t *self) {
+static void run_encoder(kmtl_listener_t *self) {
   const kmtl_listener_encoder_t *const encoder = self->settings->encoder;
   const void *inputs[KMTL_LISTENER_MOST_STATES + 1];
   void *outputs[KMTL_LISTENER_MOST_STATES + 1];
@@ -80,14 +80,14 @@ static void hear_step(kmtl_listener_t *self) {
   kmtl_embeddings_push(&self->ring, self->memory.embedding);
   self->heard++;
   if (self->settings->scenes != NULL) {
-    hear_scene(self);
+    run_scenes(self);
   }
   if (!self->failed && (self->settings->events != NULL)) {
     self->failed = !kmtl_event_stream_push(&self->events, &self->ring);
   }
 }
 
-static void hear_frame(kmtl_listener_t *self) {
+static void take_frame(kmtl_listener_t *self) {
   const kmtl_listener_encoder_t *const encoder = self->settings->encoder;
   const size_t bands = encoder->features->bands;
   void *const row = at(self->memory.log_mel, self->frames * bands, encoder->bytes);
@@ -101,7 +101,7 @@ static void hear_frame(kmtl_listener_t *self) {
   self->frames++;
   if (self->frames == encoder->frames) {
     self->frames = 0u;
-    hear_step(self);
+    run_encoder(self);
   }
 }
 
@@ -167,7 +167,7 @@ bool kmtl_listener_push(kmtl_listener_t *self, const int16_t *samples, size_t co
   while ((done < count) && !self->failed && !results_wait(self)) {
     done += kmtl_log_mel_push_int16(&self->front_end, &samples[done], count - done);
     if (kmtl_log_mel_ready(&self->front_end)) {
-      hear_frame(self);
+      take_frame(self);
     }
   }
   *taken = done;

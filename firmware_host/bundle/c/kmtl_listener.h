@@ -1,7 +1,7 @@
 /* Listener: samples in, scenes and events out, for as long as there is audio.
  * Part of keras_mtl. SPDX-License-Identifier: Apache-2.0
  *
- * Behind it are the front end, the streaming encoder with its states, the scene decoder over the last embeddings with
+ * It runs the front end, the streaming encoder with its states, the scene decoder over the last embeddings with
  * its smoother, and the event decoder (kmtl_event_stream). The networks themselves are the caller's: one function runs
  * them by number, with TensorFlow Lite Micro or anything else.
  *
@@ -53,7 +53,7 @@ typedef struct {
   uint16_t embedding;       /* elements of an embedding */
   const kmtl_listener_state_t *states;
   const kmtl_log_mel_tables_t *features;
-  float per_db;             /* INPUT_PER_DB and INPUT_AT_0_DB: of levels in dB to the network's input */
+  float per_db;             /* INPUT_PER_DB and INPUT_AT_0_DB: of log-mel in dB to the network's input */
   float at_0_db;
 } kmtl_listener_encoder_t;
 
@@ -62,17 +62,17 @@ typedef struct {
 typedef struct {
   int network;
   uint8_t logit_bytes; /* 1 or 2 */
-  uint16_t window;     /* embeddings that it hears at a time: at most those of the ring */
+  uint16_t window;     /* embeddings that it reads at a time: at most those of the ring */
   uint16_t hop;        /* at least 1 */
   kmtl_scene_settings_t smoothing;
 } kmtl_listener_scenes_t;
 
-/* What is listened for; constant. Scenes or events may be NULL. */
+/* What runs; constant. Scenes or events may be NULL. */
 typedef struct {
   const kmtl_listener_encoder_t *encoder;
   const kmtl_listener_scenes_t *scenes;
   const kmtl_event_stream_settings_t *events;
-  uint16_t ring; /* embeddings that are kept: the most that scenes and events hear at a time, at least 1 */
+  uint16_t ring; /* embeddings that are kept: the most that scenes and events read at a time, at least 1 */
 } kmtl_listener_settings_t;
 
 /* The caller's memory, each as aligned as its elements; kept between calls, but for `scratch`. What belongs to a part
@@ -80,7 +80,7 @@ typedef struct {
 typedef struct {
   float *history;         /* [window] samples */
   float *scratch;         /* [2 * fft], free between calls */
-  float *levels;          /* [bands] */
+  float *levels;          /* [bands], log-mel in dB */
   void *log_mel;          /* [frames * bands] of the encoder's type */
   void *states;           /* [elements of all states] of the encoder's type */
   void *embedding;        /* [embedding] of the encoder's type */
@@ -91,7 +91,7 @@ typedef struct {
 } kmtl_listener_memory_t;
 
 typedef enum {
-  KMTL_HEARD_SCENE = 0, /* another scene is believed */
+  KMTL_HEARD_SCENE = 0, /* the scene changed */
   KMTL_HEARD_BEGIN = 1, /* an event began */
   KMTL_HEARD_END = 2    /* an event ended */
 } kmtl_heard_kind_t;
@@ -100,7 +100,7 @@ typedef enum {
 typedef struct {
   kmtl_heard_kind_t kind;
   uint16_t label;    /* number of the scene or of the event's class */
-  uint32_t step;     /* SCENE: embeddings that were heard by then; BEGIN: the first step; END: the one after the last */
+  uint32_t step;     /* SCENE: embeddings by then; BEGIN: the first step; END: the one after the last */
   uint32_t onset;    /* END: the first step; else as `step` */
   uint64_t ms;       /* of `step` */
   uint64_t onset_ms; /* of `onset` */
@@ -120,7 +120,7 @@ typedef struct {
   uint32_t heard;       /* embeddings so far, from that of the first frames on */
   uint16_t frames;      /* frames of the step that is coming */
   uint16_t early;       /* embeddings to be dropped yet */
-  uint16_t scene;       /* as told last */
+  uint16_t scene;       /* the last result */
   uint32_t scene_step;
   bool scene_waits;
   bool failed;
@@ -131,7 +131,7 @@ typedef struct {
 bool kmtl_listener_init(kmtl_listener_t *self, const kmtl_listener_settings_t *settings,
                         const kmtl_listener_memory_t *memory, kmtl_run_t run, void *run_context);
 
-/* Begins anew: nothing was heard, no scene is known, results that wait are gone. */
+/* Begins anew: no embeddings and no scene, and results that wait are gone. */
 void kmtl_listener_reset(kmtl_listener_t *self);
 
 /* Takes samples, full scale being 32768, until there are results or all are taken, and writes how many it took into
@@ -142,15 +142,15 @@ bool kmtl_listener_push(kmtl_listener_t *self, const int16_t *samples, size_t co
 /* Takes one result, if there is one: the scene first, then events by their steps, and by class within a step. */
 bool kmtl_listener_poll(kmtl_listener_t *self, kmtl_heard_t *heard);
 
-/* Ends a recording: after it, polling gives what the event decoder held back, and the ends of what sounds. Embeddings
+/* Ends a recording: after it, polling gives what the event decoder held back, and the ends of active events. Embeddings
  * that the encoder holds back are lost. Then only a reset begins anew. Returns false, and does nothing, while results
  * wait or after a failure; and when a network fails. */
 bool kmtl_listener_finish(kmtl_listener_t *self);
 
-/* The scene that is believed, or KMTL_NO_SCENE; and its smoothed probability is scene_scores[scene]. */
+/* The present scene, or KMTL_NO_SCENE; and its smoothed probability is scene_scores[scene]. */
 uint16_t kmtl_listener_scene(const kmtl_listener_t *self);
 
-/* Whether an event of this class sounds, as far as was decoded. */
+/* Whether an event of this class is active, as far as was decoded. */
 bool kmtl_listener_active(const kmtl_listener_t *self, uint16_t label);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* Log-mel front end: samples in, one frame of levels a hop out, as the network was trained on them.
+/* Log-mel front end: samples in, one frame of log-mel in dB a hop out, as the network was trained on.
  * Part of keras_mtl. SPDX-License-Identifier: Apache-2.0
  *
  * Frame t is centred at sample t * hop, with zeros before the first sample and after the last one. It is ready as soon
@@ -42,7 +42,7 @@ typedef struct {
   uint16_t fft;    /* points of the FFT: a power of two from 32 to 4096 */
   uint16_t hop;    /* samples from one frame to the next */
   uint16_t bands;  /* mel bands, at least 1 */
-  float floor;     /* power below which a level is cut */
+  float floor;     /* least power: what is below is raised to it */
   bool keep_last_frame; /* whether the frame centred on the end of a clip is kept */
   /* First half of the window, which is symmetric about window / 2: [window / 2 + 1]. */
   const float *half_window;
@@ -88,7 +88,7 @@ size_t kmtl_log_mel_push_float(kmtl_log_mel_t *self, const float *samples, size_
 /* Whether a frame is ready. */
 bool kmtl_log_mel_ready(const kmtl_log_mel_t *self);
 
-/* Computes the frame that is ready: levels in dB, [bands], 10 * log10(max(power, floor)). */
+/* Computes the frame that is ready: log-mel in dB, [bands], 10 * log10(max(power, floor)). */
 void kmtl_log_mel_frame(kmtl_log_mel_t *self, float *levels_db);
 
 /* Ends a clip: pushes zeros until its next frame is ready. Call it, and kmtl_log_mel_frame, until it returns false: the
@@ -96,7 +96,7 @@ void kmtl_log_mel_frame(kmtl_log_mel_t *self, float *levels_db);
  * after kmtl_log_mel_reset. */
 bool kmtl_log_mel_finish(kmtl_log_mel_t *self);
 
-/* Levels in dB as the network's input: clamp(round(level * per_db + at_0_db)), halves to even. The two numbers are
+/* Log-mel in dB as the network's input: clamp(round(dB * per_db + at_0_db)), halves to even. The two numbers are
  * INPUT_PER_DB and INPUT_AT_0_DB of model_settings.h: normalisation and quantization in one step. */
 void kmtl_log_mel_quantize_int8(const float *levels_db, size_t count, float per_db, float at_0_db, int8_t *out);
 void kmtl_log_mel_quantize_int16(const float *levels_db, size_t count, float per_db, float at_0_db, int16_t *out);

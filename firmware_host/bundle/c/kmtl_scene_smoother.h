@@ -19,7 +19,7 @@ extern "C" {
 /* How to smooth. */
 typedef struct {
   uint16_t classes;   /* at least 1 */
-  uint16_t hold;      /* calls in a row after which another scene is believed; 1: at once */
+  uint16_t hold;      /* calls in a row after which the scene changes; 1: at once */
   float weight;       /* share of the newest scores in the mean, above 0 and up to 1; 1: no mean. After n calls an old
                        * score counts (1 - weight)^n of what it did */
   float scale;        /* logit = scale * (integer - zero point): the zero point falls out of a softmax */
@@ -29,7 +29,7 @@ typedef struct {
 typedef struct {
   const kmtl_scene_settings_t *settings;
   float *scores;      /* the mean probabilities, [classes] */
-  uint16_t scene;     /* number of the scene that is believed, or KMTL_NO_SCENE */
+  uint16_t scene;     /* number of the present scene, or KMTL_NO_SCENE */
   uint16_t candidate; /* the scene that had the largest mean last */
   uint16_t times;     /* for how many calls in a row; hold at most */
 } kmtl_scene_smoother_t;
@@ -42,8 +42,8 @@ void kmtl_scene_smoother_init(kmtl_scene_smoother_t *self, const kmtl_scene_sett
 /* Begins anew, with no scene. */
 void kmtl_scene_smoother_reset(kmtl_scene_smoother_t *self);
 
-/* Takes the logits of one call, [classes], as the network's integers. Returns the scene that is believed: the first
- * call's best at once. Of two equal scores the first class has it. */
+/* Takes the logits of one call, [classes], as the network's integers. Returns the present scene: that of
+ * the first call at once. Of two equal scores the first class counts. */
 uint16_t kmtl_scene_smoother_push_int8(kmtl_scene_smoother_t *self, const int8_t *logits);
 uint16_t kmtl_scene_smoother_push_int16(kmtl_scene_smoother_t *self, const int16_t *logits);
 

@@ -26,11 +26,6 @@ _FRAMES_AT_A_TIME = 256
 def golden_waveform(settings: LogMelSettings, seconds: float, seed: int = 0) -> np.ndarray:
     """A test sound at the settings' rate.
 
-    Args:
-        settings: the features' settings, for the sample rate.
-        seconds: length of the sound.
-        seed: of its noise.
-
     Returns:
         int16 [round(seconds * sample_rate_hz)]: a sweep from 50 Hz to 0.45 of the sample rate (2/5 of the length),
         clicks, noise that grows by 40 dB, and digital silence (the last tenth). The same arguments give the same
@@ -58,11 +53,11 @@ def golden_waveform(settings: LogMelSettings, seconds: float, seed: int = 0) -> 
 
 
 def log_mel_db(waveform: np.ndarray, settings: LogMelSettings) -> np.ndarray:
-    """Log-mel levels of a clip, as `keras_mtl.core.log_mel_settings` defines them.
+    """Log-mel of a clip, as `keras_mtl.core.log_mel_settings` defines it.
 
     Args:
         waveform: [samples], int16 or float in [-1, 1], at the settings' rate.
-        settings: the features' settings. Levels are plain dB: `mean_db` and `std_db` are not applied.
+        settings: the features' settings; `mean_db` and `std_db` are not applied.
 
     Returns:
         float64 [settings.frames(samples), mel_bands] in dB.
@@ -70,7 +65,7 @@ def log_mel_db(waveform: np.ndarray, settings: LogMelSettings) -> np.ndarray:
     waveform = np.asarray(waveform)
     audio = waveform.astype(np.float64) / (FULL_SCALE if waveform.dtype == np.int16 else 1.0)
     frames, half = settings.frames(len(audio)), settings.fft // 2
-    levels = np.empty((frames, settings.mel_bands))
+    log_mel = np.empty((frames, settings.mel_bands))
     window, filters = frame_window(settings), mel_filters(settings)
     # One FFT more of zeros than is needed, so that there is a frame to view in an empty clip too.
     padded = np.pad(audio, (half, half + settings.fft))
@@ -78,18 +73,14 @@ def log_mel_db(waveform: np.ndarray, settings: LogMelSettings) -> np.ndarray:
     for first in range(0, frames, _FRAMES_AT_A_TIME):
         part = slice(first, min(first + _FRAMES_AT_A_TIME, frames))
         power = np.abs(np.fft.rfft(framed[part] * window)) ** 2
-        levels[part] = 10.0 * np.log10(np.maximum(power @ filters, settings.floor))
-    return levels
+        log_mel[part] = 10.0 * np.log10(np.maximum(power @ filters, settings.floor))
+    return log_mel
 
 
 def input_scaling(settings: LogMelSettings, port: Port) -> tuple[np.float32, np.float32]:
-    """Normalisation and quantization of a level in one step: integer = clamp(round(dB * per_db + at_0_db)).
+    """Normalisation and quantization of log-mel in one step: integer = clamp(round(dB * per_db + at_0_db)).
 
     Of a float input nothing is rounded, and there is no quantization in it.
-
-    Args:
-        settings: the features' settings with their normalisation.
-        port: the input of the network.
 
     Returns:
         per_db and at_0_db, in float32 as a device has them.
@@ -98,16 +89,13 @@ def input_scaling(settings: LogMelSettings, port: Port) -> tuple[np.float32, np.
     return np.float32(per_db), np.float32(port.zero - settings.mean_db * per_db)
 
 
-def quantized_levels(levels_db: np.ndarray, scaling: tuple[np.float32, np.float32], dtype: str) -> np.ndarray:
-    """Levels in dB, any shape, as the network's input, in float32 arithmetic as on a device.
+def quantized_log_mel(log_mel: np.ndarray, scaling: tuple[np.float32, np.float32], dtype: str) -> np.ndarray:
+    """Log-mel in dB, any shape, as the network's input, in float32 arithmetic as on a device.
 
-    Args:
-        levels_db: from `log_mel_db`.
-        scaling: from `input_scaling`.
-        dtype: "int8", "int16", or "float32", of which nothing is rounded.
+    `dtype`: "int8", "int16", or "float32", of which nothing is rounded.
     """
     per_db, at_0_db = scaling
-    scaled = np.asarray(levels_db, np.float32) * per_db + at_0_db
+    scaled = np.asarray(log_mel, np.float32) * per_db + at_0_db
     if np.dtype(dtype).kind == "f":
         return scaled.astype(dtype)
     limits = np.iinfo(dtype)

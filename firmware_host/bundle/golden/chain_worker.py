@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.firmware_host.device import BEGIN, END, SCENE, StreamPredictor
-from keras_mtl.firmware_host.engines import clear_refusals, open_members, tflm
+from keras_mtl.firmware_host.engines import clear_refusals, open_members
 from keras_mtl.tflite.artifact import Facts, Wiring
 
 #: The kinds of detections in the order of `kmtl_heard_kind_t`.
@@ -28,10 +28,10 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
         int32 [detections, 5]: number of the kind, class, step, onset, sum of the scores.
 
     Raises:
-        EngineRefused: with the interpreter's own words.
+        EngineRefused: with the interpreter's own message.
     """
     folder, wiring = Path(request["folder"]), Wiring.from_dict(request["wiring"])
-    with clear_refusals(request, tflm.PACKAGE):
+    with clear_refusals(request):
         members = open_members(request)
         predictor = StreamPredictor(Facts(request["facts"]), wiring, members)
         traces, end = list(predictor.steps(np.load(folder / "recording.npy"))), predictor.end()

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_mtl.firmware_host.bundle.source import extern_c, header, opening, values
-from keras_mtl.firmware_host.device import C_TYPES
 from keras_mtl.firmware_host.emulate import random_inputs
 from keras_mtl.firmware_host.engines import run
 from keras_mtl.tflite.artifact import Artifact
@@ -58,23 +56,6 @@ def golden_vectors(artifact: Artifact, timeout_s: float) -> GoldenVectors:
     return GoldenVectors(_flat(inputs), _flat(outputs), _flat(golden.outputs) if golden else None)
 
 
-def vectors_texts(name: str, vectors: GoldenVectors) -> dict[str, str]:
-    """`golden_vectors.h` and `.c`: the first few vectors as C arrays."""
-    prefix, count = name.upper(), min(C_VECTORS, len(vectors))
-    body = f"#include <stdint.h>\n\n#define {prefix}_GOLDEN_COUNT {count}\n\n" + extern_c(
-        "\n".join(f"extern {_declare(name, kind, array, count)};" for kind, array in vectors.named())
-    )
-    parts = [
-        f"{_declare(name, kind, array, count)} = {{\n"
-        + "\n".join(f"  {{\n{values(vector)}\n  }}," for vector in array[:count])
-        + "\n};\n"
-        for kind, array in vectors.named()
-    ]
-    source = opening(f"Golden vectors of {name}.") + '#include "golden_vectors.h"\n\n' + "\n".join(parts)
-    about = f"The first {count} golden vectors of {name}."
-    return {"golden_vectors.h": header(name, "golden_vectors.h", about, body), "golden_vectors.c": source}
-
-
 def numbered(kind: str, place: int, count: int) -> str:
     """Name of one of several tensors: "input" where there is one, else "input_0", "input_1", ..."""
     return kind if count == 1 else f"{kind}_{place}"
@@ -87,7 +68,3 @@ def _numbered(kind: str, arrays: tuple[np.ndarray, ...]) -> Iterator[tuple[str, 
 
 def _flat(arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:
     return tuple(array.reshape(len(array), -1) for array in arrays.values())
-
-
-def _declare(name: str, kind: str, array: np.ndarray, count: int) -> str:
-    return f"const {C_TYPES[array.dtype.name]} {name}_golden_{kind}[{count}][{array.shape[1]}]"

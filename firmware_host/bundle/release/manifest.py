@@ -54,16 +54,11 @@ def manifest_json(facts: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes
 
 
 def about(name: str, artifact: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """What a bundle of one artifact says of itself, beside its files.
-
-    Args:
-        name: its identifier in C.
-        artifact: the manifest of the artifact.
-        report: the emulator's.
+    """The facts of a bundle of one artifact, beside its files.
 
     Returns:
         `name`, `keras_mtl` (version), `target`, `engines` (name: version), `provenance` (data with the fingerprint of
-        its census, recipe with the sha256 of its file, metrics, seed, git revision: what the artifact tells of them)
+        its census, recipe with the sha256 of its file, metrics, seed, git revision: as the artifact has them)
         and `artifact`, its manifest as it is.
     """
     return {

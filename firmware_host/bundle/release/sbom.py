@@ -30,7 +30,7 @@ def sbom_json(
     """The text of `sbom.cdx.json`.
 
     Args:
-        facts: what `manifest.about` says of the bundle.
+        facts: of `manifest.about`.
         models: content of the `.tflite` file of each network, by its identifier in C.
         files: content of every file but this one and the manifest, by path.
         front_end: whether the log-mel front end is among them, which CMSIS-DSP is linked for.

@@ -30,57 +30,25 @@ static int32_t whole(float value) {
   return (int32_t)value;
 }
 
-bool kmtl_check_int8(kmtl_print_t print, const char *stage, const int8_t *expected, const int8_t *found, size_t count,
-                     size_t first, int32_t tolerance) {
-  size_t k;
-
-  for (k = 0u; k < count; k++) {
-    if (!is_near(expected[k], found[k], tolerance)) {
-      differs(print, stage, first + k, expected[k], found[k], "");
-      return false;
-    }
+/* kmtl_check_int8 and so on: one comparison for each type of integers. */
+#define CHECK_INTEGERS(kind)                                                                                     \
+  bool kmtl_check_##kind(kmtl_print_t print, const char *stage, const kind##_t *expected, const kind##_t *found, \
+                         size_t count, size_t first, int32_t tolerance) {                                        \
+    size_t k;                                                                                                    \
+                                                                                                                 \
+    for (k = 0u; k < count; k++) {                                                                               \
+      if (!is_near(expected[k], found[k], tolerance)) {                                                          \
+        differs(print, stage, first + k, expected[k], found[k], "");                                             \
+        return false;                                                                                            \
+      }                                                                                                          \
+    }                                                                                                            \
+    return true;                                                                                                 \
   }
-  return true;
-}
 
-bool kmtl_check_uint8(kmtl_print_t print, const char *stage, const uint8_t *expected, const uint8_t *found,
-                      size_t count, size_t first, int32_t tolerance) {
-  size_t k;
-
-  for (k = 0u; k < count; k++) {
-    if (!is_near(expected[k], found[k], tolerance)) {
-      differs(print, stage, first + k, expected[k], found[k], "");
-      return false;
-    }
-  }
-  return true;
-}
-
-bool kmtl_check_int16(kmtl_print_t print, const char *stage, const int16_t *expected, const int16_t *found,
-                      size_t count, size_t first, int32_t tolerance) {
-  size_t k;
-
-  for (k = 0u; k < count; k++) {
-    if (!is_near(expected[k], found[k], tolerance)) {
-      differs(print, stage, first + k, expected[k], found[k], "");
-      return false;
-    }
-  }
-  return true;
-}
-
-bool kmtl_check_int32(kmtl_print_t print, const char *stage, const int32_t *expected, const int32_t *found,
-                      size_t count, size_t first, int32_t tolerance) {
-  size_t k;
-
-  for (k = 0u; k < count; k++) {
-    if (!is_near(expected[k], found[k], tolerance)) {
-      differs(print, stage, first + k, expected[k], found[k], "");
-      return false;
-    }
-  }
-  return true;
-}
+CHECK_INTEGERS(int8)
+CHECK_INTEGERS(uint8)
+CHECK_INTEGERS(int16)
+CHECK_INTEGERS(int32)
 
 bool kmtl_check_float(kmtl_print_t print, const char *stage, const float *expected, const float *found, size_t count,
                       size_t first, float tolerance) {
@@ -103,7 +71,7 @@ bool kmtl_check_levels(kmtl_print_t print, const int16_t *expected, const float 
   for (k = 0u; k < count; k++) {
     const float found = found_db[k] * STEPS_PER_DB;
     const float difference = found - (float)expected[k];
-    /* The golden level was rounded to its step. */
+    /* The golden value was rounded to its step. */
     const float most = (tolerance_db * STEPS_PER_DB) + 0.5f;
     if (!((difference <= most) && (difference >= -most))) {
       differs(print, "features", first + k, expected[k], whole(found), " / 256 dB");

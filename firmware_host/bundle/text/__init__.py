@@ -6,18 +6,23 @@ from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
     from keras_mtl.firmware_host.bundle.text import readme
-    from keras_mtl.firmware_host.bundle.text.audio_source import audio_binaries, audio_texts
-    from keras_mtl.firmware_host.bundle.text.build_files import cmake_text
+    from keras_mtl.firmware_host.bundle.text.c_source import ALWAYS, FOLDER, identifier, static_texts
     from keras_mtl.firmware_host.bundle.text.front_end import log_mel_tables
+    from keras_mtl.firmware_host.bundle.text.golden_source import audio_binaries, audio_texts, vectors_texts
     from keras_mtl.firmware_host.bundle.text.listener_source import listener_texts, require_listener
     from keras_mtl.firmware_host.bundle.text.networks import Network, network_texts, networks_header, networks_source
-    from keras_mtl.firmware_host.bundle.text.selftest import Stage, front_end_stages, network_stages, selftest_texts
-    from keras_mtl.firmware_host.bundle.text.selftest_stream import listener_stages
+    from keras_mtl.firmware_host.bundle.text.selftest import (
+        Stage,
+        front_end_stages,
+        listener_stages,
+        network_stages,
+        selftest_texts,
+    )
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "Network", "Stage", "audio_binaries", "audio_texts", "cmake_text", "front_end_stages", "listener_stages",
-    "listener_texts", "log_mel_tables", "network_stages", "network_texts", "networks_header", "networks_source",
-    "readme", "require_listener", "selftest_texts",
+    "ALWAYS", "FOLDER", "Network", "Stage", "audio_binaries", "audio_texts", "front_end_stages", "identifier",
+    "listener_stages", "listener_texts", "log_mel_tables", "network_stages", "network_texts", "networks_header",
+    "networks_source", "readme", "require_listener", "selftest_texts", "static_texts", "vectors_texts",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from keras_mtl.core import ArtifactError, LogMelSettings, hann_window, mel_edges_hz
-from keras_mtl.firmware_host.bundle.source import extern_c, header, opening, real, values
+from keras_mtl.firmware_host.bundle.text.c_source import extern_c, header, opening, real, values
 
 #: Lengths that CMSIS-DSP's `arm_rfft_fast_f32` has.
 FFT_LENGTHS = tuple(2**power for power in range(5, 13))
@@ -17,9 +17,6 @@ FFT_LENGTHS = tuple(2**power for power in range(5, 13))
 
 def mel_segments(settings: LogMelSettings) -> tuple[np.ndarray, np.ndarray]:
     """The mel filters as the C front end has them.
-
-    Args:
-        settings: the features' settings.
 
     Returns:
         The first bin at or above each mel edge, int64 [mel_bands + 2]; and of each bin from the first edge up to the
@@ -37,10 +34,7 @@ def mel_segments(settings: LogMelSettings) -> tuple[np.ndarray, np.ndarray]:
 def log_mel_tables(settings: LogMelSettings, name: str, prefix: str = "kmtl_log_mel") -> dict[str, str]:
     """The generated files of the C front end.
 
-    Args:
-        settings: the features' settings.
-        name: the model's identifier, for include guards.
-        prefix: what the files, the tables and the macros are called; one for each kind of features in a firmware.
+    `prefix`: what the files, the tables and the macros are called; one for each kind of features in a firmware.
 
     Returns:
         Texts by file name: `{prefix}_tables.h` with the macros `{PREFIX}_WINDOW`, `_SCRATCH`, `_BANDS`, `_HOP`,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from keras_mtl.core import LogMelSettings, VerdictFailed
 from keras_mtl.firmware_host.bundle.golden import event_numbers, input_scaling
-from keras_mtl.firmware_host.bundle.source import filled, identifier, real
+from keras_mtl.firmware_host.bundle.text.c_source import filled, identifier, real
 from keras_mtl.firmware_host.bundle.text.settings import label_lines
 from keras_mtl.firmware_host.device import Buffer, embedding_place, listener_memory
 from keras_mtl.tflite.artifact import Artifact, Port, Recurrent
@@ -43,10 +43,6 @@ def require_listener(artifact: Artifact) -> None:
 
 def listener_texts(name: str, artifact: Artifact) -> dict[str, str]:
     """The two files, which need `kmtl/NAME_log_mel_tables.h` and `listener_networks.h` beside them, and an example.
-
-    Args:
-        name: the artifact's identifier.
-        artifact: a streaming artifact.
 
     Raises:
         ArtifactError: an artifact that takes clips.

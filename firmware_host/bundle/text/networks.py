@@ -5,16 +5,86 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from keras_mtl.core import VerdictFailed
 from keras_mtl.firmware_host.arena import arena_reserve_bytes, arena_setting_bytes
-from keras_mtl.firmware_host.bundle.source import extern_c, header, opening, values
-from keras_mtl.firmware_host.bundle.text.resolver import resolver_header
+from keras_mtl.firmware_host.bundle.text.c_source import extern_c, header, identifier, opening, values
 from keras_mtl.firmware_host.bundle.text.settings import settings_header
 from keras_mtl.firmware_host.compute import OpRow
 from keras_mtl.tflite.artifact import Member
 
+#: Operators whose method is not simply their name in camel case.
+_METHODS = {
+    "BATCH_MATMUL": "AddBatchMatMul",
+    "CUMSUM": "AddCumSum",
+    "PADV2": "AddPadV2",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "AddUnidirectionalSequenceLSTM",
+}
+#: Operators that have typed registrations, and for which types of the first input.
+_TYPED = {
+    "ADD": ("int8", "int16"),
+    "AVERAGE_POOL_2D": ("int8", "int16"),
+    "BATCH_MATMUL": ("int8", "int16"),
+    "CONV_2D": ("int8", "int16"),
+    "DEPTHWISE_CONV_2D": ("int8", "int16"),
+    "FULLY_CONNECTED": ("int8", "int16"),
+    "MAX_POOL_2D": ("int8", "int16"),
+    "MUL": ("int8",),
+    "SOFTMAX": ("int8", "int16"),
+    "SVDF": ("int8",),
+    "TRANSPOSE_CONV": ("int8",),
+}
 _SHARED_SETTING = """/* Bytes of the arena of all: what each keeps, the most that one computes in, and a reserve. */
 #define {}_ARENA_BYTES {}
 """
+
+
+def registrations(rows: Sequence[OpRow]) -> tuple[str, ...]:
+    """The calls that register a file's operators, as "AddConv2D(tflite::Register_CONV_2D_INT8())", sorted by operator.
+
+    Raises:
+        VerdictFailed: a custom operator, which the firmware's author has to bring.
+    """
+    calls = []
+    for op in sorted({row.op for row in rows}):
+        if op.startswith(("CUSTOM:", "UNKNOWN_")):
+            raise VerdictFailed(f"no resolver can be written for operator {op}", hint="convert the network without it")
+        uses = {(row.input_dtypes[0] if row.input_dtypes else "-", row.output_dtype) for row in rows if row.op == op}
+        source, result = next(iter(uses))
+        typed = len(uses) == 1 and source in _TYPED.get(op, ()) and source == result
+        calls.append(f"{_method(op)}({f'tflite::Register_{op}_{source.upper()}()' if typed else ''})")
+    return tuple(calls)
+
+
+def resolver_header(name: str, rows: Sequence[OpRow], file: str = "model_resolver.h") -> str:
+    """The text of a resolver's header (C++)."""
+    calls = registrations(rows)
+    guard = f"KERAS_MTL_{name}_{identifier(file)}_".upper()
+    adds = "\n".join(f"  if (resolver->{call} != kTfLiteOk) {{\n    return kTfLiteError;\n  }}" for call in calls)
+    return f"""{opening(f"The {len(calls)} operators that {name} uses, and no other (C++).")}#ifndef {guard}
+#define {guard}
+
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+
+namespace keras_mtl {{
+namespace {name} {{
+
+using OpResolver = tflite::MicroMutableOpResolver<{len(calls)}>;
+
+inline TfLiteStatus RegisterOperators(OpResolver* resolver) {{
+{adds}
+  return kTfLiteOk;
+}}
+
+}}  // namespace {name}
+}}  // namespace keras_mtl
+
+#endif  // {guard}
+"""
+
+
+def _method(op: str) -> str:
+    parts = (part if part[0].isdigit() else part.capitalize() for part in op.split("_"))
+    return _METHODS.get(op) or "Add" + "".join(parts)
 
 
 @dataclass(frozen=True)
@@ -63,11 +133,7 @@ def network_texts(network: Network) -> dict[str, str]:
 def networks_header(name: str, file: str, networks: Sequence[Network], shared_arena_bytes: int | None = None) -> str:
     """The header that starts and runs all networks of a bundle, for C and C++.
 
-    Args:
-        name: the bundle's identifier.
-        file: the header's name.
-        networks: in the order in which they run.
-        shared_arena_bytes: of the one arena that all of them share; None where each has its own.
+    `shared_arena_bytes`: of the one arena that all of them share; None where each has its own.
     """
     prefix = name.upper()
     shared = "" if shared_arena_bytes is None else _SHARED_SETTING.format(prefix, shared_arena_bytes)
@@ -93,12 +159,8 @@ def networks_source(
 ) -> str:
     """The C++ source to `networks_header`.
 
-    Args:
-        name: the bundle's identifier.
-        file: the header's name.
-        networks: in the order in which they run.
-        folder: where the networks' own files lie, with a slash at its end.
-        share_arena: whether they have one arena, over each other; `networks_header` then has its size.
+    `folder`: where the networks' own files lie, with a slash at its end. `share_arena`: whether they have one arena,
+    over each other; `networks_header` then has its size.
     """
     kinds = ("data", "resolver", "settings")
     includes = "\n".join(f'#include "{folder}{each.role}_{kind}.h"' for each in networks for kind in kinds)

@@ -1,28 +1,38 @@
-"""The bundle's README: what a firmware engineer does with each file, and in which order."""
+"""The bundle's `README.md` and `CMakeLists.txt`: what to do with each file, in which order, and how to build them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from keras_mtl.core import Column, Table
 from keras_mtl.firmware_host.bundle.golden import C_VECTORS, GoldenVectors
-from keras_mtl.firmware_host.bundle.source import filled
-from keras_mtl.firmware_host.bundle.text.build_files import TFLM_DEFINITIONS
-from keras_mtl.firmware_host.bundle.text.networks import Network
-from keras_mtl.firmware_host.bundle.text.readme_table import file_table
-from keras_mtl.firmware_host.bundle.text.resolver import registrations
+from keras_mtl.firmware_host.bundle.text.c_source import filled
+from keras_mtl.firmware_host.bundle.text.listener_source import EXAMPLE
+from keras_mtl.firmware_host.bundle.text.networks import Network, registrations
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.tflite.artifact import Artifact, Port
 
+#: What the C++ around TensorFlow Lite Micro is compiled with: the macros that its BUILD_TYPE=release sets and that its
+#: headers ask for.
+TFLM_DEFINITIONS = ("TF_LITE_STATIC_MEMORY", "TF_LITE_STRIP_ERROR_STRINGS")
+_TEST_ONLY = ("selftest.c", "golden_audio.c", "golden_vectors.c", "kmtl/kmtl_selftest.c")
+_PROGRAM = "selftest_main.c"
+_LISTEN = """
+# An example: predicts from samples of standard input.
+add_executable({name}_listen {file})
+target_link_libraries({name}_listen PRIVATE {name})
+set_target_properties({name}_listen PROPERTIES CXX_STANDARD 17)"""
 _FRONT_END = (
-    "`kmtl/kmtl_log_mel.h` is the front end: samples in, a frame of levels out each hop; its header shows the loop.\n"
-    "   `INPUT_PER_DB` and `INPUT_AT_0_DB` of the settings turn levels into the input's integers in one step. It\n"
+    "`kmtl/kmtl_log_mel.h` is the front end: samples in, a frame of log-mel out each hop; its header has the loop.\n"
+    "   `INPUT_PER_DB` and `INPUT_AT_0_DB` of the settings turn dB into the input's integers in one step. It\n"
     "   links CMSIS-DSP (https://github.com/ARM-software/CMSIS-DSP, Apache-2.0; the Python source package `cmsisdsp`\n"
     "   has it, too)."
 )
 _NO_FRONT_END = (
-    "There is no front end in this bundle, for the model does not say which features it takes, or takes some\n"
-    "   that CMSIS-DSP has no FFT for (it has powers of two from 32 to 4096). Compute them exactly as the settings say."
+    "There is no front end in this bundle, for the model's features are not known, or are some\n"
+    "   that CMSIS-DSP has no FFT for (it has powers of two from 32 to 4096). Compute them exactly by the settings."
 )
 _ESP_DSP = "\n  CMSIS-DSP is plain C with `-D__GNUC_PYTHON__`: the eleven files that `CMakeLists.txt` names will do."
 _ZEPHYR_DSP = (
@@ -34,9 +44,9 @@ _SMOOTHING = (
     "   `SCENE_WEIGHT` and `SCENE_HOLD` are those of the recipe."
 )
 _TURNS = (
-    " The event decoder hears in both\n"
-    "   directions: every {hop} steps it goes over {ring} embeddings within one push. Keep what the microphone gives\n"
-    "   meanwhile, in a DMA buffer or by a task of its own."
+    " The event decoder is\n"
+    "   bidirectional: every {hop} steps it runs over {ring} embeddings within one push. Keep the microphone's\n"
+    "   samples meanwhile, in a DMA buffer or by a task of its own."
 )
 _CELLS = (
     " Scores behind the recurrent cells may: these\n"
@@ -46,6 +56,77 @@ _CELLS = (
 _CMSIS_DSP = (
     "\n   Get CMSIS-DSP too (https://github.com/ARM-software/CMSIS-DSP, Apache-2.0; "
     "the Python source package `cmsisdsp` has it)."
+)
+#: Files by a pattern of their whole path, in the order of the table, with their descriptions.
+_ROWS = (
+    (r"manifest\.json", "sha256 and size of every file here, and where the model came from. Check it first."),
+    (r"sbom\.cdx\.json", "Bill of materials (CycloneDX 1.6): what is here, and what a firmware links besides."),
+    (r"CMakeLists\.txt", "Builds all this as a static library, and the self-test. Needs TFLM as you built it."),
+    (
+        r"model_data\..*",
+        "The model as a C array in flash ({model_bytes} bytes, aligned to 16). Compile it into the firmware.",
+    ),
+    (
+        r"model_resolver\.h",
+        "The {operators} operators of this model, with typed registrations where TFLM has them, so that no other "
+        "kernel is linked.",
+    ),
+    (
+        r"model_settings\.h",
+        "Macros: size of the arena, quantization of input and output, labels, feature settings. C and C++.",
+    ),
+    (
+        r"models/.*_(data\.h|data\.cc|resolver\.h|settings\.h)",
+        "The {members} networks: as arrays in flash, their operators, and macros of arena and quantization.",
+    ),
+    (r".*_networks\..*", "Start and run on TFLM, for C: the arenas and interpreters are in here."),
+    (r"kmtl/kmtl_(network|tflm)\.h", "How networks are called from C, and one network on TFLM as a C++ class."),
+    (
+        r"kmtl/(kmtl_log_mel\..*|.*_log_mel_tables\..*)",
+        "The log-mel front end and its tables. Portable C99; links CMSIS-DSP.",
+    ),
+    (
+        r"listener\.[ch]",
+        "Predicts while samples come: settings and a struct with all memory. Portable C99.",
+    ),
+    (r"listener_main\.cc", "An example: reads samples and prints scenes and events. Leave it out of a release."),
+    (
+        r"kmtl/kmtl_(listener|embeddings|event_stream)\..*",
+        "Samples in, scenes and events out: the loop, the ring of embeddings, the event decoder. Portable C99.",
+    ),
+    (r"kmtl/kmtl_cells\..*", "The driver of recurrent cells in both directions. Portable C99."),
+    (
+        r"kmtl/kmtl_event_decoder\..*",
+        "Scores to events: median filter, threshold with hysteresis, begins and ends. Portable C99.",
+    ),
+    (r"kmtl/kmtl_scene_smoother\..*", "Logits to a scene that does not flicker. Portable C99."),
+    (r"(selftest.*|kmtl/kmtl_selftest\..*)", "The self-test. Leave it out of a release."),
+    (
+        r"golden_vectors\..*",
+        "The first {c_vectors} golden vectors as C arrays, for the self-test in flash. Leave them out of a release.",
+    ),
+    (
+        r"golden_audio\.[ch]",
+        "A made-up sound and what comes of it at every stage, as C arrays. Leave them out of a release.",
+    ),
+    (
+        r"golden_reference.*\.bin",
+        "What the network that was converted gives for the same inputs, before it became a file for an interpreter. "
+        "For people; no device needs it.",
+    ),
+    (
+        r"golden_(in|out)put.*\.bin",
+        "All {vectors} golden vectors, little-endian, one after the other: inputs of {inputs}, and what TFLM {tflm} "
+        "made of them on a PC ({outputs}).",
+    ),
+    (
+        r"golden_.*\.bin",
+        "The made-up sound, 16-bit, and what comes of it on TFLM {tflm}: log-mel in dB as 32-bit floats, the rest as "
+        "the integers that they are. Little-endian.",
+    ),
+    (r".*\.tflite", "Models as files, for tools on a PC: the arrays byte for byte."),
+    (r"artifact\.json", "The artifact's manifest, with the wiring."),
+    (r"report\.json", "The emulator's report: checks, operators with their costs, engines."),
 )
 
 
@@ -61,15 +142,8 @@ def readme(
 ) -> str:
     """The text of README.md.
 
-    Args:
-        name: the bundle's identifier.
-        artifact: what it is of.
-        report: the emulator's.
-        networks: its members.
-        vectors: golden vectors; None of a streaming artifact.
-        facts: `arena_bytes`, and of a streaming artifact `arenas` and `buffers`, bytes by name.
-        stages: of the self-test.
-        files: paths of the other files.
+    `vectors`: golden vectors; None of a streaming artifact. `facts`: `arena_bytes`, and of a streaming artifact
+    `arenas` and `buffers`, bytes by name.
     """
     files, known = set(files), artifact.facts
     front_end = "golden_audio.c" in files
@@ -123,7 +197,7 @@ def readme(
 
 
 def _of_stream(artifact: Artifact, facts: Mapping[str, Any]) -> dict[str, str]:
-    """Words of a streaming artifact's own sections."""
+    """Words for a streaming artifact's own sections."""
     calls, wiring = artifact.manifest["calls_per_second"], artifact.wiring
     members = [
         f"| `{name}` | {len(member.content):,} | {facts['arenas'][name]:,} | {calls[name]:g} |"
@@ -140,7 +214,7 @@ def _of_stream(artifact: Artifact, facts: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _sections(template: str, words: Mapping[str, Any]) -> list[str]:
-    """What only one kind of bundle says: about, steps, and what the checks rest on, and then what else it has."""
+    """Sections of one kind of bundle: about, steps, what the checks rest on, and others."""
     return filled(template, **words).rstrip("\n").split("\n%%\n")
 
 
@@ -164,3 +238,39 @@ def _build(name: str, stages: Sequence[str], front_end: bool) -> str:
 
 def _ports(ports: Sequence[Port]) -> str:
     return ", ".join(f"{port.dtype} {'x'.join(map(str, port.shape))}" for port in ports)
+
+
+def file_table(files: Iterable[str], facts: Mapping[str, Any]) -> str:
+    """The table of a bundle's files, in Markdown.
+
+    `facts`: words of the descriptions, as `operators` and `tflm`.
+
+    Raises:
+        LookupError: a file without a description.
+    """
+    left, rows = {*files, "manifest.json"} - {"README.md"}, []
+    for pattern, about in _ROWS:
+        found = sorted(file for file in left if re.fullmatch(pattern, file))
+        left -= set(found)
+        if found:
+            rows.append((", ".join(f"`{file}`" for file in found), about.format_map(facts)))
+    if left:
+        raise LookupError(f"the README does not describe {', '.join(sorted(left))}")
+    return "\n".join(Table((Column("file", 0), Column("what it is, and what to do with it", 1)), rows).markdown())
+
+
+def cmake_text(name: str, files: Iterable[str], front_end: bool) -> str:
+    """The text of `CMakeLists.txt`."""
+    files = set(files)
+    sources = sorted(file for file in files if file.endswith((".c", ".cc")) and file not in (_PROGRAM, EXAMPLE))
+    groups = {
+        "networks": [file for file in sources if file.endswith(".cc")],
+        "portable": [file for file in sources if file.endswith(".c") and file not in _TEST_ONLY],
+        "test": [file for file in sources if file in _TEST_ONLY],
+    }
+    words = {group: "\n".join(f"  {file}" for file in listed) for group, listed in groups.items()}
+    words["tflm_definitions"] = ";".join(TFLM_DEFINITIONS)
+    dsp = filled("CMakeDsp.txt.in", name=name) if front_end else ""
+    words["link_dsp"] = f"target_link_libraries({name} PUBLIC {name}_dsp)" if front_end else ""
+    words["programs"] = _LISTEN.format(file=EXAMPLE, name=name) if EXAMPLE in files else ""
+    return filled("CMakeLists.txt.in", name=name, dsp=dsp, **words)

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from keras_mtl.firmware_host.bundle.golden import C_VECTORS, CALLS_EACH, Chain, GoldenVectors, numbered
-from keras_mtl.firmware_host.bundle.source import filled, real
-from keras_mtl.firmware_host.device import C_TYPES
-from keras_mtl.tflite.artifact import Member, Port
+from keras_mtl.firmware_host.bundle.golden import (
+    C_VECTORS,
+    CALLS_EACH,
+    MADE_UP_STEPS,
+    Chain,
+    GoldenVectors,
+    event_numbers,
+    input_scaling,
+    numbered,
+)
+from keras_mtl.firmware_host.bundle.text.c_source import filled, identifier, real
+from keras_mtl.firmware_host.device import C_TYPES, embedding_place
+from keras_mtl.tflite.artifact import Artifact, Member, Port
 
 #: A float network's outputs may differ by this part of the largest one: sums are made in another order.
 _FLOAT_PART = 2.0**-12
+#: `FEATURES_TOLERANCE_DB` of selftest_front_end.c.in.
+_TOLERANCE_DB = 0.05
+#: Steps by which scores behind recurrent cells may differ: 0.4 % of the range.
+_CELL_STEPS = {"int8": 1, "int16": 128}
 
 
 @dataclass(frozen=True)
@@ -36,24 +51,19 @@ class Stage:
 
 
 def front_end_stages(name: str, port: Port) -> list[Stage]:
-    """The stages up to the first network's input.
-
-    Args:
-        name: the bundle's identifier.
-        port: that input.
-    """
+    """The stages up to the first network's input."""
     prefix, dtype = name.upper(), port.dtype
     scaling = f"{prefix}_INPUT_PER_DB, {prefix}_INPUT_AT_0_DB"
     if dtype in ("int8", "int16"):
-        quantize = f"kmtl_log_mel_quantize_{dtype}(levels, {prefix}_LOG_MEL_BANDS, {scaling}, row);"
+        quantize = f"kmtl_log_mel_quantize_{dtype}(log_mel, {prefix}_LOG_MEL_BANDS, {scaling}, row);"
     else:
         per_db, at_0_db = scaling.split(", ")
         quantize = (
             f"for (band = 0u; band < (size_t){prefix}_LOG_MEL_BANDS; band++) {{\n"
-            f"      row[band] = (levels[band] * {per_db}) + {at_0_db};\n    }}"
+            f"      row[band] = (log_mel[band] * {per_db}) + {at_0_db};\n    }}"
         )
     words = {"input_type": C_TYPES[dtype], "input_kind": _kind(dtype), "quantize": quantize}
-    # Where a product and a sum are rounded as one, a level in the middle of two integers may become the other one.
+    # Where a product and a sum are rounded as one, a value in the middle of two integers may become the other one.
     words["input_tolerance"] = "1.0e-4f" if _kind(dtype) == "float" else "1"
     functions = filled("selftest_front_end.c.in", name=name, NAME=prefix, **words)
     includes = ("golden_audio.h", "kmtl/kmtl_log_mel.h", f"kmtl/{name}_log_mel_tables.h")
@@ -63,11 +73,7 @@ def front_end_stages(name: str, port: Port) -> list[Stage]:
 def network_stages(name: str, member: Member, vectors: GoldenVectors, chain: Chain | None) -> list[Stage]:
     """The stages of one network: on the golden sound, on the golden vectors, and its scenes.
 
-    Args:
-        name: the bundle's identifier.
-        member: the network.
-        vectors: its golden vectors.
-        chain: the golden chain; None for a model without features of ours.
+    `chain`: the golden chain; None for a model without features of ours.
     """
     ports, stages = (member.inputs, member.outputs), []
     tolerances = [_tolerance(values[:C_VECTORS]) for values in vectors.outputs]
@@ -139,10 +145,7 @@ def _kind(dtype: str) -> str:
 def selftest_texts(name: str, role: str, stages: Sequence[Stage]) -> dict[str, str]:
     """The three sources of a self-test.
 
-    Args:
-        name: the bundle's identifier.
-        role: what the header of its networks begins with, as "listener".
-        stages: in their order.
+    `role`: what the header of its networks begins with, as "listener".
     """
     calls = "\n".join(
         f'  if (!{stage.call}) {{\n    return {place};\n  }}\n  kmtl_say(print, "{stage.name}", "passed");'
@@ -156,3 +159,66 @@ def selftest_texts(name: str, role: str, stages: Sequence[Stage]) -> dict[str, s
         "selftest.c": filled("selftest.c.in", name=name, includes=listed, parts=parts, stages=calls),
         "selftest_main.c": filled("selftest_main.c.in", **words),
     }
+
+
+def listener_stages(name: str, artifact: Artifact) -> list[Stage]:
+    """The stages behind the front end.
+
+    The listener gets the golden samples. Each network's result is held against the golden one, which then takes its
+    place, so that scenes and events must be the golden ones.
+    """
+    wiring, prefix, encoder = artifact.wiring, name.upper(), artifact.network
+    source, place = encoder.inputs[0], embedding_place(artifact)
+    per_db, at_0_db = input_scaling(artifact.facts.features, source)
+    macros = _macros(prefix, input_per_db=real(per_db), input_at_0_db=real(at_0_db))
+    words: dict[str, Any] = {"name": name, "NAME": prefix, "scenes": "", "events": "", "cases": ""}
+    words |= {
+        "kind": source.dtype,
+        "type": C_TYPES[source.dtype],
+        "step_elements": source.elements,
+        "input_tolerance": math.ceil(_TOLERANCE_DB * float(per_db)) + 1,
+        "states": len(wiring.stream.states),
+        "place": place,
+        "size": encoder.outputs[place].elements,
+        "encoder": f"{prefix}_{identifier(wiring.encoder)}".upper(),
+        "say_cells": "",
+        "scene_calls": 0,
+        "event_calls": 0,
+    }
+    if wiring.scene_head:
+        words |= _task(artifact, name, "scenes", wiring.scene_head)
+        words["scene_calls"] = f"{prefix}_GOLDEN_LOGITS_ROWS"
+    if wiring.classifiers:
+        task = _task(artifact, name, "events", wiring.classifiers)
+        words |= task | {"cases": words["cases"] + task["cases"]}
+        words["say_cells"] = '\n  kmtl_say_steps(print, "cells", golden.largest);'
+        words["event_calls"] = _event_calls(prefix)
+    includes = ("listener.h", "listener_networks.h", "kmtl/kmtl_event_decoder.h")
+    text, decoder = filled("selftest_stream.c.in", **words), []
+    if wiring.classifiers:
+        macros = _macros(prefix, **{f"event_{key}": value for key, value in event_numbers(artifact).items()}) + macros
+        functions = filled("selftest_decoder.c.in", name=name, NAME=prefix)
+        decoder = [Stage("decoder", "check_decoder(print)", functions)]
+    return [Stage("listener", "check_listener(run, context, print)", text, includes, macros), *decoder]
+
+
+def _task(artifact: Artifact, name: str, task: str, member: str) -> dict[str, str]:
+    """The function that runs a decoder's network, and the case that calls it."""
+    dtype = artifact.members[member].outputs[0].dtype
+    words = {"name": name, "NAME": name.upper(), "type": C_TYPES[dtype], "kind": dtype}
+    number = f"{name}_{identifier(member)}".upper()
+    if task == "events":
+        words |= {"cell_steps": str(_CELL_STEPS[dtype]), "event_calls": f"(size_t){_event_calls(words['NAME'])}"}
+    return {
+        task: filled(f"selftest_stream_{task}.c.in", number=number, **words),
+        "cases": f"    case {number}:\n      return run_{task}(golden, inputs, outputs);\n",
+    }
+
+
+def _event_calls(prefix: str) -> str:
+    """How often the classifiers run: behind their scores stand made-up ones."""
+    return f"({prefix}_GOLDEN_SCORES_ROWS - {MADE_UP_STEPS})"
+
+
+def _macros(prefix: str, **values: Any) -> str:
+    return "".join(f"#define {prefix}_{key.upper()} ({value})\n" for key, value in values.items()) + "\n"

@@ -9,7 +9,7 @@ from typing import Any
 from keras_mtl.decoding import DecodeSettings
 from keras_mtl.firmware_host.arena import arena_setting_bytes
 from keras_mtl.firmware_host.bundle.golden import has_scenes, numbered
-from keras_mtl.firmware_host.bundle.source import header, real, string
+from keras_mtl.firmware_host.bundle.text.c_source import header, real, string
 from keras_mtl.firmware_host.device import C_TYPES
 from keras_mtl.tflite.artifact import Member, Port
 
@@ -21,15 +21,7 @@ def settings_header(
     reserve_bytes: int,
     file: str = "model_settings.h",
 ) -> str:
-    """The text of a network's settings (C and C++; macros only).
-
-    Args:
-        name: the model's identifier.
-        member: its file.
-        measured_arena_bytes: what TensorFlow Lite Micro used on the host.
-        reserve_bytes: of `arena_reserve_bytes`.
-        file: the header's name, for the include guard.
-    """
+    """The text of a network's settings (C and C++; macros only)."""
     prefix = name.upper()
     inputs, outputs, facts = member.inputs, member.outputs, member.facts
     lines = [
@@ -37,7 +29,7 @@ def settings_header(
         "",
         "/* The tensor arena: measured on the host by TensorFlow Lite Micro, plus a reserve for what the device's own",
         " * kernels need besides (scratch buffers of CMSIS-NN), rounded up to 16. After the first AllocateTensors() on",
-        " * the device, interpreter.arena_used_bytes() says what is really used: the setting may then shrink. */",
+        " * the device, interpreter.arena_used_bytes() gives what is used: the setting may then shrink. */",
         f"#define {prefix}_ARENA_MEASURED_BYTES {measured_arena_bytes}",
         f"#define {prefix}_ARENA_RESERVE_BYTES {reserve_bytes}",
         f"#define {prefix}_ARENA_BYTES {arena_setting_bytes(measured_arena_bytes, reserve_bytes)}",
@@ -99,13 +91,7 @@ def label_lines(prefix: str, labels: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def smoothing_lines(prefix: str, port: Port, decoding: DecodeSettings) -> list[str]:
-    """Macros for `kmtl_scene_smoother`.
-
-    Args:
-        prefix: of the macros.
-        port: the output with the scenes' logits.
-        decoding: of the artifact: weight and hold of the scenes.
-    """
+    """Macros for `kmtl_scene_smoother`."""
     return [
         "",
         "/* For kmtl_scene_smoother: share of the newest call in the mean, calls in a row that a new scene needs, and",
@@ -117,13 +103,7 @@ def smoothing_lines(prefix: str, port: Port, decoding: DecodeSettings) -> list[s
 
 
 def feature_lines(prefix: str, features: dict[str, Any], source: Port) -> list[str]:
-    """Macros of the features, and of their way into the network's input.
-
-    Args:
-        prefix: of the macros.
-        features: settings as the manifest has them.
-        source: the input of the network.
-    """
+    """Macros of the features, and of their way into the network's input."""
     if "window" in features:  # files from before these settings
         features = {"fft": features["window"], "keep_last_frame": False} | features
     last = "is a frame too (KEEP_LAST_FRAME)" if features.get("keep_last_frame") else "is no frame"

@@ -1,4 +1,4 @@
-/* Hears samples by the listener of a small streaming set; its networks answer with what was recorded.
+/* Hears samples by the listener of a small streaming artifact; its networks answer with what was recorded.
  *
  *   listen SAMPLES OUT PUSH FAIL (CALLS)...
  *     SAMPLES  int16; OUT gets what was heard, rows of 64-bit numbers

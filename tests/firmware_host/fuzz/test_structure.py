@@ -20,8 +20,7 @@ from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Member
 from keras_mtl.tflite.flatbuffer import macs
 from keras_mtl.tflite.flatbuffer import verify as flatbuffer_verify
-from keras_mtl.tflite.flatbuffer.consistency import fault_of
-from keras_mtl.tflite.flatbuffer.verify import structure_fault
+from keras_mtl.tflite.flatbuffer.verify import fault_of, structure_fault
 
 
 def test_sound_files_have_no_fault(models, odd_models):

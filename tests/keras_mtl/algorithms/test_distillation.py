@@ -111,6 +111,6 @@ def test_another_normalisation_is_made_up_for(little, random):
     """Levels in dB are the same: (x * 20 - 40 - (-30)) / 10 = 2 x - 1."""
     teacher = little.network()
     x = random.normal(size=(2, 8, 6, 1)).astype(np.float32)
-    said = Distiller(teacher, ("scenes",), scale=2.0, shift=-1.0).answer("scenes", tf.constant(x))
-    expected = Distiller(teacher, ("scenes",)).answer("scenes", tf.constant(2 * x - 1))
-    np.testing.assert_allclose(said, expected, rtol=1e-5, atol=1e-6)
+    output = Distiller(teacher, ("scenes",), scale=2.0, shift=-1.0).predict("scenes", tf.constant(x))
+    expected = Distiller(teacher, ("scenes",)).predict("scenes", tf.constant(2 * x - 1))
+    np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-6)

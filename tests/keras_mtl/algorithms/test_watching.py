@@ -12,9 +12,8 @@ from keras_mtl.core import RunError, TrainingError
 from keras_mtl.experiments import plot_conflict
 from keras_mtl.training import as_dataset, read_conflict
 from keras_mtl.training.batches import take_turns
-from keras_mtl.training.conflict import ConflictLog, encoder_cosine
-from keras_mtl.training.conflict_log import COSINE
-from keras_mtl.training.finite_losses import StopOnNonFinite
+from keras_mtl.training.conflict import COSINE, ConflictLog, encoder_cosine
+from keras_mtl.training.phases import StopOnNonFinite
 
 
 class Kept:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from keras_mtl.core import Html
+
 #: Width of all drawings, in units of their own; the page scales them.
 WIDTH = 960
 _SUFFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -14,13 +16,7 @@ LETTER = 7.4
 
 
 def drawing(height: float, parts: Iterable[str], label: str) -> str:
-    """A drawing of full width, which scrolls sideways where the screen is too narrow to read it.
-
-    Args:
-        height: in the drawing's units.
-        parts: shapes and texts.
-        label: what it shows, for who can't see it.
-    """
+    """A drawing of full width, which scrolls sideways where the screen is too narrow to read it."""
     body = "".join(parts)
     view = f'viewBox="0 0 {WIDTH} {height:g}"'
     return f'<div class="plot"><svg {view} role="img" aria-label="{escape(label)}">{body}</svg></div>'
@@ -88,3 +84,26 @@ def bars(rows: Sequence[tuple[str, Sequence[tuple[float, str, str]]]], left: flo
                 parts.append(box(x, y + 2, width, height - 6, kind, title))
             parts.append(text(x + (width + 5 if value else 0), y + 13, short_number(value), kind="quiet"))
     return drawing(top + len(rows) * height + 4, parts, label)
+
+
+def number(value: float | None) -> str:
+    """With commas; a dash for none."""
+    return "-" if value is None else f"{value:,}"
+
+
+def span(kind: str, words: str, title: str = "") -> Html:
+    """Words in a class of the style sheet, and what is shown while a pointer rests on them."""
+    given = {"class": kind, "title": title}
+    attributes = "".join(f' {name}="{escape(text)}"' for name, text in given.items() if text)
+    return Html(f"<span{attributes}>{escape(words)}</span>")
+
+
+def mark(ok: bool, words: str) -> Html:
+    """Words in the colour of what passed or failed."""
+    return span("passed" if ok else "failed", words)
+
+
+def definitions(rows: Iterable[tuple[str, str]]) -> str:
+    """Names and what they stand for, both as plain text."""
+    body = "".join(f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in rows)
+    return f"<dl>{body}</dl>"

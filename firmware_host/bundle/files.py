@@ -17,17 +17,17 @@ from keras_mtl.firmware_host.bundle.golden import (
     golden_vectors,
     has_scenes,
     stream_chain,
-    vectors_texts,
 )
 from keras_mtl.firmware_host.bundle.release import manifest, sbom
-from keras_mtl.firmware_host.bundle.source import ALWAYS, FOLDER, identifier, static_texts
 from keras_mtl.firmware_host.bundle.text import (
+    ALWAYS,
+    FOLDER,
     Network,
     Stage,
     audio_binaries,
     audio_texts,
-    cmake_text,
     front_end_stages,
+    identifier,
     listener_stages,
     listener_texts,
     log_mel_tables,
@@ -38,6 +38,8 @@ from keras_mtl.firmware_host.bundle.text import (
     readme,
     require_listener,
     selftest_texts,
+    static_texts,
+    vectors_texts,
 )
 from keras_mtl.firmware_host.compute import op_rows
 from keras_mtl.firmware_host.device import listener_buffers
@@ -85,11 +87,7 @@ class _Parts:
 def bundle_files(name: str, artifact: Artifact, report: Report, timeout_s: float) -> dict[str, bytes]:
     """Content of all files of a bundle, by path.
 
-    Args:
-        name: the artifact's identifier.
-        artifact: what passed.
-        report: the emulator's, with a run of TensorFlow Lite Micro.
-        timeout_s: for each run of TensorFlow Lite Micro on golden data.
+    `report`: the emulator's, with a run of TensorFlow Lite Micro.
 
     Raises:
         EngineError: TensorFlow Lite Micro does not run a member any more.
@@ -117,7 +115,7 @@ def bundle_files(name: str, artifact: Artifact, report: Report, timeout_s: float
     files |= parts.vectors.binaries() if parts.vectors else {}
     files |= audio_binaries(chain) if chain else {}
     files |= {f"{parts.folder}{network.role}.tflite": network.member.content for network in networks}
-    files["CMakeLists.txt"] = cmake_text(name, files, chain is not None).encode("utf-8")
+    files["CMakeLists.txt"] = readme.cmake_text(name, files, chain is not None).encode("utf-8")
     listed = [*files, sbom.SBOM]
     text = readme.readme(name, artifact, report, networks, parts.vectors, parts.facts, [s.name for s in stages], listed)
     files["README.md"] = text.encode("utf-8")

@@ -1,13 +1,21 @@
-"""Pieces of C and C++ source: names, guards, arrays. The same values give the same text."""
+"""Pieces of C and C++ source: names, guards, arrays, static files, templates. The same values give the same text."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from importlib import resources
+from string import Template
 from typing import Any
 
 import numpy as np
 
 _LINE_CHARACTERS = 110
+#: The folder of a bundle that static sources go to.
+FOLDER = "kmtl"
+#: What every bundle has: the call of TensorFlow Lite Micro and the self-test's comparisons.
+ALWAYS = ("kmtl_network.h", "kmtl_tflm.h", "kmtl_selftest.h", "kmtl_selftest.c")
+_PLACES = ("c", "templates")
 
 
 def identifier(text: str) -> str:
@@ -17,14 +25,7 @@ def identifier(text: str) -> str:
 
 
 def header(name: str, file: str, about: str, body: str) -> str:
-    """A header that C and C++ can include.
-
-    Args:
-        name: the model's identifier.
-        file: file name, for the include guard.
-        about: one line: what the file is for.
-        body: its declarations.
-    """
+    """A header that C and C++ can include."""
     guard = f"KERAS_MTL_{name}_{identifier(file)}_".upper()
     return f"{opening(about)}#ifndef {guard}\n#define {guard}\n\n{body.strip()}\n\n#endif  /* {guard} */\n"
 
@@ -67,3 +68,19 @@ def string(text: str) -> str:
     """A C string literal in ASCII."""
     escaped = text.encode("ascii", "replace").decode().replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def static_texts(names: Iterable[str]) -> dict[str, str]:
+    """Texts of static sources by their path in a bundle."""
+    return {f"{FOLDER}/{name}": _read(name) for name in names}
+
+
+def filled(template: str, /, **words: Any) -> str:
+    """A template with its words filled in; each `$word` of it must be given."""
+    return Template(_read(template)).substitute(words)
+
+
+def _read(name: str) -> str:
+    here = resources.files("keras_mtl.firmware_host.bundle")
+    found = [here / place / name for place in _PLACES if (here / place / name).is_file()]
+    return found[0].read_text("utf-8")

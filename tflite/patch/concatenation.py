@@ -65,15 +65,8 @@ def _in_turn(model: Any, subgraph: Any, pads: list[Any]) -> tuple[int, list[Any]
 
 
 def _concatenate(model: Any, operator: Any, sources: list[int], axis: int) -> None:
-    kind = schema.BuiltinOperator.CONCATENATION, _INT16_VERSION
-    known = [(code.builtinCode, code.version) for code in model.operatorCodes]
-    if kind not in known:
-        code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = kind[0]
-        code.version = kind[1]
-        model.operatorCodes.append(code)
-        known.append(kind)
-    operator.opcodeIndex, operator.inputs = known.index(kind), np.array(sources, np.int32)
+    operator.opcodeIndex = flatbuffer.operator_code(model, "CONCATENATION", _INT16_VERSION)
+    operator.inputs = np.array(sources, np.int32)
     operator.builtinOptionsType = schema.BuiltinOptions.ConcatenationOptions
     operator.builtinOptions = schema.ConcatenationOptionsT()
     operator.builtinOptions.axis = axis

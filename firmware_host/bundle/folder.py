@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from keras_mtl.core import ArtifactError, KerasMtlError, VerdictFailed, new_folder
-from keras_mtl.firmware_host.bundle.assemble.files import bundle_files
+from keras_mtl.firmware_host.bundle.files import bundle_files
 from keras_mtl.firmware_host.bundle.release import MANIFEST, SCHEMA, SIGNATURE, manifest_json, sign
-from keras_mtl.firmware_host.bundle.source import identifier
+from keras_mtl.firmware_host.bundle.text import identifier
 from keras_mtl.firmware_host.engines import package_version
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.tflite.artifact import Artifact

@@ -1,4 +1,4 @@
-"""Commands of `keras_mtl` whose answers a benchmark keeps, so that it goes on where it was interrupted."""
+"""Commands of `keras_mtl` whose results a benchmark keeps, so that it goes on where it was interrupted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 
-def kept_answer(path: Path, words: list[str], accepted: tuple[int, ...] = (0,)) -> dict[str, Any]:
-    """The JSON answer of a command, kept in a file: a command whose answer is there is not run again.
+def kept_result(path: Path, words: list[str], accepted: tuple[int, ...] = (0,)) -> dict[str, Any]:
+    """The JSON result of a command, kept in a file: a command whose result is there is not run again.
 
     Args:
         path: of the file.
         words: what follows on `keras_mtl`, without --json.
-        accepted: exit statuses after which there is an answer.
+        accepted: exit statuses after which there is a result.
 
     Raises:
         SystemExit: the command ended otherwise.
@@ -33,7 +33,7 @@ def kept_answer(path: Path, words: list[str], accepted: tuple[int, ...] = (0,)) 
 
 def kept_score(path: Path, words: list[str]) -> dict[str, Any]:
     """The same of `keras_mtl evaluate`, without the path that was scored, which means nothing elsewhere."""
-    score = kept_answer(path, words)
+    score = kept_result(path, words)
     return {key: value for key, value in score.items() if key != "model"}
 
 
@@ -41,9 +41,9 @@ def score_cells(score: dict[str, Any], goal: dict[str, Any] | None, figures: tup
     """Cells of a Markdown table: figures of an evaluation, and in brackets what they are off the goal's.
 
     Args:
-        score: the answer of `keras_mtl evaluate`.
+        score: the result of `keras_mtl evaluate`.
         goal: that of the network to compare with; None for the network itself.
-        figures: keys of `scenes` or `events`. PSDS are told as they are, all others in points (hundredths).
+        figures: keys of `scenes` or `events`. PSDS are shown as they are, all others in points (hundredths).
     """
     return [_cell(_value(score, name), _value(goal or {}, name), name) for name in figures]
 
