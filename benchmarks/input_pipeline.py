@@ -41,7 +41,7 @@ def _measure(task: str, steps: int, folder: Path) -> dict[str, float | str]:
     import tensorflow as tf
 
     from keras_mtl.algorithms import ALGORITHMS
-    from keras_mtl.core import EVENTS
+    from keras_mtl.core import DCASE
     from keras_mtl.decoding import Event
     from keras_mtl.features import EventSet, MappedLogMel, SceneSet
     from keras_mtl.models import build
@@ -62,12 +62,12 @@ def _measure(task: str, steps: int, folder: Path) -> dict[str, float | str]:
     names = np.asarray([str(number) for number in range(clips)])
     known, weak = (
         [[Event(1.0, 3.0, "Dog"), Event(2.0, 9.0, "Speech")]] * clips,
-        np.zeros((clips, len(EVENTS)), np.float32),
+        np.zeros((clips, len(DCASE.events)), np.float32),
     )
     kinds = {kind: EventSet(log_mel(kind), known, weak, names) for kind in ("strong", "weak", "unlabelled")}
     scenes = SceneSet(log_mel("scenes"), np.arange(clips) % 10, names, names, names)
-    data = TrainingData(recipe.features, scenes, None, kinds if task == "events" else {}, None)
-    network = build(recipe.model.system, recipe.features, recipe.model.options)
+    data = TrainingData(recipe.features, scenes, None, kinds if task == "events" else {}, None, DCASE)
+    network = build(recipe.model.system, DCASE, recipe.features, recipe.model.options)
     (phase,) = ALGORITHMS["single"](recipe.train)
     model = _compiled(phase, network, recipe, steps + 1, None)
     step = tf.function(model.train_step)

@@ -19,7 +19,7 @@ import tensorflow as tf
 from step_data import EVENT_CLIPS, KINDS, KINDS_OF_STEP, SCENE_BATCH, event_clips, scene_clips
 
 from keras_mtl.algorithms import MultitaskModel, PartialAdamW, SingleTask, SoftMTL
-from keras_mtl.core import EVENTS, LogMelSettings
+from keras_mtl.core import DCASE, LogMelSettings
 from keras_mtl.decoding import Event
 from keras_mtl.features import EventSet, SceneSet
 from keras_mtl.models import build_mt
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _model(kind: str) -> MultitaskModel:
-    network = build_mt()
+    network = build_mt(scenes=10, events=10)
     tasks = KINDS_OF_STEP[kind]
     model = SoftMTL(network) if len(tasks) > 1 else SingleTask(network, tasks[0])
     optimizer = PartialAdamW(1e-3)
@@ -54,10 +54,10 @@ def _streams(tasks: tuple[str, ...]) -> dict[str, Stream]:
         streams["scenes"] = SceneStream(scenes, SCENE_BATCH, settings, 0)
     if "events" in tasks:
         found = event_clips()
-        events = [[Event(on, off, EVENTS[which])] for which, on, off in found["events"]]
+        events = [[Event(on, off, DCASE.events[which])] for which, on, off in found["events"]]
         names = np.asarray([str(i) for i in range(EVENT_CLIPS)])
-        one = EventSet(found["log_mel"], events, np.zeros((EVENT_CLIPS, len(EVENTS)), np.float32), names)
-        streams["events"] = EventStream(dict.fromkeys(KINDS, one), KINDS, settings, 4, 0)
+        one = EventSet(found["log_mel"], events, np.zeros((EVENT_CLIPS, len(DCASE.events)), np.float32), names)
+        streams["events"] = EventStream(dict.fromkeys(KINDS, one), KINDS, settings, DCASE.events, 4, 0)
     return streams
 
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.core import DataError
+from keras_mtl.core import DCASE, DataError, Labels
+from keras_mtl.datasets import own
 from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, layout
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
 from keras_mtl.datasets.prepare import (
+    ClipConfig,
     Clips,
+    DataSettings,
     LocalBuilder,
-    RateConfig,
     Workers,
     censuses,
+    clip_config,
     in_turn,
     prepared,
     quiet,
-    rate_config,
 )
 from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import Builder as Soundscapes
 from keras_mtl.datasets.soundscapes.soundscapes_dataset_builder import fingerprint
@@ -31,6 +35,8 @@ from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
 
 #: The word that stands for the embedded data wherever a data folder is expected.
 EMBEDDED = "soundscapes"
+
+_log = logging.getLogger("keras_mtl")
 
 #: Looks at a fingerprint, and those of the parts, before anything is prepared.
 Accept = Callable[[str, dict[str, str]], None]
@@ -49,10 +55,13 @@ class Corpus:
         scenes: clips of "train" (or of the wanted part of it) and "test"; empty when the folder holds no
             scene data.
         events: clips of those that are there of "strong_real", "strong_synthetic", "synthetic_validation", "weak",
-            "unlabelled", "validation".
+            "unlabelled", "validation", and "held_out": clips of sounds that no other split has, for choosing the best
+            epoch.
         sample_rate_hz: samples per second of all clips. The fingerprint is the same at every rate.
-        scene_subset: how much of TAU's training split "train" is, in per cent. The fingerprint is the same for each.
         parts: the fingerprint of each data set in a folder.
+        labels: the classes of the tasks that are there, in the order of the clips' class numbers.
+        settings: which clips these are.
+        mixer: of a folder of own sounds: what mixes the clips of "strong_synthetic", and others like them.
     """
 
     name: str
@@ -60,13 +69,22 @@ class Corpus:
     scenes: dict[str, Clips]
     events: dict[str, Clips]
     sample_rate_hz: int = SAMPLE_RATE_HZ
-    scene_subset: int = WHOLE
     parts: dict[str, str] = field(default_factory=dict)
+    labels: Labels = DCASE
+    settings: DataSettings = field(default_factory=DataSettings)
+    mixer: own.Mixer | None = None
 
     @property
-    def stamp(self) -> dict[str, str]:
-        """How runs and scores name their data: {"name", "fingerprint"}."""
-        return {"name": self.name, "fingerprint": self.fingerprint}
+    def stamp(self) -> dict[str, Any]:
+        """How runs and scores name their data: {"name", "fingerprint", "settings"}, those that are not the default."""
+        usual = asdict(DataSettings())
+        others = {key: value for key, value in asdict(self.settings).items() if value != usual[key]}
+        return {"name": self.name, "fingerprint": self.fingerprint, **({"settings": others} if others else {})}
+
+    @property
+    def key(self) -> str:
+        """What prepared data that hold class numbers are kept under: the fingerprint, and the labels."""
+        return _key(self.fingerprint, self.labels)
 
 
 def open_corpus(
@@ -76,14 +94,17 @@ def open_corpus(
     sample_rate_hz: int = SAMPLE_RATE_HZ,
     workers: Workers = in_turn,
     beam: Any = None,
-    scene_subset: int | None = WHOLE,
+    settings: DataSettings | None = None,
+    labels: Labels | None = None,
+    scoring: bool = False,
     accept: Accept = lambda fingerprint, parts: None,
 ) -> Corpus:
     """Opens a data folder, and prepares it on the first time at this rate.
 
     Args:
         data: "soundscapes" (the embedded data; "soundscapes:tiny" is a few clips of them), or a folder that is or holds
-            the TAU development set (`TAU-urban-acoustic-scenes-2022-mobile-development/`) and / or DESED (`desed/`).
+            the TAU development set (`TAU-urban-acoustic-scenes-2022-mobile-development/`) and / or DESED (`desed/`), or
+            a folder of own sounds (see `own.folder`).
             It is only read, never written to.
         cache: where prepared data are kept; else the environment's KERAS_MTL_CACHE, else `~/.cache/keras_mtl/tfds`.
         progress: whether to show a progress bar on stderr while preparing.
@@ -92,26 +113,48 @@ def open_corpus(
             that: at a higher rate there is nothing above 8 kHz in them.
         workers: who reads and resamples recordings.
         beam: options of an Apache Beam pipeline that does it instead of them (see `workers.beam_options`), or None.
-        scene_subset: how much of TAU's training split is "train", in per cent: one of `tables.PERCENTS`. None is
-            for scoring: the scenes are "test" alone, of whatever part was prepared before, or else of all.
+        settings: which clips to make of the data; the defaults where None.
+        labels: the classes; where None, or of a task without any, those of the data: of TAU, DESED and the embedded
+            data those of DCASE.
+        scoring: whether the corpus is for scoring alone: then the scenes are "test", of whatever part of TAU's training
+            split was prepared before, or else of all.
         accept: called with the corpus's `fingerprint` and `parts` before anything is prepared; may raise.
 
     Raises:
-        DataError: no such folder, nothing usable in it, a bad table, a recording that can't be read, or no table of
-            the part.
+        DataError: no such folder, nothing usable in it, a bad table, a recording that can't be read, a label that is
+            none of the classes, or no table of the part.
     """
+    settings, labels = settings or DataSettings(), labels or Labels()
     cache = Path(cache or os.environ.get("KERAS_MTL_CACHE") or Path.home() / ".cache" / "keras_mtl" / "tfds")
     how = {"progress": progress, "workers": workers, "beam": beam}
     word, _, size = str(data).partition(":")
     if sample_rate_hz < 1:
         raise DataError(f"clips at {sample_rate_hz} Hz can't be made")
     if word == EMBEDDED:
-        require_subset(WHOLE if scene_subset is None else scene_subset, None, EMBEDDED)
-        return _open_embedded(size or "full", cache, sample_rate_hz, accept, how)
-    return _open_folder(layout.require_folder(Path(data)), cache, sample_rate_hz, scene_subset, accept, how)
+        require_subset(WHOLE if scoring else settings.scene_subset, None, EMBEDDED)
+        return _open_embedded(size or "full", cache, sample_rate_hz, settings, labels, accept, how)
+    folder = layout.require_folder(Path(data))
+    return _open_folder(folder, cache, sample_rate_hz, settings, labels, scoring, accept, how)
 
 
-def _open_embedded(size: str, cache: Path, sample_rate_hz: int, accept: Accept, how: dict[str, Any]) -> Corpus:
+def _open_embedded(
+    size: str,
+    cache: Path,
+    sample_rate_hz: int,
+    settings: DataSettings,
+    labels: Labels,
+    accept: Accept,
+    how: dict[str, Any],
+) -> Corpus:
+    labels = labels.or_else(DCASE)
+    for task, names in labels.by_task().items():
+        if set(names) != set(DCASE.by_task()[task]):
+            raise DataError(
+                f"labels.{task} are not those of the embedded data", hint=f"they are {', '.join(DCASE.by_task()[task])}"
+            )
+    lengths = settings.scene_clip_s, settings.event_clip_s
+    if lengths != (DataSettings.scene_clip_s, DataSettings.event_clip_s):
+        raise DataError("the embedded data are clips of 1 s and 10 s", hint="leave data.*_clip_s as they are")
     configs = {config.name: config for config in Soundscapes.BUILDER_CONFIGS}
     sizes = sorted({name.partition("_")[2] for name in configs})
     if size not in sizes:
@@ -120,51 +163,143 @@ def _open_embedded(size: str, cache: Path, sample_rate_hz: int, accept: Accept, 
     total = fingerprint(chosen)
     accept(total, {})
     scenes, events = (
-        _splits(prepared(Soundscapes, _home(cache, fingerprint([config])), config=config, **how), sample_rate_hz)
+        _splits(
+            prepared(
+                Soundscapes,
+                _home(cache, _key(fingerprint([config]), labels)),
+                # TFDS knows the listed ones by their names alone.
+                config=config if labels == DCASE else config.with_labels(labels),
+                **how,
+            ),
+            sample_rate_hz,
+        )
         for config in chosen
     )
-    return Corpus(EMBEDDED, total, scenes, events, sample_rate_hz)
+    return Corpus(EMBEDDED, total, scenes, events, sample_rate_hz, labels=labels, settings=settings)
 
 
 def _open_folder(
-    folder: Path, cache: Path, sample_rate_hz: int, scene_subset: int | None, accept: Accept, how: dict[str, Any]
+    folder: Path,
+    cache: Path,
+    sample_rate_hz: int,
+    settings: DataSettings,
+    labels: Labels,
+    scoring: bool,
+    accept: Accept,
+    how: dict[str, Any],
 ) -> Corpus:
     roots = layout.find_sets(folder)
-    if scene_subset is not None:
-        require_subset(scene_subset, roots.get("tau"), str(folder))
+    if "own" in roots:
+        return _open_own(folder, cache, sample_rate_hz, settings, labels, scoring, accept, how)
+    if not scoring:
+        require_subset(settings.scene_subset, roots.get("tau"), str(folder))
     parts = {name: layout.fingerprint(name, root, cache / DIGESTS, how["progress"]) for name, root in roots.items()}
     total = layout.joined_fingerprint(list(parts.values()))
     accept(total, parts)
+    there = [task for name, task in (("tau", "scenes"), ("desed", "events")) if name in roots]
+    labels = labels.or_else(DCASE).of(there)
     scenes: dict[str, Clips] = {}
     events: dict[str, Clips] = {}
     if "tau" in roots:
-        home = _home(cache, parts["tau"])
-        part = scene_subset or _prepared_part(home, sample_rate_hz)
-        config = config_of(tau.Builder, sample_rate_hz, part)
+        home = _home(cache, _key(parts["tau"], labels.of(["scenes"])))
+        percent = _prepared_part(home, sample_rate_hz, settings) if scoring else settings.scene_subset
+        config = config_of(tau.Builder, sample_rate_hz, settings, labels, percent)
         found = _splits(prepared(tau.Builder, home, roots["tau"], config, **how), sample_rate_hz)
-        training, test = used_splits(part)
-        names = {test: "test"} if scene_subset is None else {training: "train", test: "test"}
+        training, test = used_splits(percent)
+        names = {test: "test"} if scoring else {training: "train", test: "test"}
         scenes = {names[split]: clips for split, clips in found.items() if split in names}
     if "desed" in roots:
-        config = config_of(Desed, sample_rate_hz)
-        desed_builder = prepared(Desed, _home(cache, parts["desed"]), roots["desed"], config, **how)
-        events = _splits(desed_builder, sample_rate_hz)
-    return Corpus(folder.resolve().name, total, scenes, events, sample_rate_hz, scene_subset or WHOLE, parts)
+        config = config_of(Desed, sample_rate_hz, settings, labels)
+        home = _home(cache, _key(parts["desed"], labels.of(["events"])))
+        events = _splits(prepared(Desed, home, roots["desed"], config, **how), sample_rate_hz)
+    return Corpus(folder.resolve().name, total, scenes, events, sample_rate_hz, parts, labels, settings)
 
 
-def config_of(builder_class: type[LocalBuilder], sample_rate_hz: int, scene_subset: int = WHOLE) -> RateConfig | None:
-    """The configuration that a folder's data set is prepared in: its rate, and the splits that are used."""
-    return rate_config(sample_rate_hz, used_splits(scene_subset) if builder_class is tau.Builder else ())
+def _open_own(
+    folder: Path,
+    cache: Path,
+    sample_rate_hz: int,
+    settings: DataSettings,
+    labels: Labels,
+    scoring: bool,
+    accept: Accept,
+    how: dict[str, Any],
+) -> Corpus:
+    require_subset(WHOLE if scoring else settings.scene_subset, None, str(folder))
+    found = own.open_own(folder, settings, labels)
+    if found.problems:
+        first, *others = found.problems
+        raise DataError(first.message + (f" (and {len(others)} more)" if others else ""), hint=first.hint)
+    total = own.own_home(layout.fingerprint("own", folder, cache / DIGESTS, how["progress"]), settings)
+    accept(total, {"own": total})
+    if not scoring:
+        for line in found.untrained():
+            hint = "record some, or move one to the training side; keras_mtl data check DIR lists them"
+            raise DataError(f"{folder}: {line}", hint=hint)
+        _log_sides(found)
+    labels = found.labels.of(found.tasks)
+    splits: dict[str, dict[str, Clips]] = {"scenes": {}, "events": {}}
+    for task in found.tasks:
+        config = own.own_config(task, sample_rate_hz, labels, settings)
+        home = _home(cache, _key(total, labels.of([task])))
+        splits[task] = _splits(prepared(own.Builder, home, folder, config, **how), sample_rate_hz)
+    mixer = own.mixer_of(found, "train", settings, sample_rate_hz)
+    return Corpus(
+        folder.resolve().name,
+        total,
+        splits["scenes"],
+        splits["events"],
+        sample_rate_hz,
+        {"own": total},
+        labels,
+        settings,
+        mixer,
+    )
 
 
-def _prepared_part(home: Path, sample_rate_hz: int) -> int:
+def _log_sides(found: own.OwnFolder) -> None:
+    """Says which recordings are held out, where no table does."""
+    test = [name for name, side in found.sides.items() if side == "test"]
+    if not found.table and test:
+        _log.warning(
+            "%s has no split.tsv: %d of %d recordings are held out for the test (data.split_seed = %d), as %s; "
+            "keras_mtl data check DIR --write-split FILE writes them all down",
+            found.root,
+            len(test),
+            len(found.sides),
+            found.settings.split_seed,
+            test[0],
+        )
+
+
+def config_of(
+    builder_class: type[LocalBuilder],
+    sample_rate_hz: int,
+    settings: DataSettings | None = None,
+    labels: Labels = DCASE,
+    percent: int = WHOLE,
+) -> ClipConfig:
+    """The configuration that a folder's data set is prepared in: its rate and clips, and the splits that are used."""
+    settings = settings or DataSettings()
+    of_scenes = builder_class is tau.Builder
+    clip_s = settings.scene_clip_s if of_scenes else settings.event_clip_s
+    return clip_config(labels, sample_rate_hz, clip_s, used_splits(percent) if of_scenes else ())
+
+
+def _prepared_part(home: Path, sample_rate_hz: int, settings: DataSettings) -> int:
     """A part of TAU that is prepared already, all of it first; where none is, all."""
     for percent in reversed(PERCENTS):
         with quiet():
-            builder = tau.Builder(data_dir=home, config=config_of(tau.Builder, sample_rate_hz, percent))
+            builder = tau.Builder(
+                data_dir=home, config=config_of(tau.Builder, sample_rate_hz, settings, DCASE, percent)
+            )
         if builder.data_path.exists():
             return percent
     return WHOLE
+
+
+def _key(fingerprint: str, labels: Labels) -> str:
+    return hashlib.sha256(f"{fingerprint} {labels.digest}".encode()).hexdigest()
 
 
 def _splits(builder: LocalBuilder, sample_rate_hz: int) -> dict[str, Clips]:

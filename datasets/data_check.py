@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from keras_mtl.core import DataError
+from keras_mtl.datasets import own
 from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, AudioFormat, in_threads, layout
 from keras_mtl.datasets.audio import files as audio_files
 from keras_mtl.datasets.corpus import DIGESTS, config_of
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
-from keras_mtl.datasets.prepare import NAMED, Census, LocalBuilder, Split, quiet
+from keras_mtl.datasets.own import OwnCensus
+from keras_mtl.datasets.prepare import NAMED, Census, DataSettings, LocalBuilder, Split, quiet
 from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
     tau_urban_acoustic_scenes_2022_mobile_dataset_builder as tau,
 )
@@ -67,6 +69,7 @@ class FolderCensus:
         sample_rate_hz: the rate that the clips would be prepared at.
         splits: the splits of all data sets.
         problems: why a data set can't be looked at: a table that is missing or no table.
+        own: the census of a folder of own sounds, which has no `splits`; None of another one.
     """
 
     folder: Path
@@ -74,11 +77,18 @@ class FolderCensus:
     sample_rate_hz: int
     splits: tuple[SplitCensus, ...]
     problems: tuple[str, ...] = field(default=())
+    own: OwnCensus | None = None
 
     @property
     def usable(self) -> bool:
         """Whether the preparation would take all that is there."""
-        return not self.problems and not any(each.census.refusals for each in self.splits)
+        return not self.problems and not self.refusals
+
+    @property
+    def refusals(self) -> list[DataError]:
+        """What the preparation would refuse."""
+        found = [error for each in self.splits for error in each.census.refusals]
+        return found + list(self.own.refusals if self.own else ())
 
     def to_dict(self, most_names: int | None = NAMED) -> dict[str, Any]:
         """As plain values, for JSON; with the first names of each kind, or all where `most_names` is None."""
@@ -88,6 +98,7 @@ class FolderCensus:
             "folder": str(self.folder),
             "sample_rate_hz": self.sample_rate_hz,
             "datasets": [each.to_dict(most_names) for each in self.splits],
+            **({"own": self.own.to_dict(most_names)} if self.own else {}),
             "problems": list(self.problems),
             "verdict": "passed" if self.usable else "failed",
         }
@@ -99,6 +110,7 @@ def check_folder(
     progress: bool = True,
     sample_rate_hz: int = SAMPLE_RATE_HZ,
     hashed: bool = True,
+    settings: DataSettings | None = None,
 ) -> FolderCensus:
     """Looks at all tables and recordings of the data sets in a folder. Changes nothing in it.
 
@@ -111,18 +123,21 @@ def check_folder(
         progress: whether to show bars on stderr, if that is a terminal.
         sample_rate_hz: the rate that clips would be prepared at.
         hashed: whether to make the fingerprint, for which every byte is read once.
+        settings: which clips would be made; the defaults where None. Their lengths say what is too short or too long.
 
     Raises:
         DataError: no such folder, or no data set in it.
     """
-    folder = layout.require_folder(Path(data))
+    folder, settings = layout.require_folder(Path(data)), settings or DataSettings()
+    if layout.find_sets(folder).keys() == {"own"}:
+        return _check_own(folder, cache, progress, sample_rate_hz, hashed, settings)
     splits: list[SplitCensus] = []
     fingerprints, problems = [], []
     for name, root in layout.find_sets(folder).items():
         if hashed:
             fingerprints.append(layout.fingerprint(name, root, cache / DIGESTS if cache else None, progress))
         try:
-            splits += _look_at(tau.Builder if name == "tau" else Desed, root, progress, sample_rate_hz)
+            splits += _look_at(tau.Builder if name == "tau" else Desed, root, progress, sample_rate_hz, settings)
         except DataError as error:
             problems.append(error.message)
     joined = layout.joined_fingerprint(fingerprints) if hashed else None
@@ -130,14 +145,30 @@ def check_folder(
 
 
 def _look_at(
-    builder_class: type[LocalBuilder], root: Path, progress: bool, sample_rate_hz: int
+    builder_class: type[LocalBuilder], root: Path, progress: bool, sample_rate_hz: int, settings: DataSettings
 ) -> Iterable[SplitCensus]:
     with quiet(), tempfile.TemporaryDirectory() as nowhere:  # TFDS wants a folder, and nothing is written there
-        builder = builder_class(data_dir=nowhere, config=config_of(builder_class, sample_rate_hz))
+        builder = builder_class(data_dir=nowhere, config=config_of(builder_class, sample_rate_hz, settings))
         plan = builder.plan(root)
     paths = list(dict.fromkeys(path for split in plan.values() for path in split.recordings.values()))
-    found = dict(zip(paths, _inspected(paths, f"checking {builder.name}", progress), strict=True))
+    found = dict(zip(paths, _inspected(_inspect, paths, f"checking {builder.name}", progress), strict=True))
     return [_counted(builder.name, name, split, found) for name, split in plan.items()]
+
+
+def _check_own(
+    folder: Path, cache: Path | None, progress: bool, sample_rate_hz: int, hashed: bool, settings: DataSettings
+) -> FolderCensus:
+    try:
+        found = own.open_own(folder, settings)
+    except DataError as error:
+        return FolderCensus(folder, None, sample_rate_hz, (), (error.message,))
+    memory = cache / DIGESTS if cache else None
+    digests = layout.digests(folder, list(found.sides), memory, progress) if hashed else {}
+    whole = own.own_home(layout.fingerprint("own", folder, memory, progress), settings) if hashed else None
+    census = own.check_own(
+        found, digests, lambda paths: _inspected(own.inspect, paths, "checking own sounds", progress)
+    )
+    return FolderCensus(folder, whole, sample_rate_hz, (), (), census)
 
 
 def _counted(dataset: str, name: str, split: Split, found: dict[Path, AudioFormat | DataError]) -> SplitCensus:
@@ -154,7 +185,7 @@ def _counted(dataset: str, name: str, split: Split, found: dict[Path, AudioForma
     return SplitCensus(dataset, name, split.census, seconds, dict(rates))
 
 
-def _inspected(paths: Sequence[Path], doing: str, progress: bool) -> Iterator[AudioFormat | DataError]:
+def _inspected(inspect: Callable[[Path], Any], paths: Sequence[Path], doing: str, progress: bool) -> Iterator[Any]:
     bar = tqdm(
         desc=doing,
         unit=" recordings",
@@ -164,7 +195,7 @@ def _inspected(paths: Sequence[Path], doing: str, progress: bool) -> Iterator[Au
         disable=not (progress and sys.stderr.isatty()),
     )
     with bar:
-        for result in in_threads(_inspect, paths):
+        for result in in_threads(inspect, paths):
             bar.update()
             yield result
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pytest
+import soundfile
 
 import keras_mtl  # noqa: F401  before TensorFlow, which reads a setting of it
 
@@ -53,7 +55,7 @@ class Repository:
             elif isinstance(node, ast.ImportFrom):
                 above = parents[: len(parents) - node.level + 1] if node.level else []
                 base = ".".join([*above, *filter(None, [node.module])])
-                # `from keras_mtl.core import errors` imports a module, `from keras_mtl.core import EVENTS` a name.
+                # `from keras_mtl.core import errors` imports a module, `from keras_mtl.core import DCASE` a name.
                 names = {f"{base}.{alias.name}" for alias in node.names}
                 found |= {dotted if dotted in modules else base for dotted in names}
         return found
@@ -104,3 +106,30 @@ def interruptible() -> list[str]:
     """
     program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     return [sys.executable, "-P", "-c", program + "from keras_mtl.cli import main; main()"]
+
+
+@pytest.fixture(scope="session")
+def own_sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of own sounds: two scenes, two events with names of other scripts and spaces, and all else there is."""
+    root = tmp_path_factory.mktemp("own") / "sounds"
+    for hz, scene in enumerate(("Straße", "in the bus")):
+        for number in range(4):
+            _write_tone(root / "scenes" / scene / f"walk {number}.wav", 300.0 + 900 * hz + 40 * number, 3.5)
+    for hz, event in enumerate(("door, knock", "кашель")):
+        for number in range(5):
+            rate_hz = 44_100 if event == "кашель" and number == 0 else 16_000
+            _write_tone(root / "events" / event / f"{number}.wav", 700.0 + 1500 * hz + 50 * number, 0.6, rate_hz)
+    for number in range(3):
+        _write_tone(root / "background" / "hum" / f"{number}.flac", 60.0 + 10 * number, 4.0)
+    for number, labels in enumerate(("0.5\t1.5\tкашель\n9.0\t11.0\tdoor, knock\n", "1.0\t2.0\tкашель\n", "")):
+        _write_tone(root / "recordings" / f"kitchen {number}.wav", 440.0, 13.0)
+        (root / "recordings" / f"kitchen {number}.txt").write_text(labels, encoding="utf-8")
+    _write_tone(root / "unlabelled" / "night.wav", 200.0, 12.0)
+    return root
+
+
+def _write_tone(path: Path, hz: float, seconds: float, rate_hz: int = 16_000) -> None:
+    """A sine of amplitude 0.5."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    time_s = np.arange(round(seconds * rate_hz)) / rate_hz
+    soundfile.write(path, 0.5 * np.sin(2 * np.pi * hz * time_s), rate_hz, subtype="PCM_16")

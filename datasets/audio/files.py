@@ -20,7 +20,7 @@ SAMPLE_RATE_HZ = 16_000
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".w64", ".rf64"})
 
 #: Endings of common recordings (and films) that libsndfile has no reader for.
-_FOREIGN_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka", ".mkv", ".mov", ".amr", ".3gp", ".ape"})
+FOREIGN_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka", ".mkv", ".mov", ".amr", ".3gp", ".ape"})
 
 _BLOCK = 1 << 16  # samples of one channel
 _STREAMED_BYTES = (0, 0xFFFFFFFF)  # what programs that write to a pipe leave as the length
@@ -185,7 +185,7 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     """What libsndfile's refusal of a file means for the user, as an error to raise."""
     reason = " ".join(str(getattr(error, "error_string", error)).removeprefix("Error : ").split())
     hint = "is it really a recording?"
-    if path.suffix.lower() in _FOREIGN_SUFFIXES:
+    if path.suffix.lower() in FOREIGN_SUFFIXES:
         hint = f"{path.suffix} files are not supported; convert it first: ffmpeg -i FILE FILE.flac"
     return DataError(f"{path} can't be read as audio: {reason}", hint=hint)
 

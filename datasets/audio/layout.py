@@ -34,12 +34,18 @@ DESED_STRONG = {
 }
 DESED_WEAK = ("metadata/train/weak.tsv", "audio/train/weak")
 
+#: Folders of a folder of own sounds.
+OWN_FOLDERS = ("scenes", "events", "background", "recordings", "unlabelled")
+
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 #: What is read of each data set.
 _PARTS = {
     "tau": ("meta.csv", "evaluation_setup", "split_setup", "audio"),
     "desed": ("metadata", "audio", "dcase_synth"),
+    "own": (*OWN_FOLDERS, "split.tsv"),
 }
+#: Label tracks, which only a folder of own sounds has.
+_TRACK_SUFFIX = ".txt"
 #: What stands for a file that can't be read.
 UNREADABLE = "unreadable"
 _AT_A_TIME = 1024  # items handed to the threads, so that memory stays flat
@@ -64,6 +70,11 @@ def find_desed(folder: Path) -> Path | None:
     return next((folder / name for name in DESED_FOLDERS if (folder / name).is_dir()), None)
 
 
+def find_own(folder: Path) -> Path | None:
+    """The folder, where it is one of own sounds."""
+    return folder if any((folder / name).is_dir() for name in ("scenes", "events", "recordings")) else None
+
+
 def require_folder(folder: Path) -> Path:
     """The folder, when it is one.
 
@@ -72,7 +83,10 @@ def require_folder(folder: Path) -> Path:
     """
     if not folder.is_dir():
         what = "is a file, not a data folder" if folder.exists() else "does not exist"
-        raise DataError(f"{folder} {what}", hint=f'give a folder that holds {TAU_FOLDER}/ or desed/, or "soundscapes"')
+        raise DataError(
+            f"{folder} {what}",
+            hint=f'give a folder of own sounds, one that holds {TAU_FOLDER}/ or desed/, or "soundscapes"',
+        )
     return folder
 
 
@@ -82,17 +96,20 @@ def joined_fingerprint(fingerprints: Sequence[str]) -> str:
 
 
 def find_sets(folder: Path) -> dict[str, Path]:
-    """The roots of the data sets in a folder: of "tau" and "desed", those that are there.
+    """The roots of the data sets in a folder: of "tau" and "desed", those that are there, or "own".
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or own sounds beside others.
     """
-    roots = {"tau": find_tau(folder), "desed": find_desed(folder)}
+    roots = {"tau": find_tau(folder), "desed": find_desed(folder), "own": find_own(folder)}
     found = {name: root for name, root in roots.items() if root is not None}
     if not found:
         raise DataError(
-            f"{folder} holds neither {TAU_FOLDER}/ nor a DESED folder (desed/)", hint="is it the right folder?"
+            f"{folder} holds neither own sounds (scenes/, events/, recordings/) nor {TAU_FOLDER}/ nor desed/",
+            hint="is it the right folder? see docs/own_sounds.md and docs/data.md",
         )
+    if "own" in found and len(found) > 1:
+        raise DataError(f"{folder} holds own sounds beside TAU or DESED", hint="put them into folders of their own")
     return found
 
 
@@ -102,20 +119,21 @@ def fingerprint(name: str, root: Path, memory: Path | None = None, progress: boo
     Sizes would not do: resamplers make copies at 16 kHz that differ in every sample and in no size. So each file is
     read once; after that its digest is remembered in `memory` (see `digests`).
     """
-    names = sorted(path.relative_to(root).as_posix() for path in _files(root, _PARTS[name]))
+    names = sorted(path.relative_to(root).as_posix() for path in _files(root, name))
     content = hashlib.sha256(f"{name}/2".encode())
     for file, digest in digests(root, names, memory, progress).items():
         content.update(b"\n" + os.fsencode(file) + f"\t{digest}".encode())
     return content.hexdigest()
 
 
-def _files(root: Path, parts: tuple[str, ...]) -> Iterator[Path]:
-    for part in parts:
+def _files(root: Path, kind: str) -> Iterator[Path]:
+    suffixes = AUDIO_SUFFIXES | _TABLE_SUFFIXES | ({_TRACK_SUFFIX} if kind == "own" else set())
+    for part in _PARTS[kind]:
         if (root / part).is_file():
             yield root / part
         for folder, _, names in os.walk(root / part):
             for name in names:
-                if Path(name).suffix.lower() in AUDIO_SUFFIXES | _TABLE_SUFFIXES:
+                if Path(name).suffix.lower() in suffixes:
                     yield Path(folder, name)
 
 

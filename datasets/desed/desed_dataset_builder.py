@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from keras_mtl.core import EVENTS, DataError
+from keras_mtl.core import DataError, Labels, normal
 from keras_mtl.datasets import tables
 from keras_mtl.datasets.audio import files as audio_files
 from keras_mtl.datasets.audio import layout
@@ -29,6 +29,7 @@ class Builder(LocalBuilder):
     `validation`.
     """
 
+    clip_seconds = 10.0
     VERSION = tfds.core.Version("1.1.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
         "1.1.0": "Split `synthetic_validation` is new.",
@@ -41,7 +42,7 @@ class Builder(LocalBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=clips.event_features(self.sample_rate_hz),
+            features=clips.event_features(self.labels, self.clip_s, self.sample_rate_hz),
             homepage="https://github.com/turpaultn/DESED",
             metadata=tfds.core.MetadataDict(),
         )
@@ -51,31 +52,62 @@ class Builder(LocalBuilder):
         root = layout.find_desed(manual_dir) if manual_dir else None
         if root is None:
             raise DataError(f"no DESED folder in {manual_dir}", hint="it holds metadata/ and audio/, or dcase_synth/")
-        plan, rate_hz = {}, self.sample_rate_hz
+        plan, rate_hz, labels = {}, self.sample_rate_hz, self.labels
         for name, (table, folder) in layout.DESED_STRONG.items():
             found = _recordings(root / folder, rate_hz)
             if found or (root / table).is_file():
                 census = Census()
-                events, rows = _strong_table(root / table, census)
+                events, rows = _strong_table(root / table, census, labels)
                 if name == "validation":
                     for named in _names(root / _DURATIONS):
                         events.setdefault(named, [])
                         rows.setdefault(named, 0)
-                plan[name] = _split(root / table, found, events, {}, rows, census, rate_hz)
+                plan[name] = self._split(root / table, found, events, {}, rows, census)
         table, folder = layout.DESED_WEAK
         found = _recordings(root / folder, rate_hz)
         if found or (root / table).is_file():
             census = Census()
-            weak, rows = _weak_table(root / table, census)
-            plan["weak"] = _split(root / table, found, {}, weak, rows, census, rate_hz)
+            weak, rows = _weak_table(root / table, census, labels)
+            plan["weak"] = self._split(root / table, found, {}, weak, rows, census)
         if found := _recordings(root / _UNLABELLED, rate_hz):
             census = Census()
             found = _with_plain_names(found, census)
             rows = Counter(dict.fromkeys(sorted(found), 0))
-            plan["unlabelled"] = _split(root / _UNLABELLED, found, {}, {}, rows, census, rate_hz)
+            plan["unlabelled"] = self._split(root / _UNLABELLED, found, {}, {}, rows, census)
         if not any(split.keys for split in plan.values()):
             raise DataError(f"no recordings in the DESED folders of {root}")
         return plan
+
+    def _split(
+        self,
+        table: Path,
+        found: Mapping[str, Path],
+        events: Mapping[str, Sequence[Event]],
+        weak: Mapping[str, Sequence[int]],
+        rows: Mapping[str, int],
+        census: Census,
+    ) -> Split:
+        labels, clip_s, rate_hz = self.labels, self.clip_s, self.sample_rate_hz
+        keys = present_files(rows, found, census)
+        for name in sorted(found.keys() - rows.keys()):
+            census.count("unnamed", name)
+        if found and not keys:
+            folder = next(iter(found.values())).parent
+            why = DataError(f"none of the {census.missing} recordings that {table} names is in {folder}")
+            census.refusals.append(why)
+
+        def inside(key: str) -> list[Event]:
+            return clips.fit_events(events.get(key, ()), clip_s, census, key)
+
+        def example(key: str) -> dict[str, Any]:
+            audio = audio_files.to_int16(clips.read_clip(found[key], clip_s, census, rate_hz, key))
+            return clips.event_example(labels, audio, inside(key), weak.get(key, ()), filename=key)
+
+        def count(key: str, recording: audio_files.AudioFormat) -> None:
+            clips.count_changes(recording, clip_s, census, rate_hz, key)
+            inside(key)
+
+        return Split(keys, example, census, {key: found[key] for key in keys}, count)
 
 
 def _recordings(folder: Path, sample_rate_hz: int) -> dict[str, Path]:
@@ -103,38 +135,7 @@ def _with_plain_names(found: Mapping[str, Path], census: Census) -> dict[str, Pa
     return plain
 
 
-def _split(
-    table: Path,
-    found: Mapping[str, Path],
-    events: Mapping[str, Sequence[Event]],
-    weak: Mapping[str, Sequence[int]],
-    rows: Mapping[str, int],
-    census: Census,
-    sample_rate_hz: int,
-) -> Split:
-    keys = present_files(rows, found, census)
-    for name in sorted(found.keys() - rows.keys()):
-        census.count("unnamed", name)
-    if found and not keys:
-        folder = next(iter(found.values())).parent
-        why = DataError(f"none of the {census.missing} recordings that {table} names is in {folder}")
-        census.refusals.append(why)
-
-    def inside(key: str) -> list[Event]:
-        return clips.fit_events(events.get(key, ()), clips.EVENT_CLIP_S, census, key)
-
-    def example(key: str) -> dict[str, Any]:
-        audio = clips.read_clip(found[key], clips.EVENT_CLIP_S, census, sample_rate_hz, key)
-        return clips.event_example(audio_files.to_int16(audio), inside(key), weak.get(key, ()), filename=key)
-
-    def count(key: str, recording: audio_files.AudioFormat) -> None:
-        clips.count_changes(recording, clips.EVENT_CLIP_S, census, sample_rate_hz, key)
-        inside(key)
-
-    return Split(keys, example, census, {key: found[key] for key in keys}, count)
-
-
-def _strong_table(path: Path, census: Census) -> tuple[dict[str, list[Event]], Counter[str]]:
+def _strong_table(path: Path, census: Census, labels: Labels) -> tuple[dict[str, list[Event]], Counter[str]]:
     """Events by file name, and the number of rows for each. A row without an event stands for a clip without events."""
     events: dict[str, list[Event]] = defaultdict(list)
     rows: Counter[str] = Counter()
@@ -143,7 +144,7 @@ def _strong_table(path: Path, census: Census) -> tuple[dict[str, list[Event]], C
         rows[name] += 1
         if tables.is_empty(row["event_label"]):
             continue
-        event = _event(path, row, census)
+        event = event_of(path, row, census, labels)
         if event is None:
             continue
         if event in here:
@@ -153,9 +154,9 @@ def _strong_table(path: Path, census: Census) -> tuple[dict[str, list[Event]], C
     return dict(events), rows
 
 
-def _event(path: Path, row: tables.Row, census: Census) -> Event | None:
+def event_of(path: Path, row: tables.Row, census: Census, labels: Labels) -> Event | None:
     """The event of a row; None, and a refusal in the census, where it is none."""
-    name, label = row["filename"], _label(path, row["filename"], row["event_label"], census)
+    name, label = row["filename"], _label(path, row["filename"], row["event_label"], census, labels)
     try:
         onset_s, offset_s = float(row["onset"]), float(row["offset"])
     except ValueError:
@@ -167,7 +168,7 @@ def _event(path: Path, row: tables.Row, census: Census) -> Event | None:
         why = DataError(f"{path}: an event of {name} ends at {offset_s} s, begins at {onset_s} s")
         census.refuse("backward_events", name, why)
     elif label is not None:
-        return Event(onset_s, offset_s, EVENTS[label])
+        return Event(onset_s, offset_s, labels.events[label])
     return None
 
 
@@ -176,16 +177,19 @@ def _names(path: Path) -> list[str]:
     return [row["filename"] for row in tables.read_table(path, ("filename",))] if path.is_file() else []
 
 
-def _weak_table(path: Path, census: Census) -> tuple[dict[str, list[int]], Counter[str]]:
+def _weak_table(path: Path, census: Census, labels: Labels) -> tuple[dict[str, list[int]], Counter[str]]:
     """Class indices by file name, and the number of rows for each."""
+    for label in labels.events:
+        if "," in label:
+            raise DataError(f'{path} can\'t name "{label}": a comma parts two labels there', hint="rename the class")
     weak: dict[str, list[int]] = {}
     rows: Counter[str] = Counter()
     for row in tables.read_table(path, ("filename", "event_labels")):
         name = row["filename"]
         rows[name] += 1
         named = [] if tables.is_empty(row["event_labels"]) else row["event_labels"].split(",")
-        labels = [_label(path, name, label.strip(), census) for label in named]
-        known = sorted({label for label in labels if label is not None})
+        found = [_label(path, name, label.strip(), census, labels) for label in named]
+        known = sorted({label for label in found if label is not None})
         if name not in weak:
             weak[name] = known
         elif known == weak[name]:
@@ -195,10 +199,11 @@ def _weak_table(path: Path, census: Census) -> tuple[dict[str, list[int]], Count
     return weak, rows
 
 
-def _label(path: Path, filename: str, label: str, census: Census) -> int | None:
+def _label(path: Path, filename: str, label: str, census: Census, labels: Labels) -> int | None:
     """The class of a label; None, and a refusal in the census, where there is none."""
-    if label in EVENTS:
-        return EVENTS.index(label)
-    why = DataError(f'{path}: "{label}" of {filename} is not an event class', hint=f"classes: {', '.join(EVENTS)}")
+    if (label := normal(label)) in labels.events:
+        return labels.events.index(label)
+    hint = f"classes: {', '.join(labels.events)}"
+    why = DataError(f'{path}: "{label}" of {filename} is not an event class', hint=hint)
     census.refuse("unknown_labels", filename, why)
     return None

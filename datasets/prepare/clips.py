@@ -9,25 +9,21 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_mtl.core import EVENTS, SCENES
+from keras_mtl.core import Labels
 from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, AudioFormat
 from keras_mtl.datasets.audio import files as audio_files
 from keras_mtl.datasets.prepare.census import Census
 from keras_mtl.decoding import Event
 
-#: Length of a scene clip (TAU 2022 Mobile) and of an event clip (DESED), in seconds.
-SCENE_CLIP_S = 1.0
-EVENT_CLIP_S = 10.0
-
 _TOLERANCE_S = 0.001  # a recording whose length differs by less counts as of the nominal length
 
 
-def scene_features(sample_rate_hz: int = SAMPLE_RATE_HZ) -> tfds.features.FeaturesDict:
-    """Features of a scene clip; audio is stored as raw 16-bit samples."""
+def scene_features(labels: Labels, clip_s: float, sample_rate_hz: int) -> tfds.features.FeaturesDict:
+    """Features of a scene clip of `clip_s` seconds; audio is stored as raw 16-bit samples."""
     return tfds.features.FeaturesDict(
         {
-            "audio": _audio(SCENE_CLIP_S, sample_rate_hz),
-            "scene": tfds.features.ClassLabel(names=list(SCENES)),
+            "audio": _audio(clip_s, sample_rate_hz),
+            "scene": tfds.features.ClassLabel(names=list(labels.scenes)),
             "device": tfds.features.Text(),
             "recording": tfds.features.Text(),
             "filename": tfds.features.Text(),
@@ -35,35 +31,41 @@ def scene_features(sample_rate_hz: int = SAMPLE_RATE_HZ) -> tfds.features.Featur
     )
 
 
-def event_features(sample_rate_hz: int = SAMPLE_RATE_HZ) -> tfds.features.FeaturesDict:
-    """Features of an event clip; audio is stored as raw 16-bit samples."""
+def event_features(labels: Labels, clip_s: float, sample_rate_hz: int) -> tfds.features.FeaturesDict:
+    """Features of an event clip of `clip_s` seconds; audio is stored as raw 16-bit samples."""
     return tfds.features.FeaturesDict(
         {
-            "audio": _audio(EVENT_CLIP_S, sample_rate_hz),
+            "audio": _audio(clip_s, sample_rate_hz),
             "events": tfds.features.Sequence(
                 {
                     "onset_s": tfds.features.Scalar(dtype=np.float32),
                     "offset_s": tfds.features.Scalar(dtype=np.float32),
-                    "label": tfds.features.ClassLabel(names=list(EVENTS)),
+                    "label": tfds.features.ClassLabel(names=list(labels.events)),
                 }
             ),
-            "weak": tfds.features.Tensor(shape=(len(EVENTS),), dtype=np.int64),
+            "weak": tfds.features.Tensor(shape=(len(labels.events),), dtype=np.int64),
             "filename": tfds.features.Text(),
         }
     )
 
 
 def scene_example(audio: np.ndarray, scene: int, device: str, recording: str, filename: str) -> dict[str, Any]:
-    """An example of `scene_features`: audio int16 [samples], one second."""
+    """An example of `scene_features`: audio int16 [samples]."""
     return {"audio": audio, "scene": scene, "device": device, "recording": recording, "filename": filename}
 
 
 def event_example(
-    audio: np.ndarray, events: Iterable[Event], weak: Iterable[int], filename: str, strong: bool = True
+    labels: Labels,
+    audio: np.ndarray,
+    events: Iterable[Event],
+    weak: Iterable[int],
+    filename: str,
+    strong: bool = True,
 ) -> dict[str, Any]:
-    """An example of `event_features`: audio int16 [samples], ten seconds.
+    """An example of `event_features`: audio int16 [samples].
 
     Args:
+        labels: the classes.
         audio: the samples.
         events: all events of the clip.
         weak: class indices known to sound in the clip, besides those of `events`.
@@ -71,8 +73,8 @@ def event_example(
         strong: whether the times of the events are part of the example.
     """
     ordered = sorted(events)
-    present = np.zeros(len(EVENTS), np.int64)
-    present[[*weak, *(EVENTS.index(event.label) for event in ordered)]] = 1
+    present = np.zeros(len(labels.events), np.int64)
+    present[[*weak, *(labels.events.index(event.label) for event in ordered)]] = 1
     kept = ordered if strong else []
     return {
         "audio": audio,

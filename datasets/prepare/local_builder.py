@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from keras_mtl.core import DataError, files
+from keras_mtl.core import DCASE, DataError, Labels, files
 from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, AudioFormat
 from keras_mtl.datasets.prepare.census import Census
 
@@ -53,25 +53,38 @@ def made(key: str, example: Callable[[str], dict[str, Any]], census: Census) -> 
 
 
 @dataclass(eq=False)
-class RateConfig(tfds.core.BuilderConfig):
-    """Clips at another rate than 16 kHz, or some splits only; TFDS keeps them in a folder of their own.
+class ClipConfig(tfds.core.BuilderConfig):
+    """What clips to make. TFDS keeps each rate, length and choice of splits in a folder of its own.
+
+    The labels are no part of that folder's name: they belong into that of `home` (see `prepared`).
 
     Attributes:
         sample_rate_hz: samples per second of the clips.
+        clip_s: seconds of a clip; None for the data set's own.
         splits: names of the splits to make; none of them: all that there are.
+        labels: the classes.
     """
 
     sample_rate_hz: int = SAMPLE_RATE_HZ
+    clip_s: float | None = None
     splits: tuple[str, ...] = ()
+    labels: Labels = DCASE
 
 
-def rate_config(sample_rate_hz: int, splits: tuple[str, ...] = ()) -> RateConfig | None:
-    """The configuration for a rate and splits; None for all at 16 kHz, which is what a builder without one gives."""
-    if sample_rate_hz == SAMPLE_RATE_HZ and not splits:
-        return None
-    name = "_".join([f"{sample_rate_hz}_hz", *splits])
-    description = f"Clips at {sample_rate_hz} Hz{': ' if splits else '.'}{', '.join(splits)}"
-    return RateConfig(name=name, description=description, sample_rate_hz=sample_rate_hz, splits=splits)
+def clip_config(
+    labels: Labels, sample_rate_hz: int, clip_s: float | None = None, splits: tuple[str, ...] = ()
+) -> ClipConfig:
+    """The configuration for these labels, this rate, length and these splits."""
+    length = "" if clip_s is None else f"_{round(1000 * clip_s)}_ms"
+    name = "_".join([f"{sample_rate_hz}_hz{length}", *splits])
+    return ClipConfig(
+        name=name,
+        description=f"Clips: {name.replace('_', ' ')}.",
+        sample_rate_hz=sample_rate_hz,
+        clip_s=clip_s,
+        splits=splits,
+        labels=labels,
+    )
 
 
 class LocalBuilder(tfds.core.GeneratorBasedBuilder):
@@ -98,10 +111,24 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
         cls.code_path = tfds.core.Path(inspect.getfile(cls))
         cls.pkg_dir_path = cls.code_path.parent
 
+    #: Seconds of a clip where the configuration has none.
+    clip_seconds: float
+
     @property
     def sample_rate_hz(self) -> int:
         """Samples per second of the clips."""
         return int(getattr(self.builder_config, "sample_rate_hz", SAMPLE_RATE_HZ))
+
+    @property
+    def clip_s(self) -> float:
+        """Seconds of a clip."""
+        return float(getattr(self.builder_config, "clip_s", None) or self.clip_seconds)
+
+    @property
+    def labels(self) -> Labels:
+        """The classes."""
+        found: Labels = getattr(self.builder_config, "labels", DCASE)
+        return found
 
     def only(self, splits: Mapping[str, Path]) -> dict[str, Path]:
         """Of the splits that there are, those of the configuration."""

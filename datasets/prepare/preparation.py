@@ -229,16 +229,16 @@ class Clips:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Gives all clips as dictionaries of NumPy arrays, `int` and `str`.
 
-        A scene clip: `audio` int16 [one second], `scene` (index in `labels.SCENES`), `device`, `recording`, `filename`.
-        An event clip: `audio` int16 [ten seconds], `events` {`onset_s`, `offset_s` float32 [n], `label` int64 [n]},
-        `weak` int64 [10], `filename`. Audio is at `sample_rate_hz`, full scale 32768.
+        A scene clip: `audio` int16 [samples], `scene` (index in the labels' scenes), `device`, `recording`, `filename`.
+        An event clip: `audio` int16 [samples], `events` {`onset_s`, `offset_s` float32 [n], `label` int64 [n]},
+        `weak` int64 [events], `filename`. Audio is at `sample_rate_hz`, full scale 32768.
         """
         return self.between(0, self.count)
 
     @property
     def clip_s(self) -> float:
         """Seconds of a clip."""
-        return float(self.builder.info.features["audio"].shape[0] / self.builder.sample_rate_hz)
+        return self.builder.clip_s
 
     def between(self, first: int, last: int) -> Iterator[dict[str, Any]]:
         """Gives the clips of these numbers, as iterating does; what lies before them is passed over unread."""

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_mtl.core import EVENTS
-from keras_mtl.datasets.prepare import EVENT_CLIP_S
+from keras_mtl.core import DCASE
 from keras_mtl.datasets.soundscapes import sounds
 from keras_mtl.datasets.soundscapes.sounds import RATE_HZ
 from keras_mtl.decoding import Event
 
-_SAMPLES = round(EVENT_CLIP_S * RATE_HZ)
+#: Length of a clip.
+SECONDS = 10.0
+_SAMPLES = round(SECONDS * RATE_HZ)
 _STEP_S = 0.01  # lengths are multiples of this, which keeps the Fourier transforms fast
 
 #: Shortest and longest length of an event, in seconds.
@@ -38,14 +39,14 @@ def event_clip(rng: np.random.Generator) -> tuple[np.ndarray, list[Event]]:
     # Sounds are weighed without the bass, where most of a room's noise lies.
     clip /= sounds.level(_without_bass(clip))
     events = []
-    for label in rng.choice(len(EVENTS), rng.integers(1, 5)):
-        shortest_s, longest_s = _SECONDS[EVENTS[label]]
+    for label in rng.choice(len(DCASE.events), rng.integers(1, 5)):
+        shortest_s, longest_s = _SECONDS[DCASE.events[label]]
         samples = round(rng.uniform(shortest_s, longest_s) / _STEP_S) * round(_STEP_S * RATE_HZ)
         start = int(rng.integers(0, _SAMPLES - samples // 2))
         snr_db = rng.uniform(3.0, 20.0)
-        sound = sounds.faded(_SYNTHESES[EVENTS[label]](rng, samples))
+        sound = sounds.faded(_SYNTHESES[DCASE.events[label]](rng, samples))
         sounds.add_at(clip, sound / sounds.level(_without_bass(sound)) * 10.0 ** (snr_db / 20.0), start)
-        events.append(Event(start / RATE_HZ, min(start + samples, _SAMPLES) / RATE_HZ, EVENTS[label]))
+        events.append(Event(start / RATE_HZ, min(start + samples, _SAMPLES) / RATE_HZ, DCASE.events[label]))
     peak = np.abs(clip).max()
     return clip * min(10.0 ** (rng.uniform(-42.0, -30.0) / 20.0), 0.95 / peak), _joined(events)
 

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_mtl.core import SCENES
+from keras_mtl.core import DCASE
 from keras_mtl.datasets.soundscapes import sounds
 from keras_mtl.datasets.soundscapes.sounds import RATE_HZ
 
-_SAMPLES = RATE_HZ
+#: Length of a clip.
+SECONDS = 1.0
+_SAMPLES = round(SECONDS * RATE_HZ)
 #: What remains in the mean spectrum: some scenes lie a little higher than others.
 _BRIGHTNESS_OCTAVES = {
     "airport": 0.0,
@@ -45,7 +47,7 @@ class Place:
     """What the clips of one recording share.
 
     Attributes:
-        scene: index in `labels.SCENES`.
+        scene: index in `DCASE.scenes`.
         centre_hz: where the texture lies.
         pace: factor on all its rates.
         width_octaves: how broad its noises are.
@@ -69,7 +71,7 @@ class Place:
         """A place of that scene."""
         return cls(
             scene=scene,
-            centre_hz=float(450.0 * 2.0 ** (rng.uniform(0.0, 1.8) + _BRIGHTNESS_OCTAVES[SCENES[scene]])),
+            centre_hz=float(450.0 * 2.0 ** (rng.uniform(0.0, 1.8) + _BRIGHTNESS_OCTAVES[DCASE.scenes[scene]])),
             pace=float(rng.uniform(0.85, 1.15)),
             width_octaves=float(rng.uniform(0.6, 1.4)),
             tilt_db=float(rng.uniform(-9.0, 1.0)),
@@ -81,7 +83,7 @@ class Place:
 
 def scene_clip(rng: np.random.Generator, place: Place) -> np.ndarray:
     """One clip of a place, before the device: float64 [16000]."""
-    texture = sounds.unit(_TEXTURES[SCENES[place.scene]](rng, place))
+    texture = sounds.unit(_TEXTURES[DCASE.scenes[place.scene]](rng, place))
     background = sounds.tilted_noise(rng, _SAMPLES, place.tilt_db + rng.uniform(-1.0, 1.0))
     background += 0.4 * np.sin(2.0 * np.pi * (place.hum_hz * _TIME_S + rng.random()))
     # The background is weighed where the texture lies, or a falling noise would never cover anything.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_mtl.core import EVENTS, DataError
+from keras_mtl.core import DCASE, DataError
 from keras_mtl.datasets.audio import AUDIO_SUFFIXES, audio_format
 
 #: Shorter sounds have no room for the fades at their ends.
@@ -51,7 +51,7 @@ class Soundbank:
     Attributes:
         foreground: the folder of the events.
         background: the folder of the backgrounds.
-        events: recordings by class of `labels.EVENTS`, in the order of that list, each class by folder and name.
+        events: recordings by class of `DCASE.events`, in the order of that list, each class by folder and name.
         backgrounds: recordings, by folder and name.
         fingerprint: sha256 over folders, names and sizes, the same wherever the bank lies.
     """
@@ -67,7 +67,7 @@ def open_soundbank(foreground: Path, background: Path) -> Soundbank:
     """Lists a bank and reads its recordings' headers.
 
     Args:
-        foreground: a folder of folders named as the classes of `labels.EVENTS`. Those that end in `_nOn`, `_nOff` or
+        foreground: a folder of folders named as the classes of `DCASE.events`. Those that end in `_nOn`, `_nOff` or
             `_nOn_nOff`, as in DESED's bank, hold recordings without the event's begin, end, or both.
         background: a folder of folders with any names.
 
@@ -78,15 +78,15 @@ def open_soundbank(foreground: Path, background: Path) -> Soundbank:
     events: dict[str, list[Source]] = defaultdict(list)
     for source in _sources(foreground):
         label = source.folder.replace(_NO_ONSET, "").replace(_NO_OFFSET, "")
-        if label not in EVENTS:
+        if label not in DCASE.events:
             where = source.path.parent
-            raise DataError(f'{where}: "{label}" is not an event class', hint=f"classes: {', '.join(EVENTS)}")
+            raise DataError(f'{where}: "{label}" is not an event class', hint=f"classes: {', '.join(DCASE.events)}")
         events[label].append(source)
     backgrounds = tuple(_sources(background))
     content = hashlib.sha256()
     for source in [source for group in events.values() for source in group] + list(backgrounds):
         content.update(f"\n{source.folder}/{source.path.name}\t{source.path.stat().st_size}".encode())
-    ordered = {label: tuple(events[label]) for label in EVENTS if label in events}
+    ordered = {label: tuple(events[label]) for label in DCASE.events if label in events}
     return Soundbank(foreground, background, ordered, backgrounds, content.hexdigest())
 
 

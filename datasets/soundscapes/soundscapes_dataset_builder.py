@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_mtl.core import SCENES
+from keras_mtl.core import DCASE, Labels
 from keras_mtl.datasets.audio import files as audio_files
 from keras_mtl.datasets.prepare import Census, LocalBuilder, Split, clips
 from keras_mtl.datasets.soundscapes import events, scenes
@@ -30,6 +30,7 @@ class SoundscapesConfig(tfds.core.BuilderConfig):
         task: "scenes" (1-s clips) or "events" (10-s clips).
         sizes: clips by split.
         seed: the same seed gives the same bytes.
+        labels: the classes, those of DCASE in any order.
         clips_per_place: scene clips that share one recording.
     """
 
@@ -37,6 +38,19 @@ class SoundscapesConfig(tfds.core.BuilderConfig):
     sizes: Mapping[str, int] = field(default_factory=dict)
     seed: int = 2023
     clips_per_place: int = 5
+    labels: Labels = DCASE
+
+    def with_labels(self, labels: Labels) -> SoundscapesConfig:
+        """The same sounds with other class numbers."""
+        return SoundscapesConfig(
+            name=f"{self.name}_{labels.digest[:8]}",
+            description=self.description,
+            task=self.task,
+            sizes=self.sizes,
+            seed=self.seed,
+            clips_per_place=self.clips_per_place,
+            labels=labels,
+        )
 
 
 class Builder(LocalBuilder):
@@ -67,10 +81,17 @@ class Builder(LocalBuilder):
         ),
     ]
 
+    @property
+    def clip_seconds(self) -> float:  # type: ignore[override]
+        """Seconds of a clip: one of a scene, ten with events."""
+        return scenes.SECONDS if self.builder_config.task == "scenes" else events.SECONDS
+
     def _info(self) -> tfds.core.DatasetInfo:
         of_scenes = self.builder_config.task == "scenes"
         return self.dataset_info_from_configs(
-            features=clips.scene_features() if of_scenes else clips.event_features(),
+            features=(clips.scene_features if of_scenes else clips.event_features)(
+                self.labels, self.clip_s, self.sample_rate_hz
+            ),
             metadata=tfds.core.MetadataDict(),
         )
 
@@ -82,8 +103,10 @@ class Builder(LocalBuilder):
 
 
 def fingerprint(configs: list[SoundscapesConfig]) -> str:
-    """sha256 over the generator's version and all that its configurations set."""
+    """sha256 over the generator's version and all that its configurations set, but for the labels."""
     settings = [{**asdict(config), "version": str(Builder.VERSION)} for config in configs]
+    for each in settings:
+        del each["labels"]
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -98,12 +121,13 @@ def _split(
 def _scene(config: SoundscapesConfig, split: str, index: int) -> dict[str, Any]:
     number = index // config.clips_per_place
     stream = _STREAMS[split]
-    place = scenes.Place.draw(np.random.default_rng([config.seed, stream, _PLACES, number]), number % len(SCENES))
+    place = scenes.Place.draw(np.random.default_rng([config.seed, stream, _PLACES, number]), number % len(DCASE.scenes))
     rng = np.random.default_rng([config.seed, stream, _CLIPS, index])
     device = str(rng.choice(scenes.TRAIN_DEVICES if split == "train" else scenes.TEST_DEVICES))
     audio = scenes.record(scenes.scene_clip(rng, place), device)
+    scene = config.labels.scenes.index(DCASE.scenes[place.scene])
     return clips.scene_example(
-        audio_files.to_int16(audio), place.scene, device, recording=f"{split}-{number:04d}", filename=""
+        audio_files.to_int16(audio), scene, device, recording=f"{split}-{number:04d}", filename=""
     )
 
 
@@ -112,4 +136,6 @@ def _event(config: SoundscapesConfig, split: str, index: int) -> dict[str, Any]:
     audio, labelled = events.event_clip(rng)
     if split == "unlabelled":
         labelled = []
-    return clips.event_example(audio_files.to_int16(audio), labelled, (), filename="", strong=split != "weak")
+    return clips.event_example(
+        config.labels, audio_files.to_int16(audio), labelled, (), filename="", strong=split != "weak"
+    )

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keras_mtl.core import DataError
+from keras_mtl.core import SCENE_PREFIX, DataError, normal, without_score
 from keras_mtl.datasets.audio import layout
 from keras_mtl.datasets.tables import tab_separated as tables
 
-SCENE = "scene: "
-
 _SUFFIX = ".txt"  # what Audacity and `predict` call a track
-_SCORE = re.compile(r" \(\d\.\d\d\)$")  # which `predict` writes behind a name
 
 
 @dataclass
@@ -46,14 +42,15 @@ def labels_of(clip: Path, table: Path | None = None) -> ClipLabels | None:
             without it the table of the TAU or DESED folder that the clip lies in.
 
     Returns:
-        None where the clip lies in no such folder, or in one without a table (the unlabelled clips).
+        None where the clip lies in no such folder, or in one without a table (the unlabelled clips). Of a folder of own
+        sounds the labels are the track beside a clip of `recordings/`, else the name of the class's folder.
 
     Raises:
         DataError: the file can't be read, or has times that are no numbers; a table that was named lacks the clip.
     """
     found = table or _table_of(clip)
     if found is None:
-        return None
+        return _of_own_sounds(clip)
     if table is not None and (track := read_track(table)) is not None:
         return ClipLabels(table, scene=_longest(track.scenes), events=sorted(track.events))
     rows = [row for row in tables.read_table(found, ("filename",)) if Path(row["filename"]).name == clip.name]
@@ -72,6 +69,20 @@ def labels_of(clip: Path, table: Path | None = None) -> ClipLabels | None:
                 raise DataError(f"{found}: onset or offset of {clip.name} is not a number") from None
     labels.events.sort()
     return labels
+
+
+def _of_own_sounds(clip: Path) -> ClipLabels | None:
+    """By the folders that the clip lies in, from the innermost outwards; None where none is of own sounds."""
+    place = clip.resolve()
+    for parent in place.parents:
+        inside = place.relative_to(parent).parts
+        if parent.name == "recordings" and (track := clip.with_suffix(_SUFFIX)).is_file():
+            read = read_track(track)
+            return ClipLabels(track, events=sorted(read.events)) if read else None
+        if parent.name in ("scenes", "events") and len(inside) > 1:
+            label = normal(inside[0])
+            return ClipLabels(parent, scene=label) if parent.name == "scenes" else ClipLabels(parent, weak=[label])
+    return None
 
 
 def _longest(scenes: list[tuple[float, float, str]]) -> str:
@@ -138,9 +149,9 @@ def read_track(path: Path) -> Track | None:
         if len(times) < 2 or not 0 <= times[0] <= times[1]:
             hint = "a label track has start, end and name, TAB-separated; a table has a header with filename"
             raise DataError(f"{path}, line {number}: {line.strip()[:60]!r} does not begin with two times", hint=hint)
-        name = _SCORE.sub("", cells[2].strip() if len(cells) > 2 else "")
-        (track.scenes if name.startswith(SCENE) else track.events).append(
-            (times[0], times[1], name.removeprefix(SCENE))
+        name = normal(without_score(cells[2].strip() if len(cells) > 2 else ""))
+        (track.scenes if name.startswith(SCENE_PREFIX) else track.events).append(
+            (times[0], times[1], name.removeprefix(SCENE_PREFIX))
         )
     return track
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from keras_mtl.core import SCENES, DataError
+from keras_mtl.core import DataError, normal
 from keras_mtl.datasets import tables
 from keras_mtl.datasets.audio import files as audio_files
 from keras_mtl.datasets.audio import layout
@@ -28,6 +28,7 @@ class Builder(LocalBuilder):
     are. `test` and `evaluate` are the same clips; their tables differ by whether labels stand in them.
     """
 
+    clip_seconds = 1.0
     VERSION = tfds.core.Version("1.1.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
         "1.1.0": "Split `test` is fold1_test.csv, split `evaluate` is new, as are the subsets of DCASE 2024.",
@@ -42,7 +43,7 @@ class Builder(LocalBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=clips.scene_features(self.sample_rate_hz),
+            features=clips.scene_features(self.labels, self.clip_s, self.sample_rate_hz),
             homepage="https://doi.org/10.5281/zenodo.6337421",
             metadata=tfds.core.MetadataDict(),
         )
@@ -63,11 +64,42 @@ class Builder(LocalBuilder):
                 first.count("unnamed", name)
         plan = {}
         for name, path in wanted.items():
-            labels, rows = _labels(path, name in _LABELLED, meta, found[name])
-            plan[name] = _split(root, path, labels, rows, meta, there, found[name], self.sample_rate_hz)
+            labels, rows = _labels(path, name in _LABELLED, meta, found[name], self.labels.scenes)
+            plan[name] = self._split(root, path, labels, rows, meta, there, found[name])
         if not any(split.keys or split.census.missing for split in plan.values()):
             raise DataError(f"the tables in {root / 'evaluation_setup'} have headers but no rows")
         return plan
+
+    def _split(
+        self,
+        root: Path,
+        path: Path,
+        labels: dict[str, str],
+        rows: Counter[str],
+        meta: dict[str, tables.Row],
+        there: set[str],
+        census: Census,
+    ) -> Split:
+        scenes, clip_s, rate_hz = self.labels.scenes, self.clip_s, self.sample_rate_hz
+        keys = present_files(rows, there, census)
+        if rows and not keys:
+            why = DataError(f"none of the {census.missing} recordings that {path} names is in {root / 'audio'}")
+            census.refusals.append(why)
+
+        def example(key: str) -> dict[str, Any]:
+            audio = clips.read_clip(root / key, clip_s, census, rate_hz, key)
+            return clips.scene_example(
+                audio_files.to_int16(audio),
+                scene=scenes.index(labels[key]),
+                device=meta[key]["source_label"],
+                recording=meta[key]["identifier"],
+                filename=key,
+            )
+
+        def count(key: str, recording: audio_files.AudioFormat) -> None:
+            clips.count_changes(recording, clip_s, census, rate_hz, key)
+
+        return Split(keys, example, census, {key: root / key for key in keys}, count)
 
 
 def _meta(path: Path, census: Census) -> dict[str, tables.Row]:
@@ -85,7 +117,7 @@ def _meta(path: Path, census: Census) -> dict[str, tables.Row]:
 
 
 def _labels(
-    path: Path, labelled: bool, meta: dict[str, tables.Row], census: Census
+    path: Path, labelled: bool, meta: dict[str, tables.Row], census: Census, scenes: tuple[str, ...]
 ) -> tuple[dict[str, str], Counter[str]]:
     """Scenes by file name, and the number of rows for each. Where the table has no labels, they stand in meta.csv."""
     labels: dict[str, str] = {}
@@ -98,48 +130,17 @@ def _labels(
             why = DataError(f"{path} names {name}, which meta.csv does not", hint="get the tables again")
             census.refuse("contradictions", name, why)
             continue
-        label = row.get("scene_label", meta[name]["scene_label"])
-        if label not in SCENES:
-            why = DataError(f'{path}: "{label}" of {name} is not a scene', hint=f"scenes are {', '.join(SCENES)}")
+        label = normal(row.get("scene_label", meta[name]["scene_label"]))
+        if label not in scenes:
+            why = DataError(f'{path}: "{label}" of {name} is not a scene', hint=f"scenes are {', '.join(scenes)}")
             census.refuse("unknown_labels", name, why)
         elif label != labels.get(name, label):
             why = DataError(f'{path} labels {name} "{labels[name]}", and "{label}"')
             census.refuse("contradictions", name, why)
-        elif label != meta[name]["scene_label"]:
+        elif label != normal(meta[name]["scene_label"]):
             why = DataError(f'{path} labels {name} "{label}", meta.csv "{meta[name]["scene_label"]}"')
             census.refuse("contradictions", name, why)
         elif name in labels:
             census.count("repeated", name)
         labels.setdefault(name, label)
     return labels, rows
-
-
-def _split(
-    root: Path,
-    path: Path,
-    labels: dict[str, str],
-    rows: Counter[str],
-    meta: dict[str, tables.Row],
-    there: set[str],
-    census: Census,
-    sample_rate_hz: int,
-) -> Split:
-    keys = present_files(rows, there, census)
-    if rows and not keys:
-        why = DataError(f"none of the {census.missing} recordings that {path} names is in {root / 'audio'}")
-        census.refusals.append(why)
-
-    def example(key: str) -> dict[str, Any]:
-        audio = clips.read_clip(root / key, clips.SCENE_CLIP_S, census, sample_rate_hz, key)
-        return clips.scene_example(
-            audio_files.to_int16(audio),
-            scene=SCENES.index(labels[key]),
-            device=meta[key]["source_label"],
-            recording=meta[key]["identifier"],
-            filename=key,
-        )
-
-    def count(key: str, recording: audio_files.AudioFormat) -> None:
-        clips.count_changes(recording, clips.SCENE_CLIP_S, census, sample_rate_hz, key)
-
-    return Split(keys, example, census, {key: root / key for key in keys}, count)

@@ -6,7 +6,6 @@ from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
     from keras_mtl.firmware_host.arena.report import (
-        ARENA_RESERVE_BYTES,
         arena_of,
         arena_of_members,
         arena_reserve_bytes,
@@ -17,6 +16,5 @@ else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "ARENA_RESERVE_BYTES", "arena_of", "arena_of_members", "arena_reserve_bytes", "arena_setting_bytes",
-    "shared_reserve_bytes",
+    "arena_of", "arena_of_members", "arena_reserve_bytes", "arena_setting_bytes", "shared_reserve_bytes",
 ]  # fmt: skip

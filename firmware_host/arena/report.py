@@ -8,13 +8,10 @@ from typing import Any
 
 from keras_mtl.firmware_host.arena.plan import ArenaPlan, plan_arena
 from keras_mtl.firmware_host.compute import OpRow
+from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Member
 
 _NAMED = 3
-#: The arena on a device was found within this of the host's figure (CMSIS-NN's scratch buffers).
-ARENA_RESERVE_BYTES = 5 * 1024
-#: Of networks without: CMSIS-NN's records of an operator are some bytes larger than those of the reference kernels.
-SMALL_RESERVE_BYTES = 1024
 #: TensorFlow Lite Micro aligns its arena to this.
 _ALIGNMENT_BYTES = 16
 #: Operators for which CMSIS-NN asks for scratch buffers; of dense layers only those of 8 bits.
@@ -119,14 +116,14 @@ def _explained(plan: ArenaPlan, peak: int | None) -> str:
     return where + (f"; laid out they take {plan.activations_bytes:,}, {gaps:,} more" if gaps else "")
 
 
-def arena_reserve_bytes(rows: Sequence[OpRow]) -> int:
-    """Bytes that a network's arena may need on a device beyond what was measured on the host."""
+def arena_reserve_bytes(rows: Sequence[OpRow], target: Target) -> int:
+    """Bytes that a network's arena may need on a target beyond what was measured on the host."""
     dense = any(row.op == "FULLY_CONNECTED" and row.input_dtypes[0] == "int8" for row in rows)
     scratch = dense or any(row.op in _WITH_SCRATCH for row in rows)
-    return ARENA_RESERVE_BYTES if scratch else SMALL_RESERVE_BYTES
+    return target.arena_reserve_bytes if scratch else target.small_reserve_bytes
 
 
-def shared_reserve_bytes(networks: Iterable[Sequence[OpRow]]) -> int:
+def shared_reserve_bytes(networks: Iterable[Sequence[OpRow]], target: Target) -> int:
     """The same of one arena that several networks share.
 
     Scratch buffers of a device's kernels lie in what is shared, so that the largest reserve is enough for them; of the
@@ -134,9 +131,10 @@ def shared_reserve_bytes(networks: Iterable[Sequence[OpRow]]) -> int:
 
     Args:
         networks: the operators of each; at least one network.
+        target: has the reserves.
     """
-    reserves = [arena_reserve_bytes(rows) for rows in networks]
-    return max(reserves) + (len(reserves) - 1) * SMALL_RESERVE_BYTES
+    reserves = [arena_reserve_bytes(rows, target) for rows in networks]
+    return max(reserves) + (len(reserves) - 1) * target.small_reserve_bytes
 
 
 def arena_setting_bytes(measured: int, reserve: int) -> int:

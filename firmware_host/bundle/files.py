@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_mtl.core import ArtifactError, LogMelSettings, VerdictFailed, to_json
-from keras_mtl.firmware_host.arena import arena_of_members
+from keras_mtl.firmware_host.arena import arena_of_members, arena_reserve_bytes
 from keras_mtl.firmware_host.bundle.golden import (
     Chain,
     GoldenVectors,
@@ -128,7 +128,8 @@ def bundle_files(name: str, artifact: Artifact, report: Report, timeout_s: float
 def _of_file(name: str, artifact: Artifact, report: Report, timeout_s: float) -> _Parts:
     member = artifact.network
     arena = next(e.arena_bytes for e in report.engines if e.engine == "tflm" and e.arena_bytes is not None)
-    network = Network(name, "model", member, op_rows(member.model), arena)
+    rows = op_rows(member.model)
+    network = Network(name, "model", member, rows, arena, arena_reserve_bytes(rows, Target(**report.target)))
     vectors, settings = golden_vectors(artifact, timeout_s), features_of(artifact)
     tables = _tables(name, settings) if settings else {}
     chain = file_chain(artifact, settings, vectors, timeout_s) if settings and tables else None
@@ -148,13 +149,14 @@ def _of_stream(name: str, artifact: Artifact, report: Report, timeout_s: float) 
             hint="train with features.fft = 2048",
         )
     chain = stream_chain(artifact, timeout_s)
-    networks = [
-        Network(f"{name}_{identifier(m)}", identifier(m), member, op_rows(member.model), chain.arena_bytes[m])
-        for m, member in artifact.members.items()
-    ]
+    target, networks = Target(**report.target), []
+    for m, member in artifact.members.items():
+        role, rows = identifier(m), op_rows(member.model)
+        reserve = arena_reserve_bytes(rows, target)
+        networks.append(Network(f"{name}_{role}", role, member, rows, chain.arena_bytes[m], reserve))
     arena = arena_of_members(artifact.members, chain.arena_bytes)
-    ram = stream_memory(artifact, arena)
-    room = arena_bytes(arena, ram, Target(**report.target))
+    ram = stream_memory(artifact, arena, target)
+    room = arena_bytes(arena, ram, target)
     if room is not None and not room.ok:
         raise VerdictFailed(
             f"the artifact does not fit {report.target['name']}: {room.why}", hint="no bundle was written"

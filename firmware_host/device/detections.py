@@ -71,7 +71,7 @@ class DetectionDecoder:
     def __init__(self, facts: Facts, wiring: Wiring, members: Mapping[str, OpenMember]) -> None:
         stride = wiring.stream.stride
         self._grid = Grid.over(facts.features, stride, stride)
-        self._labels = {SCENE: facts.labels.get("scenes", []), BEGIN: facts.labels.get("events", [])}
+        self._labels = {SCENE: facts.labels.scenes, BEGIN: facts.labels.events}
         self._labels[END] = self._labels[BEGIN]
         self._smoother = self._decoder = None
         if wiring.scene_ring:

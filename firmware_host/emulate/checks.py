@@ -14,7 +14,6 @@ import numpy as np
 
 from keras_mtl.core import FeatureMismatch, LogMelSettings
 from keras_mtl.decoding import EventDecoder, decoder_numbers, median_steps
-from keras_mtl.firmware_host.arena import ARENA_RESERVE_BYTES
 from keras_mtl.firmware_host.compute import uncounted
 from keras_mtl.firmware_host.emulate import memory as stream_memory
 from keras_mtl.firmware_host.emulate.context import Context
@@ -26,16 +25,6 @@ from keras_mtl.tflite.flatbuffer import float_islands
 
 #: What has a shorter latency than whatever takes clips.
 _STREAMING = "a streaming artifact (keras_mtl convert RUN --schedule stream)"
-#: Code of the interpreter and its kernels, measured for a small CNN on a Cortex-M: CMSIS-NN int8, strings stripped.
-CMSIS_NN_CODE_BYTES = 52 * 1024
-#: The same with reference kernels, built with -Os.
-REFERENCE_CODE_BYTES = 35 * 1024
-#: What untyped registrations add: a float model has no typed ones, so kernels of all types are linked.
-UNTYPED_CODE_BYTES = 30 * 1024
-#: Event probabilities of two results may differ by as much.
-PROBABILITY_LIMIT = 0.01
-#: One event in twenty of the golden recording may begin or end elsewhere: a probability can lie at the threshold.
-EVENTS_LIMIT = 0.05
 
 
 def parameter_bytes(context: Context) -> Check | None:
@@ -67,11 +56,9 @@ def flash_bytes(context: Context) -> Check | None:
     target, size = context.target, context.artifact.file_bytes
     if target.flash_bytes is None:
         return None
-    # ESP-NN's code was not measured: it is taken for as large as CMSIS-NN's.
-    code = REFERENCE_CODE_BYTES if target.kernels == "reference" else CMSIS_NN_CODE_BYTES
-    code += 0 if context.integer else UNTYPED_CODE_BYTES
-    kept = target.application_flash_bytes or 0
-    why = f"model {size:,} + interpreter and {target.kernels} kernels about {code:,} (estimate); {kept:,} kept"
+    code, kept = target.code_bytes(context.integer), target.application_flash_bytes or 0
+    basis = f"about {code:,} (estimate)" if target.interpreter_code_bytes is None else f"{code:,} (the target's)"
+    why = f"model {size:,} + interpreter and {target.kernels} kernels {basis}; {kept:,} kept"
     return at_most("flash_bytes", size + code, target.flash_bytes - kept, "bytes", why)
 
 
@@ -91,7 +78,7 @@ def arena_bytes(context: Context) -> Check | None:
         return Check("arena_bytes", None, limit, "bytes", False, why)
     kept = target.application_ram_bytes or 0
     why = f"measured by TFLM on the host{planned}; of {target.arena_ram_bytes:,} the application keeps {kept:,}"
-    why += f" and {ARENA_RESERVE_BYTES:,} are a reserve for the device's own scratch buffers"
+    why += f" and {target.arena_reserve_bytes:,} are a reserve for the device's own scratch buffers"
     return at_most("arena_bytes", tflm.arena_bytes, limit, "bytes", why)
 
 
@@ -99,7 +86,7 @@ def arena_limit_bytes(target: Target) -> int | None:
     """The most that the arena of one file may take: what the application and the reserve leave; None for a budget."""
     if target.arena_ram_bytes is None:
         return None
-    return target.arena_ram_bytes - (target.application_ram_bytes or 0) - ARENA_RESERVE_BYTES
+    return target.arena_ram_bytes - (target.application_ram_bytes or 0) - target.arena_reserve_bytes
 
 
 def audio_latency_s(context: Context) -> Check | None:
@@ -185,7 +172,7 @@ def parity_probability(context: Context) -> Check | None:
 
     None for an artifact whose events are not compared so.
     """
-    results = probabilities(context.artifact, context.runs)
+    results, limit = probabilities(context.artifact, context.runs), context.target.parity_probability
     if not results:
         return None
     ran = [name for name in results if name != REFERENCE]
@@ -201,9 +188,9 @@ def parity_probability(context: Context) -> Check | None:
             worst = stacked[:, int(spread.argmax())]
             one, other = ([*results][int(pick(worst))] for pick in (np.argmin, np.argmax))
             largest = round(float(spread.max()), 6)
-            return at_most("parity_probability", largest, PROBABILITY_LIMIT, "", f"{one} against {other}, {why}")
+            return at_most("parity_probability", largest, limit, "", f"{one} against {other}, {why}")
         why = f"not a number, or not as many as in the reference: {odd}, {why}"
-    return Check("parity_probability", None, PROBABILITY_LIMIT, "", False, why)
+    return Check("parity_probability", None, limit, "", False, why)
 
 
 def events_differ(context: Context) -> Check | None:
@@ -226,7 +213,9 @@ def events_differ(context: Context) -> Check | None:
     worst = max(found, key=found.__getitem__)
     who = worst if found[worst] else "every engine"
     why = f"{who} against the reference, which has {len(goal)} events; an event that moved counts twice"
-    return at_most("events_differ", found[worst], max(2, int(2 * EVENTS_LIMIT * len(goal))), "events", why)
+    fraction = context.target.events_differ_fraction
+    limit = max(2, int(2 * fraction * len(goal))) if fraction else 0
+    return at_most("events_differ", found[worst], limit, "events", why)
 
 
 def features_match(context: Context) -> Check | None:

@@ -18,7 +18,7 @@ from keras_mtl.firmware_host.compute import (
     estimate,
     op_rows,
 )
-from keras_mtl.firmware_host.emulate.checks import CHECKS, PROBABILITY_LIMIT
+from keras_mtl.firmware_host.emulate.checks import CHECKS
 from keras_mtl.firmware_host.emulate.context import Context
 from keras_mtl.firmware_host.emulate.first_difference import first_difference
 from keras_mtl.firmware_host.emulate.memory import stream_memory
@@ -82,7 +82,7 @@ def emulate(
         engines=tuple(with_difference(result, nearest) for result in results),
         parities=found,
         arena=arena,
-        memory=stream_memory(artifact, arena) if artifact.streams and arena else None,
+        memory=stream_memory(artifact, arena, target) if artifact.streams and arena else None,
         findings=(),
         features=features,
     )
@@ -154,6 +154,7 @@ def _about(context: Context, path: str) -> dict[str, Any]:
         **({"cells": facts.get("cells")} if artifact.streams else {}),
         "system": facts.get("system"),
         "features": facts.get("features"),
+        "labels": facts.labels.to_dict(),
         "audio_seconds": facts.audio_seconds,
         "parameter_bytes": artifact.parameter_bytes,
         "macs": macs,
@@ -174,7 +175,8 @@ def _differences(context: Context, inputs: dict[str, np.ndarray], timeout_s: flo
     for name, parity in context.parities.items():
         allowed: float = limit
         if name == "events":  # what is allowed there is a difference of probabilities
-            allowed = PROBABILITY_LIMIT / (artifact.members[artifact.wiring.classifiers].outputs[0].scale or 1.0)
+            port = artifact.members[artifact.wiring.classifiers].outputs[0]
+            allowed = context.target.parity_probability / (port.scale or 1.0)
         first = first_difference(artifact, inputs, context.runs, parity, allowed, limit, timeout_s)
         values = parity.to_dict(limit if name != "events" else round(allowed, 3), first)
         found.append({"of": name, **values} if artifact.streams else values)

@@ -16,10 +16,10 @@ from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
 
 
-def stream_memory(artifact: Artifact, arena: Mapping[str, Any]) -> dict[str, Any]:
+def stream_memory(artifact: Artifact, arena: Mapping[str, Any], target: Target) -> dict[str, Any]:
     """The RAM of a streaming artifact, in bytes.
 
-    `arena`: of its members, as `arena.arena_of_members` gives it.
+    `arena`: of its members, as `arena.arena_of_members` gives it. `target`: says what is kept in reserve.
 
     Returns:
         As the members and the manifest have it: `arena_bytes` of each member (measured, or planned where TFLM did not
@@ -37,7 +37,7 @@ def stream_memory(artifact: Artifact, arena: Mapping[str, Any]) -> dict[str, Any
     arenas = {name: one["measured_bytes"] or one["planned_bytes"] for name, one in members.items()}
     activations = [one["activations_bytes"] for one in members.values()]
     shared = sum(arenas.values()) - sum(activations) + max(activations)
-    reserve = shared_reserve_bytes(op_rows(member.model) for member in artifact.members.values())
+    reserve = shared_reserve_bytes((op_rows(member.model) for member in artifact.members.values()), target)
     setting, buffers = arena_setting_bytes(shared, reserve), listener_buffers(artifact)
     listener = sum(buffers.values()) + LISTENER_STATE_BYTES
     return {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.core import ArtifactError, read_bytes
+from keras_mtl.core import ArtifactError, Labels, RecipeError, read_bytes
 from keras_mtl.firmware_host.report.report import MOST_BYTES, SCHEMA, Report
 
 REPORTS_SCHEMA = "keras_mtl.reports/1"
@@ -21,7 +21,8 @@ _MAKE = "make one by `keras_mtl emulate ... --report FILE`"
 #: Default for `Tolerance.lsb`: half a step. It lets no integer file through that is a whole step worse; of float files,
 #: whose parity is no whole number, it lets the rounding of another processor be.
 TOLERANCE_LSB = 0.5
-#: Event probabilities of a stream may differ by as much more. The check itself allows 0.01 in all.
+#: Event probabilities of a stream may differ by as much more. The check itself allows 0.01 in all, or what the
+#: target says.
 TOLERANCE_PROBABILITY = 0.001
 #: What is compared: its name, its unit, and which tolerance it has.
 _COMPARED = (
@@ -94,14 +95,19 @@ class Baseline:
             raise ArtifactError(f"the baseline {path} is not a whole report", hint=_MAKE)
         return cls(str(path), tuple(reports))
 
-    def require(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
-        """The older report for each key, in the order of the keys; those of one key in their own order.
+    def require(self, reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The older report of each one's key, in their order; those of one key in their own order.
+
+        Args:
+            reports: as plain values. What was not emulated yet may have no more than `target` with its `name` and, as
+                `artifact`, its manifest.
 
         Raises:
-            ArtifactError: a key without a report, or a report that is left over.
+            ArtifactError: one without an older report or with other labels, or an older report that is left over.
         """
         waiting, found = list(self.reports), []
-        for key in keys:
+        for report in reports:
+            key = report_key(report)
             place = next((i for i, old in enumerate(waiting) if report_key(old) == key), None)
             if place is None:
                 held = ", ".join(key_text(report_key(old)) for old in waiting) or "nothing else"
@@ -112,12 +118,22 @@ class Baseline:
                     hint=f"{hint}, or {_MAKE}",
                 )
             found.append(waiting.pop(place))
+            self._require_same_labels(report, found[-1])
         if waiting:
             raise ArtifactError(
                 f"the baseline {self.path} has a report on {key_text(report_key(waiting[0]))}, which is missing now",
                 hint="emulate the same artifacts, or make the baseline anew",
             )
         return found
+
+    def _require_same_labels(self, report: Mapping[str, Any], old: dict[str, Any]) -> None:
+        """Of the tasks that both have labels of: older reports say nothing of labels."""
+        try:
+            now, then = (Labels.from_dict(each["artifact"].get("labels") or {}) for each in (report, old))
+        except (AttributeError, TypeError, RecipeError):
+            raise ArtifactError(f"the baseline {self.path} is not a whole report", hint=_MAKE) from None
+        both = now.to_dict().keys() & then.to_dict().keys()
+        now.require_same(then, sorted(both), "the artifact", f"the baseline {self.path}", ArtifactError, _MAKE)
 
     def compare(self, reports: Sequence[Report], tolerance: Tolerance = Tolerance()) -> dict[str, Any]:
         """Holds new reports against the older ones.
@@ -129,10 +145,10 @@ class Baseline:
             `verdict`.
 
         Raises:
-            ArtifactError: reports on other artifacts or another target, or an older one that is not whole.
+            ArtifactError: reports on other artifacts, labels or another target, or an older one that is not whole.
         """
         new = [report.to_dict() for report in reports]
-        pairs = zip(self.require([report_key(one) for one in new]), new, strict=True)
+        pairs = zip(self.require(new), new, strict=True)
         try:
             artifacts = [_compared(old, report, tolerance) for old, report in pairs]
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError):

@@ -1,7 +1,7 @@
 """Training algorithms: each a `keras.Model` that wraps a network and overrides the narrowest hook."""
 
 from keras_mtl.algorithms.cross import CrossHardMTL, CrossSoftMTL
-from keras_mtl.algorithms.decoders import TASKS, require_decoders
+from keras_mtl.algorithms.decoders import TASKS, decoder_name, decoders_of, require_decoders
 from keras_mtl.algorithms.distillation import Distiller
 from keras_mtl.algorithms.freeze import FreezeMTL
 from keras_mtl.algorithms.gradnorm import GradNormMTL
@@ -21,5 +21,5 @@ from keras_mtl.algorithms.uncertainty import UncertaintyMTL
 __all__ = [
     "ALGORITHMS", "TASKS", "CrossHardMTL", "CrossSoftMTL", "Distiller", "FreezeMTL", "GradNormMTL", "HardMTL",
     "MeanTeacher", "MultitaskModel", "PCGradMTL", "PartialAdamW", "Phase", "Replicas", "SavedSeeds", "SingleTask",
-    "SoftMTL", "UncertaintyMTL", "require_decoders", "use_precision",
+    "SoftMTL", "UncertaintyMTL", "decoder_name", "decoders_of", "require_decoders", "use_precision",
 ]  # fmt: skip

@@ -76,7 +76,7 @@ class CrossSoftMTL(CrossTerms, SoftMTL):
     """L = alpha * L_asc + (1 - alpha) * L_sed + cross_weight * (C_asc + C_sed), on one batch of each task.
 
     Example:
-        >>> model = CrossSoftMTL(build_mt(), alpha=0.5)
+        >>> model = CrossSoftMTL(build_mt(scenes=10, events=10), alpha=0.5)
         >>> model.compile(optimizer=PartialAdamW(1e-3))
     """
 
@@ -88,7 +88,7 @@ class CrossHardMTL(CrossTerms, HardMTL):
     Every step updates the encoder and both decoders: one by labels, the other one by the teacher.
 
     Example:
-        >>> model = CrossHardMTL(build_mt())
+        >>> model = CrossHardMTL(build_mt(scenes=10, events=10))
         >>> model.compile(optimizer=PartialAdamW(1e-3))
     """
 

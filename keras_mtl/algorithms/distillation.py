@@ -33,7 +33,7 @@ class Distiller:
             student's by the scalar normalisation alone.
 
     Example:
-        >>> model = SoftMTL(build_mt(), distiller=Distiller(trained, tasks=("scenes", "events")))
+        >>> model = SoftMTL(build_mt(scenes=10, events=10), distiller=Distiller(trained, tasks=("scenes", "events")))
     """
 
     def __init__(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
-from keras import ops
 
 from keras_mtl.algorithms.single import SingleTask
 
@@ -12,7 +13,8 @@ from keras_mtl.algorithms.single import SingleTask
 class FreezeMTL(SingleTask):
     """L = L_task over the decoder of `task` only: theta_encoder and the other decoder are constants.
 
-    The encoder, batch normalisation's statistics and affine part included, and the other decoder keep every bit.
+    That is `SingleTask` with an `encoder_rate` of 0, whatever the one given. The encoder, batch normalisation's
+    statistics and affine part included, and the other decoder keep every bit.
     FreezeMTL (SED, ASC) is `SingleTask("events")` to its end, then this with task "scenes"; FreezeMTL (ASC, SED) is the
     other order. The mean teacher of the event task then follows the decoder alone: its encoder is the frozen one.
 
@@ -26,11 +28,5 @@ class FreezeMTL(SingleTask):
         >>> model.compile(optimizer=keras.optimizers.AdamW(1e-3))
     """
 
-    def trained_variables(self) -> list[keras.Variable]:
-        """The decoder's variables."""
-        (head,) = self.heads.values()
-        return list(head.trainable_variables)
-
-    def embed(self, log_mel, training: bool):  # type: ignore[no-untyped-def]
-        """Embeddings of the encoder in inference mode: its statistics do not move, and no gradient reaches it."""
-        return ops.stop_gradient(self.encoder(log_mel, training=False))
+    def __init__(self, network: keras.Model, task: str = "events", **kwargs: Any) -> None:
+        super().__init__(network, task, **{**kwargs, "encoder_rate": 0.0})

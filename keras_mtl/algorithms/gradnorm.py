@@ -34,7 +34,7 @@ class GradNormMTL(PerTaskMTL):
         **kwargs: see `MultitaskModel`.
 
     Example:
-        >>> model = GradNormMTL(build_mt(), gradnorm_alpha=1.5)
+        >>> model = GradNormMTL(build_mt(scenes=10, events=10), gradnorm_alpha=1.5)
         >>> model.compile(optimizer=PartialAdamW(1e-3))
     """
 

@@ -24,13 +24,13 @@ class HardMTL(MultitaskModel):
     updates that it got. The encoder's moments are shared by both tasks; the mean teacher follows in every step.
 
     Example:
-        >>> model = HardMTL(build_mt())
+        >>> model = HardMTL(build_mt(scenes=10, events=10))
         >>> model.compile(optimizer=PartialAdamW(1e-3))
     """
 
     def variables_of(self, task: str) -> list[keras.Variable]:
         """What the turn of a task updates: the encoder and the task's decoder."""
-        return [*self.encoder.trainable_variables, *self.heads[task].trainable_variables]
+        return [*self.encoder_variables(), *self.heads[task].trainable_variables]
 
     def update(self, batch: dict[str, Any]) -> None:
         """The turn of one task."""

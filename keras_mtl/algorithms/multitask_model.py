@@ -11,6 +11,7 @@ from keras_mtl.algorithms.decoders import TASKS, decoder_name, require_decoders
 from keras_mtl.algorithms.distillation import Distiller
 from keras_mtl.algorithms.losses import consistency_loss, labelled_losses
 from keras_mtl.algorithms.mean_teacher import MeanTeacher, ramp
+from keras_mtl.algorithms.optimizer import PartialAdamW
 from keras_mtl.algorithms.replicas import Replicas, StepMean, TaskGradients
 from keras_mtl.algorithms.saved_seeds import SavedSeeds
 from keras_mtl.augmentation import Augmentation, Masking
@@ -44,6 +45,8 @@ class MultitaskModel(TaskGradients):
         mask_fraction: part of each axis that the augmentation zeroes.
         mask_period: frames in which one stripe of time is zeroed: those of one second.
         distiller: a larger network to learn from, or None. Its terms are added to the losses of the tasks it has.
+        encoder_rate: factor of the encoder's learning rate, 0 to 1. With 0 it is frozen: it runs in inference mode,
+            and keeps every bit. In between, the optimiser has to be `PartialAdamW`.
         seed: seed of the augmentation.
         augment: the steps before masking; by default none.
 
@@ -60,6 +63,7 @@ class MultitaskModel(TaskGradients):
         mask_fraction: float = 0.15,
         mask_period: int = 100,
         distiller: Distiller | None = None,
+        encoder_rate: float = 1.0,
         seed: int = 0,
         augment: Augmentation | None = None,
         **kwargs: Any,
@@ -68,6 +72,8 @@ class MultitaskModel(TaskGradients):
         unknown = set(tasks) - set(TASKS)
         if unknown or not tasks:
             raise ValueError(f"tasks {tasks}: must be some of {TASKS}")
+        if not 0.0 <= encoder_rate <= 1.0:
+            raise ValueError(f"encoder_rate {encoder_rate} is not in [0, 1]")
         require_decoders(network, tasks)
         self.network = network
         self.__dict__["replicas"] = Replicas.of(network)
@@ -76,6 +82,7 @@ class MultitaskModel(TaskGradients):
         self.ramp_steps = ramp_steps
         self.mask_fraction = mask_fraction
         self.mask_period = mask_period
+        self.encoder_rate = encoder_rate
         self.seed = seed
         # Not through Keras's attribute tracking: a frozen network of another run has no place in every checkpoint.
         self.__dict__["distiller"] = distiller
@@ -89,6 +96,20 @@ class MultitaskModel(TaskGradients):
         self.steps_done = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
         self._trackers = {name: StepMean(name=name) for name in ("loss", *self.shown())}
         self.built = True
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As Keras's, and slows the encoder down."""
+        super().compile(*args, **kwargs)
+        if 0.0 < self.encoder_rate < 1.0:
+            optimizer = self.inner_optimizer()
+            if not isinstance(optimizer, PartialAdamW):
+                raise ValueError(f"encoder_rate {self.encoder_rate} with {optimizer.name}: it has to be PartialAdamW")
+            optimizer.slow_down(self.encoder.trainable_variables, self.encoder_rate)
+
+    def inner_optimizer(self) -> keras.optimizers.Optimizer:
+        """The optimiser itself, where another one around it scales the loss."""
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        return self.optimizer.inner_optimizer if scaled else self.optimizer
 
     def shown(self) -> list[str]:
         """Names of the metrics besides "loss"."""
@@ -108,17 +129,26 @@ class MultitaskModel(TaskGradients):
         """Whether a loss on the batch of `task` needs the mean teacher's embeddings."""
         return task == "events"
 
+    def encoder_variables(self) -> list[keras.Variable]:
+        """The encoder's variables that steps update: none of a frozen one."""
+        return list(self.encoder.trainable_variables) if self.encoder_rate else []
+
     def trained_variables(self) -> list[keras.Variable]:
         """The variables that the steps update: the encoder's and those of the trained tasks' heads."""
-        parts = [self.encoder, *self.heads.values()]
-        return [variable for part in parts for variable in part.trainable_variables]
+        heads = [variable for head in self.heads.values() for variable in head.trainable_variables]
+        return [*self.encoder_variables(), *heads]
 
     def call(self, inputs, training=False):  # type: ignore[no-untyped-def]
         """The network's own outputs."""
         return self.network(inputs, training=training)
 
     def embed(self, log_mel, training: bool):  # type: ignore[no-untyped-def]
-        """[batch, frames, mel, 1] to embeddings [batch, embeddings, D]."""
+        """[batch, frames, mel, 1] to embeddings [batch, embeddings, D].
+
+        A frozen encoder runs in inference mode: its statistics do not move, and no gradient reaches it.
+        """
+        if not self.encoder_rate:
+            return ops.stop_gradient(self.encoder(log_mel, training=False))
         return self.encoder(log_mel, training=training)
 
     def combine(self, losses: dict[str, Any]) -> Any:
@@ -225,6 +255,7 @@ class MultitaskModel(TaskGradients):
             "mask_fraction": self.mask_fraction,
             "mask_period": self.mask_period,
             "distiller": keras.saving.serialize_keras_object(self.distiller),
+            "encoder_rate": self.encoder_rate,
             "seed": self.seed,
             "augment": keras.saving.serialize_keras_object(self.augment),
             "name": self.name,

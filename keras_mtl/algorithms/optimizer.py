@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -20,11 +21,20 @@ class PartialAdamW(CrossReplicaUpdates, keras.optimizers.AdamW):
     large for the first thousand of them. Here t = k. The learning rate's schedule, and with it the decay's
     strength, still go by the number of all steps. Where every step updates everything, this is AdamW to the bit.
 
+    Variables can have a rate of their own, a part of that of the others: see `slow_down`.
+
     Example:
         >>> optimizer = PartialAdamW(1e-3)
         >>> optimizer.build(encoder_variables + scene_variables + event_variables)
         >>> optimizer.apply(gradients, encoder_variables + scene_variables)
     """
+
+    _slow: frozenset[Any] = frozenset()
+    _factor = 1.0
+
+    def slow_down(self, variables: Iterable[keras.Variable], factor: float) -> None:
+        """Gives these variables `factor` times the learning rate, in the decay as well. Comes before the first step."""
+        self._slow, self._factor = frozenset(self._var_key(variable) for variable in variables), factor
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Adds the moments and, for each variable, the count of its updates."""
@@ -37,7 +47,20 @@ class PartialAdamW(CrossReplicaUpdates, keras.optimizers.AdamW):
         """Adam's step, with its bias correction f(t) replaced by f(k); it is linear in the learning rate."""
         all_steps = self._correction(self.iterations)
         own = self._correction(self._updates[self._get_variable_index(variable)])
-        super().update_step(gradient, variable, ops.cast(learning_rate, "float32") * (own / all_steps))
+        rate = ops.cast(learning_rate, "float32") * (own / all_steps)
+        super().update_step(gradient, variable, rate * self._factor if self._is_slow(variable) else rate)
+
+    def _is_slow(self, variable: Any) -> bool:
+        return bool(self._slow) and self._var_key(variable) in self._slow
+
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        """The decay goes by the learning rate, and so is slower for the variables with a slower rate."""
+        super()._apply_weight_decay([variable for variable in variables if not self._is_slow(variable)])
+        decay = self.weight_decay  # type: ignore[has-type]
+        if self._slow and decay is not None:
+            self.weight_decay = decay * self._factor
+            super()._apply_weight_decay([variable for variable in variables if self._is_slow(variable)])
+            self.weight_decay = decay
 
     def apply(self, grads: list[Any], trainable_variables: list[keras.Variable] | None = None) -> None:
         """Updates these variables; the others keep every bit, of their moments too."""

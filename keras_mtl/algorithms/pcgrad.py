@@ -23,7 +23,7 @@ class PCGradMTL(PerTaskMTL, SoftMTL):
     0.5 but for the scale.
 
     Example:
-        >>> model = PCGradMTL(build_mt())
+        >>> model = PCGradMTL(build_mt(scenes=10, events=10))
         >>> model.compile(optimizer=PartialAdamW(1e-3))
     """
 

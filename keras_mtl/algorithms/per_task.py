@@ -23,7 +23,7 @@ class PerTaskMTL(MultitaskModel):
 
         Args:
             losses: a scalar a task, in the order of `TASKS`.
-            shared: by task, the gradient of its loss for each of the encoder's trainable variables.
+            shared: by task, the gradient of its loss for each of the encoder's variables; for none of a frozen one.
 
         Returns:
             The encoder's gradients; by task the factor of its decoder's gradient; what is shown.
@@ -32,7 +32,7 @@ class PerTaskMTL(MultitaskModel):
 
     def update(self, batch: dict[str, Any]) -> None:
         """Gradients by task, then `merge`, then the optimiser."""
-        encoder = self.encoder.trainable_variables
+        encoder = self.encoder_variables()
         losses: dict[str, Any] = {}
         shown: dict[str, Any] = {}
         shared, own = [], []
@@ -56,5 +56,5 @@ class PerTaskMTL(MultitaskModel):
 
 
 def dot(first: list[Any], second: list[Any]) -> Any:
-    """The scalar product of two gradients, each a list of tensors."""
-    return tf.add_n([tf.reduce_sum(a * b) for a, b in zip(first, second, strict=True)])
+    """The scalar product of two gradients, each a list of tensors; 0 of empty ones."""
+    return tf.add_n([tf.reduce_sum(a * b) for a, b in zip(first, second, strict=True)] or [tf.zeros(())])

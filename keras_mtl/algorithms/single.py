@@ -21,7 +21,7 @@ class SingleTask(MultitaskModel):
         **kwargs: see `MultitaskModel`.
 
     Example:
-        >>> model = SingleTask(build_mt(), task="events")
+        >>> model = SingleTask(build_mt(scenes=10, events=10), task="events")
         >>> model.compile(optimizer=keras.optimizers.AdamW(1e-3))
     """
 

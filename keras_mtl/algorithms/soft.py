@@ -19,7 +19,7 @@ class SoftMTL(MultitaskModel):
         **kwargs: see `MultitaskModel`.
 
     Example:
-        >>> model = SoftMTL(build_mt(), alpha=0.5)
+        >>> model = SoftMTL(build_mt(scenes=10, events=10), alpha=0.5)
         >>> model.compile(optimizer=keras.optimizers.AdamW(1e-3))
     """
 

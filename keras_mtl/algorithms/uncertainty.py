@@ -20,7 +20,7 @@ class UncertaintyMTL(MultitaskModel):
     at 0, and is not decayed. Held-out clips are judged by L_asc + L_sed, since L above moves with s.
 
     Example:
-        >>> model = UncertaintyMTL(build_mt())
+        >>> model = UncertaintyMTL(build_mt(scenes=10, events=10))
         >>> model.compile(optimizer=PartialAdamW(1e-3))
     """
 
@@ -32,9 +32,7 @@ class UncertaintyMTL(MultitaskModel):
         """As Keras's, and takes the log-variances out of the weight decay, which would pull them to 0."""
         super().compile(*args, **kwargs)
         if not self.optimizer.built:
-            scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-            optimizer = self.optimizer.inner_optimizer if scaled else self.optimizer
-            optimizer.exclude_from_weight_decay(var_names=["log_variances"])
+            self.inner_optimizer().exclude_from_weight_decay(var_names=["log_variances"])
 
     def shown(self) -> list[str]:
         """Names of the metrics besides "loss"."""

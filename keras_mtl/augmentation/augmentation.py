@@ -26,7 +26,7 @@ class Augmentation(keras.layers.Layer):
     student's, without the disturbances of steps 4 and 5. With the defaults a batch passes as it is.
 
     Args:
-        mixup_alpha: see `Mixup`.
+        mixup_alpha, scenes: see `Mixup`.
         roll_frames: largest shift, see `TimeRoll`.
         frames_per_embedding: frames that one row of the strong labels stands for.
         freq_mixstyle_probability, freq_mixstyle_alpha: see `FreqMixStyle`.
@@ -40,18 +40,21 @@ class Augmentation(keras.layers.Layer):
         frames_per_embedding: int = 4,
         freq_mixstyle_probability: float = 0.0,
         freq_mixstyle_alpha: float = 0.4,
+        scenes: int = 0,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.seed = seed
         self.roll = TimeRoll(roll_frames, frames_per_embedding, seed=seed + 1001)
-        self.mixup = Mixup(mixup_alpha, seed=seed + 1002)
+        self.mixup = Mixup(mixup_alpha, scenes, seed=seed + 1002)
         self.freq_mixstyle = FreqMixStyle(freq_mixstyle_probability, freq_mixstyle_alpha, seed=seed + 1003)
         self.built = True
 
     @classmethod
-    def of(cls, settings: AugmentSettings, frame_rate: float, frames_per_embedding: int, seed: int) -> Augmentation:
+    def of(
+        cls, settings: AugmentSettings, frame_rate: float, frames_per_embedding: int, scenes: int, seed: int
+    ) -> Augmentation:
         """The steps of a recipe."""
         return cls(
             mixup_alpha=settings.mixup_alpha,
@@ -59,6 +62,7 @@ class Augmentation(keras.layers.Layer):
             frames_per_embedding=frames_per_embedding,
             freq_mixstyle_probability=settings.freq_mixstyle_probability,
             freq_mixstyle_alpha=settings.freq_mixstyle_alpha,
+            scenes=scenes,
             seed=seed,
         )
 
@@ -79,5 +83,6 @@ class Augmentation(keras.layers.Layer):
             "frames_per_embedding": self.roll.frames_per_embedding,
             "freq_mixstyle_probability": self.freq_mixstyle.probability,
             "freq_mixstyle_alpha": self.freq_mixstyle.alpha,
+            "scenes": self.mixup.scenes,
             "seed": self.seed,
         }

@@ -6,7 +6,6 @@ import keras
 from keras import ops
 
 from keras_mtl.augmentation.seeded import Seeded, each_clip
-from keras_mtl.core import SCENES
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -23,14 +22,15 @@ class Mixup(Seeded):
 
     Args:
         alpha: of the Beta distribution; 0 mixes nothing.
+        scenes: number of scenes.
         seed: seed of shares and partners.
     """
 
-    def __init__(self, alpha: float = 0.0, seed: int = 0, **kwargs) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, alpha: float = 0.0, scenes: int = 0, seed: int = 0, **kwargs) -> None:  # type: ignore[no-untyped-def]
         super().__init__(seed=seed, **kwargs)
         if alpha < 0.0:
             raise ValueError(f"alpha {alpha} is negative")
-        self.alpha = alpha
+        self.alpha, self.scenes = alpha, scenes
 
     def call(self, batch, training=False):  # type: ignore[no-untyped-def]
         """A batch of one task (see `MultitaskModel`) to the same keys.
@@ -52,9 +52,9 @@ class Mixup(Seeded):
 
         out = {**batch, "log_mel": mixed(batch["log_mel"])}
         if "scene" in batch:
-            out["scene_shares"] = mixed(ops.one_hot(batch["scene"], len(SCENES)))
+            out["scene_shares"] = mixed(ops.one_hot(batch["scene"], self.scenes))
         return out | {key: mixed(batch[key]) for key in ("strong", "weak") if key in batch}
 
     def get_config(self):  # type: ignore[no-untyped-def]
         """Every constructor argument."""
-        return {**super().get_config(), "alpha": self.alpha}
+        return {**super().get_config(), "alpha": self.alpha, "scenes": self.scenes}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
+import io
 import sys
 
 import click
@@ -14,7 +16,7 @@ from keras_mtl.core import KerasMtlError
 #: Every command with its short help, so that `keras_mtl --help` need not import any of them.
 COMMANDS = {
     "demo": "The whole pipeline on the embedded data, in minutes.",
-    "data": "TAU and DESED as they lie on disk.",
+    "data": "Own sounds, TAU and DESED as they lie on disk.",
     "systems": "The networks: parameters and MACs, against the paper.",
     "train": "Train a network; writes a run folder.",
     "sweep": "Train every combination of listed values; compare the runs.",
@@ -25,6 +27,7 @@ COMMANDS = {
     "convert": "Convert a run to a .tflite artifact.",
     "emulate": "Run an artifact on real interpreters; hold it against a target's limits.",
     "targets": "The boards and budgets to hold artifacts against, with figures.",
+    "deploy": "From a run to a board's firmware folder: quantize, convert, emulate, bundle.",
     "bundle": "Write the firmware folder of artifacts that pass.",
     "predict": "Scene and events of recordings.",
     "listen": "Scenes and events of streaming sound: sound card, file, stdin.",
@@ -50,6 +53,10 @@ def group() -> None:
 
 def main() -> None:
     """Entry point: an error raised on purpose becomes one line and its exit status."""
+    codecs.register_error(_ESCAPED, _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not so in some programs that call this
+            stream.reconfigure(errors=_ESCAPED)
     try:
         group(prog_name="keras_mtl")
     except KerasMtlError as error:
@@ -71,6 +78,17 @@ def main() -> None:
             raise
         click.echo(f"error: {error.name} is not installed (pip install 'keras_mtl[train]')", err=True)
         sys.exit(2)
+
+
+_ESCAPED = "keras_mtl.escaped"
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """Letters that the output's encoding lacks, as JSON writes them: a document stays one."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{high:02x}{low:02x}" for high, low in zip(units[::2], units[1::2], strict=True)), error.end
 
 
 #: No space left, none left for this user, and a file larger than is allowed.

@@ -105,15 +105,13 @@ def _with_differences(compared: Comparison, against: Sequence[RunRow], data: str
 
     if data is None:
         return with_differences(compared, against)
-    from keras_mtl.datasets import open_corpus
     from keras_mtl.metrics import evaluate
-    from keras_mtl.predictors import open_predictor
+    from keras_mtl.predictors import open_for_scoring, open_predictor
 
     def draws(row: RunRow) -> Draws:
         click.echo(f"scoring {row.name}", err=True)
         predictor = open_predictor(Path(row.path))
-        rate_hz = predictor.settings.sample_rate_hz
-        corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, scene_subset=None)
+        corpus = open_for_scoring(predictor, data, cache)
         if corpus.fingerprint != row.fingerprint:
             raise DataError(f"{row.path} was scored on other data than {data}", hint=f"on those named {row.data!r}")
         return draws_of(evaluate(predictor, corpus, cache, EveryDraw()), row)

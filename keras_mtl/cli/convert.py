@@ -57,9 +57,9 @@ def command(
     float32 and float16 come from any run that was trained on the part, int8 and int16x8 from one that was quantized to
     that scheme.
 
-    The scene part is one file of a second of audio. The event part in float is one file of ten seconds with loops,
-    which LiteRT runs and microcontrollers don't. FILE_OR_DIR is a name that ends in .tflite, or a folder, where the
-    file is called PART.FORMAT.tflite; the manifest and golden data lie beside it.
+    The scene part is one file of a clip of audio, by default a second. The event part in float is one file of a clip,
+    by default ten seconds, with loops, which LiteRT runs and microcontrollers don't. FILE_OR_DIR is a name that ends in
+    .tflite, or a folder, where the file is called PART.FORMAT.tflite; the manifest and golden data lie beside it.
 
     In integers the event part and the joint part are streaming artifacts, and with --schedule stream the scene part is
     one, too: a folder with the encoder a step at a time and, behind a ring of embeddings, the scene decoder, the cells

@@ -16,4 +16,4 @@ COMMANDS: dict[str, str] = {
 
 @click.group("data", cls=LazyGroup, listed=COMMANDS, modules="keras_mtl.cli.data_")
 def command() -> None:
-    """TAU and DESED as they lie on disk."""
+    """Own sounds, TAU and DESED as they lie on disk."""

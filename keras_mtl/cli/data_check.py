@@ -1,4 +1,4 @@
-"""`keras_mtl data check`: a census of the TAU and DESED folders as they lie on disk."""
+"""`keras_mtl data check`: a census of a data folder as it lies on disk."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from keras_mtl.cli.options import PATH, cache_option, json_option, print_result, quiet_tensorflow
-from keras_mtl.core import Column, Table, VerdictFailed
+from keras_mtl.core import Column, DataError, Table, VerdictFailed, files
 
 if TYPE_CHECKING:
     from keras_mtl.datasets import FolderCensus, SplitCensus
+    from keras_mtl.datasets.own import OwnCensus
 
 _COLUMNS = (
     Column("data set", "name"),
@@ -25,6 +26,15 @@ _COLUMNS = (
         "rates in Hz",
         lambda each: ", ".join(f"{rate}: {count:,}" for rate, count in sorted(each.rates.items())) or None,
     ),
+)
+
+_OWN_COLUMNS = (
+    Column("folder", "folder"),
+    Column("class", lambda row: row.label or None),
+    Column("train", "train", ","),
+    Column("test", "test", ","),
+    Column("seconds", "seconds", ",.1f"),
+    Column("clips or events", "clips", ","),
 )
 
 #: What to call each kind that is listed by name, those that are refused last.
@@ -58,10 +68,33 @@ _KINDS = {
 @click.option(
     "--quick", is_flag=True, help="Tables and headers only: no fingerprint, for which every byte is read once."
 )
+@click.option(
+    "--recipe",
+    "recipe",
+    default="mt",
+    metavar="NAME_OR_FILE",
+    help="Count for the clips of this recipe: their rate, lengths and split.",
+)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of it; repeatable.")
+@click.option(
+    "--write-split",
+    type=PATH,
+    metavar="FILE",
+    help="Write the split of a folder of own sounds as a table; as DIR/split.tsv it stays.",
+)
 @cache_option
 @json_option
-def command(folder: Path, names: int, quick: bool, cache: Path, as_json: bool) -> None:
-    """Census of the TAU and DESED folders in DIR: what is there, what is missing, what is wrong, by name.
+def command(
+    folder: Path,
+    names: int,
+    quick: bool,
+    recipe: str,
+    overrides: tuple[str, ...],
+    write_split: Path | None,
+    cache: Path,
+    as_json: bool,
+) -> None:
+    """Census of DIR, own sounds or the TAU and DESED folders: what is there, what is missing, what is wrong, by name.
 
     What is missing or had to be changed (mixed down, padded, cut ...) is counted. What can't be read or contradicts
     itself is refused, here as by the preparation: exit status 1. Nothing in DIR is changed.
@@ -74,25 +107,58 @@ def command(folder: Path, names: int, quick: bool, cache: Path, as_json: bool) -
       keras_mtl data check DIR
       keras_mtl data check DIR --quick
       keras_mtl data check DIR --names 0 --json
+      keras_mtl data check DIR --set data.event_clip_s=5
+      keras_mtl data check DIR --recipe own --write-split DIR/split.tsv
     """
+    from keras_mtl.recipes import load_recipe
+
+    loaded, most = load_recipe(recipe, overrides), names or None
     quiet_tensorflow()
     from keras_mtl.datasets import check_folder
 
-    most = names or None
-    census = check_folder(folder, cache / "tfds", hashed=not quick)
+    rate_hz = loaded.features.sample_rate_hz
+    census = check_folder(folder, cache / "tfds", sample_rate_hz=rate_hz, hashed=not quick, settings=loaded.data)
+    if write_split is not None:
+        _write_split(census, write_split)
     print_result(census.to_dict(most), as_json, lambda: _lines(census, most))
     if not census.usable:
-        wrong = len(census.problems) + sum(len(each.census.refusals) for each in census.splits)
+        wrong = len(census.problems) + len(census.refusals)
         raise VerdictFailed(
             f"{folder} can't be prepared as it is: {wrong} {'thing is' if wrong == 1 else 'things are'} wrong in it",
             hint="mend or remove what is named; missing files are passed over",
         )
 
 
+def _write_split(census: FolderCensus, path: Path) -> None:
+    if census.own is None:
+        raise DataError(f"{census.folder} is no folder of own sounds", hint="TAU and DESED have splits of their own")
+    if path.exists():
+        raise DataError(f"{path} is there already", hint="name another file")
+    sides = {name: side for name, side in census.own.folder.sides.items() if not name.startswith("unlabelled/")}
+    rows = [f"{name}\t{'test' if side == 'test' else 'train'}\n" for name, side in sides.items()]
+    files.write_text(path, "file\tsplit\n" + "".join(rows))
+
+
+def _own_lines(census: OwnCensus, most: int | None) -> list[str]:
+    """A folder of own sounds: its classes, and what may not be meant."""
+    lines = Table(_OWN_COLUMNS, census.rows).text()
+    lines += ["", f"recordings   {', '.join(f'{count:,} of {kind}' for kind, count in census.formats.items())}"]
+    split = "split.tsv" if census.folder.table else f"drawn (data.split_seed = {census.folder.settings.split_seed})"
+    lines += [f"split        {split}"]
+    for what, names in census.notes:
+        more = " ..." if most is not None and len(names) > most else ""
+        lines.append(f"{len(names):,} {what}: {', '.join(names[:most])}{more}")
+    lines += [f"  {error}" for error in census.refusals[:most]]
+    left = len(census.refusals) - len(census.refusals[:most])
+    return [*lines, *([f"  ... and {left:,} more"] if left else [])]
+
+
 def _lines(census: FolderCensus, most: int | None) -> list[str]:
     found = [line for each in census.splits for line in _findings(each, census.sample_rate_hz, most)]
     print_of = census.fingerprint or "not made (--quick)"
     space = [""] if found or census.problems else []
+    if census.own is not None:
+        return [*_own_lines(census.own, most), "", f"fingerprint  {print_of}"]
     return [*Table(_COLUMNS, census.splits).text(), *space, *found, *census.problems, "", f"fingerprint  {print_of}"]
 
 

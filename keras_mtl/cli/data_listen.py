@@ -25,7 +25,7 @@ from keras_mtl.cli.options import PATH, json_option, print_result, quiet_tensorf
 def command(clip: Path, plot: Path | None, labels: Path | None, model: Path | None, as_json: bool) -> None:
     """Look at one recording: format, level, labels, and waveform, log-mel and labels in one picture.
 
-    Labels are those of the TAU or DESED folder that the clip lies in, or those of a file.
+    Labels are those of the TAU or DESED folder or the folder of own sounds that the clip lies in, or those of a file.
 
     \b
     Examples:
@@ -84,7 +84,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     ]
     labels = found["labels"]
     if labels is None:
-        lines.append("  labels  none known: no TAU or DESED folder with a table for it, and no --labels")
+        lines.append("  labels  none known: no data folder with labels for it, and no --labels")
     else:
         lines.append(f"  labels  {labels['table']}")
         lines += [f"    {key}  {labels[key]}" for key in ("scene", "device", "recording") if labels[key]]

@@ -94,7 +94,7 @@ def command(
     """
     from keras_mtl.firmware_host.emulate import emulate
     from keras_mtl.firmware_host.engines import ENGINES
-    from keras_mtl.firmware_host.report import REPORTS_SCHEMA, Baseline, Tolerance, report_key
+    from keras_mtl.firmware_host.report import REPORTS_SCHEMA, Baseline, Tolerance
     from keras_mtl.firmware_host.targets import load_target
     from keras_mtl.firmware_host.views import baseline_text, report_html, report_text
     from keras_mtl.tflite.artifact import Artifact
@@ -110,7 +110,7 @@ def command(
     older = None if baseline is None else Baseline.load(baseline)
     if older is not None:
         named = {"name": held_against.name}
-        older.require([report_key({"artifact": each.facts.values, "target": named}) for _, each in loaded])
+        older.require([{"artifact": each.facts.values, "target": named} for _, each in loaded])
     names = ENGINES if "all" in engines else engines
     reports = []
     for path, artifact in loaded:

@@ -36,12 +36,11 @@ def command(model: Path, data: str, engine: str, resamples: int, cache: Path, as
       keras_mtl evaluate joint.int8/ --data DIR --engine tflm
     """
     options.quiet_tensorflow()
-    from keras_mtl.datasets import open_corpus
     from keras_mtl.metrics import Bootstrap, evaluate
-    from keras_mtl.predictors import open_predictor
+    from keras_mtl.predictors import open_for_scoring, open_predictor
 
     predictor = open_predictor(model, engine)
-    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=predictor.settings.sample_rate_hz, scene_subset=None)
+    corpus = open_for_scoring(predictor, data, cache)
     metrics = evaluate(predictor, corpus, cache, Bootstrap(resamples))
     document = {"schema": "keras_mtl.evaluation/1", "model": str(model), "data": corpus.stamp, **metrics}
     options.print_result(document, as_json, lambda: [options.data_line(corpus.stamp), *options.metric_lines(metrics)])

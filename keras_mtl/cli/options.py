@@ -95,7 +95,8 @@ def metric_lines(metrics: dict[str, Any]) -> list[str]:
         groups = [(word, scenes[f"{word}_devices"]) for word in ("seen", "unseen") if f"{word}_devices" in scenes]
         if groups:
             lines.append("  devices    " + "  ".join(f"{word} {group['accuracy']:.3f}" for word, group in groups))
-        lines.append("  by device  " + "  ".join(f"{k} {v:.3f}" for k, v in scenes["per_device"].items()))
+        if scenes["per_device"]:
+            lines.append("  by device  " + "  ".join(f"{k} {v:.3f}" for k, v in scenes["per_device"].items()))
     if "events" in metrics:
         events = metrics["events"]
         names = (("event F1", "event_f1_macro"), ("PSDS1", "psds1"), ("PSDS2", "psds2"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keras_mtl.cli.options import PATH, json_option, print_result, quiet_tensorflow
-from keras_mtl.core import DataError
+from keras_mtl.core import SCENE_PREFIX, DataError
 from keras_mtl.inference import FORMATS, SUFFIXES, label_tracks
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=10,
     metavar="SECONDS",
-    help="Whole seconds whose mean is one step in the course of the scenes.",
+    help="Seconds whose mean is one step in the course of the scenes, rounded to whole scene clips.",
 )
 @click.option("--plot", type=PATH, metavar="FILE", help="A picture of it (one recording only).")
 @json_option
@@ -133,7 +133,7 @@ def _lines(predictions: list[Prediction]) -> list[str]:
         out.append(f"{found.path}  {found.duration_s:.1f} s")
         if found.scene_scores:
             out.append(f"  scene  {found.scene} ({found.scene_scores[found.scene or '']:.2f})")
-        course = [(at._replace(label=f"scene: {at.label}"), score) for at, score in found.scenes]
+        course = [(at._replace(label=f"{SCENE_PREFIX}{at.label}"), score) for at, score in found.scenes]
         rows = [*found.events, *(course if len(course) > 1 else [])]
         out += [f"  {at.onset_s:6.2f} - {at.offset_s:6.2f} s  {at.label} ({score:.2f})" for at, score in sorted(rows)]
     return out

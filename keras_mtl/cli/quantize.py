@@ -87,8 +87,8 @@ def command(
     from keras_mtl.datasets import open_corpus
     from keras_mtl.tflite.quantize import quantize
 
-    rate_hz, subset = source.settings.sample_rate_hz, source.recipe.data.scene_subset
-    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, scene_subset=subset)
+    rate_hz, settings = source.settings.sample_rate_hz, source.recipe.data
+    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, settings=settings, labels=source.labels)
     made = quantize(
         source, scheme, corpus, out, cache, part, epochs=epochs, seed=seed, engine=engine, cells=cells, learning=ranges
     )

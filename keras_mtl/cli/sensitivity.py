@@ -62,9 +62,18 @@ def command(
     source = Run.load(run)
     options.quiet_tensorflow()
     from keras_mtl.datasets import open_corpus
-    from keras_mtl.tflite.sensitivity import CLIPS, measure_run, sensitivity_lines
+    from keras_mtl.tflite.sensitivity import CLIPS, measure_run, require_float, sensitivity_lines
 
-    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=source.settings.sample_rate_hz, scene_subset=None)
+    require_float(source)
+
+    corpus = open_corpus(
+        data,
+        cache / "tfds",
+        sample_rate_hz=source.settings.sample_rate_hz,
+        settings=source.recipe.data,
+        labels=source.labels,
+        scoring=True,
+    )
 
     def report(scheme: str, done: int, of: int) -> None:
         click.echo(f"{scheme}: {done:,} of {of:,} clips", err=True)

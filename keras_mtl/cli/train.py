@@ -35,14 +35,16 @@ def command(
 ) -> None:
     """Train a network and write a run folder: weights, resolved recipe, logs, figures on the evaluation split.
 
-    Shipped recipes: `real` for TAU and DESED folders (half an hour for some thousand clips on two cores), and one for
-    each system, by its id (see `keras_mtl systems`), with settings for the embedded data (minutes).
+    Shipped recipes: `real` for TAU and DESED folders (half an hour for some thousand clips on two cores), `own` for
+    small folders of own sounds, and one for each system, by its id (see `keras_mtl systems`), with settings for the
+    embedded data (minutes).
 
     \b
     Examples:
       keras_mtl train --recipe mt --data soundscapes --out runs/first
       keras_mtl train --recipe real --data DIR --out runs/real --set train.epochs=20
       keras_mtl train --recipe cp_mobile --data DIR --out runs/small --set data.scene_subset=5
+      keras_mtl train --recipe own --data DIR --out runs/own --set init=runs/real --set encoder_rate=0.1
       keras_mtl train --recipe real --data DIR --out runs/real --resume
     """
     from keras_mtl.recipes import load_recipe
@@ -56,12 +58,12 @@ def command(
     open_strategy(recipe.train.strategy)  # of several workers has to be opened before TensorFlow does anything
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        rate_hz, subset = recipe.features.sample_rate_hz, recipe.data.scene_subset
         corpus = open_corpus(
             data,
             cache / "tfds",
-            sample_rate_hz=rate_hz,
-            scene_subset=subset,
+            sample_rate_hz=recipe.features.sample_rate_hz,
+            settings=recipe.data,
+            labels=recipe.labels,
             accept=partial(require_same_data, out) if resume else lambda fingerprint, parts: None,
         )
         run = train(recipe, corpus, out, cache, resume)

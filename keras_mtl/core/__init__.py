@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     )
     from keras_mtl.core.files import new_folder, read_bytes, to_json, write_text
     from keras_mtl.core.isolation import last_line, limit_process, run_isolated
-    from keras_mtl.core.labels import EVENTS, SCENES
+    from keras_mtl.core.labels import (
+        DCASE,
+        SCENE_PREFIX,
+        Labels,
+        is_one_line,
+        normal,
+        read_labels,
+        refusal,
+        without_score,
+    )
     from keras_mtl.core.log_mel_settings import LogMelSettings, frame_window, hann_window, mel_edges_hz, mel_filters
     from keras_mtl.core.tables import Column, Html, Table
     from keras_mtl.core.typed import field_value, nearest, read
@@ -32,9 +41,11 @@ else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "EVENTS", "SCENES", "ArtifactError", "Column", "ConversionError", "DataError", "EngineCrash", "EngineError",
-    "EngineRefused", "EngineTimeout", "FeatureMismatch", "Html", "KerasMtlError", "LogMelSettings", "RecipeError",
-    "RunError", "Table", "TargetError", "TrainingError", "VerdictFailed", "errors", "field_value", "files",
-    "frame_window", "hann_window", "last_line", "limit_process", "mel_edges_hz", "mel_filters", "nearest", "new_folder",
-    "read", "read_bytes", "run_isolated", "to_json", "write_text",
+    "DCASE", "SCENE_PREFIX", "ArtifactError", "Column", "ConversionError", "DataError", "EngineCrash", "EngineError",
+    "EngineRefused", "EngineTimeout", "FeatureMismatch", "Html", "KerasMtlError", "Labels", "LogMelSettings",
+    "RecipeError", "RunError", "Table", "TargetError", "TrainingError", "VerdictFailed", "errors", "field_value",
+    "files",
+    "frame_window", "hann_window", "is_one_line", "last_line", "limit_process", "mel_edges_hz", "mel_filters",
+    "nearest", "new_folder", "normal", "read", "read_bytes", "read_labels", "refusal", "run_isolated", "to_json",
+    "without_score", "write_text",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_mtl.core import LogMelSettings
+from keras_mtl.core import DCASE, Labels, LogMelSettings
 from keras_mtl.cost.layer_work import CONVENTIONS, Work, work_of
 from keras_mtl.models import build, build_event_part, build_scene_part
 from keras_mtl.recipes import SYSTEMS, System, system_of
@@ -74,7 +74,7 @@ def cost(model: keras.Model, audio_seconds: float, convention: str = "default") 
         ValueError: a layer of an unknown kind, an input of open length, or no such convention.
 
     Example:
-        >>> cost(build_cnn(100), 1.0).macs
+        >>> cost(build_cnn(100, scenes=10), 1.0).macs
         28897840
     """
     if convention not in CONVENTIONS:
@@ -143,13 +143,14 @@ def count_systems() -> list[SystemRow]:
 
 
 def _count(system: System) -> SystemRow:
-    network = build(system.id, frames=system.frames)
+    network = build(system.id, DCASE, frames=system.frames)
     return SystemRow(system, {name: cost(network, system.audio_seconds, name) for name in CONVENTIONS})
 
 
 def run_cost(run: Run) -> Cost:
     """Counts a run's network over the seconds that its system is counted over, in the default convention.
 
+    One of a fixed length is counted over a clip of the run.
     The network is built from the run's recipe with an input of fixed length, as counting needs one; no weights are
     read. A run of one task, such as one of algorithm `single` or a quantized one, needs encoder and that task's head;
     the other head, which it never trained, is not counted.
@@ -157,19 +158,23 @@ def run_cost(run: Run) -> Cost:
     Raises:
         RecipeError: the recipe or its system are unknown to this version.
     """
-    tasks = run.info.get("tasks", system_of(run.info["system"]).tasks)
+    system, recipe = system_of(run.info["system"]), run.recipe
+    tasks = run.info.get("tasks", system.tasks)
     # Seeds differ in their normalisation, which costs nothing: counted once.
     settings = run.settings.normalised(0.0, 1.0)
-    return _counted(run.info["system"], settings, json.dumps(run.recipe.model.options), frozenset(tasks))
+    labels = recipe.labels.or_else(run.labels)
+    seconds = recipe.data.scene_clip_s if system.fixed_length else system.audio_seconds
+    return _counted(system.id, settings, labels, json.dumps(recipe.model.options), frozenset(tasks), seconds)
 
 
 @functools.lru_cache(maxsize=64)
-def _counted(name: str, settings: LogMelSettings, options: str, tasks: frozenset[str]) -> Cost:
-    system = system_of(name)
-    frames = settings.frames(system.audio_seconds * settings.sample_rate_hz)
-    network = build(name, settings, json.loads(options), frames)
+def _counted(
+    name: str, settings: LogMelSettings, labels: Labels, options: str, tasks: frozenset[str], seconds: float
+) -> Cost:
+    frames = settings.frames(round(seconds * settings.sample_rate_hz))
+    network = build(name, labels, settings, json.loads(options), frames)
     if tasks == {"scenes"}:
         network = build_scene_part(network, frames)
     elif tasks == {"events"}:
         network = build_event_part(network, frames)
-    return cost(network, system.audio_seconds)
+    return cost(network, seconds)

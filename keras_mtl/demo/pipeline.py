@@ -77,8 +77,8 @@ def _run_stages(recipe: Recipe, data: str, out: Path, folder: Path, cache: Path)
         document["seconds"][stage] = round(time.monotonic() - started - sum(document["seconds"].values()), 1)
         print(f"{stage}: {document['seconds'][stage]:.0f} s", file=sys.stderr)
 
-    rate_hz, subset = recipe.features.sample_rate_hz, recipe.data.scene_subset
-    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, scene_subset=subset)
+    rate_hz = recipe.features.sample_rate_hz
+    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, settings=recipe.data, labels=recipe.labels)
     run = train(recipe, corpus, folder / "run", cache)
     document["data"] = corpus.stamp
     document["run"] = {"path": place(run.path), "metrics": run.info["metrics"]}

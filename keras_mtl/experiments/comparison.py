@@ -8,7 +8,7 @@ in `Comparison.mismatches`: their figures must not be held against each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,14 @@ FIGURES = {
     "psds1": ("events", "PSDS1"),
     "psds2": ("events", "PSDS2"),
     "weak_f1_macro": ("events", "weak F1"),
+}
+#: Settings of the data by which the clips that a task is scored on differ.
+_OF_CLIPS = {
+    "scenes": ("scene_clip_s", "test_fraction", "split_seed"),
+    "events": (
+        *("event_clip_s", "test_fraction", "split_seed"),
+        *("mixed_clips", "mix_seed", "snr_low_db", "snr_high_db"),
+    ),
 }
 
 
@@ -72,6 +80,8 @@ class RunRow:
         figures: by the names of `FIGURES`.
         conflict: between its tasks; None where it was not measured.
         remark: what is wrong with it, if something is.
+        settings: which clips of the data it was trained and scored on: what differs from the defaults of the recipe's
+            group `data`.
     """
 
     name: str
@@ -95,10 +105,13 @@ class RunRow:
     figures: dict[str, Figure]
     conflict: Conflict | None = None
     remark: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
 
-    def scored_on(self, task: str) -> tuple[str, int, str]:
-        """What two runs must have in common for a task's figures to be comparable: data, clips, tool."""
-        return (self.fingerprint, self.clips.get(task, 0), self.tool if task == "events" else "")
+    def scored_on(self, task: str) -> tuple[str, int, str, str]:
+        """What two runs must have in common for a task's figures to be comparable: data, clips, tool, settings."""
+        settings = [f"{key} {self.settings[key]:g}" for key in _OF_CLIPS[task] if key in self.settings]
+        tool = self.tool if task == "events" else ""
+        return (self.fingerprint, self.clips.get(task, 0), tool, ", ".join(settings))
 
 
 @dataclass(frozen=True)
@@ -134,7 +147,7 @@ class Mismatch:
 
     Attributes:
         task: "scenes" or "events".
-        sets: each {"data", "fingerprint", "clips", "tool", "runs"}.
+        sets: each {"data", "fingerprint", "clips", "tool", "settings", "runs"}.
     """
 
     task: str

@@ -38,13 +38,15 @@ def compare(paths: Sequence[str | Path], sort: str = "given", command: str = "")
         command: the command line that makes it.
 
     Raises:
-        RunError: a run folder that can't be read.
+        RunError: a run folder that can't be read, or runs of a task with other labels.
 
     Example:
         >>> compare(["runs/soft", "runs/hard"], sort="event_f1").save("comparison.json")
     """
     folders = list({Path(path).resolve(): Path(path) for path in paths}.values())
-    rows = [_row(name, Run.load(folder)) for name, folder in zip(short_names(folders), folders, strict=True)]
+    runs = [Run.load(folder) for folder in folders]
+    _require_same_labels(runs)
+    rows = [_row(name, run) for name, run in zip(short_names(folders), runs, strict=True)]
     return Comparison(
         tuple(in_order(rows, sort)),
         tuple(_summaries(in_order(rows, sort))),
@@ -62,6 +64,16 @@ def short_names(paths: Sequence[Path]) -> list[str]:
         length = next(n for n in range(1, len(own) + 1) if sum(other[-n:] == own[-n:] for other in parts) == 1)
         names.append("/".join(own[-length:]))
     return names
+
+
+def _require_same_labels(runs: Sequence[Run]) -> None:
+    first: dict[str, Run] = {}
+    for run in runs:
+        for task in run.labels.to_dict():
+            other = first.setdefault(task, run)
+            other.labels.require_same(
+                run.labels, [task], str(other.path), str(run.path), RunError, "compare runs of one list of labels"
+            )
 
 
 def _row(name: str, run: Run) -> RunRow:
@@ -105,6 +117,7 @@ def _row(name: str, run: Run) -> RunRow:
         figures=_figures(metrics),
         conflict=_conflict(run.path),
         remark=remark,
+        settings=data.get("settings", {}),
     )
 
 
@@ -178,7 +191,7 @@ def algorithm_of(row: RunRow) -> str:
 def _mismatches(rows: Sequence[RunRow]) -> list[Mismatch]:
     found = []
     for task in ("scenes", "events"):
-        sets: dict[tuple[str, int, str], list[RunRow]] = {}
+        sets: dict[tuple[str, int, str, str], list[RunRow]] = {}
         for row in rows:
             if task in row.clips:
                 sets.setdefault(row.scored_on(task), []).append(row)
@@ -189,9 +202,10 @@ def _mismatches(rows: Sequence[RunRow]) -> list[Mismatch]:
                     "fingerprint": fingerprint,
                     "clips": clips,
                     "tool": tool,
+                    "settings": settings,
                     "runs": [row.name for row in group],
                 }
-                for (fingerprint, clips, tool), group in sets.items()
+                for (fingerprint, clips, tool, settings), group in sets.items()
             )
             found.append(Mismatch(task, parts))
     return found

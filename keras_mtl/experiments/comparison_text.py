@@ -48,7 +48,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
     for mismatch in comparison.mismatches:
         sets = "; ".join(
             f"{', '.join(each['runs'])}: {each['clips']} clips of {each['data']} "
-            + " ".join(filter(None, [each["fingerprint"][:_SHOWN_OF_A_FINGERPRINT], each["tool"]]))
+            + " ".join(filter(None, [each["fingerprint"][:_SHOWN_OF_A_FINGERPRINT], each["tool"], each["settings"]]))
             for each in mismatch.sets
         )
         notes.append(f"{mismatch.task}: scored on different data, must not be compared: {sets}")

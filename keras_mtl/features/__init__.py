@@ -8,12 +8,13 @@ if TYPE_CHECKING:
     from keras_mtl.features.arrays import AnyLogMel, MappedLogMel
     from keras_mtl.features.copies import ImpulseCopies, impulse_copies
     from keras_mtl.features.log_mel import LogMel, LogMelStream, normalise, shared_log_mel
+    from keras_mtl.features.mixtures import FreshMixtures
     from keras_mtl.features.preparation import prepare
     from keras_mtl.features.sets import EventSet, SceneSet, event_set, log_mel_statistics, scene_set
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "AnyLogMel", "EventSet", "ImpulseCopies", "LogMel", "LogMelStream", "MappedLogMel", "SceneSet", "event_set",
-    "impulse_copies", "log_mel_statistics", "normalise", "prepare", "scene_set", "shared_log_mel",
+    "AnyLogMel", "EventSet", "FreshMixtures", "ImpulseCopies", "LogMel", "LogMelStream", "MappedLogMel", "SceneSet",
+    "event_set", "impulse_copies", "log_mel_statistics", "normalise", "prepare", "scene_set", "shared_log_mel",
 ]  # fmt: skip

@@ -1,8 +1,9 @@
 """The cache of log-mel: shards computed once, verified when they are opened, and mapped into memory.
 
-A split lies in a folder of its own, named by the data's fingerprint and the features' settings. Shard k is two files:
-`levels-k.npy`, float16 dB before the normalisation, and `levels-k.json` with its clips' labels and the sha256 over
-both, written last. So a shard is there whole or not at all, and whatever interrupts a preparation costs one shard.
+A split lies in a folder of its own, named by the corpus's key (data and labels), the features' settings and the length
+of the clips. Shard k is two files: `levels-k.npy`, float16 dB before the normalisation, and `levels-k.json` with its
+clips' labels and the sha256 over both, written last. So a shard is there whole or not at all, and whatever interrupts a
+preparation costs one shard.
 """
 
 from __future__ import annotations
@@ -96,14 +97,12 @@ class Opened:
     computed: int
 
 
-def open_log_mel(
-    clips: Clips, fingerprint: str, settings: LogMelSettings, cache: Path, workers: Workers = in_turn
-) -> Opened:
+def open_log_mel(clips: Clips, key: str, settings: LogMelSettings, cache: Path, workers: Workers = in_turn) -> Opened:
     """Opens a split's log-mel; what is not there, or not as it was written, is computed first.
 
     Args:
         clips: the split, in an order that is always the same.
-        fingerprint: of the data that it is made from.
+        key: of the data that it is made from, and of their labels (`Corpus.key`).
         settings: the features' settings.
         cache: where features are kept.
         workers: who computes.
@@ -112,7 +111,7 @@ def open_log_mel(
         DataError: the cache can't be written, or the clips can't be read.
     """
     name = clips.name.replace("/", "_").replace(":", "_")
-    folder = cache / "log_mel" / fingerprint[:16] / _digest(settings) / name
+    folder = cache / "log_mel" / key[:16] / _digest(settings, clips.clip_s) / name
     shards = _shards(clips, settings, folder)
     found = [shard.open() for shard in shards]
     computed = 0
@@ -146,9 +145,9 @@ def _shards(clips: Clips, settings: LogMelSettings, folder: Path) -> list[Shard]
     return [Shard(clips, settings, folder, k, first, min(first + size, clips.count)) for k, first in enumerate(firsts)]
 
 
-def _digest(settings: LogMelSettings) -> str:
-    """Stands for the features before their normalisation."""
-    definition = settings.normalised(0.0, 1.0).to_dict()
+def _digest(settings: LogMelSettings, clip_s: float) -> str:
+    """Stands for the features before their normalisation, of clips of one length."""
+    definition = {**settings.normalised(0.0, 1.0).to_dict(), "clip_s": clip_s}
     # What was computed before there were these settings is still right.
     for key, usual in (("fft", settings.window), ("keep_last_frame", False)):
         if definition[key] == usual:

@@ -104,7 +104,7 @@ def impulse_copies(
                 chosen=chosen,
                 seed=(seed, 8, copy),
             ),
-            corpus.fingerprint,
+            corpus.key,
             settings,
             cache,
         ).log_mel

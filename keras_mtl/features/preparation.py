@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.core import DataError, LogMelSettings
-from keras_mtl.datasets import open_corpus
+from keras_mtl.core import DataError, Labels, LogMelSettings
+from keras_mtl.datasets import DataSettings, open_corpus
 from keras_mtl.datasets.prepare import beam_options, in_processes, with_beam
 from keras_mtl.features.cache import open_log_mel
 from keras_mtl.recipes import Recipe, system_of
@@ -37,23 +37,25 @@ def prepare(
     options = beam_options(beam) if beam is not None else None
     workers = in_processes(jobs) if options is None else with_beam(options)
     began, rows, fingerprint = time.monotonic(), [], ""
-    listed: set[tuple[str, LogMelSettings]] = set()
-    for (settings, subset), tasks in _wanted(recipes).items():
+    listed: set[tuple[str, str, float, LogMelSettings]] = set()
+    for (settings, data_settings, labels), tasks in _wanted(recipes).items():
         corpus = open_corpus(
             data,
             cache / "tfds",
             sample_rate_hz=settings.sample_rate_hz,
             workers=workers,
             beam=options,
-            scene_subset=subset,
+            settings=data_settings,
+            labels=labels,
         )
         fingerprint = corpus.fingerprint
         for task, splits in (("scenes", corpus.scenes), ("events", corpus.events)):
             for clips in splits.values() if task in tasks else ():
-                if (clips.name, settings) in listed:  # the parts of the scenes have all other splits in common
+                split = (corpus.key, clips.name, clips.clip_s, settings)
+                if split in listed:  # the parts of the scenes have all other splits in common
                     continue
-                listed.add((clips.name, settings))
-                opened = open_log_mel(clips, corpus.fingerprint, settings, cache, workers)
+                listed.add(split)
+                opened = open_log_mel(clips, corpus.key, settings, cache, workers)
                 seconds = round(clips.count * clips.clip_s, 3)
                 row: dict[str, Any] = {"name": clips.name, "clips": clips.count, "seconds": seconds}
                 rows.append(
@@ -72,10 +74,10 @@ def prepare(
     }
 
 
-def _wanted(recipes: Sequence[Recipe]) -> dict[tuple[LogMelSettings, int], set[str]]:
-    """The tasks for which each kind of features is wanted, of each part of the scene training clips."""
-    wanted: dict[tuple[LogMelSettings, int], set[str]] = {}
+def _wanted(recipes: Sequence[Recipe]) -> dict[tuple[LogMelSettings, DataSettings, Labels], set[str]]:
+    """The tasks for which each kind of features is wanted, of each kind of clips."""
+    wanted: dict[tuple[LogMelSettings, DataSettings, Labels], set[str]] = {}
     for recipe in recipes:
-        tasks = wanted.setdefault((recipe.features.normalised(0.0, 1.0), recipe.data.scene_subset), set())
+        tasks = wanted.setdefault((recipe.features.normalised(0.0, 1.0), recipe.data, recipe.labels), set())
         tasks.update(system_of(recipe.model.system).tasks)
     return wanted

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_mtl.core import EVENTS, DataError, LogMelSettings
+from keras_mtl.core import DataError, LogMelSettings
 from keras_mtl.datasets import Corpus
 from keras_mtl.datasets.prepare import Clips
 from keras_mtl.decoding import Event
@@ -26,7 +26,7 @@ class SceneSet:
 
     Attributes:
         log_mel: float16 [clips, frames, mel_bands], dB.
-        scenes: int [clips], index into `labels.SCENES`.
+        scenes: int [clips], index into the corpus's `labels.scenes`.
         devices, recordings, filenames: a string a clip; clips of one recording share its name.
     """
 
@@ -75,6 +75,10 @@ class EventSet:
             take(self.log_mel, index), [self.events[i] for i in index], self.weak[index], self.filenames[index]
         )
 
+    def clip(self, place: int, passed: int) -> tuple[np.ndarray, Sequence[Event]]:
+        """Log-mel [frames, mel_bands] in dB and events of a clip in the given pass over the set: the same in all."""
+        return self.log_mel[place], self.events[place]
+
     def join(self, other: EventSet) -> EventSet:
         """Both sets as one."""
         return EventSet(
@@ -92,7 +96,7 @@ def scene_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path)
         DataError: the corpus does not have it, or is opened at another rate than the features'.
     """
     clips = _split(corpus.scenes, split, corpus, "scene (TAU)", settings)
-    opened = open_log_mel(clips, corpus.fingerprint, settings, cache)
+    opened = open_log_mel(clips, corpus.key, settings, cache)
     log_mel, labels = opened.log_mel, opened.labels
     columns = [np.asarray([row[key] for row in labels]) for key in ("device", "recording", "filename")]
     return SceneSet(log_mel, np.asarray([row["scene"] for row in labels], np.int32), *columns)
@@ -105,9 +109,10 @@ def event_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path)
         DataError: the corpus does not have it, or is opened at another rate than the features'.
     """
     clips = _split(corpus.events, split, corpus, "event (DESED)", settings)
-    opened = open_log_mel(clips, corpus.fingerprint, settings, cache)
+    opened = open_log_mel(clips, corpus.key, settings, cache)
     log_mel, labels = opened.log_mel, opened.labels
-    events = [[Event(on, off, EVENTS[label]) for on, off, label in row["events"]] for row in labels]
+    names = corpus.labels.events
+    events = [[Event(on, off, names[label]) for on, off, label in row["events"]] for row in labels]
     weak = np.asarray([row["weak"] for row in labels], np.float32)
     return EventSet(log_mel, events, weak, np.asarray([row["filename"] for row in labels]))
 

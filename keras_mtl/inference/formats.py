@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_mtl.core import DataError, files
+from keras_mtl.core import SCENE_PREFIX, DataError, files
 
 if TYPE_CHECKING:
     from keras_mtl.inference.prediction import Prediction
@@ -50,7 +50,7 @@ def tsv(predictions: Sequence[Prediction]) -> str:
 
 def audacity(prediction: Prediction) -> str:
     """A label track (File > Import > Labels): events by their names, scenes as "scene: park"."""
-    scenes = [(at._replace(label=f"scene: {at.label}"), score) for at, score in prediction.scenes]
+    scenes = [(at._replace(label=f"{SCENE_PREFIX}{at.label}"), score) for at, score in prediction.scenes]
     found = sorted([*prediction.events, *scenes])
     return "".join(f"{at.onset_s:.6f}\t{at.offset_s:.6f}\t{at.label} ({score:.2f})\n" for at, score in found)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from keras_mtl.core import EVENTS, DataError
+from keras_mtl.core import DataError
 from keras_mtl.datasets.audio import audio_format, mono_blocks
 from keras_mtl.decoding import Change, Event, EventDecoder, Grid, decoder_numbers, events_of
 from keras_mtl.features import LogMelStream
@@ -46,6 +46,7 @@ class Prediction:
             largest of neighbours. None without events or a picture, and of a streaming artifact.
         grid: the grid of `probabilities`.
         events: decoded events with their scores, by onset.
+        classes: the events that could be predicted, in the order of `probabilities`.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Prediction:
     probabilities: np.ndarray | None
     grid: Grid | None
     events: tuple[tuple[Event, float], ...]
+    classes: tuple[str, ...] = ()
 
     @property
     def scene(self) -> str | None:
@@ -85,14 +87,15 @@ def predict(
 ) -> Prediction:
     """Predicts one recording, block by block.
 
-    The log-mel is one for the whole recording. Event probabilities are means over overlapping windows of ten seconds
-    (of an artifact: of its own length), decoded over all of it. Scenes are predicted second by second.
+    The log-mel is one for the whole recording. Event probabilities are means over overlapping windows as long as the
+    training clips (ten seconds), decoded over all of it. Scenes are predicted clip by clip, of the length of the
+    training clips (a second).
 
     Args:
         predictor: the network.
         path: a sound file of any length, rate and number of channels.
         picture: whether to keep log-mel and probabilities.
-        scene_window_s: whole seconds of one step in the course of the scenes.
+        scene_window_s: seconds of one step in the course of the scenes, rounded to whole scene clips.
         progress: whether to show a bar on stderr for a recording of minutes.
 
     Raises:
@@ -116,7 +119,7 @@ def predict(
             if events is not None:
                 events.push(log_mel)
     duration_s, frames = samples / settings.sample_rate_hz, -(-samples // settings.hop)
-    found = Prediction(path, duration_s, predictor.tasks, None, None, (), None, None, ())
+    found = Prediction(path, duration_s, predictor.tasks, None, None, (), None, None, (), predictor.labels.events)
     if stream is not None:
         log_mel = stream.finish(events.inference.frames_wanted(frames) if events is not None else frames)
         if overview is not None:
@@ -156,7 +159,8 @@ class _Events:
         self._start_s, self._step_s = -settings.hop_s / 2, settings.hop_s * predictor.frames_per_embedding
         self._count = 0
         self._picture = Overview(MOST_ROWS, np.max) if picture else None
-        self._decoder = EventDecoder(len(EVENTS), **decoder_numbers(decoding, self._step_s))
+        self._names = predictor.labels.events
+        self._decoder = EventDecoder(len(self._names), **decoder_numbers(decoding, self._step_s))
         self._ended: list[Change] = []
 
     def push(self, log_mel: np.ndarray) -> None:
@@ -166,7 +170,7 @@ class _Events:
         self._take(self.inference.finish(frames, log_mel))
         grid = Grid(self._step_s, self._start_s, self._count, found.duration_s)
         changes = [*self._ended, *self._decoder.finish()]
-        found = replace(found, events=tuple(events_of(changes, grid, EVENTS)))
+        found = replace(found, events=tuple(events_of(changes, grid, self._names)))
         if self._picture is None:
             return found
         rows = self._picture.rows()

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from keras_mtl.core import LogMelSettings
+from keras_mtl.core import DCASE, Labels, LogMelSettings
+from keras_mtl.datasets import DataSettings
 from keras_mtl.decoding import DecodeSettings
 from keras_mtl.features import AnyLogMel
 
@@ -22,13 +23,15 @@ class Predictor:
 
     Attributes:
         settings: the features it was trained on; log-mel is given in dB, the predictor normalises it.
-        scene_logits: log_mel [clips, frames, mel_bands] of one second to logits [clips, scenes]; None without the
+        scene_logits: log_mel [clips, frames, mel_bands] of one scene clip to logits [clips, scenes]; None without the
             task.
         event_probabilities: log_mel [clips, frames, mel_bands] to frame probabilities
             [clips, embeddings, events] and clip probabilities [clips, events]; None without the task.
         frames_per_embedding: log-mel frames behind one row of frame probabilities; of no meaning without events.
         decoding: from probabilities to events.
         event_frames: the number of frames that `event_probabilities` takes, where it takes no other.
+        labels: the classes, in the order of the outputs.
+        data: which clips of a user's data it was trained and scored on: their lengths, the split of own sounds.
     """
 
     settings: LogMelSettings
@@ -37,6 +40,8 @@ class Predictor:
     frames_per_embedding: int = 4
     decoding: DecodeSettings = field(default_factory=DecodeSettings)
     event_frames: int | None = None
+    labels: Labels = DCASE
+    data: DataSettings = field(default_factory=DataSettings)
 
     @property
     def tasks(self) -> tuple[str, ...]:

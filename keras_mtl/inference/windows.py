@@ -7,15 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mtl.core import EVENTS, SCENES
 from keras_mtl.decoding import Event
 from keras_mtl.features import shared_log_mel
 from keras_mtl.inference.predictor import Predictor
 
-EVENT_WINDOW_S = 10
-SCENE_CLIP_S = 1
 _WINDOWS_AT_A_TIME = 16
-_SECONDS_AT_A_TIME = 128
+_CLIPS_AT_A_TIME_S = 128
 
 
 class Window(NamedTuple):
@@ -122,10 +119,11 @@ class EventInference:
     def __init__(self, predictor: Predictor) -> None:
         assert predictor.event_probabilities is not None
         settings, fixed = predictor.settings, predictor.event_frames
-        length = fixed or settings.frames(EVENT_WINDOW_S * settings.sample_rate_hz)
+        length = fixed or settings.frames(round(predictor.data.event_clip_s * settings.sample_rate_hz))
         self._probabilities = predictor.event_probabilities
         self.plan = WindowPlan(length, predictor.frames_per_embedding, fixed is not None)
         self._mean = WindowMean(self.plan)
+        self._nothing = np.zeros((0, len(predictor.labels.events)), np.float32)
         self._log_mel = np.zeros((0, settings.mel_bands), np.float32)
         self._first = 0  # the frame that the held log-mel begins with
         self._number = 0  # windows cut so far
@@ -134,7 +132,7 @@ class EventInference:
     def push(self, log_mel: np.ndarray) -> np.ndarray:
         """Takes [frames, mel_bands] in dB; gives the probabilities that are ready, [embeddings, events]."""
         self._log_mel = np.concatenate([self._log_mel, log_mel])
-        ready = [np.zeros((0, len(EVENTS)), np.float32)]
+        ready = [self._nothing]
         while (window := self.plan.inner(self._number)).first + window.frames < self._first + len(self._log_mel):
             self._cut(window)
             if len(self._waiting) == _WINDOWS_AT_A_TIME:
@@ -173,30 +171,33 @@ class EventInference:
 class SceneInference:
     """Gives the scene of a recording whose audio comes in parts, and its course.
 
-    Each second is one inference, as in training: a clip of its own, with silence beyond its ends. Of a recording that
-    is no whole number of seconds, the rest is left out; one shorter than a second is followed by silence.
+    Each clip (a second, `DataSettings.scene_clip_s`) is one inference, as in training: a clip of its own, with silence
+    beyond its ends. Of a recording that is no whole number of clips, the rest is left out; one shorter than a clip is
+    followed by silence.
 
     Args:
         predictor: a predictor with `scene_logits`.
-        window_s: whole seconds whose mean makes one step of the course.
+        window_s: seconds whose mean makes one step of the course; at least a clip, and rounded to whole clips.
     """
 
-    def __init__(self, predictor: Predictor, window_s: int) -> None:
+    def __init__(self, predictor: Predictor, window_s: float) -> None:
         assert predictor.scene_logits is not None
-        self._logits, self._window_s = predictor.scene_logits, window_s
+        self._clip_s, self._names = predictor.data.scene_clip_s, predictor.labels.scenes
+        self._logits, self._window = predictor.scene_logits, max(1, round(window_s / self._clip_s))
         self._compute = shared_log_mel(predictor.settings)
-        self._second = SCENE_CLIP_S * predictor.settings.sample_rate_hz
+        self._samples = round(self._clip_s * predictor.settings.sample_rate_hz)
+        self._most = max(1, round(_CLIPS_AT_A_TIME_S / self._clip_s))
         self._audio = np.zeros(0, np.float32)
-        self._sum = np.zeros(len(SCENES))
-        self._seconds = 0
-        self._part, self._part_seconds = np.zeros(len(SCENES)), 0
-        self._course: list[tuple[int, int, np.ndarray]] = []  # (first second, seconds, sum), neighbours differ
+        self._sum = np.zeros(len(self._names))
+        self._clips = 0
+        self._part, self._part_clips = np.zeros(len(self._names)), 0
+        self._course: list[tuple[int, int, np.ndarray]] = []  # (first clip, clips, sum), neighbours differ
 
     def push(self, audio: np.ndarray) -> None:
         """Takes float32 [samples] at the rate of the features."""
         self._audio = np.concatenate([self._audio, audio])
-        while len(self._audio) >= _SECONDS_AT_A_TIME * self._second:
-            self._infer(_SECONDS_AT_A_TIME)
+        while len(self._audio) >= self._most * self._samples:
+            self._infer(self._most)
 
     def finish(self, duration_s: float) -> tuple[dict[str, float], tuple[tuple[Event, float], ...]]:
         """Mean probability of each scene, and the scenes one after the other with their mean probability.
@@ -204,38 +205,38 @@ class SceneInference:
         Args:
             duration_s: where the last scene ends.
         """
-        if not self._seconds and len(self._audio) < self._second:
-            self._audio = np.pad(self._audio, (0, self._second - len(self._audio)))
-        if len(self._audio) >= self._second:
-            self._infer(len(self._audio) // self._second)
+        if not self._clips and len(self._audio) < self._samples:
+            self._audio = np.pad(self._audio, (0, self._samples - len(self._audio)))
+        if len(self._audio) >= self._samples:
+            self._infer(len(self._audio) // self._samples)
         self._step()
-        mean = self._sum / self._seconds
-        ends = [*(float(first) for first, _, _ in self._course[1:]), duration_s]
+        mean = self._sum / self._clips
+        ends = [*(first * self._clip_s for first, _, _ in self._course[1:]), duration_s]
         course = []
-        for (first, seconds, total), end_s in zip(self._course, ends, strict=True):
+        for (first, clips, total), end_s in zip(self._course, ends, strict=True):
             best = int(total.argmax())
-            course.append((Event(float(first), end_s, SCENES[best]), float(total[best]) / seconds))
-        return {scene: round(float(p), 6) for scene, p in zip(SCENES, mean, strict=True)}, tuple(course)
+            course.append((Event(first * self._clip_s, end_s, self._names[best]), float(total[best]) / clips))
+        return {scene: round(float(p), 6) for scene, p in zip(self._names, mean, strict=True)}, tuple(course)
 
     def _infer(self, count: int) -> None:
-        logits = self._logits(self._compute(self._audio[: count * self._second].reshape(count, self._second)))
-        self._audio = self._audio[count * self._second :]
+        logits = self._logits(self._compute(self._audio[: count * self._samples].reshape(count, self._samples)))
+        self._audio = self._audio[count * self._samples :]
         exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
         for scores in exponents / exponents.sum(axis=1, keepdims=True):
             self._sum += scores
-            self._seconds += 1
+            self._clips += 1
             self._part += scores
-            self._part_seconds += 1
-            if self._part_seconds == self._window_s:
+            self._part_clips += 1
+            if self._part_clips == self._window:
                 self._step()
 
     def _step(self) -> None:
         """Ends a step of the course, and joins it to the last one where both have the same scene."""
-        if not self._part_seconds:
+        if not self._part_clips:
             return
-        first, seconds, total = self._seconds - self._part_seconds, self._part_seconds, self._part
+        first, clips, total = self._clips - self._part_clips, self._part_clips, self._part
         if self._course and self._course[-1][2].argmax() == total.argmax():
             before = self._course.pop()
-            first, seconds, total = before[0], before[1] + seconds, before[2] + total
-        self._course.append((first, seconds, total))
-        self._part, self._part_seconds = np.zeros(len(SCENES)), 0
+            first, clips, total = before[0], before[1] + clips, before[2] + total
+        self._course.append((first, clips, total))
+        self._part, self._part_clips = np.zeros(len(self._names)), 0

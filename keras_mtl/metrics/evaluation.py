@@ -31,19 +31,33 @@ def evaluate(predictor: Predictor, corpus: Corpus, cache: Path, bootstrap: Boots
         the task and the corpus the split.
 
     Raises:
-        DataError: the corpus has no evaluation split for any of the tasks.
+        DataError: the corpus has no evaluation split for any of the tasks, or other classes.
     """
     figures: dict[str, Any] = {}
     can = scored_tasks(predictor.tasks, corpus)
+    predictor.labels.require_same(
+        corpus.labels, can, "the network", corpus.name, DataError, "open the data with the network's labels"
+    )
+    labels = corpus.labels
     if predictor.scene_logits is not None and "scenes" in can:
         clips = scene_set(corpus, "test", predictor.settings, cache)
         logits = predictor.scene_logits(clips.log_mel)
-        figures["scenes"] = scene_metrics(logits, clips.scenes, clips.devices, clips.recordings, bootstrap=bootstrap)
+        figures["scenes"] = scene_metrics(
+            logits,
+            clips.scenes,
+            clips.devices,
+            labels.scenes,
+            predictor.data.seen_devices,
+            clips.recordings,
+            bootstrap,
+        )
     if predictor.event_probabilities is not None and "events" in can:
         events = event_set(corpus, "validation", predictor.settings, cache)
         strong, weak = predictor.event_probabilities(events.log_mel)
         grid = Grid.over(predictor.settings, events.log_mel.shape[1], predictor.frames_per_embedding, strong.shape[1])
-        figures["events"] = event_metrics(strong, weak, events.events, grid, predictor.decoding, bootstrap=bootstrap)
+        figures["events"] = event_metrics(
+            strong, weak, events.events, grid, predictor.decoding, labels.events, bootstrap=bootstrap
+        )
     if not figures:
         tasks = " or ".join(predictor.tasks)
         raise DataError(f"{corpus.name}: no evaluation split for {tasks}", hint="see docs/data.md")

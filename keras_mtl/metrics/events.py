@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from keras_mtl.core import EVENTS
 from keras_mtl.decoding import DecodeSettings, Event, Grid, decode, median_filter, median_steps
 from keras_mtl.metrics.bootstrap import Bootstrap, by_recording, mean_of_known
 from keras_mtl.metrics.psds import PSDS1, PSDS2, Psds
@@ -28,6 +27,7 @@ def event_metrics(
     truth: Sequence[Sequence[Event]],
     grid: Grid,
     decoding: DecodeSettings,
+    labels: Sequence[str],
     recordings: np.ndarray | None = None,
     bootstrap: Bootstrap | None = None,
 ) -> dict[str, Any]:
@@ -39,6 +39,7 @@ def event_metrics(
         truth: the true events of each clip.
         grid: the grid of the embeddings.
         decoding: median filter, threshold and hysteresis. PSDS goes over all thresholds without hysteresis.
+        labels: the names of the classes.
         recordings: the recording that each clip was cut from, str [clips]; without it, each clip is one of its own.
         bootstrap: how intervals are made; 1000 draws by default.
 
@@ -48,13 +49,13 @@ def event_metrics(
         and `interval_method`. A figure that no class defines is 0, and has no interval.
     """
     bootstrap = bootstrap or Bootstrap()
-    decoded = [[event for event, _ in decode(frames, grid, EVENTS, decoding)] for frames in strong]
+    decoded = [[event for event, _ in decode(frames, grid, labels, decoding)] for frames in strong]
     counts = {
-        "event_f1": event_counts(truth, decoded),
-        "segment_f1": segment_counts(truth, decoded, grid.duration_s),
-        "weak_f1": weak_counts(truth, weak, decoding.threshold),
+        "event_f1": event_counts(truth, decoded, labels),
+        "segment_f1": segment_counts(truth, decoded, grid.duration_s, labels),
+        "weak_f1": weak_counts(truth, weak, decoding.threshold, labels),
     }
-    scores = _psds_of(strong, truth, grid, decoding)
+    scores = _psds_of(strong, truth, grid, decoding, labels)
     names, place = np.unique(np.arange(len(truth)) if recordings is None else recordings, return_inverse=True)
     sums = {name: by_recording(of_clips, place) for name, of_clips in counts.items()}
 
@@ -63,13 +64,13 @@ def event_metrics(
     draws = bootstrap.draws(len(names)) if bootstrap.resamples else None
     for name, of_recordings in sums.items():
         macro, per_class = f1_of_counts(of_recordings.sum(axis=0))
-        occurring = [k for k in range(len(EVENTS)) if not np.isnan(per_class[k])]
+        occurring = [k for k in range(len(labels)) if not np.isnan(per_class[k])]
         figures[f"{name}_macro"] = float(np.nan_to_num(macro))
-        figures[f"{name}_per_class"] = {EVENTS[k]: float(per_class[k]) for k in occurring}
+        figures[f"{name}_per_class"] = {labels[k]: float(per_class[k]) for k in occurring}
         if draws is not None:
             macro, per_class = f1_of_counts(np.tensordot(draws, of_recordings, axes=1))
             intervals[f"{name}_macro"] = bootstrap.interval(macro)
-            intervals[f"{name}_per_class"] = {EVENTS[k]: bootstrap.interval(per_class[:, k]) for k in occurring}
+            intervals[f"{name}_per_class"] = {labels[k]: bootstrap.interval(per_class[:, k]) for k in occurring}
     for name in ("psds1", "psds2"):
         score = scores.get(name)
         figures[name] = float(score.of(np.ones((1, len(truth))))[0]) if score else 0.0
@@ -82,15 +83,19 @@ def event_metrics(
 
 
 def _psds_of(
-    strong: np.ndarray, truth: Sequence[Sequence[Event]], grid: Grid, decoding: DecodeSettings
+    strong: np.ndarray,
+    truth: Sequence[Sequence[Event]],
+    grid: Grid,
+    decoding: DecodeSettings,
+    labels: Sequence[str],
 ) -> dict[str, Psds]:
     """Both scores over the classes that occur; nothing where none does."""
     # A class that never occurs has no recall: the tool refuses it, and here it is left out of all averages.
     present = {event.label for events in truth for event in events if event.offset_s > event.onset_s}
-    occurring = [label for label in EVENTS if label in present]
+    occurring = [label for label in labels if label in present]
     if not occurring:
         return {}
-    columns = [EVENTS.index(label) for label in occurring]
+    columns = [labels.index(label) for label in occurring]
     length, edges_s = median_steps(decoding.median_s, grid.step_s), grid.boundaries_s()
     scores = [median_filter(frames[:, columns], length) for frames in strong]
     return {
@@ -107,7 +112,9 @@ _DECIMALS = 6
 SEGMENT_S = 1.0
 
 
-def event_counts(truth: Sequence[Sequence[Event]], decoded: Sequence[Sequence[Event]]) -> np.ndarray:
+def event_counts(
+    truth: Sequence[Sequence[Event]], decoded: Sequence[Sequence[Event]], labels: Sequence[str]
+) -> np.ndarray:
     """Counts of events: found if its onset is within 200 ms and its offset within max(200 ms, 20 % of its length).
 
     Each true event matches one decoded event at most, so that as many as possible are matched. Times are compared to
@@ -116,13 +123,14 @@ def event_counts(truth: Sequence[Sequence[Event]], decoded: Sequence[Sequence[Ev
     Args:
         truth: the true events of each clip; events of one class may overlap.
         decoded: the decoded events of each clip.
+        labels: the classes.
 
     Returns:
         float64 [clips, classes, (true positives, false positives, misses)].
     """
-    out = np.zeros((len(truth), len(EVENTS), 3))
+    out = np.zeros((len(truth), len(labels), 3))
     for i, (reference, found) in enumerate(zip(truth, decoded, strict=True)):
-        for j, label in enumerate(EVENTS):
+        for j, label in enumerate(labels):
             (true_on, true_off), (on, off) = _times(reference, label), _times(found, label)
             collar_s = np.maximum(COLLAR_S, COLLAR_OF_LENGTH * (true_off - true_on))
             close = (
@@ -136,7 +144,7 @@ def event_counts(truth: Sequence[Sequence[Event]], decoded: Sequence[Sequence[Ev
 
 
 def segment_counts(
-    truth: Sequence[Sequence[Event]], decoded: Sequence[Sequence[Event]], duration_s: float
+    truth: Sequence[Sequence[Event]], decoded: Sequence[Sequence[Event]], duration_s: float, labels: Sequence[str]
 ) -> np.ndarray:
     """Counts of segments of one second; a class is in each segment that one of its events reaches into.
 
@@ -144,27 +152,31 @@ def segment_counts(
         truth: the true events of each clip.
         decoded: the decoded events of each clip.
         duration_s: length of a clip; its last segment may be shorter.
+        labels: the classes.
 
     Returns:
         float64 [clips, classes, (true positives, false positives, misses)].
     """
     segments = math.ceil(duration_s / SEGMENT_S)
-    true, found = (np.stack([_active(events, segments) for events in group]) for group in (truth, decoded))
+    true, found = (np.stack([_active(events, segments, labels) for events in group]) for group in (truth, decoded))
     return _counts(true, found, axis=1)
 
 
-def weak_counts(truth: Sequence[Sequence[Event]], weak: np.ndarray, threshold: float) -> np.ndarray:
+def weak_counts(
+    truth: Sequence[Sequence[Event]], weak: np.ndarray, threshold: float, labels: Sequence[str]
+) -> np.ndarray:
     """Counts of clips: is the class in it at all.
 
     Args:
         truth: the true events of each clip.
         weak: clip probabilities [clips, classes].
         threshold: a class is in a clip where its probability is above this.
+        labels: the classes.
 
     Returns:
         float64 [clips, classes, (true positives, false positives, misses)].
     """
-    there = np.asarray([[label in {event.label for event in events} for label in EVENTS] for events in truth])
+    there = np.asarray([[label in {event.label for event in events} for label in labels] for events in truth])
     return _counts(there[:, None], (np.asarray(weak) > threshold)[:, None], axis=1)
 
 
@@ -185,12 +197,12 @@ def _times(events: Sequence[Event], label: str) -> tuple[np.ndarray, np.ndarray]
     return np.asarray([e.onset_s for e in chosen], float), np.asarray([e.offset_s for e in chosen], float)
 
 
-def _active(events: Sequence[Event], segments: int) -> np.ndarray:
+def _active(events: Sequence[Event], segments: int, labels: Sequence[str]) -> np.ndarray:
     """bool [segments, classes]: where a class sounds."""
-    out = np.zeros((segments, len(EVENTS)), bool)
+    out = np.zeros((segments, len(labels)), bool)
     for event in events:
         first, last = math.floor(event.onset_s / SEGMENT_S), math.ceil(event.offset_s / SEGMENT_S)
-        out[first:last, EVENTS.index(event.label)] = True
+        out[first:last, labels.index(event.label)] = True
     return out
 
 

@@ -17,7 +17,8 @@ def build_baseline_asc(
     pools: Sequence[tuple[int, int]] = ((5, 5), (10, 4)),
     dense_units: int = 100,
     dropout: float = 0.3,
-    scenes: int = 10,
+    *,
+    scenes: int,
 ) -> keras.Model:
     """The DCASE scene baseline: 46,118 parameters, 29,203,560 MACs per second of audio. Read from its public source.
 

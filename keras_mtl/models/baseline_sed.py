@@ -22,7 +22,8 @@ def build_baseline_sed(
     recurrent_units: int = 128,
     recurrent_layers: int = 2,
     dropout: float = 0.5,
-    events: int = 10,
+    *,
+    events: int,
 ) -> keras.Model:
     """The DCASE event baseline: 1,112,420 parameters, 93 M MACs per second. Read from its public source.
 
@@ -58,9 +59,9 @@ def build_baseline_sed(
         inputs,
         x,
         "baseline_sed",
+        events,
         recurrent_units=recurrent_units,
         recurrent_layers=recurrent_layers,
-        events=events,
         dropout=dropout,
     )
 

@@ -110,7 +110,8 @@ def build_cp_mobile(
     depths: Sequence[int] = (3, 2, 1),
     strides: Mapping[int, tuple[int, int]] | None = None,
     grn: bool = False,
-    scenes: int = 10,
+    *,
+    scenes: int,
 ) -> keras.Model:
     """CP-Mobile: 61,148 parameters; 29,419,156 MACs per second as its source counts. Read from its public source.
 
@@ -162,7 +163,8 @@ def build_cp_mobile_rnn(
     last_blocks: Sequence[Block] = LAST_BLOCKS,
     recurrent_units: int = 128,
     grn: bool = False,
-    events: int = 10,
+    *,
+    events: int,
 ) -> keras.Model:
     """CP-Mobile-RNN: 966,092 parameters, 33.8 M MACs per second. Inferred: found by search to fit the paper's figures.
 
@@ -186,7 +188,7 @@ def build_cp_mobile_rnn(
     blocks = [*cp_mobile_blocks(base_channels), *(Block(*_values(last)) for last in last_blocks)]
     for number, settings in enumerate(blocks, start=1):
         x = block(x, settings, number, grn)
-    return event_network(inputs, x, "cp_mobile_rnn", recurrent_units=recurrent_units, events=events)
+    return event_network(inputs, x, "cp_mobile_rnn", events, recurrent_units=recurrent_units)
 
 
 def _values(given: Block | Sequence) -> tuple:

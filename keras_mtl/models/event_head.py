@@ -13,10 +13,10 @@ import keras
 
 def build_event_head(
     embedding_size: int,
+    events: int,
     embeddings: int | None = None,
     recurrent_units: int = 128,
     recurrent_layers: int = 2,
-    events: int = 10,
     dropout: float = 0.0,
     bidirectional: bool = True,
     look_ahead: int = 0,
@@ -30,10 +30,10 @@ def build_event_head(
 
     Args:
         embedding_size: values of one embedding.
+        events: number of event classes.
         embeddings: embeddings of the input, or None for any number.
         recurrent_units: units of one direction.
         recurrent_layers: GRU layers.
-        events: number of event classes.
         dropout: rate before the frame classifier; 0 leaves the layer out.
         bidirectional: whether the layers go over the clip in both directions; else forwards only.
         look_ahead: later embeddings that a decoder going forwards takes before the output for one.
@@ -105,13 +105,14 @@ class WeakPooling(keras.layers.Layer):
         return (input_shape[0][0], input_shape[0][2])
 
 
-def event_network(inputs: Any, maps: Any, name: str, **head: Any) -> keras.Model:
+def event_network(inputs: Any, maps: Any, name: str, events: int, **head: Any) -> keras.Model:
     """A network with the layers "encoder" and "event_head".
 
     Args:
         inputs: the encoder's `keras.Input`, [batch, frames, mel_bands, 1].
         maps: what its layers make of it, [batch, embeddings, mel, channels]; one row of time becomes one embedding.
         name: name of the network.
+        events: number of event classes.
         **head: arguments of `build_event_head` besides the sizes.
 
     Returns:
@@ -119,7 +120,7 @@ def event_network(inputs: Any, maps: Any, name: str, **head: Any) -> keras.Model
     """
     embeddings = keras.layers.Reshape((-1, maps.shape[2] * maps.shape[3]), name="embeddings")(maps)
     encoder = keras.Model(inputs, embeddings, name="encoder")
-    decoder = build_event_head(embeddings.shape[2], embeddings.shape[1], **head)
+    decoder = build_event_head(embeddings.shape[2], events, embeddings.shape[1], **head)
     log_mel = keras.Input(inputs.shape[1:], name="log_mel")
     return keras.Model(log_mel, decoder(encoder(log_mel)), name=name)
 

@@ -26,7 +26,8 @@ def build_fdy_lka(
     recurrent_units: int = 256,
     recurrent_layers: int = 2,
     dropout: float = 0.5,
-    events: int = 10,
+    *,
+    events: int,
 ) -> keras.Model:
     """FDY-LKA: 9,015,004 parameters. Inferred on public parts: the FDY-CRNN and the visual attention network.
 
@@ -71,9 +72,9 @@ def build_fdy_lka(
         inputs,
         x,
         "fdy_lka",
+        events,
         recurrent_units=recurrent_units,
         recurrent_layers=recurrent_layers,
-        events=events,
         dropout=dropout,
     )
 

@@ -60,12 +60,13 @@ def build_mt(
     attention_units: int = 16,
     recurrent_units: int = 128,
     recurrent_layers: int = 2,
-    scenes: int = 10,
-    events: int = 10,
     bidirectional: bool = True,
     look_ahead: int = 0,
+    *,
+    scenes: int,
+    events: int,
 ) -> keras.Model:
-    """The multitask network: 633,519 parameters, 43.157 M MACs per second of audio.
+    """The multitask network: 633,519 parameters, 43.157 M MACs per second of audio with ten classes of each task.
 
     The layers "encoder", "scene_head" and "event_head" are models of their own that `get_layer` takes out.
 
@@ -77,35 +78,43 @@ def build_mt(
         attention_units: width of the scene head's attention.
         recurrent_units: units of one direction of the event head's GRU layers.
         recurrent_layers: GRU layers of the event head.
-        scenes: number of scenes.
-        events: number of event classes.
         bidirectional: whether the event decoder is bidirectional; else it is causal.
         look_ahead: later embeddings that a causal decoder takes before the output for one.
+        scenes: number of scenes; 0 leaves the scene decoder out.
+        events: number of event classes; 0 leaves the event decoder out.
 
     Returns:
         A functional model "mt": "log_mel" [batch, frames, mel_bands, 1] to a dict: "scenes" logits [batch, scenes],
         "strong" [batch, frames / 4, events] and "weak" [batch, events] probabilities.
 
+    Raises:
+        ValueError: no class of either task.
+
     Example:
-        >>> network = build_mt()
+        >>> network = build_mt(scenes=10, events=10)
         >>> network.count_params() - 2 * sum((8, 8, 24, 32, 56, 56))  # without the moving statistics
         633519
     """
+    if not scenes and not events:
+        raise ValueError("neither scenes nor events")
     encoder = build_encoder(frames, mel_bands, channels, pools)
     _, embeddings, size = encoder.output_shape
-    scene_head = build_scene_head(size, embeddings, attention_units, scenes)
-    event_head = build_event_head(
-        size,
-        embeddings,
-        recurrent_units,
-        recurrent_layers,
-        events,
-        bidirectional=bidirectional,
-        look_ahead=look_ahead,
-    )
     inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
-    x = encoder(inputs)
-    return keras.Model(inputs, {"scenes": scene_head(x), **event_head(x)}, name="mt")
+    x, outputs = encoder(inputs), {}
+    if scenes:
+        outputs["scenes"] = build_scene_head(size, scenes, embeddings, attention_units)(x)
+    if events:
+        head = build_event_head(
+            size,
+            events,
+            embeddings,
+            recurrent_units,
+            recurrent_layers,
+            bidirectional=bidirectional,
+            look_ahead=look_ahead,
+        )
+        outputs |= head(x)
+    return keras.Model(inputs, outputs, name="mt")
 
 
 def build_cnn(
@@ -114,21 +123,19 @@ def build_cnn(
     channels: Sequence[int] = CHANNELS,
     pools: Sequence[tuple[int, int]] = POOLS,
     attention_units: int = 16,
-    scenes: int = 10,
+    *,
+    scenes: int,
 ) -> keras.Model:
     """The scene network: 60,059 parameters, 28.898 M MACs per second of audio. Inferred, as the encoder is.
 
     Args: as of `build_mt`.
 
     Returns:
-        A functional model "cnn": "log_mel" [batch, frames, mel_bands, 1] to {"scenes": logits [batch, scenes]}, with
-        the layers "encoder" and "scene_head".
+        A functional model: "log_mel" [batch, frames, mel_bands, 1] to {"scenes": logits [batch, scenes]}, with the
+        layers "encoder" and "scene_head".
     """
-    encoder = build_encoder(frames, mel_bands, channels, pools)
-    _, embeddings, size = encoder.output_shape
-    head = build_scene_head(size, embeddings, attention_units, scenes)
-    inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
-    return keras.Model(inputs, {"scenes": head(encoder(inputs))}, name="cnn")
+    network = build_mt(frames, mel_bands, channels, pools, attention_units, scenes=scenes, events=0)
+    return keras.Model(network.input, network.output, name="cnn")
 
 
 def build_crnn(
@@ -138,28 +145,29 @@ def build_crnn(
     pools: Sequence[tuple[int, int]] = POOLS,
     recurrent_units: int = 128,
     recurrent_layers: int = 2,
-    events: int = 10,
     bidirectional: bool = True,
     look_ahead: int = 0,
+    *,
+    events: int,
 ) -> keras.Model:
     """The event network: 627,652 parameters, 43.059 M MACs per second of audio. Inferred, as the encoder is.
 
     Args: as of `build_mt`.
 
     Returns:
-        A functional model "crnn": "log_mel" [batch, frames, mel_bands, 1] to {"strong": probabilities
+        A functional model: "log_mel" [batch, frames, mel_bands, 1] to {"strong": probabilities
         [batch, frames / 4, events], "weak": [batch, events]}, with the layers "encoder" and "event_head".
     """
-    encoder = build_encoder(frames, mel_bands, channels, pools)
-    _, embeddings, size = encoder.output_shape
-    head = build_event_head(
-        size,
-        embeddings,
-        recurrent_units,
-        recurrent_layers,
-        events,
+    network = build_mt(
+        frames,
+        mel_bands,
+        channels,
+        pools,
+        recurrent_units=recurrent_units,
+        recurrent_layers=recurrent_layers,
         bidirectional=bidirectional,
         look_ahead=look_ahead,
+        scenes=0,
+        events=events,
     )
-    inputs = keras.Input((frames, mel_bands, 1), name="log_mel")
-    return keras.Model(inputs, head(encoder(inputs)), name="crnn")
+    return keras.Model(network.input, network.output, name="crnn")

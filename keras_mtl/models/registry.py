@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_mtl.core import LogMelSettings, RecipeError
+from keras_mtl.core import Labels, LogMelSettings, RecipeError
 from keras_mtl.models.baseline_asc import build_baseline_asc
 from keras_mtl.models.baseline_sed import build_baseline_sed
 from keras_mtl.models.cp_mobile import build_cp_mobile, build_cp_mobile_rnn
@@ -32,6 +32,7 @@ BUILDERS: dict[str, Callable[..., keras.Model]] = {
 
 def build(
     system: str,
+    labels: Labels,
     features: LogMelSettings | None = None,
     options: Mapping[str, Any] | None = None,
     frames: int | None = None,
@@ -40,30 +41,35 @@ def build(
 
     Args:
         system: the id.
+        labels: the classes: how many outputs the network has. A task without any gets no decoder.
         features: the features that it will be given; the system's own by default. They set the mel bands, and the
             frames where the network takes clips of one length only.
         options: arguments of the system's builder that differ from its defaults.
         frames: log-mel frames of the input; None for any number, where the network can.
 
     Raises:
-        RecipeError: no such system, an option that its builder does not have, or values that make no network.
+        RecipeError: no such system, an option that its builder does not have, no class of the system's only task, or
+            values that make no network.
 
     Example:
-        >>> build("cnn", options={"attention_units": 32})
+        >>> build("cnn", DCASE, options={"attention_units": 32})
     """
     known = system_of(system)
     features = features or known.features
     if frames is None and known.fixed_length:
         frames = features.frames(known.audio_seconds * features.sample_rate_hz)
     builder, options = BUILDERS[system], dict(options or {})
-    names = [name for name in inspect.signature(builder).parameters if name not in ("frames", "mel_bands")]
+    counts = {task: len(labels.by_task()[task]) for task in known.tasks}
+    if not any(counts.values()):
+        raise RecipeError(f"system {system} is for {' and '.join(known.tasks)}, of which there are no classes")
+    names = [name for name in inspect.signature(builder).parameters if name not in ("frames", "mel_bands", *counts)]
     for name in options:
         if name not in names:
             close = difflib.get_close_matches(name, names, n=1)
             hint = f"did you mean {close[0]}?" if close else f"its options: {', '.join(names)}"
             raise RecipeError(f"system {system} has no option {name!r}", hint=hint)
     try:
-        return builder(frames=frames, mel_bands=features.mel_bands, **options)
+        return builder(frames=frames, mel_bands=features.mel_bands, **counts, **options)
     except (TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise RecipeError(f"system {system} can't be built so: {reason}", hint="see the recipe's group model") from None

@@ -6,7 +6,7 @@ import keras
 
 
 def build_scene_head(
-    embedding_size: int, embeddings: int | None = None, attention_units: int = 16, scenes: int = 10
+    embedding_size: int, scenes: int, embeddings: int | None = None, attention_units: int = 16
 ) -> keras.Model:
     """Weighted mean of the embeddings e_t, then a linear layer.
 
@@ -14,9 +14,9 @@ def build_scene_head(
 
     Args:
         embedding_size: values of one embedding.
+        scenes: number of scenes.
         embeddings: embeddings of the input, or None for any number.
         attention_units: width of the hidden layer of the attention.
-        scenes: number of scenes.
 
     Returns:
         A functional model "scene_head": [batch, embeddings, embedding_size] to logits [batch, scenes].
@@ -36,7 +36,7 @@ def build_scene_part(network: keras.Model, frames: int = 100) -> keras.Model:
 
     Args:
         network: functional network with the layers "encoder" and "scene_head".
-        frames: log-mel frames of the input; 100 are one second.
+        frames: log-mel frames of the input, those of a scene clip; 100 are one second.
 
     Returns:
         A functional model "scene_part": "log_mel" [batch, frames, mel_bands, 1] to logits [batch, scenes].

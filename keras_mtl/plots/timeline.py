@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from keras_mtl.core import EVENTS, files
+from keras_mtl.core import files
 from keras_mtl.decoding import Event
 from keras_mtl.inference import Prediction
 
@@ -30,8 +32,9 @@ def plot_timeline(prediction: Prediction, path: str | Path, truth: Sequence[Even
     """
     if prediction.log_mel is None:
         raise ValueError("this prediction was made without a picture")
-    # Heights of the panels that there are: log-mel, probabilities, events.
-    heights = [2] + [2] * (prediction.probabilities is not None) + [3] * ("events" in prediction.tasks)
+    # Heights of the panels that there are: log-mel, probabilities, events; more for more than ten names.
+    more = max(1.0, len(prediction.classes) / 10)
+    heights = [2] + [2 * more] * (prediction.probabilities is not None) + [3 * more] * ("events" in prediction.tasks)
     figure = Figure(figsize=(10, 1.16 + 0.72 * sum(heights)), layout="constrained")
     axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     end_s = prediction.duration_s
@@ -41,18 +44,26 @@ def plot_timeline(prediction: Prediction, path: str | Path, truth: Sequence[Even
     if prediction.probabilities is not None:
         _draw_probabilities(axes[1], prediction)
     if "events" in prediction.tasks:
-        _draw_events(axes[-1], [event for event, _ in prediction.events], truth, end_s)
+        _draw_events(axes[-1], prediction, truth)
     axes[-1].set_xlabel("time in s")
     return save(figure, path)
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Writes a figure whole or not at all, without a date in it."""
+    """Writes a figure whole or not at all, without a date in it. Names in it are drawn as they are.
+
+    What the font has no letter for is a box; a dollar begins no formula.
+    """
     path = Path(path)
     buffer = io.BytesIO()
     suffix = path.suffix.lstrip(".") or "png"
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
-    figure.savefig(buffer, format=suffix, dpi=110, metadata=metadata)
+    for text in figure.findobj(Text):
+        if "$" in text.get_text():  # ticks of a logarithmic axis get their formulas later
+            text.set_parse_math(False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")
+        figure.savefig(buffer, format=suffix, dpi=110, metadata=metadata)
     return files.write_bytes(path, buffer.getvalue())
 
 
@@ -66,33 +77,35 @@ def _draw_probabilities(axis, prediction: Prediction) -> None:  # type: ignore[n
     probabilities, grid = prediction.probabilities, prediction.grid
     assert probabilities is not None
     assert grid is not None
+    names = prediction.classes
     axis.imshow(
         probabilities.T,
         origin="upper",
         aspect="auto",
-        extent=(grid.start_s, grid.start_s + grid.step_s * grid.count, len(EVENTS) - 0.5, -0.5),
+        extent=(grid.start_s, grid.start_s + grid.step_s * grid.count, len(names) - 0.5, -0.5),
         vmin=0,
         vmax=1,
         cmap="Blues",
         interpolation="nearest",
     )
-    axis.set_yticks(range(len(EVENTS)), EVENTS, fontsize=7)
+    axis.set_yticks(range(len(names)), names, fontsize=7)
     axis.set_ylabel("probability")
 
 
-def _draw_events(axis, events: Sequence[Event], truth: Sequence[Event] | None, end_s: float) -> None:  # type: ignore[no-untyped-def]
-    rows = [(_PREDICTED, events, 0.2, "predicted")]
+def _draw_events(axis, prediction: Prediction, truth: Sequence[Event] | None) -> None:  # type: ignore[no-untyped-def]
+    names, events = prediction.classes, [event for event, _ in prediction.events]
+    rows: list[tuple[str, Sequence[Event], float, str]] = [(_PREDICTED, events, 0.2, "predicted")]
     if truth is not None:
         rows.insert(0, (_TRUE, truth, -0.2, "true"))
     height = 0.34 if truth is not None else 0.6
     for colour, group, shift, name in rows:
         shift = shift if truth is not None else 0.0
-        places = np.asarray([EVENTS.index(e.label) for e in group], float) + shift
+        places = np.asarray([names.index(e.label) for e in group], float) + shift
         lengths = [e.offset_s - e.onset_s for e in group]
         axis.barh(places, lengths, left=[e.onset_s for e in group], height=height, color=colour, label=name)
-    axis.set_ylim(len(EVENTS) - 0.5, -0.5)
-    axis.set_xlim(0, end_s)
-    axis.set_yticks(range(len(EVENTS)), EVENTS, fontsize=7)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.set_xlim(0, prediction.duration_s)
+    axis.set_yticks(range(len(names)), names, fontsize=7)
     axis.grid(axis="y", alpha=0.2)
     if truth is not None:
         axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, fontsize=7, frameon=False)

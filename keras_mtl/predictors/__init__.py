@@ -5,11 +5,20 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.predictors.opening import open_predictor
+    from keras_mtl.predictors.opening import open_for_scoring, open_predictor
     from keras_mtl.predictors.sources import from_device, from_file, from_raw
     from keras_mtl.predictors.streaming import predict_stream
     from keras_mtl.predictors.view import JsonView, TextView
 else:
     __getattr__, __dir__ = lazy(__name__)
 
-__all__ = ["JsonView", "TextView", "from_device", "from_file", "from_raw", "open_predictor", "predict_stream"]
+__all__ = [
+    "JsonView",
+    "TextView",
+    "from_device",
+    "from_file",
+    "from_raw",
+    "open_for_scoring",
+    "open_predictor",
+    "predict_stream",
+]

@@ -61,11 +61,12 @@ def predict_stream(
         duration_s,
         tuple(task for task, member in tasks if member),
         rows.rows() if picture else None,
-        _shares(scenes, artifact.facts.labels["scenes"]) if wiring.scene_head else None,
+        _shares(scenes, artifact.facts.labels.scenes) if wiring.scene_head else None,
         scenes,
         None,
         None,
         tuple(sorted(_events(detections))),
+        artifact.facts.labels.events,
     )
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from keras_mtl.core import LogMelSettings
-from keras_mtl.datasets.tables import WHOLE
+from keras_mtl.core import Labels, LogMelSettings
+from keras_mtl.datasets import DataSettings
 from keras_mtl.decoding import DecodeSettings
 
 Count = Annotated[int, Meta(ge=0)]
@@ -28,18 +28,6 @@ class ModelSettings:
 
     system: str = "mt"
     options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """The data.
-
-    Attributes:
-        scene_subset: how much of TAU's training split is trained on, in per cent: one of the subsets of DCASE 2024
-            (5, 10, 25, 50), whose tables must be there, or all of it (100).
-    """
-
-    scene_subset: Literal[5, 10, 25, 50, 100] = WHOLE
 
 
 @dataclass(frozen=True)
@@ -65,6 +53,11 @@ class TrainSettings:
         teacher: path of the run of a larger network to learn from as well (distillation); "" for none.
         distillation_weight: of the teacher's term in the loss of each task it was trained on.
         distillation_temperature: of the scene logits in that term.
+        init: path of the run whose weights the training starts from (transfer); "" for none.
+        encoder_rate: factor of the encoder's learning rate. 0 freezes it: all its weights and statistics stay as they
+            are, which takes `init`.
+        balance_scenes: whether every scene is drawn equally often, clips of rarer scenes more often within a pass, and
+            its part of recordings is held out of every scene.
         conflict_every: steps from one measurement of the tasks' gradients' cosine to the next; 0 for none.
         mask_fraction: part of each axis that the masking augmentation zeroes.
         validation_fraction: part of the training clips held out to pick the best checkpoint.
@@ -102,6 +95,9 @@ class TrainSettings:
     teacher: str = ""
     distillation_weight: Amount = 1.0
     distillation_temperature: Amount = 2.0
+    init: str = ""
+    encoder_rate: Share = 1.0
+    balance_scenes: bool = False
     conflict_every: Count = 0
     mask_fraction: Amount = 0.15
     validation_fraction: Amount = 0.05
@@ -157,11 +153,12 @@ class QuantizeSettings:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole recipe. `name` is its file's name."""
+    """A whole recipe. `name` is its file's name. Labels of a task that has none are those of the data."""
 
     name: str = "default"
     model: ModelSettings = field(default_factory=ModelSettings)
     features: LogMelSettings = field(default_factory=LogMelSettings)
+    labels: Labels = field(default_factory=Labels)
     data: DataSettings = field(default_factory=DataSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)

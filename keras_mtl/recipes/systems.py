@@ -25,7 +25,7 @@ class System:
         basis: "public" or "inferred", see above.
         features: the features that it was designed for; the normalisation comes from the training set.
         audio_seconds: the stretch of audio over which its source counts MACs.
-        fixed_length: whether the network takes clips of `audio_seconds` only.
+        fixed_length: whether the network takes scene clips of one length only: of the recipe's.
         paper_params, paper_macs_per_second: the paper's figures.
         paper_accuracy, paper_event_f1: the paper's scores on TAU and DESED in per cent; None where it does not do that
             task or the paper gives a row for each training algorithm.

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_mtl import __version__
-from keras_mtl.core import DataError, LogMelSettings, RunError, files
+from keras_mtl.core import DataError, Labels, LogMelSettings, RunError, files, read_labels
 from keras_mtl.datasets import Corpus
 from keras_mtl.recipes import Recipe, load_recipe
 
@@ -43,9 +43,9 @@ class Samples:
     """Normalised log-mel of clips of the tasks that a run was trained on, float32 [clips, frames, mel_bands].
 
     Attributes:
-        calibration: scene clips of one second from the training split.
+        calibration: scene clips from the training split, as long as those that were trained on (a second).
         golden: scene clips from the evaluation split.
-        golden_events: event clips of ten seconds from the evaluation split.
+        golden_events: event clips from the evaluation split, as long as those that were trained on (ten seconds).
     """
 
     calibration: np.ndarray
@@ -94,6 +94,11 @@ class Run:
         return LogMelSettings.from_dict(self.info["features"])
 
     @property
+    def labels(self) -> Labels:
+        """The classes of the tasks it was trained on; DCASE's of a run from before labels were kept."""
+        return read_labels(self.info.get("labels")).of(self.info.get("tasks", ("scenes", "events")))
+
+    @property
     def recipe(self) -> Recipe:
         """The resolved recipe."""
         return load_recipe(self.path / "recipe.toml")
@@ -131,7 +136,7 @@ class Run:
             raise RunError(f"{self.path / name} can't be read: {reason}") from None
 
 
-def describe(recipe: Recipe, settings: LogMelSettings, data: dict[str, str]) -> dict[str, Any]:
+def describe(recipe: Recipe, settings: LogMelSettings, data: dict[str, Any]) -> dict[str, Any]:
     """What `run.json` says of any run: the schema, the data (`Corpus.stamp`), versions and the state of the source."""
     return {
         "schema": SCHEMA,
@@ -140,6 +145,7 @@ def describe(recipe: Recipe, settings: LogMelSettings, data: dict[str, str]) -> 
         "recipe": recipe.name,
         "seed": recipe.train.seed,
         "features": settings.to_dict(),
+        "labels": recipe.labels.to_dict(),
         "data": data,
         "git_revision": git_revision(),
         "versions": versions(),

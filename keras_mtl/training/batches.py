@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from keras_mtl.core import EVENTS, LogMelSettings
+from keras_mtl.core import LogMelSettings
 from keras_mtl.decoding import Grid
-from keras_mtl.features import AnyLogMel, EventSet, ImpulseCopies, SceneSet, normalise
+from keras_mtl.features import EventSet, ImpulseCopies, SceneSet, normalise
 
 Batch = dict[str, np.ndarray]
 
@@ -53,26 +53,67 @@ class Sampler:
 
     def __call__(self, step: int) -> np.ndarray:
         """The clips of batch `step`: int [batch]."""
-        first = step * self.batch
-        places = np.arange(first, first + self.batch)
+        return self.at(np.arange(step * self.batch, (step + 1) * self.batch))
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """The clips at some places of the whole sequence, all passes after each other: int [places]."""
         passes, within = np.divmod(places, self.clips)
         needed = range(int(passes[0]), int(passes[-1]) + 1)
         # The next step is of the same pass as a rule, and shuffling costs as much as there are clips.
         orders = self._orders = {p: self._orders[p] if p in self._orders else self._order(p) for p in needed}
         return np.asarray([orders[p][i] for p, i in zip(passes.tolist(), within, strict=True)])
 
+    def passes(self, step: int) -> np.ndarray:
+        """The pass that each clip of batch `step` belongs to: int [batch]."""
+        return np.arange(step * self.batch, (step + 1) * self.batch) // self.clips
+
     def _order(self, number: int) -> np.ndarray:
         return np.random.default_rng((*self.seed, number)).permutation(self.clips)
 
 
+class BalancedSampler(Sampler):
+    """Draws every class equally often: as many clips a pass as there are, those of a rarer class more often.
+
+    A class's own clips come without repeats until all of them have come, so a pass has not all clips of a frequent
+    class, and the next pass goes on with the others.
+
+    Args:
+        classes: the class of each clip, int [clips].
+        batch, seed: see `Sampler`.
+    """
+
+    def __init__(self, classes: np.ndarray, batch: int, seed: Sequence[int]) -> None:
+        super().__init__(len(classes), batch, seed)
+        self._members = [np.flatnonzero(classes == each) for each in np.unique(classes)]
+        # The last number keeps these seeds apart from those of a pass's order.
+        self._samplers = [Sampler(len(clips), 1, (*seed, each, 1)) for each, clips in enumerate(self._members)]
+
+    def _order(self, number: int) -> np.ndarray:
+        draws, classes = np.divmod(np.arange(number * self.clips, (number + 1) * self.clips), len(self._members))
+        order = np.empty(self.clips, int)
+        for each, (members, sampler) in enumerate(zip(self._members, self._samplers, strict=True)):
+            order[classes == each] = members[sampler.at(draws[classes == each])]
+        return np.random.default_rng((*self.seed, number)).permutation(order)
+
+
 class SceneStream:
-    """Batches of the scene task: {"log_mel" [b, frames, mel, 1], "scene" [b]}, with some clips out of `copies`."""
+    """Batches of the scene task: {"log_mel" [b, frames, mel, 1], "scene" [b]}, with some clips out of `copies`.
+
+    Where it is `balanced`, every scene comes equally often.
+    """
 
     def __init__(
-        self, scenes: SceneSet, batch: int, settings: LogMelSettings, seed: int, copies: ImpulseCopies | None = None
+        self,
+        scenes: SceneSet,
+        batch: int,
+        settings: LogMelSettings,
+        seed: int,
+        copies: ImpulseCopies | None = None,
+        balanced: bool = False,
     ) -> None:
         self._set, self._settings, self._copies = scenes, settings, copies
-        self._sampler = Sampler(len(scenes), batch, (seed, 1))
+        plain = Sampler(len(scenes), batch, (seed, 1))
+        self._sampler = BalancedSampler(scenes.scenes, batch, (seed, 1)) if balanced else plain
         self.steps = self._sampler.steps
 
     def __call__(self, step: int) -> Batch:
@@ -81,7 +122,7 @@ class SceneStream:
         if self._copies is not None:
             log_mel = normalise(self._copies.into(self._set.log_mel[index], index, step), self._settings)
         else:
-            log_mel = _log_mel([(self._set.log_mel, index)], self._settings)
+            log_mel = _normalised([self._set.log_mel[i] for i in index], self._settings)
         return {
             "log_mel": log_mel[..., None],
             "scene": self._set.scenes[index].astype(np.int32),
@@ -102,6 +143,7 @@ class EventStream:
         kinds: the clips of each kind.
         batches: clips of each kind in a batch.
         settings: the features' settings.
+        labels: the event classes.
         frames_per_embedding: log-mel frames from one embedding of the network to the next.
         seed: of the shuffling.
         embeddings: embeddings that the network gives for one clip; None where it gives whole ones only.
@@ -112,11 +154,12 @@ class EventStream:
         kinds: dict[str, EventSet],
         batches: dict[str, int],
         settings: LogMelSettings,
+        labels: Sequence[str],
         frames_per_embedding: int,
         seed: int,
         embeddings: int | None = None,
     ) -> None:
-        self._settings, self._parts = settings, []
+        self._settings, self._labels, self._parts = settings, labels, []
         for number, kind in enumerate(("strong", "weak", "unlabelled")):
             if batches.get(kind) and kind in kinds and len(kinds[kind]):
                 sampler = Sampler(len(kinds[kind]), batches[kind], (seed, 2 + number))
@@ -129,16 +172,16 @@ class EventStream:
         """Batch number `step`."""
         rows, strong, weak, has_strong, has_weak = [], [], [], [], []
         for kind, clips, sampler in self._parts:
-            index = sampler(step)
-            rows.append((clips.log_mel, index))
-            for i in index:
-                events = clips.events[i] if kind == "strong" else ()
-                strong.append(self._grid.targets(events, EVENTS))
-                weak.append(clips.weak[i] if kind == "weak" else np.zeros(len(EVENTS), np.float32))
+            for i, passed in zip(sampler(step).tolist(), sampler.passes(step).tolist(), strict=True):
+                log_mel, events = clips.clip(i, passed)
+                rows.append(log_mel)
+                events = events if kind == "strong" else ()
+                strong.append(self._grid.targets(events, self._labels))
+                weak.append(clips.weak[i] if kind == "weak" else np.zeros(len(self._labels), np.float32))
                 has_strong.append(kind == "strong")
                 has_weak.append(kind == "weak")
         return {
-            "log_mel": _log_mel(rows, self._settings)[..., None],
+            "log_mel": _normalised(rows, self._settings)[..., None],
             "strong": np.stack(strong),
             "weak": np.stack(weak),
             "has_strong": np.asarray(has_strong, np.float32),
@@ -150,13 +193,12 @@ class EventStream:
         return [str(name) for _, clips, sampler in self._parts for name in clips.filenames[sampler(step)]]
 
 
-def _log_mel(rows: Sequence[tuple[AnyLogMel, np.ndarray]], settings: LogMelSettings) -> np.ndarray:
-    """Clips of several sets, normalised: float32 [clips, frames, mel_bands].
+def _normalised(clips: Sequence[np.ndarray], settings: LogMelSettings) -> np.ndarray:
+    """Clips of log-mel in dB, normalised: float32 [clips, frames, mel_bands].
 
     Clip by clip, from the mapped file to its place in the batch: a clip stays in a core's cache on its way.
     """
-    out = np.empty((sum(len(index) for _, index in rows), *rows[0][0].shape[1:]), np.float32)
-    clips = (log_mel[i] for log_mel, index in rows for i in index)
+    out = np.empty((len(clips), *clips[0].shape), np.float32)
     for place, clip in zip(out, clips, strict=True):
         normalise(clip, settings, out=place)
     return out

@@ -4,6 +4,7 @@ checkpoints/state.json                    how far which phase is, and the names 
 checkpoints/PHASE.last-STEP.weights.h5    everything needed to go on: network, teacher, optimiser, seeds
 checkpoints/PHASE.best-STEP.weights.h5    the network at its lowest held-out loss
 checkpoints/PHASE.done.weights.h5         the network as the phase handed it on
+checkpoints/init.done.weights.h5          the network as it began, where that is another run's; init.json tells of it
 
 A checkpoint is made by the rename of `state.json`: the files that it names have been written under names of their own
 before, and those that the last one named are removed after. So an interrupt at any moment leaves the one or the other.
@@ -61,7 +62,8 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        for part in [*files.left_over(folder, "state.json"), *folder.glob(f".part.*{_END}")]:  # left by a kill
+        left = [part for name in ("state.json", "init.json") for part in files.left_over(folder, name)]
+        for part in [*left, *folder.glob(f".part.*{_END}")]:  # left by a kill
             part.unlink()
         self._before = self._read().get("seconds", 0.0)
         self._started = time.monotonic()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from keras_mtl.core import DataError, LogMelSettings
+from keras_mtl.core import DataError, Labels, LogMelSettings
 from keras_mtl.datasets import Corpus
 from keras_mtl.features import (
     EventSet,
+    FreshMixtures,
     ImpulseCopies,
     SceneSet,
     event_set,
@@ -27,10 +29,10 @@ from keras_mtl.runs import Samples
 from keras_mtl.training.batches import EventStream, SceneStream, Stream
 
 _HELD_OUT_BATCH = {"scenes": 64, "events": 16}
-_CALIBRATION_CLIPS = 200
-_GOLDEN_CLIPS = 100
+#: Scene clips that a run keeps: so many, or as many as make so many seconds, and at the least so many.
+_CALIBRATION_CLIPS, _LEAST_CALIBRATION_CLIPS = 200, 16
+_GOLDEN_CLIPS, _LEAST_GOLDEN_CLIPS = 100, 4
 _GOLDEN_EVENT_CLIPS = 4
-_EVENT_CLIP_S = 10
 _log = logging.getLogger("keras_mtl")
 
 
@@ -42,6 +44,7 @@ class TrainingData:
         settings: the features with the normalisation of these data.
         scenes, held_out_scenes: scene clips; None where the corpus or the algorithm has no scenes.
         events, held_out_events: event clips by kind ("strong", "weak", "unlabelled"), and strong clips held out.
+        labels: the classes.
         scene_copies: copies of `scenes` with impulse responses of devices; None where the recipe has none.
     """
 
@@ -50,6 +53,7 @@ class TrainingData:
     held_out_scenes: SceneSet | None
     events: dict[str, EventSet]
     held_out_events: EventSet | None
+    labels: Labels
     scene_copies: ImpulseCopies | None = None
 
     def streams(self, tasks: tuple[str, ...], recipe: Recipe, network: keras.Model) -> dict[str, Stream]:
@@ -57,10 +61,12 @@ class TrainingData:
         train = recipe.train
         found: dict[str, Stream] = {}
         if "scenes" in tasks and self.scenes is not None:
-            found["scenes"] = SceneStream(self.scenes, train.scene_batch, self.settings, train.seed, self.scene_copies)
+            found["scenes"] = SceneStream(
+                self.scenes, train.scene_batch, self.settings, train.seed, self.scene_copies, train.balance_scenes
+            )
         if "events" in tasks:
             batches = {"strong": train.strong_batch, "weak": train.weak_batch, "unlabelled": train.unlabelled_batch}
-            found["events"] = _event_stream(self.events, batches, self.settings, network, train.seed)
+            found["events"] = self._event_stream(self.events, batches, network, train.seed)
         return found
 
     def held_out_streams(self, tasks: tuple[str, ...], network: keras.Model) -> dict[str, Stream]:
@@ -73,8 +79,14 @@ class TrainingData:
             batch = min(_HELD_OUT_BATCH["events"], len(self.held_out_events))
             kinds = {"strong": self.held_out_events, "weak": self.held_out_events}
             batches = {"strong": batch, "weak": batch}
-            found["events"] = _event_stream(kinds, batches, self.settings, network, 0)
+            found["events"] = self._event_stream(kinds, batches, network, 0)
         return found if len(found) == len(tasks) else {}
+
+    def _event_stream(
+        self, kinds: dict[str, EventSet], batches: dict[str, int], network: keras.Model, seed: int
+    ) -> EventStream:
+        stride, embeddings = frames_per_embedding(network), embeddings_of(network, kinds["strong"].log_mel.shape[1])
+        return EventStream(kinds, batches, self.settings, self.labels.events, stride, seed, embeddings)
 
 
 def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: Path) -> TrainingData:
@@ -84,16 +96,16 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
     than 1 keeps its own. Where the data have no weak clips, the strong ones are taken a second time in their place.
 
     Raises:
-        DataError: the corpus lacks what a task needs, or holds another part of the scenes than the recipe wants.
+        DataError: the corpus lacks what a task needs, or is opened for other clips or labels than the recipe's.
     """
     train, settings = recipe.train, recipe.features
     scenes = held_scenes = held_events = copies = None
     kinds: dict[str, EventSet] = {}
-    _require_tasks(corpus, tasks)
+    require_tasks(corpus, tasks)
+    require_same_clips(recipe, corpus, tasks)
     if "scenes" in tasks:
-        require_same_part(recipe, corpus)
         everything = scene_set(corpus, "train", settings, cache)
-        kept, held = _hold_out_recordings(everything, train.validation_fraction, train.seed)
+        kept, held = hold_out_recordings(everything, train.validation_fraction, train.seed, train.balance_scenes)
         scenes, held_scenes = (everything.take(kept), everything.take(held)) if len(held) else (everything, None)
         copies = impulse_copies(corpus, "train", everything, settings, cache, recipe.augment, train.seed)
         copies = copies.take(kept) if copies is not None else None
@@ -102,7 +114,11 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
             event_set(corpus, s, settings, cache) for s in ("strong_real", "strong_synthetic") if s in corpus.events
         ]
         joined = strong[0] if len(strong) == 1 else strong[0].join(strong[1])
-        kinds["strong"], held_events = _hold_out_clips(joined, train.validation_fraction, train.seed)
+        if "held_out" in corpus.events:  # of other sounds than the clips that are trained on
+            kinds["strong"] = joined
+            held_events = event_set(corpus, "held_out", settings, cache) if train.validation_fraction else None
+        else:
+            kinds["strong"], held_events = _hold_out_clips(joined, train.validation_fraction, train.seed)
         for kind in ("weak", "unlabelled"):
             if kind in corpus.events:
                 kinds[kind] = event_set(corpus, kind, settings, cache)
@@ -111,23 +127,28 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         settings = settings.normalised(*(round(v, 3) for v in log_mel_statistics(arrays)))
     if kinds:
         _fill_in(kinds, recipe, corpus)
+        if recipe.data.fresh_mixtures and corpus.mixer is not None:  # not in the weak ones' place: their labels stay
+            kinds["strong"] = FreshMixtures.of(kinds["strong"], corpus.mixer, settings.normalised(0.0, 1.0))
     for task in sorted(tasks - set(scored_tasks(tasks, corpus))):
         _log.warning("%s: no evaluation clips, so the run gets no figures of %s", corpus.name, task)
-    return TrainingData(settings, scenes, held_scenes, kinds, held_events, copies)
+    return TrainingData(settings, scenes, held_scenes, kinds, held_events, corpus.labels, copies)
 
 
-def require_same_part(recipe: Recipe, corpus: Corpus) -> None:
-    """Raises where a corpus is opened for another part of the scene training clips than a recipe wants.
+def require_same_clips(recipe: Recipe, corpus: Corpus, tasks: Iterable[str]) -> None:
+    """Raises where a corpus is opened for other clips or classes than those of a recipe.
 
     Raises:
         DataError: it is.
     """
-    wanted = recipe.data.scene_subset
-    if corpus.scene_subset != wanted:
+    if corpus.settings != recipe.data:
+        ours, theirs = asdict(recipe.data), asdict(corpus.settings)
+        key = next(key for key in ours if ours[key] != theirs[key])
         raise DataError(
-            f"{corpus.name} is opened for {corpus.scene_subset} % of the scene clips, data.scene_subset is {wanted}",
-            hint=f"open_corpus(..., scene_subset={wanted})",
+            f"{corpus.name} is opened with data.{key} = {theirs[key]}, and the recipe has {ours[key]}",
+            hint="open_corpus(..., settings=recipe.data)",
         )
+    hint = "open_corpus(..., labels=recipe.labels)"
+    recipe.labels.or_else(corpus.labels).require_same(corpus.labels, tasks, "the recipe", corpus.name, DataError, hint)
 
 
 def pick_samples(data: TrainingData, corpus: Corpus, cache: Path) -> Samples:
@@ -137,12 +158,15 @@ def pick_samples(data: TrainingData, corpus: Corpus, cache: Path) -> Samples:
     the corpus has none, training clips).
     """
     definition = data.settings.normalised(0.0, 1.0)
-    calibration = golden = _no_clips(data.settings, 1)
-    golden_events = _no_clips(data.settings, _EVENT_CLIP_S)
+    calibration = golden = _no_clips(data.settings, corpus.settings.scene_clip_s)
+    golden_events = _no_clips(data.settings, corpus.settings.event_clip_s)
     if data.scenes is not None:
         split = "test" if "test" in corpus.scenes else "train"
-        calibration = _some(data.scenes, _CALIBRATION_CLIPS, data.settings)
-        golden = _some(scene_set(corpus, split, definition, cache), _GOLDEN_CLIPS, data.settings)
+        clip_s = max(1.0, corpus.settings.scene_clip_s)
+        most = max(_LEAST_CALIBRATION_CLIPS, round(_CALIBRATION_CLIPS / clip_s))
+        calibration = _some(data.scenes, most, data.settings)
+        most = max(_LEAST_GOLDEN_CLIPS, round(_GOLDEN_CLIPS / clip_s))
+        golden = _some(scene_set(corpus, split, definition, cache), most, data.settings)
     if data.events:
         evaluation = "validation" in corpus.events
         clips = event_set(corpus, "validation", definition, cache) if evaluation else data.events["strong"]
@@ -150,7 +174,8 @@ def pick_samples(data: TrainingData, corpus: Corpus, cache: Path) -> Samples:
     return Samples(calibration, golden, golden_events)
 
 
-def _require_tasks(corpus: Corpus, tasks: set[str]) -> None:
+def require_tasks(corpus: Corpus, tasks: set[str]) -> None:
+    """Raises where a corpus lacks training clips of a task (DataError)."""
     there = {
         "scenes": "train" in corpus.scenes,
         "events": not {"strong_real", "strong_synthetic"}.isdisjoint(corpus.events),
@@ -173,8 +198,8 @@ def _fill_in(kinds: dict[str, EventSet], recipe: Recipe, corpus: Corpus) -> None
         _log.warning("%s: no unlabelled clips; the mean teacher has the labelled ones only", corpus.name)
 
 
-def _no_clips(settings: LogMelSettings, seconds: int) -> np.ndarray:
-    return np.zeros((0, settings.frames(seconds * settings.sample_rate_hz), settings.mel_bands), np.float32)
+def _no_clips(settings: LogMelSettings, seconds: float) -> np.ndarray:
+    return np.zeros((0, settings.frames(round(seconds * settings.sample_rate_hz)), settings.mel_bands), np.float32)
 
 
 def _some(clips: SceneSet | EventSet, most: int, settings: LogMelSettings) -> np.ndarray:
@@ -184,19 +209,22 @@ def _some(clips: SceneSet | EventSet, most: int, settings: LogMelSettings) -> np
     return normalise(clips.log_mel[index], settings)
 
 
-def _event_stream(
-    kinds: dict[str, EventSet], batches: dict[str, int], settings: LogMelSettings, network: keras.Model, seed: int
-) -> EventStream:
-    embeddings = embeddings_of(network, kinds["strong"].log_mel.shape[1])
-    return EventStream(kinds, batches, settings, frames_per_embedding(network), seed, embeddings)
+def hold_out_recordings(
+    scenes: SceneSet, fraction: float, seed: int, by_scene: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the clips that are kept and held out, by whole recordings: clips of one are too alike to judge by.
 
-
-def _hold_out_recordings(scenes: SceneSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the clips that are kept and held out, by whole recordings: clips of one are too alike to judge by."""
-    names = np.unique(scenes.recordings)
-    count = round(fraction * len(names))
-    chosen = np.random.default_rng((seed, 5)).choice(names, count, replace=False)
-    out = np.isin(scenes.recordings, chosen)
+    Args:
+        scenes: the clips.
+        fraction: of the recordings that is held out.
+        seed: of the draw.
+        by_scene: whether that is the part of each scene's recordings: of few, a draw from all may leave a scene out.
+    """
+    random = np.random.default_rng((seed, 5))
+    groups = [scenes.scenes == each for each in np.unique(scenes.scenes)] if by_scene else [slice(None)]
+    names = [np.unique(scenes.recordings[group]) for group in groups]
+    chosen = [random.choice(each, round(fraction * len(each)), replace=False) for each in names]
+    out = np.isin(scenes.recordings, np.concatenate(chosen))
     return np.flatnonzero(~out), np.flatnonzero(out)
 
 

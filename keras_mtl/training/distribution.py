@@ -77,6 +77,11 @@ def require_possible(recipe: Recipe) -> None:
         RecipeError: naming the keys.
     """
     train = recipe.train
+    if not train.encoder_rate and not train.init:
+        reason = "an encoder that was not trained would be frozen"
+        raise RecipeError(f"train.encoder_rate = 0 without train.init: {reason}", hint="--set train.init=RUN")
+    if not train.encoder_rate and train.conflict_every:
+        raise RecipeError("train.conflict_every with train.encoder_rate = 0: a frozen encoder has no gradients")
     if train.strategy != "none" and train.precision == "mixed_float16":
         reason = "Keras's LossScaleOptimizer can't be applied to the gradients of all replicas"
         raise RecipeError(f"train.precision = 'mixed_float16' with train.strategy: {reason}", hint="mixed_bfloat16")

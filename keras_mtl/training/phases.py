@@ -118,8 +118,11 @@ def _compiled(
             mask_fraction=train.mask_fraction,
             mask_period=max(1, round(recipe.features.frame_rate)),
             distiller=distiller,
+            encoder_rate=train.encoder_rate,
             seed=train.seed,
-            augment=Augmentation.of(recipe.augment, recipe.features.frame_rate, stride, train.seed),
+            augment=Augmentation.of(
+                recipe.augment, recipe.features.frame_rate, stride, len(recipe.labels.scenes), train.seed
+            ),
         )
         rate = keras.optimizers.schedules.CosineDecay(
             0.0, max(total - warmup, 1), warmup_target=phase.learning_rate, warmup_steps=warmup

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from keras_mtl.algorithms import ALGORITHMS, Distiller, Phase, SavedSeeds, require_decoders
-from keras_mtl.core import FeatureMismatch, LogMelSettings, RecipeError, RunError, files
+from keras_mtl.core import LogMelSettings, RecipeError, RunError, files, read_labels
 from keras_mtl.datasets import Corpus
 from keras_mtl.inference import network_predictor
 from keras_mtl.metrics import evaluate, scored_tasks
@@ -21,9 +21,10 @@ from keras_mtl.models import build
 from keras_mtl.recipes import Recipe, load_recipe, system_of, to_toml
 from keras_mtl.runs import Run, describe, require_same_data, save_samples, stamp_data
 from keras_mtl.training.checkpoints import Checkpoints
-from keras_mtl.training.data import load_training_data, pick_samples
+from keras_mtl.training.data import load_training_data, pick_samples, require_tasks
 from keras_mtl.training.distribution import is_chief, open_strategy, require_possible, require_same, synchronise
 from keras_mtl.training.phases import train_phase
+from keras_mtl.training.transfer import Initial, require_same_features
 
 if TYPE_CHECKING:
     from tensorflow.distribute import Strategy
@@ -46,10 +47,11 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
 
     Raises:
         RecipeError: an unknown algorithm or system, a system without a decoder for a task of the algorithm, a
-            precision, XLA or a strategy with what it can't train, or a recipe other than the one to resume.
-        RunError: `out` is in use, what is to be resumed is no training, the teacher's run is not there, or workers are
-            at different steps.
-        FeatureMismatch: the teacher's features are of another kind.
+            precision, XLA or a strategy with what it can't train, a run to start from with another encoder, or a
+            recipe or labels other than those to resume.
+        RunError: `out` is in use, what is to be resumed is no training, the run of the teacher or to start from is not
+            there, or workers are at different steps.
+        FeatureMismatch: the features of the teacher, or of the run to start from, are of another kind.
         TrainingError: a loss is no number.
         DataError: the corpus lacks what the algorithm needs, or is not the one that the run was begun on.
     """
@@ -83,18 +85,25 @@ def _train(
     writes: bool = True,
 ) -> None:
     tasks = {task for phase in phases for task in phase.tasks}
+    recipe = replace(recipe, labels=recipe.labels.or_else(corpus.labels).of(system_of(recipe.model.system).tasks))
+    require_tasks(corpus, tasks)
     network = trained = _network(recipe)
     if strategy:
         with strategy.scope():
             trained = _network(recipe)
         synchronise(trained)
     teacher = Teacher(recipe, tasks) if recipe.train.teacher else None
+    initial = Initial(recipe, network, out / "checkpoints") if recipe.train.init else None
+    if initial:
+        recipe = replace(recipe, features=initial.normalised(recipe.features))
     data = load_training_data(recipe, corpus, tasks, cache)
     recipe = replace(recipe, features=data.settings)
     _claim(out, recipe, corpus, resume)
     with strategy.scope() if strategy else contextlib.nullcontext():
         distiller = teacher.distiller(data.settings) if teacher else None
     checkpoints = Checkpoints(out / "checkpoints")
+    if initial:
+        initial.assign(trained, checkpoints)
     seeds = SavedSeeds(trained)
     fresh = seeds.values()
     for phase in phases:
@@ -109,8 +118,10 @@ def _train(
     save_samples(out, pick_samples(data, corpus, cache))
     info = describe(recipe, data.settings, corpus.stamp)
     info["tasks"] = sorted(tasks)
+    if initial:
+        info["init"] = initial.record
     info["training_seconds"] = round(seconds, 1)
-    predictor = network_predictor(network, data.settings, recipe.decode, sorted(tasks))
+    predictor = network_predictor(network, data.settings, recipe.decode, recipe.labels, sorted(tasks), recipe.data)
     info["metrics"] = evaluate(predictor, corpus, cache) if scored_tasks(tasks, corpus) else {}
     files.write_json(out / "run.json", info)
 
@@ -134,7 +145,10 @@ def _phases(recipe: Recipe) -> list[Phase]:
 
 def _network(recipe: Recipe) -> keras.Model:
     keras.utils.set_random_seed(recipe.train.seed)
-    return build(recipe.model.system, recipe.features, recipe.model.options)
+    frames, features = None, recipe.features
+    if system_of(recipe.model.system).fixed_length:
+        frames = features.frames(round(recipe.data.scene_clip_s * features.sample_rate_hz))
+    return build(recipe.model.system, recipe.labels, features, recipe.model.options, frames)
 
 
 def _require_free(out: Path, resume: bool) -> None:
@@ -151,8 +165,13 @@ def _require_free(out: Path, resume: bool) -> None:
 def _claim(out: Path, recipe: Recipe, corpus: Corpus, resume: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     before = out / _RECIPE
-    if resume and before.exists() and replace(load_recipe(before), name=recipe.name) != recipe:
-        raise RecipeError(f"{out} was begun with another recipe", hint=f"compare with {before}")
+    if resume and before.exists():
+        begun, tasks = load_recipe(before), system_of(recipe.model.system).tasks
+        labels = read_labels(begun.labels.to_dict()).of(tasks)
+        hint = f"give labels and data as they were then; compare with {before}"
+        labels.require_same(recipe.labels, tasks, f"{out} as it was begun", "this recipe", RecipeError, hint)
+        if replace(begun, name=recipe.name, labels=labels) != recipe:
+            raise RecipeError(f"{out} was begun with another recipe", hint=f"compare with {before}")
     files.write_text(before, to_toml(recipe))
     stamp_data(out, corpus)
 
@@ -163,27 +182,28 @@ class Teacher:
     Raises:
         RunError: no finished run is there.
         FeatureMismatch: its features are of another kind; the message names both systems and every setting.
-        RecipeError: it has none of the student's tasks.
+        RecipeError: it has none of the student's tasks, or other labels.
     """
 
     def __init__(self, recipe: Recipe, tasks: Iterable[str]) -> None:
         self.run = Run.load(Path(recipe.train.teacher).expanduser())
         self.tasks = tuple(sorted(set(self.run.info["tasks"]) & set(tasks)))
-        system = self.run.info["system"]
         if not self.tasks:
             raise RecipeError(
                 f"teacher {self.run.path} was trained on {', '.join(self.run.info['tasks'])} alone, "
                 f"the student learns {', '.join(sorted(tasks))}",
                 hint="name a run that was trained on one of the student's tasks",
             )
+        self.run.labels.require_same(
+            recipe.labels,
+            self.tasks,
+            f"teacher {self.run.path}",
+            "the student",
+            RecipeError,
+            "train on one list of labels",
+        )
         # The scalar normalisation is of each one's data, and can be made up for.
-        theirs, ours = (settings.normalised(0.0, 1.0) for settings in (self.run.settings, recipe.features))
-        if differing := theirs.differences(ours):
-            raise FeatureMismatch(
-                f"teacher {self.run.path} (system {system}) and student (system {recipe.model.system}) have other "
-                f"features: {', '.join(differing)}",
-                hint="train one of them on the other's features",
-            )
+        require_same_features(self.run, recipe, "teacher", "student")
         self._recipe = recipe
         self._network = self.run.network()
         require_decoders(self._network, self.tasks)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from keras_mtl.core import DataError
+from keras_mtl.core import DCASE, DataError, Labels
 from keras_mtl.datasets import open_corpus
 
 
@@ -67,6 +68,51 @@ def test_a_changed_file_changes_the_fingerprint_and_is_prepared_anew(tau_folder:
     first = open_corpus(tau_folder, cache, progress=False)
     write_tone(tau_folder / "audio/airport-lisbon-1-7-0-a.wav", seconds=1.5)
     assert open_corpus(tau_folder, cache, progress=False).fingerprint != first.fingerprint
+
+
+def test_class_numbers_of_a_folder_follow_the_labels(tau_folder: Path, desed_folder: Path, cache: Path) -> None:
+    """Two names swapped, and back, all in one cache; the fingerprint is that of the data, the key that of both."""
+    swapped = Labels(
+        ("bus", "airport", *DCASE.scenes[2:]), (*DCASE.events[:2], "Speech", "Dishes", "Cat", "Frying", "Dog")
+    )
+    opened = [open_corpus(tau_folder.parent, cache, progress=False, labels=labels) for labels in (None, swapped, DCASE)]
+    usual, other, again = opened
+    assert usual.labels == again.labels == DCASE
+    assert usual.fingerprint == other.fingerprint
+    assert usual.key == again.key != other.key
+    scenes, events = [], []
+    for corpus in opened:
+        scenes.append({clip["filename"]: clip["scene"] for clip in corpus.scenes["train"]})
+        (weak,) = [clip["weak"] for clip in corpus.events["weak"]]
+        strong = {clip["filename"]: clip["events"]["label"].tolist() for clip in corpus.events["strong_synthetic"]}
+        events.append((np.flatnonzero(weak).tolist(), strong))
+        named = {name: corpus.labels.scenes[scene] for name, scene in scenes[-1].items()}
+        assert all(name.startswith(f"audio/{scene}-") for name, scene in named.items())
+    assert scenes[0] == scenes[2] != scenes[1]
+    assert sorted(scenes[0].values()) == sorted(scenes[1].values()) == [0, 0, 1, 1]
+    assert events[0] == events[2] == ([3, 8], {"1.wav": [2, 8], "2.wav": []})
+    assert events[1] == ([2, 3], {"1.wav": [4, 2], "2.wav": []})
+
+
+def test_a_label_that_is_no_class_is_refused_by_name(tau_folder: Path, desed_folder: Path, cache: Path) -> None:
+    with pytest.raises(DataError, match="airport") as refused:
+        open_corpus(tau_folder, cache, progress=False, labels=Labels(("bus", "park", "tram")))
+    assert "bus, park, tram" in str(refused.value)
+    with pytest.raises(DataError, match=r'"Cat" of 1\.wav is not an event class'):
+        open_corpus(desed_folder, cache, progress=False, labels=Labels((), ("Speech", "Dog", "Frying", "Dishes")))
+
+
+def test_tables_carry_names_of_any_script_and_refuse_what_they_cannot(desed_folder: Path, cache: Path) -> None:
+    table = desed_folder / "dcase_synth/metadata/train/synthetic21_train/soundscapes.tsv"
+    table.write_text(table.read_text().replace("Cat", unicodedata.normalize("NFD", "Große Tür, кашель")))
+    names = ("Speech", "Große Tür, кашель", "Dog", "Frying", "Dishes", "Cat")
+    with pytest.raises(DataError, match=r'weak\.tsv can\'t name "Große Tür, кашель": a comma parts two labels there'):
+        open_corpus(desed_folder, cache, progress=False, labels=Labels((), names))
+    for path in (desed_folder / "metadata/train/weak.tsv", *(desed_folder / "audio/train/weak").iterdir()):
+        path.unlink()
+    corpus = open_corpus(desed_folder, cache, progress=False, labels=Labels((), names))
+    strong = {clip["filename"]: clip["events"]["label"].tolist() for clip in corpus.events["strong_synthetic"]}
+    assert strong == {"1.wav": [1, 0], "2.wav": []}
 
 
 def test_a_changed_table_changes_the_fingerprint(tau_folder: Path, cache: Path) -> None:

@@ -13,15 +13,15 @@ import soundfile
 from click.testing import CliRunner
 
 from keras_mtl.cli.data_check import command
-from keras_mtl.core import DataError, VerdictFailed
-from keras_mtl.datasets import check_folder, open_corpus
+from keras_mtl.core import DataError, RecipeError, VerdictFailed
+from keras_mtl.datasets import DataSettings, check_folder, open_corpus
 
 _STRONG_COLUMNS = ("filename", "onset", "offset", "event_label")
 _SYNTHETIC = "dcase_synth/metadata/train/synthetic21_train/soundscapes.tsv"
 
 
-def _prepared(folder: Path, cache: Path) -> tuple[dict, str]:
-    corpus = open_corpus(folder, cache, progress=False)
+def _prepared(folder: Path, cache: Path, settings: DataSettings | None = None) -> tuple[dict, str]:
+    corpus = open_corpus(folder, cache, progress=False, settings=settings)
     return {
         clips.name: clips.census for clips in (*corpus.scenes.values(), *corpus.events.values())
     }, corpus.fingerprint
@@ -76,6 +76,33 @@ def test_it_counts_what_the_preparation_counts(awkward: Path, cache: Path) -> No
     assert train.names["cut"] == ["audio/airport-lisbon-1-7-1-a.wav"]
     assert synthetic.names["clipped_events"] == ["1.wav", "2.wav"]
     assert checked.usable
+
+
+def test_it_counts_for_the_clips_of_a_recipe(awkward: Path, cache: Path) -> None:
+    """What is too short, too long or beyond the clip depends on how long the clips are."""
+    settings = DataSettings(scene_clip_s=0.25, event_clip_s=8.0)
+    prepared, _ = _prepared(awkward, cache, settings)
+    checked = check_folder(awkward, progress=False, hashed=False, settings=settings)
+    by_name = {f"{each.name}/{each.split}": each.census for each in checked.splits}
+    assert {name: by_name[name].saved() for name in prepared} == {name: c.saved() for name, c in prepared.items()}
+    train, synthetic = by_name["tau_urban_acoustic_scenes_2022_mobile/train"], by_name["desed/strong_synthetic"]
+    assert (train.padded, train.cut) == (0, train.clips)
+    assert (synthetic.padded, synthetic.cut, synthetic.lost_events) == (0, 2, 2)
+    options = [
+        "--recipe",
+        "real",
+        "--set",
+        "data.scene_clip_s=0.25",
+        "--set",
+        "data.event_clip_s=8",
+        "--quick",
+        "--json",
+    ]
+    done = CliRunner().invoke(command, [str(awkward), *options], catch_exceptions=False)
+    rows = {(each["name"], each["split"]): each for each in json.loads(done.stdout)["datasets"]}
+    assert rows["desed", "strong_synthetic"]["lost_events"] == 2
+    with pytest.raises(RecipeError, match=r"data\.event_clip_s = 61"):
+        CliRunner().invoke(command, [str(awkward), "--set", "data.event_clip_s=61"], catch_exceptions=False)
 
 
 def test_seconds_and_rates_are_those_on_disk(awkward: Path) -> None:

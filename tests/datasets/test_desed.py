@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_mtl.core import EVENTS, DataError
+from keras_mtl.core import DCASE, DataError
 from keras_mtl.datasets import open_corpus
 
 _STRONG_COLUMNS = ("filename", "onset", "offset", "event_label")
@@ -19,7 +19,7 @@ def _by_name(clips) -> dict:
 
 
 def _classes(clip) -> set[str]:
-    return {EVENTS[index] for index in np.flatnonzero(clip["weak"])}
+    return {DCASE.events[index] for index in np.flatnonzero(clip["weak"])}
 
 
 def test_splits_that_are_there(desed_folder: Path, cache: Path) -> None:
@@ -33,7 +33,7 @@ def test_splits_that_are_there(desed_folder: Path, cache: Path) -> None:
 def test_events_come_in_order_and_end_with_the_clip(desed_folder: Path, cache: Path, caplog) -> None:
     split = open_corpus(desed_folder, cache, progress=False).events["strong_synthetic"]
     clip = _by_name(split)["1.wav"]
-    assert [EVENTS[label] for label in clip["events"]["label"]] == ["Cat", "Speech"]
+    assert [DCASE.events[label] for label in clip["events"]["label"]] == ["Cat", "Speech"]
     np.testing.assert_array_equal(clip["events"]["onset_s"], np.float32([0.5, 7.5]))
     np.testing.assert_array_equal(clip["events"]["offset_s"], np.float32([1.25, 10.0]))
     assert _classes(clip) == {"Cat", "Speech"}

@@ -106,7 +106,8 @@ def test_an_interrupt_leaves_parts_that_count_for_the_next_attempt(odd_folder: P
 def test_parts_that_outlived_their_data_set_are_removed(odd_folder: Path, cache: Path) -> None:
     open_corpus(odd_folder, cache, progress=False)
     (info,) = cache.rglob("dataset_info.json")
-    left = info.parents[2] / ".kept-desed-1.1.0"
+    home, config, version = info.parents[3], info.parents[1].name, info.parent.name
+    left = home / f".kept-desed-{config}-{version}"
     left.mkdir()
     (left / "unlabelled-0-2.npz").write_bytes(b"of a process that was killed while it removed them")
     open_corpus(odd_folder, cache, progress=False)

@@ -94,6 +94,7 @@ def _content(cache: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_what_was_kept_counts_and_the_result_is_an_undisturbed_one(folder: Path, tmp_path: Path, monkeypatch) -> None:
     cache, undisturbed = tmp_path / "cache", tmp_path / "undisturbed"
     reading = _written(folder, cache, "unlabelled-2-4.npz")

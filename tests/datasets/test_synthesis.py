@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from keras_mtl.cli.data_synthesize import command
-from keras_mtl.core import EVENTS, DataError
+from keras_mtl.core import DCASE, DataError
 from keras_mtl.datasets import open_corpus
 from keras_mtl.datasets.soundscapes import mixtures, synthesis
 from keras_mtl.datasets.soundscapes.mixtures import Placed, Plan
@@ -73,7 +73,7 @@ def test_what_is_written_reads_as_desed(bank: Soundbank, tmp_path: Path) -> None
     assert {name: split.count for name, split in events.items()} == clips
     assert not any(split.census.changes() or split.census.missing for split in events.values())
     for split in told:
-        read = [EVENTS[label] for clip in events[split["split"]] for label in clip["events"]["label"]]
+        read = [DCASE.events[label] for clip in events[split["split"]] for label in clip["events"]["label"]]
         if split["split"] in ("strong_synthetic", "validation"):
             assert {label: read.count(label) for label in set(read)} == split["events"]
         else:

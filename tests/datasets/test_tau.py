@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import tensorflow_datasets as tfds
 
-from keras_mtl.core import SCENES, DataError
+from keras_mtl.core import DCASE, DataError
 from keras_mtl.datasets import open_corpus
 from keras_mtl.datasets.prepare import prepared
 from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
@@ -24,10 +24,10 @@ def test_clips_of_both_splits_with_all_that_the_tables_say(tau_folder: Path, cac
     train = {clip["filename"]: clip for clip in corpus.scenes["train"]}
     assert len(train) == corpus.scenes["train"].count == 4
     assert {(clip["scene"], clip["device"], clip["recording"]) for clip in train.values()} == {
-        (SCENES.index("airport"), "a", "lisbon-1"),
-        (SCENES.index("bus"), "s1", "lisbon-2"),
+        (DCASE.scenes.index("airport"), "a", "lisbon-1"),
+        (DCASE.scenes.index("bus"), "s1", "lisbon-2"),
     }
-    assert [clip["scene"] for clip in corpus.scenes["test"]] == [SCENES.index("tram")] * 2
+    assert [clip["scene"] for clip in corpus.scenes["test"]] == [DCASE.scenes.index("tram")] * 2
 
 
 def test_24_bit_audio_at_44_1_khz_is_resampled(tau_folder: Path, cache: Path) -> None:
@@ -98,7 +98,7 @@ def test_labels_of_the_test_table_stand_in_the_metadata(tau_folder: Path, cache:
     meta.write_text(meta.read_text().replace("\ttram\t", "\tmetro\t"))
     (tau_folder / "evaluation_setup/fold1_evaluate.csv").unlink()
     test = open_corpus(tau_folder, cache, progress=False).scenes["test"]
-    assert {clip["scene"] for clip in test} == {SCENES.index("metro")}
+    assert {clip["scene"] for clip in test} == {DCASE.scenes.index("metro")}
 
 
 def test_a_folder_of_test_clips_only_is_read(tau_folder: Path, cache: Path, write_table) -> None:
@@ -136,7 +136,7 @@ def test_subsets_of_dcase_2024_are_splits_where_their_tables_are(
     counts = {split: info.num_examples for split, info in builder.info.splits.items()}
     assert counts == {"train": 4, "test": 2, "evaluate": 2, "split5": 1, "split10": 1}
     (clip,) = tfds.as_numpy(builder.as_dataset(split="split5"))
-    assert (clip["scene"], clip["device"], clip["filename"]) == (SCENES.index("airport"), b"a", name.encode())
+    assert (clip["scene"], clip["device"], clip["filename"]) == (DCASE.scenes.index("airport"), b"a", name.encode())
 
 
 def test_a_subset_changes_the_fingerprint_but_is_not_prepared_for_training(

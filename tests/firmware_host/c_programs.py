@@ -33,7 +33,7 @@ CMSIS_SOURCES = (
     "TransformFunctions/arm_rfft_fast_init_f32",
 )
 #: Without `cmsis_compiler.h`, which is a package of its own.
-_DSP = ("-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"), "-isystem", str(CMSIS_DSP / "PrivateInclude"))
+DSP = ("-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"), "-isystem", str(CMSIS_DSP / "PrivateInclude"))
 _STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wshadow", "-Wdouble-promotion")
 _SECTIONS = ("-ffunction-sections", "-fdata-sections")
 #: The features of each kind of system whose FFT the front end has, and odd ones: an odd window, mel filters over a
@@ -142,7 +142,7 @@ class Builder:
         write_kinds(folder)
         self._dsp = [folder / f"{Path(source).name}.o" for source in CMSIS_SOURCES]
         for source, made in zip(CMSIS_SOURCES, self._dsp, strict=True):
-            self._compile("-std=c99", "-w", *_DSP, "-c", f"{CMSIS_DSP}/Source/{source}.c", "-o", str(made))
+            self._compile("-std=c99", "-w", *DSP, "-c", f"{CMSIS_DSP}/Source/{source}.c", "-o", str(made))
 
     def program(
         self, source: Path, *options: str, kinds: Sequence[str] = tuple(KINDS), bundle: Path | None = None
@@ -165,7 +165,7 @@ class Builder:
             include = [bundle, bundle / "kmtl"]
         sources = [str(each) for each in (source, *others)]
         linked = [*map(str, self._dsp), *self._core.extra, "-lm", "-Wl,--gc-sections", "-o", str(path)]
-        self._compile(*_STRICT, *_DSP, *options, *(f"-I{each}" for each in include), *sources, *linked)
+        self._compile(*_STRICT, *DSP, *options, *(f"-I{each}" for each in include), *sources, *linked)
         return Program(self._core, path)
 
     def _compile(self, *arguments: str) -> None:

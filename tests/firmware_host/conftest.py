@@ -345,7 +345,7 @@ def make_artifact(models: dict[str, bytes], features: LogMelSettings) -> Callabl
             "format": fmt,
             "system": "mt",
             "features": features.to_dict(),
-            "labels": {"scenes": ["airport", "bus", "metro", "park", 'say "hi"']},
+            "labels": {"scenes": ["airport", "bus", "metro", "park", '"Straße" ??/1']},
             "audio_seconds": 1.0,
             "output": "logits",
             **facts,

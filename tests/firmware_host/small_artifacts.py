@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_mtl.core import LogMelSettings
+from keras_mtl.core import Labels, LogMelSettings
 from keras_mtl.decoding import DecodeSettings
 from keras_mtl.firmware_host.engines import run
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Golden, Member, Recurrent, State, Stream, Wiring
 
 WINDOW, BANDS, STRIDE, CLIP = 8, 6, 2, 24
-SIZE, UNITS, EVENTS, SCENES = 4, 3, 2, 3
+SIZE, UNITS = 4, 3
 FEATURES = LogMelSettings(mel_bands=BANDS, mean_db=-40.0, std_db=12.0)
 WEIGHT = 2.0**-6
 _SUMS, _STATE = 2.0**-12, 2.0**-15
@@ -34,7 +34,23 @@ ENCODER = "encoder_step"
 STREAM = Stream(STRIDE, 1, 1, (State("conv", "state_1", "next_state_1", HELD),))
 _TWO_STATES = (State("first", "state_1", "next_state_1", STRIDE), State("second", "state_2", "next_state_2", 1))
 _DECODING = DecodeSettings(0.5, 0.06, scene_weight=0.3, scene_hold_calls=2)
-_LABELS = {"scenes": ["bus", "park", "tram"], "events": ["bark", "bell"]}
+_LABELS = Labels(("bus", "park", "tram"), ("bark", "bell"))
+#: Names that C, JSON, HTML, Markdown, CMake or Matplotlib may read as something else.
+ODD_NAMES = (
+    "Straße, nass",
+    "кашель",
+    'he said "no"',
+    r"C:\new\060",
+    "what??/ no??'",
+    "*/ #endif /* %s%n",
+    "<b>&amp;</b>",
+    "a|b `c` ${d} @e@",
+    "$x_1^2$ and $",
+    "\N{DOG FACE}\N{ZERO WIDTH JOINER}\N{CAT FACE}",
+    "咳嗽",
+    "of tomorrow \U0001fae8, and no\N{NO-BREAK SPACE}break",
+    "\\",
+)
 
 
 @dataclass
@@ -44,10 +60,12 @@ class Maker:
     Attributes:
         builder: the class that packs a model.
         generator: of the weights.
+        labels: how many outputs the decoders have.
     """
 
     builder: Any
     generator: np.random.Generator
+    labels: Labels = _LABELS
 
     def dense(
         self, made: Any, source: int, step: float, zero: int, size: tuple[int, int], out: int, dtype: str
@@ -63,11 +81,11 @@ class Maker:
         made.op("FULLY_CONNECTED", 4, [source, *constants], [out], schema.FullyConnectedOptionsT())
 
     def scene_head(self, dtype: str) -> bytes:
-        """Embeddings of a window to logits [1, 3]."""
-        made, (step, zero) = self.builder(), embedding_grid(dtype)
+        """Embeddings of a window to logits [1, scenes]."""
+        made, (step, zero), scenes = self.builder(), embedding_grid(dtype), len(self.labels.scenes)
         source = made.tensor("embeddings", (1, WINDOW // STRIDE, SIZE), dtype, None, step, zero)
-        out = made.tensor("scene_logits", (1, SCENES), dtype, None, step * 4, 0)
-        self.dense(made, source, step, zero, (WINDOW // STRIDE * SIZE, SCENES), out, dtype)
+        out = made.tensor("scene_logits", (1, scenes), dtype, None, step * 4, 0)
+        self.dense(made, source, step, zero, (WINDOW // STRIDE * SIZE, scenes), out, dtype)
         made.ends[0] = ([source], [out])
         return made.bytes()
 
@@ -87,14 +105,14 @@ class Maker:
         return made.bytes()
 
     def classifiers(self, width: int) -> bytes:
-        """States of the last layer to probabilities and attention logits [1, 2]."""
-        made = self.builder()
+        """States of the last layer to probabilities and attention logits [1, events]."""
+        made, events = self.builder(), len(self.labels.events)
         source = made.tensor("states", (1, width), "int16", None, _STATE)
-        logits, attention = (made.tensor(name, (1, EVENTS), "int16", None, _SUMS) for name in ("logits", "attention"))
-        strong = made.tensor("strong", (1, EVENTS), "int16", None, _STATE)
-        self.dense(made, source, _STATE, 0, (width, EVENTS), logits, "int16")
+        logits, attention = (made.tensor(name, (1, events), "int16", None, _SUMS) for name in ("logits", "attention"))
+        strong = made.tensor("strong", (1, events), "int16", None, _STATE)
+        self.dense(made, source, _STATE, 0, (width, events), logits, "int16")
         made.op("LOGISTIC", 1, [logits], [strong])
-        self.dense(made, source, _STATE, 0, (width, EVENTS), attention, "int16")
+        self.dense(made, source, _STATE, 0, (width, events), attention, "int16")
         made.ends[0] = ([source], [strong, attention])
         return made.bytes()
 
@@ -206,14 +224,15 @@ def make_two_state(
     look_ahead: int | None = None,
     part: str = "joint",
     decoding: DecodeSettings = _DECODING,
+    labels: Labels = _LABELS,
 ) -> Artifact:
-    """The same with an encoder of two states, which is two steps late, and longer golden data."""
-    maker = Maker(builder, np.random.default_rng(_TWO_STATE_SEED))
+    """The same with an encoder of two states, which is two steps late, longer golden data, and any classes."""
+    maker = Maker(builder, np.random.default_rng(_TWO_STATE_SEED), labels)
     wiring = _wiring(dtype, look_ahead, part).streaming(Stream(STRIDE, 2, 1, _TWO_STATES), scene_hop=3)
     contents = {ENCODER: maker.two_state_step(dtype)}
     contents |= _decoders(maker, dtype, look_ahead, ("scene_head", "classifiers"))
     recording = noise(dtype, 6 * CLIP, _TWO_STATE_SEED)
-    return _artifact(contents, wiring, dtype, part, decoding, recording)
+    return _artifact(contents, wiring, dtype, part, decoding, recording, labels)
 
 
 def noise(dtype: str, frames: int, seed: int = 4) -> np.ndarray:
@@ -281,6 +300,7 @@ def _artifact(
     part: str,
     decoding: DecodeSettings,
     recording: np.ndarray,
+    labels: Labels = _LABELS,
 ) -> Artifact:
     fmt, calls, members = "int8" if dtype == "int8" else "int16x8", wiring.calls_per_second(FEATURES.frame_rate), {}
     for name in wiring.members:
@@ -293,7 +313,7 @@ def _artifact(
         "cells": "int16x8",
         "system": "small",
         "features": FEATURES.to_dict(),
-        "labels": {task: labels for task, labels in _LABELS.items() if part in ("joint", task)},
+        "labels": (labels if part == "joint" else labels.of([part])).to_dict(),
         "decoding": asdict(decoding),
         "seed": 0,
         "data": {"name": "noise", "fingerprint": "0" * 64},

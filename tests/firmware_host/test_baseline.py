@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from keras_mtl.cli.emulate import command as emulate_command
 from keras_mtl.core import ArtifactError
 from keras_mtl.firmware_host.emulate import emulate
-from keras_mtl.firmware_host.report import Baseline, Report, Tolerance, report_key
+from keras_mtl.firmware_host.report import Baseline, Report, Tolerance
 from keras_mtl.firmware_host.targets import load_target
 from keras_mtl.firmware_host.views import baseline_text
 
@@ -137,27 +137,46 @@ _KINDS = [("scenes", "clip"), ("scenes", "stream"), ("events", "stream"), ("join
 @pytest.mark.parametrize("old", _KINDS)
 def test_parts_and_schedules_are_told_apart(old, new):
     older = Baseline("old.json", (_of_part(*old),))
-    keys = [report_key(_of_part(*new))]
+    asked = [_of_part(*new)]
     if old == new:
-        assert older.require(keys) == [_of_part(*old)]
+        assert older.require(asked) == [_of_part(*old)]
         return
     with pytest.raises(ArtifactError, match=r"no report on \w+( stream)? int8 for stm32h743; it has \w+"):
-        older.require(keys)
+        older.require(asked)
 
 
 def test_an_older_report_without_a_schedule_is_of_clips():
     older = Baseline("old.json", (_of_part("scenes"),))
-    assert older.require([report_key(_of_part("scenes", "clip"))]) == [_of_part("scenes")]
+    assert older.require([_of_part("scenes", "clip")]) == [_of_part("scenes")]
     with pytest.raises(ArtifactError, match="no report on scenes stream int8 for stm32h743; it has scenes int8 for"):
-        older.require([report_key(_of_part("scenes", "stream"))])
+        older.require([_of_part("scenes", "stream")])
 
 
 @pytest.mark.parametrize("part", ["scenes", "events", "joint"])
 def test_an_older_report_on_some_stream_is_made_anew(part):
     """It may be on any of the three."""
     with pytest.raises(ArtifactError, match=f"no report on {part} stream int8 .* it has stream int8 for") as caught:
-        Baseline("old.json", (_of_part("stream"),)).require([report_key(_of_part(part, "stream"))])
+        Baseline("old.json", (_of_part("stream"),)).require([_of_part(part, "stream")])
     assert "may be of scenes, of events or of both, or make one by `keras_mtl emulate" in caught.value.hint
+
+
+def test_other_labels_are_no_baseline(against, report, files, tmp_path):
+    names = report.artifact["labels"]["scenes"]
+    assert report.artifact["labels"] == {"scenes": ["airport", "bus", "metro", "park", '"Straße" ??/1']}
+    wanted = r"the artifact and the baseline .*old\.json have other scenes: the same names in another order"
+    with pytest.raises(ArtifactError, match=wanted) as refused:
+        against(set_artifact("labels", {"scenes": names[::-1]}))
+    assert "\n" not in str(refused.value)
+    # Reports of before say nothing of labels; and a task that only one has is no matter.
+    assert against(lambda old: old["artifact"].pop("labels"))["verdict"] == "passed"
+    assert against(set_artifact("labels", {"events": ["Dog"]}))["verdict"] == "passed"
+    older = report.to_dict() | {"artifact": report.artifact | {"labels": {"scenes": [*names[:4], "tram"]}}}
+    (tmp_path / "old.json").write_text(json.dumps(older))
+    done = call(files["int8"], "--baseline", str(tmp_path / "old.json"))
+    assert isinstance(done.exception, ArtifactError)
+    assert str(done.exception).startswith(f"the artifact and the baseline {tmp_path / 'old.json'} have other scenes: ")
+    assert 'only the first has "Straße" ??/1, only the second has tram' in str(done.exception)
+    assert "running" not in done.stderr
 
 
 def test_another_target_of_the_same_name_is_told(against):
@@ -205,6 +224,9 @@ def test_another_file_is_one_clear_line(tmp_path, content, message):
         lambda old: old["artifact"].update(file_bytes="large"),
         lambda old: old["artifact"].update(file_bytes=float("nan")),
         lambda old: old["artifact"].update(file_bytes=10**400),
+        lambda old: old["artifact"].update(labels=["airport"]),
+        lambda old: old["artifact"].update(labels={"scenes": 3}),
+        lambda old: old["artifact"].update(labels={"scenes": ["airport", "Airport"]}),
     ],
 )
 def test_a_report_that_is_not_whole_is_one_clear_line(against, change):

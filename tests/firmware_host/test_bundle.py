@@ -199,6 +199,17 @@ def test_arena_is_the_measured_one_with_its_reserve(folder, checked):
     assert arena + 5 * 1024 <= setting < arena + 5 * 1024 + 16
 
 
+def test_arena_has_the_reserve_of_the_target(make_artifact, board, tmp_path):
+    own = replace(board, arena_reserve_bytes=2048)
+    artifact = make_artifact("int8")
+    report = emulate(artifact, own, ("tflm",))
+    folder = write_bundle([(artifact, report)], tmp_path / "firmware").path
+    (arena,) = [engine.arena_bytes for engine in report.engines if engine.engine == "tflm"]
+    settings = (folder / "model_settings.h").read_text()
+    assert "_ARENA_RESERVE_BYTES 2048\n" in settings
+    assert f"_ARENA_BYTES {-(-(arena + 2048) // 16) * 16}\n" in settings
+
+
 def test_same_artifact_gives_the_same_bytes(folder, checked, make_artifact, board, tmp_path):
     again = emulate(make_artifact("int8"), board, ENGINES_RUN, path="/somewhere/else.tflite")
     other = write_bundle([(make_artifact("int8"), again)], tmp_path / "again").path
@@ -238,7 +249,7 @@ def test_sources_compile_without_a_warning_and_hold_the_model(checked, fmt, tmp_
         f"MaxPool2D:MAX_POOL_2D_{kind}",
     ]
     assert int(arena) % 16 == 0
-    assert (label, int(bands), int(elements)) == ('say "hi"', 6, 48)
+    assert (label, int(bands), int(elements)) == ('"Straße" ??/1', 6, 48)
     (port,), level = artifact.network.inputs, -31.5
     normalised = (level + 40.0) / 12.0
     assert float(per_db) * level + float(at_0_db) == pytest.approx(normalised / port.scale + port.zero_point, rel=1e-5)
@@ -333,6 +344,7 @@ def test_pieces_of_c():
     assert identifier("8-bit") == "m_8_bit"
     assert (real(1), real(0.1), real(1e-10)) == ("1.0f", "0.100000001f", "1.00000001e-10f")
     assert real(-11.5) == "(-11.5f)"
-    assert string('a "b" \\ ü') == '"a \\"b\\" \\\\ ?"'
+    assert string('a "b" \\ ü') == r'"a \042b\042 \134 \303\274"'
+    assert string("what??/7") == r'"what\077\077/7"'
     assert values(b"\x00\xff").split() == ["0x00,", "0xff,"]
     assert values(np.array([-128, 127], np.int8)).split() == ["-128,", "127,"]

@@ -20,9 +20,10 @@ import numpy as np
 import pytest
 from c_programs import CMSIS_DSP, CMSIS_SOURCES, HERE, HOST, require
 from run_selftest import networks_of
-from small_artifacts import make_two_state
+from small_artifacts import ODD_NAMES, make_two_state
 from tflm_declarations import check_for_tflm
 
+from keras_mtl.core import Labels
 from keras_mtl.decoding import DecodeSettings
 from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.bundle.text.c_source import real
@@ -127,6 +128,7 @@ STREAMS: dict[str, tuple[Any, ...]] = {
     "scenes": ("int8", 0, "scenes"),
     "events": ("int16", 0, "events"),
     "otherwise": ("int8", 0, "joint", DecodeSettings(0.5, 0.06, 0.02, 0.9, 1)),
+    "named": ("int16", 0, "joint", DecodeSettings(0.5, 0.06), Labels(ODD_NAMES, ODD_NAMES[:1])),
 }
 
 

@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from c_programs import ALL, CORTEX_M, HERE, HOST, Core, Program, require
-from small_artifacts import FEATURES, make_two_state
+from c_programs import ALL, CORTEX_M, DSP, HERE, HOST, Core, Program, require
+from small_artifacts import FEATURES, ODD_NAMES, make_two_state
 from tflm_declarations import check_for_tflm
 
-from keras_mtl.core import ArtifactError
+from keras_mtl.core import ArtifactError, Labels
+from keras_mtl.core.labels import MOST_CLASSES
 from keras_mtl.decoding import DecodeSettings, Grid
 from keras_mtl.firmware_host.arena import arena_of_members
+from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.bundle.text import (
     Network,
     identifier,
@@ -32,9 +34,20 @@ from keras_mtl.firmware_host.bundle.text import (
 from keras_mtl.firmware_host.bundle.text.c_source import header, real
 from keras_mtl.firmware_host.compute import op_rows
 from keras_mtl.firmware_host.device import listener_buffers
+from keras_mtl.firmware_host.emulate import emulate
+from keras_mtl.firmware_host.targets import load_target
 from keras_mtl.tflite.artifact import Artifact, Port
 
 NAME, SECONDS = "small", 10
+DECODING = DecodeSettings(0.5, 0.06, scene_weight=0.3, scene_hold_calls=2)
+
+
+def many(word: str) -> tuple[str, ...]:
+    """A hundred names: the odd ones, and others as long as a name may be."""
+    rest = range(MOST_CLASSES - len(ODD_NAMES))
+    return (*ODD_NAMES, *(f"{word} {number} {'ß' * 40}" for number in rest))
+
+
 PARTS = ("log_mel", "cells", "embeddings", "event_decoder", "event_stream", "listener", "scene_smoother")
 #: Both kinds of event decoder, both types, and one task alone.
 KINDS: dict[str, tuple[Any, ...]] = {
@@ -46,9 +59,12 @@ KINDS: dict[str, tuple[Any, ...]] = {
     "events alone": ("int16", 0, "events"),
     # Hysteresis, weight and hold of a recipe instead of those of the first one.
     "int8 decoded otherwise": ("int8", 0, "joint", DecodeSettings(0.5, 0.06, 0.02, 0.9, 1)),
+    # As few classes as there may be, and as many, with names that C might read as something else.
+    "two scenes and one event": ("int16", 0, "joint", DECODING, Labels(ODD_NAMES[:2], ODD_NAMES[2:3])),
+    "a hundred of each": ("int8", None, "joint", DECODING, Labels(many("scene"), many("event"))),
 }
 #: What the emulated cores hear, too: the others differ by nothing that a core would do otherwise.
-ON_CORES = ("int16 forwards with a look-ahead", "int8 both directions")
+ON_CORES = ("int16 forwards with a look-ahead", "int8 both directions", "a hundred of each")
 DETECTIONS = ("scene", "event_begin", "event_end")
 
 
@@ -147,7 +163,7 @@ def as_python_says(rows: np.ndarray, artifact: Artifact) -> list[dict[str, Any]]
         if ends:
             mean = score_sum / (step - onset) - scores.zero
             score = round(float(mean * scores.scale), 6)
-        name = labels["scenes" if kind == "scene" else "events"][label]
+        name = (labels.scenes if kind == "scene" else labels.events)[label]
         values = (kind, name, seconds(onset), seconds(step) if ends else None, score, seconds(known))
         found.append(dict(zip(("kind", "label", "onset_s", "offset_s", "score", "known_s"), values, strict=True)))
     return found
@@ -166,7 +182,7 @@ def check(core: Core, name: str, pushes: tuple[int, ...], recorded: Any, built: 
         said, rows = listen(program, of_python, push, 0, listeners)
         assert said["failed"] == 0
         assert said["apart"] <= 1
-        assert said["sounded"] == ("events" in of_python.artifact.facts.labels)
+        assert said["sounded"] == bool(of_python.artifact.facts.labels.events)
         assert said["buffers"] == sum(listener_buffers(of_python.artifact).values())
         # The state itself, and what aligns the buffers; pointers of this machine have eight bytes.
         assert 0 < said["bytes"] - said["buffers"] < (400 if core.machine else 1000)
@@ -175,7 +191,7 @@ def check(core: Core, name: str, pushes: tuple[int, ...], recorded: Any, built: 
             assert heard == without_scores_of_scenes(of_python.heard), (push, side)
     found = {each["kind"] for each in of_python.heard}
     wanted = {"scenes": {"scene"}, "events": {"event_begin", "event_end"}}
-    assert found == set().union(*(wanted[task] for task in of_python.artifact.facts.labels))
+    assert found == set().union(*(wanted[task] for task in of_python.artifact.facts.labels.to_dict()))
     assert len(of_python.heard) > 4
 
 
@@ -205,6 +221,49 @@ def test_settings_of_the_manifest_change_scenes_and_events(recorded) -> None:
 @pytest.mark.parametrize("name", ON_CORES)
 def test_hears_what_python_hears_on_cores(core: Core, name: str, recorded, built) -> None:
     check(core, name, (1 if core is CORTEX_M[0] else 0,), recorded, built, listeners=1)
+
+
+@pytest.mark.parametrize("compiler", [("gcc", "-std=c99", "-xc"), ("g++", "-std=c++11", "-xc++")], ids=lambda c: c[0])
+@pytest.mark.parametrize("name", ["two scenes and one event", "a hundred of each"])
+def test_names_are_the_same_in_c(compiler: tuple[str, ...], name: str, builder, tmp_path: Path) -> None:
+    """In C and in C++, byte by byte in UTF-8; a compiler that knows trigraphs finds none."""
+    require(HOST)
+    artifact = make_two_state(builder, *KINDS[name])
+    bundle, labels = write_listener(artifact, tmp_path / "bundle"), artifact.facts.labels.to_dict()
+    loops = "".join(
+        f"  static const char *const {task}[] = SMALL_{task.upper()}_LABELS;\n"
+        f"  for (k = 0; k < SMALL_{task.upper()}_COUNT; k++) {{\n    (void)puts({task}[k]);\n  }}\n"
+        for task in labels
+    )
+    (tmp_path / "main.c").write_text(
+        f'#include <stdio.h>\n#include "listener.h"\nint main(void) {{\n  int k;\n{loops}  return 0;\n}}\n'
+    )
+    strict = (
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-pedantic",
+        "-trigraphs",
+        "-Wtrigraphs",
+        f"-I{bundle}",
+        f"-I{bundle}/kmtl",
+    )
+    program = [*compiler, *strict, *DSP, str(tmp_path / "main.c"), "-o", str(tmp_path / "main")]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    printed = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout
+    assert printed.decode("utf-8").splitlines() == [each for names in labels.values() for each in names]
+    header = (bundle / "listener.h").read_bytes()
+    assert header.isascii()
+    assert b"??" not in header
+
+
+def test_a_hundred_classes_need_no_more_stack(builder, tmp_path: Path, built) -> None:
+    """What grows with the classes is static or the caller's: no function of a bundle takes a quarter of the 4 KB."""
+    artifact = make_two_state(builder, *KINDS["a hundred of each"])
+    folder = write_bundle([(artifact, emulate(artifact, load_target("stm32h743"), ("tflm",)))], tmp_path / "out").path
+    (tmp_path / "main.c").write_text("int main(void) { return 0; }\n")
+    built(HOST, tmp_path / "main.c", "-Wframe-larger-than=1024", bundle=folder)
 
 
 @pytest.mark.parametrize("name", ["int8 forwards", "int8 both directions"])
@@ -269,7 +328,7 @@ def test_networks_in_one_arena_and_the_example_are_well_formed(name: str, builde
     artifact = make_two_state(builder, *KINDS[name])
     shared = arena_of_members(artifact.members, {})["shared_bytes"]
     networks = [
-        Network(f"{NAME}_{role}", role, member, op_rows(member.model), 4096)
+        Network(f"{NAME}_{role}", role, member, op_rows(member.model), 4096, 1024)
         for role, member in artifact.members.items()
     ]
     bundle = write_listener(artifact, tmp_path / "bundle")

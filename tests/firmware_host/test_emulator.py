@@ -52,6 +52,25 @@ def test_int8_passes_the_board(int8_report):
     assert "6 golden inputs" in parity.why
 
 
+def test_code_and_reserve_are_those_of_the_target(make_artifact, board, int8_report):
+    own = replace(board, interpreter_code_bytes=70_000, arena_reserve_bytes=2048, untyped_code_bytes=5)
+    report = emulate(make_artifact("int8"), own, ["tflm"])
+    size = report.artifact["file_bytes"]
+    flash, arena = report.check("flash_bytes"), report.check("arena_bytes")
+    assert flash.value == size + 70_000
+    assert "cmsis-nn kernels 70,000 (the target's); " in flash.why
+    assert "about 53,248 (estimate); " in int8_report.check("flash_bytes").why
+    assert arena.limit == 524_288 - 65_536 - 2048
+    assert "and 2,048 are a reserve" in arena.why
+    assert report.target == int8_report.target | {
+        "interpreter_code_bytes": 70_000,
+        "arena_reserve_bytes": 2048,
+        "untyped_code_bytes": 5,
+    }
+    floats = emulate(make_artifact("float32"), own, ["tflm"])
+    assert floats.check("flash_bytes").value == floats.artifact["file_bytes"] + 70_005
+
+
 @pytest.mark.parametrize("fmt", ["float32", "float16", "int8", "int16x8"])
 def test_every_format_passes_the_accounting(make_artifact, budget, fmt):
     report = emulate(make_artifact(fmt), budget)

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 from c_programs import HERE
 from click.testing import CliRunner
-from small_artifacts import FEATURES, make_two_state
+from small_artifacts import FEATURES, ODD_NAMES, make_two_state
 from tflm_declarations import check_for_tflm
 
 from keras_mtl.cli.bundle import command
-from keras_mtl.core import ArtifactError, VerdictFailed
+from keras_mtl.core import ArtifactError, Labels, VerdictFailed
 from keras_mtl.decoding import DecodeSettings, Grid
 from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
 from keras_mtl.firmware_host.bundle.golden.chain import frames_of
@@ -36,6 +36,7 @@ KINDS: dict[str, tuple[Any, ...]] = {
     "causal": ("int16", 2),
     "scenes": ("int8", 0, "scenes"),
     "otherwise": ("int8", 0, "joint", DecodeSettings(0.5, 0.06, 0.02, 0.9, 1)),
+    "named": ("int8", 0, "joint", DecodeSettings(0.5, 0.06), Labels(ODD_NAMES, ODD_NAMES[:3])),
 }
 
 
@@ -82,7 +83,8 @@ def _as_told(row: list[int], artifact: Any) -> dict[str, Any]:
     wiring, kind = artifact.wiring, ("scene", "event_begin", "event_end")[number]
     grid = Grid.over(FEATURES, wiring.stream.stride, wiring.stream.stride)
     onset_s, end_s = (round(max(0.0, grid.start_s + grid.step_s * each), 6) for each in (onset, step))
-    told = {"kind": kind, "label": artifact.facts.labels["events" if number else "scenes"][label]}
+    labels = artifact.facts.labels
+    told = {"kind": kind, "label": (labels.events if number else labels.scenes)[label]}
     told |= {"onset_s": onset_s, "offset_s": None, "score": None}
     if kind == "event_end":
         port = artifact.members[wiring.classifiers].outputs[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -290,6 +291,31 @@ def test_probabilities_that_are_no_number_fail_in_one_line(streams):
     assert (same.value, same.ok) == (0.0, True)
 
 
+def test_limits_of_probabilities_and_events_are_those_of_the_target(streams):
+    artifact, board = streams["int8", None], load_target("stm32h743")
+    sound = artifact.golden.outputs["strong"]
+    moved = np.roll(sound, 3, axis=0)  # every event of the recording
+    apart = float(np.abs(moved - sound).max())
+    for limit, ok in ((0.01, False), (apart - 1e-3, False), (apart + 1e-3, True)):
+        context = context_of(artifact, replace(board, parity_probability=limit), runs_of(tflm=moved))
+        check = parity_probability(context)
+        assert (check.limit, check.ok, check.value) == (limit, ok, pytest.approx(apart, abs=1e-6))
+    found = {}
+    for fraction in (0.0, 0.05, 1.0):
+        for name, values in (("same", sound), ("moved", moved)):
+            context = context_of(artifact, replace(board, events_differ_fraction=fraction), runs_of(tflm=values))
+            check = events_differ(context)
+            found[fraction, name] = (check.value, check.limit, check.ok)
+    events = int(re.search(r"which has (\d+) events", check.why)[1])
+    assert events > 2
+    limits = {0.0: 0, 0.05: 2, 1.0: 2 * events}  # one that moves counts twice
+    for fraction, limit in limits.items():
+        assert found[fraction, "same"] == (0, limit, True)
+        value, *rest = found[fraction, "moved"]
+        assert value > 2
+        assert rest == [limit, value <= limit]
+
+
 @pytest.mark.parametrize("runs", [{}, runs_of(tflm=None)])
 def test_engines_without_probabilities_fail_in_one_line(streams, runs):
     context = context_of(streams["int8", None], load_target("stm32h743"), runs)
@@ -305,13 +331,13 @@ def test_memory_of_what_was_planned_only(streams):
     measured = {name: one["planned_bytes"] for name, one in plans["members"].items()}
     for found in ({}, {**measured, ENCODER: None}):
         arena = arena_of_members(artifact.members, found)
-        ram = stream_memory(artifact, arena)
+        ram = stream_memory(artifact, arena, board)
         assert ram["arena_bytes"] == measured
         check = arena_bytes(arena, ram, board)
         assert (check.value, check.ok) == (None, False)
         assert check.why.startswith("not measured: TFLM did not run the artifact, planned from the file")
     whole = arena_of_members(artifact.members, measured)
-    assert stream_memory(artifact, whole) == ram
+    assert stream_memory(artifact, whole, board) == ram
     assert arena_bytes(whole, ram, board).ok
     assert arena_bytes(whole, ram, load_target("dcase-asc")) is None
 

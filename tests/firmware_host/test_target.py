@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from dataclasses import replace
 from importlib import resources
 
 import pytest
 
 from keras_mtl.core import TargetError
+from keras_mtl.firmware_host.arena import arena_reserve_bytes, shared_reserve_bytes
 from keras_mtl.firmware_host.compute import OpRow, estimate
-from keras_mtl.firmware_host.targets import load_target, target_names
+from keras_mtl.firmware_host.targets import Target, load_target, target_names
 from keras_mtl.firmware_host.targets.target import read_target
 
 BOARD = """
@@ -24,6 +27,7 @@ application_flash_bytes = 100_000
 application_ram_bytes = 50_000
 kernels = "cmsis-nn"
 audio_latency_s = 1.5
+# [end]
 """
 BOARDS = (
     "apollo4",
@@ -89,6 +93,24 @@ def test_own_file_works(tmp_path):
     assert read_target(BOARD.replace("1.5", "2"), "mine.toml").audio_latency_s == 2
 
 
+def test_what_is_assumed_is_a_matter_of_the_target():
+    """As it was measured or chosen here where a file says nothing, and then it is no field of a report."""
+    usual = read_target(BOARD, "mine.toml")
+    assert (usual.code_bytes(True), usual.code_bytes(False)) == (52 * 1024, 82 * 1024)
+    assert replace(usual, kernels="reference").code_bytes(True) == 35 * 1024
+    assert set(usual.to_dict()) == {*tomllib.loads(BOARD), "description", "parity_lsb"}
+    own = {"parity_probability": 0, "events_differ_fraction": 0.1, "interpreter_code_bytes": 60_000}
+    own |= {"untyped_code_bytes": 0, "arena_reserve_bytes": 2_048, "small_reserve_bytes": 256}
+    text = BOARD + "".join(f"{key} = {value}\n" for key, value in own.items())
+    target = read_target(text, "mine.toml")
+    assert target.to_dict() == usual.to_dict() | own
+    assert Target(**target.to_dict()) == target
+    assert (target.code_bytes(True), target.code_bytes(False)) == (60_000, 60_000)
+    networks = [[OpRow(0, op, 1, "x", ("int8",), ((1, 4),), "int8", (1, 4), 0, 0, 0)] for op in ("CONV_2D", "ADD")]
+    assert [arena_reserve_bytes(rows, target) for rows in networks] == [2_048, 256]
+    assert (shared_reserve_bytes(networks, target), shared_reserve_bytes(networks, usual)) == (2_304, 6 * 1024)
+
+
 def test_unknown_name_gives_the_nearest():
     with pytest.raises(TargetError, match=r"unknown target stm32h734 \(did you mean stm32h743\?"):
         load_target("stm32h734")
@@ -121,8 +143,18 @@ def test_missing_file_is_one_line(tmp_path):
         ("200_000", "300_000", "arena_ram_bytes is more than ram_bytes"),
         ("100_000", "2_000_000", "application_flash_bytes is more than flash_bytes"),
         ('kind = "board"', "kind = ", "not valid TOML"),
+        ("[end]", "parity_probability = -0.1", r"parity_probability = -0.1 \(it must be a number >= 0"),
+        ("[end]", "parity_probability = nan", "parity_probability = nan"),
+        ("[end]", "events_differ_fraction = 1.5", "events_differ_fraction = 1.5 .*<= 1"),
+        ("[end]", 'interpreter_code_bytes = "52 KB"', r"interpreter_code_bytes = '52 KB' \(it must be a whole number"),
+        ("[end]", "untyped_code_bytes = -1", "untyped_code_bytes = -1"),
+        ("[end]", "arena_reserve_bytes = 0.5", r"arena_reserve_bytes = 0.5 \(it must be a whole number"),
+        ("[end]", "arena_reserve = 1", r"no key arena_reserve \(did you mean arena_reserve_bytes\?\)"),
+        ("[end]", "arena_reserve_bytes = 200_001", "arena_reserve_bytes is more than arena_ram_bytes"),
+        ("[end]", "interpreter_code_bytes = 1_000_001", "interpreter_code_bytes is more than flash_bytes"),
     ],
 )
 def test_wrong_field_is_named(old, new, message):
+    old = f"# {old}" if old == "[end]" else old
     with pytest.raises(TargetError, match=message):
         read_target(BOARD.replace(old, new, 1), "mine.toml")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -28,6 +31,24 @@ def test_json_has_the_fields_of_the_files():
     document = json.loads(CliRunner().invoke(targets, ["--json"]).stdout)
     assert document["schema"] == "keras_mtl.targets/1"
     assert document["targets"] == [load_target(name).to_dict() for name in target_names()]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("utf-8", "кашель ß"), ("latin-1", r"\u043a\u0430\u0448\u0435\u043b\u044c ß")]
+)
+def test_letters_that_a_terminal_lacks_are_written_out(tmp_path, encoding, shown):
+    """As JSON writes them, so that a document stays one; an emoji are two units there."""
+    path, description = tmp_path / "mine.toml", "кашель ß \N{DOG FACE}"
+    path.write_text(f'kind = "budget"\nname = "mine"\ndescription = "{description}"\n', encoding="utf-8")
+    program = [sys.executable, "-P", "-c", "from keras_mtl.cli import main; main()", "targets", str(path)]
+    said = [
+        subprocess.run(
+            [*program, *options], env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, check=True
+        ).stdout.decode(encoding)
+        for options in ([], ["--json"])
+    ]
+    assert shown in said[0]
+    assert json.loads(said[1])["targets"][0]["description"] == description
 
 
 def test_a_file_of_one_s_own_is_checked(tmp_path):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_mtl.core import EVENTS, SCENES
+from keras_mtl.core import DCASE
 
 FOLDER = Path(__file__).parent / "metrics"
 SCENE_SCALE, SCORE_SCALE = 16, 64  # what the stored integers are divided by
@@ -31,9 +31,9 @@ def scene_data() -> tuple[np.ndarray, dict]:
     """Logits int8 [clips, scenes] and labels. The last scene never occurs, but is said; some logits tie."""
     random = np.random.default_rng(20)
     recordings = np.repeat(np.arange(36), 5)
-    scenes = random.integers(0, len(SCENES) - 1, 36)[recordings]
+    scenes = random.integers(0, len(DCASE.scenes) - 1, 36)[recordings]
     devices = np.asarray(["a", "b", "s1", "s4"])[random.integers(0, 4, 36)][recordings]
-    logits = random.normal(size=(180, len(SCENES))) + 1.5 * np.eye(len(SCENES))[scenes]
+    logits = random.normal(size=(180, len(DCASE.scenes))) + 1.5 * np.eye(len(DCASE.scenes))[scenes]
     logits = np.rint(logits * SCENE_SCALE).astype(np.int8)
     logits[::20, :2] = logits[::20].max(axis=1, keepdims=True)
     labels = {"scenes": scenes, "devices": devices, "recordings": [f"r{i:02d}" for i in recordings]}
@@ -46,7 +46,7 @@ def event_data() -> tuple[np.ndarray, np.ndarray, list[list[tuple[float, float, 
     truth, scores = [], []
     for clip in range(CLIPS):
         events, heard = [], []
-        for label in random.choice([e for e in EVENTS if e != NEVER], 0 if clip % 8 == 0 else 3, replace=False):
+        for label in random.choice([e for e in DCASE.events if e != NEVER], 0 if clip % 8 == 0 else 3, replace=False):
             onset = round(random.uniform(0, 8), 3)
             events.append((onset, round(min(onset + random.uniform(0.4, 4), DURATION_S), 3), str(label)))
         if clip == 1:
@@ -60,20 +60,20 @@ def event_data() -> tuple[np.ndarray, np.ndarray, list[list[tuple[float, float, 
             if random.random() < 0.75:
                 moved = np.clip([onset + random.normal(0, 0.08), offset + random.normal(0, 0.12)], 0.0, DURATION_S)
                 heard.append((*moved, label))
-        frames = np.cumsum(random.normal(0, 0.05, (EMBEDDINGS, len(EVENTS))), axis=0) - 1.5
+        frames = np.cumsum(random.normal(0, 0.05, (EMBEDDINGS, len(DCASE.events))), axis=0) - 1.5
         for onset, offset, label in heard:
-            frames[int(onset / 0.04) : int(offset / 0.04) + 1, EVENTS.index(label)] += 2.6
+            frames[int(onset / 0.04) : int(offset / 0.04) + 1, DCASE.events.index(label)] += 2.6
         frames = np.rint(SCORE_SCALE / (1 + np.exp(-2 * frames)))
         if clip == 4:  # exactly the threshold: not above it
-            frames[50:100, EVENTS.index("Cat")] = SCORE_SCALE // 2
-            frames[100:150, EVENTS.index("Dog")] = SCORE_SCALE // 2 + 1
+            frames[50:100, DCASE.events.index("Cat")] = SCORE_SCALE // 2
+            frames[100:150, DCASE.events.index("Dog")] = SCORE_SCALE // 2 + 1
         if clip in (5, 8):  # false alarms: of the class without events, and in a clip without events
-            frames[30:90, EVENTS.index(NEVER)] = SCORE_SCALE - 4
+            frames[30:90, DCASE.events.index(NEVER)] = SCORE_SCALE - 4
         truth.append(sorted(events))
         scores.append(np.clip(frames, 0, SCORE_SCALE - 1).astype(np.uint8))
     strong = np.stack(scores)
     weak = strong.max(axis=1)
-    weak[6, EVENTS.index("Speech")] = SCORE_SCALE // 2
+    weak[6, DCASE.events.index("Speech")] = SCORE_SCALE // 2
     return strong, weak, truth
 
 
@@ -87,7 +87,7 @@ def filtered(scores: np.ndarray) -> np.ndarray:
 def decoded(scores: np.ndarray, threshold: float) -> list[tuple[float, float, str]]:
     """Events where the filtered scores [embeddings, classes] are above the threshold."""
     found = []
-    for column, label in enumerate(EVENTS):
+    for column, label in enumerate(DCASE.events):
         place = 0
         for active, run in itertools.groupby(scores[:, column] > threshold):
             length = len(list(run))
@@ -119,13 +119,13 @@ def scene_references(logits: np.ndarray, labels: dict) -> dict:
     probabilities = np.exp(values) / np.exp(values).sum(axis=1, keepdims=True)
     groups = {"all": devices == devices, "seen": devices != "s4", "unseen": devices == "s4"}
     groups |= {f"device {d}": devices == d for d in np.unique(devices)}
-    groups |= {f"scene {SCENES[s]}": scenes == s for s in np.unique(scenes)}
+    groups |= {f"scene {DCASE.scenes[s]}": scenes == s for s in np.unique(scenes)}
     said = np.asarray([row.tolist().index(max(row)) for row in logits])
     return {
         name: {
             "accuracy": accuracy_score(scenes[chosen], said[chosen]),
             "macro_accuracy": balanced_accuracy_score(scenes[chosen], said[chosen]),
-            "log_loss": log_loss(scenes[chosen], probabilities[chosen], labels=range(len(SCENES))),
+            "log_loss": log_loss(scenes[chosen], probabilities[chosen], labels=range(len(DCASE.scenes))),
             "clips": int(chosen.sum()),
         }
         for name, chosen in groups.items()
@@ -141,9 +141,9 @@ def event_references(strong: np.ndarray, weak: np.ndarray, truth: list) -> dict:
     smooth = [filtered(scores) for scores in strong]
     tools = {
         "event_f1_per_class": sed_eval.sound_event.EventBasedMetrics(
-            event_label_list=list(EVENTS), t_collar=0.2, percentage_of_length=0.2, event_matching_type="optimal"
+            event_label_list=list(DCASE.events), t_collar=0.2, percentage_of_length=0.2, event_matching_type="optimal"
         ),
-        "segment_f1_per_class": sed_eval.sound_event.SegmentBasedMetrics(list(EVENTS), time_resolution=1.0),
+        "segment_f1_per_class": sed_eval.sound_event.SegmentBasedMetrics(list(DCASE.events), time_resolution=1.0),
     }
     for i, (events, scores) in enumerate(zip(truth, smooth, strict=True)):
         groups = [
@@ -152,15 +152,15 @@ def event_references(strong: np.ndarray, weak: np.ndarray, truth: list) -> dict:
         ]
         tools["event_f1_per_class"].evaluate(*groups)
         tools["segment_f1_per_class"].evaluate(*groups, evaluated_length_seconds=DURATION_S)
-    occurring = [label for label in EVENTS if label != NEVER]
+    occurring = [label for label in DCASE.events if label != NEVER]
     out: dict = {}
     for name, tool in tools.items():
         by_class = tool.results_class_wise_metrics()
         f1 = {label: float(by_class[label]["f_measure"]["f_measure"]) for label in occurring}
         out[name] = {label: 0.0 if np.isnan(value) else value for label, value in f1.items()}
-    there = np.asarray([[label in {event[2] for event in events} for label in EVENTS] for events in truth])
+    there = np.asarray([[label in {event[2] for event in events} for label in DCASE.events] for events in truth])
     f1 = f1_score(there, weak > SCORE_SCALE / 2, average=None, zero_division=0.0)
-    out["weak_f1_per_class"] = {label: f1[EVENTS.index(label)] for label in occurring}
+    out["weak_f1_per_class"] = {label: f1[DCASE.events.index(label)] for label in occurring}
     for name in list(out):
         out[name.replace("per_class", "macro")] = float(np.mean(list(out[name].values())))
     return out | psds_references(smooth, [merged(events) for events in truth], occurring)
@@ -172,7 +172,7 @@ def psds_references(smooth: list[np.ndarray], truth: list, labels: list[str]) ->
     import psds_eval
     from sed_scores_eval import intersection_based
 
-    columns = [EVENTS.index(label) for label in labels]
+    columns = [DCASE.events.index(label) for label in labels]
     names = [f"{i:02d}" for i in range(len(truth))]
     table = ["filename", "onset", "offset", "event_label"]
     rows = [(name, *event) for name, events in zip(names, truth, strict=True) for event in events]

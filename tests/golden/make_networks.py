@@ -40,6 +40,8 @@ SIZES: dict[str, Any] = {
     "pools": ((2, 4), (2, 4)),
     "recurrent_units": 6,
     "attention_units": 3,
+    "scenes": 10,
+    "events": 10,
 }
 CAUSAL = {"bidirectional": False, "look_ahead": 2}
 FLAT = {"recurrent_layers": 1}

@@ -15,7 +15,7 @@ from keras_mtl.training import same_bits
 
 
 def small_network():
-    return build_mt(channels=(4, 6), pools=((2, 8), (2, 4)), attention_units=4, recurrent_units=6)
+    return build_mt(channels=(4, 6), pools=((2, 8), (2, 4)), attention_units=4, recurrent_units=6, scenes=10, events=10)
 
 
 def scene_batch(random, clips=6):
@@ -79,7 +79,7 @@ def test_frozen_parts_keep_every_bit(random):
 
 def test_gradients_are_the_same_bits_each_time(random):
     """Two paths into one encoder: sums of several gradients must not depend on which comes first."""
-    model = SoftMTL(build_mt(), mask_fraction=0.0)
+    model = SoftMTL(build_mt(scenes=10, events=10), mask_fraction=0.0)
     variables = model.trained_variables()
 
     @tf.function
@@ -215,7 +215,9 @@ def test_registry_has_phases_in_order():
 @pytest.mark.parametrize(("task", "batch"), [("scenes", scene_batch), ("events", event_batch)])
 def test_each_task_overfits_a_small_batch(random, task, batch):
     keras.utils.set_random_seed(3)
-    network = build_mt(channels=(8, 16), pools=((2, 8), (2, 4)), attention_units=8, recurrent_units=24)
+    network = build_mt(
+        channels=(8, 16), pools=((2, 8), (2, 4)), attention_units=8, recurrent_units=24, scenes=10, events=10
+    )
     model = SingleTask(network, task=task, mask_fraction=0.0, consistency_weight=0.0)
     model.compile(optimizer=keras.optimizers.AdamW(1e-2, weight_decay=0.0), jit_compile=False)
     data = {task: batch(random)}

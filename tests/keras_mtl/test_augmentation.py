@@ -13,8 +13,8 @@ from keras_mtl.models import build_mt
 from keras_mtl.recipes import AugmentSettings, load_recipe
 from keras_mtl.training import same_bits
 
-ALL = {"mixup_alpha": 0.5, "roll_frames": 40, "freq_mixstyle_probability": 0.8}
-STEPS = [Mixup(0.4, seed=3), TimeRoll(80, seed=3), Augmentation(**ALL, seed=3)]
+ALL = {"mixup_alpha": 0.5, "roll_frames": 40, "freq_mixstyle_probability": 0.8, "scenes": 10}
+STEPS = [Mixup(0.4, 10, seed=3), TimeRoll(80, seed=3), Augmentation(**ALL, seed=3)]
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_steps_apply_in_training_only_and_by_their_seed(step, make, random):
 
 def test_mixup_of_scenes_mixes_labels_in_the_shares_of_the_clips(random):
     batch = marked(scenes(random, 40))
-    mixed = numpy(Mixup(1.0, seed=1)(batch, training=True))
+    mixed = numpy(Mixup(1.0, 10, seed=1)(batch, training=True))
     shares = shares_of(mixed["log_mel"])
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, atol=1e-6)
     assert ((shares > 0).sum(axis=1) <= 2).all()
@@ -91,7 +91,7 @@ def test_mixup_of_scenes_mixes_labels_in_the_shares_of_the_clips(random):
 
 def test_mixup_of_events_stays_within_a_kind_and_labels_follow(random):
     batch = marked(events(random, 10, 12, 14))
-    mixed = numpy(Mixup(1.0, seed=1)(batch, training=True))
+    mixed = numpy(Mixup(1.0, 10, seed=1)(batch, training=True))
     shares = shares_of(mixed["log_mel"])
     kinds = 2 * batch["has_strong"] + batch["has_weak"]
     assert (shares[kinds[:, None] != kinds[None, :]] == 0).all()
@@ -197,7 +197,7 @@ def test_steps_compose_in_order(random):
     """Roll, then mixup, then Freq-MixStyle, each with a seed of its own."""
     batch = events(random)
     augment = Augmentation(**ALL, seed=6)
-    expected = Mixup(0.5, seed=6 + 1002)(TimeRoll(40, seed=6 + 1001)(batch, training=True), training=True)
+    expected = Mixup(0.5, 10, seed=6 + 1002)(TimeRoll(40, seed=6 + 1001)(batch, training=True), training=True)
     drawn = numpy(augment(batch, training=True))
     np.testing.assert_array_equal(drawn["teacher_log_mel"], expected["log_mel"])
     np.testing.assert_array_equal(drawn["strong"], expected["strong"])
@@ -207,7 +207,7 @@ def test_steps_compose_in_order(random):
 
 
 def small_network():
-    return build_mt(channels=(4, 6), pools=((2, 8), (2, 4)), attention_units=4, recurrent_units=6)
+    return build_mt(channels=(4, 6), pools=((2, 8), (2, 4)), attention_units=4, recurrent_units=6, scenes=10, events=10)
 
 
 def compiled(model):
@@ -232,16 +232,18 @@ def soft(augment=None):
     return compiled(SoftMTL(small_network(), seed=1, augment=augment))
 
 
+@pytest.mark.slow
 def test_off_is_off_to_the_bit():
     """With the defaults a training is what it is without the hook."""
     without = soft()
     without.augment = lambda batch, training: batch
     expected = trained(without, np.random.default_rng(0))
     assert trained(soft(), np.random.default_rng(0)) == expected
-    assert trained(soft(Augmentation.of(AugmentSettings(), 100, 4, 1)), np.random.default_rng(0)) == expected
+    assert trained(soft(Augmentation.of(AugmentSettings(), 100, 4, 10, 1)), np.random.default_rng(0)) == expected
     assert trained(soft(Augmentation(**ALL)), np.random.default_rng(0)) != expected
 
 
+@pytest.mark.slow
 def test_a_training_taken_up_goes_on_with_the_same_draws(tmp_path):
     whole = soft(Augmentation(**ALL, seed=1))
     random = np.random.default_rng(3)
@@ -268,7 +270,7 @@ def test_settings_become_steps():
     settings = load_recipe(
         "mt", ["mixup_alpha=0.2", "roll_s=0.5", "freq_mixstyle_probability=0.7", "freq_mixstyle_alpha=0.3"]
     ).augment
-    augment = Augmentation.of(settings, frame_rate=100, frames_per_embedding=4, seed=7)
+    augment = Augmentation.of(settings, frame_rate=100, frames_per_embedding=4, scenes=10, seed=7)
     assert augment.get_config() | {"name": "", "dtype": ""} == {
         **augment.get_config(),
         "mixup_alpha": 0.2,
@@ -276,6 +278,7 @@ def test_settings_become_steps():
         "frames_per_embedding": 4,
         "freq_mixstyle_probability": 0.7,
         "freq_mixstyle_alpha": 0.3,
+        "scenes": 10,
         "seed": 7,
         "name": "",
         "dtype": "",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_mtl.core import EVENTS, LogMelSettings
+from keras_mtl.core import DCASE, LogMelSettings
 from keras_mtl.decoding import DecodeSettings, Event, Grid
 from keras_mtl.metrics import Bootstrap
 from keras_mtl.metrics.bootstrap import by_recording, mean_of_known, ratio
@@ -11,6 +11,7 @@ from keras_mtl.metrics.events import event_metrics
 from keras_mtl.metrics.scenes import scene_metrics
 
 GRID = Grid.over(LogMelSettings(), 400, 4)
+OF_SCENES = (DCASE.scenes, ("a", "s1"))  # labels, and devices that count as seen
 FIGURES = ("event_f1", "segment_f1", "weak_f1")
 
 
@@ -28,9 +29,11 @@ def events(random, clips=12):
     for _ in range(clips):
         labels = random.choice(4, random.integers(0, 3), replace=False)
         onsets = random.uniform(0, 2, len(labels))
-        true = [Event(float(on), float(on + 1.5), EVENTS[label]) for on, label in zip(onsets, labels, strict=True)]
+        true = [
+            Event(float(on), float(on + 1.5), DCASE.events[label]) for on, label in zip(onsets, labels, strict=True)
+        ]
         truth.append(true)
-        strong.append(np.clip(0.6 * GRID.targets(true, EVENTS) + 0.6 * random.random((100, 10)) ** 2, 0, 1))
+        strong.append(np.clip(0.6 * GRID.targets(true, DCASE.events) + 0.6 * random.random((100, 10)) ** 2, 0, 1))
     return np.stack(strong), truth
 
 
@@ -68,7 +71,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
         logits = np.eye(10)[np.where(right, 2, 3)]
         for unit, names in (("recordings", recordings), ("clips", None)):
             bootstrap = Bootstrap(resamples=200, seed=trial)
-            figures = scene_metrics(logits, np.full(600, 2), np.full(600, "a"), names, bootstrap=bootstrap)
+            figures = scene_metrics(logits, np.full(600, 2), np.full(600, "a"), *OF_SCENES, names, bootstrap=bootstrap)
             low, high = figures["intervals"]["accuracy"]
             held[unit] += low <= 0.6 <= high
     assert 0.90 <= held["recordings"] / 200 <= 0.98
@@ -79,9 +82,9 @@ def test_same_seed_same_interval():
     random = np.random.default_rng(1)
     clips, (strong, truth) = scenes(random), events(random)
     for score in (
-        lambda seed: scene_metrics(*clips, bootstrap=Bootstrap(100, seed=seed)),
+        lambda seed: scene_metrics(*clips[:3], *OF_SCENES, clips[3], Bootstrap(100, seed=seed)),
         lambda seed: event_metrics(
-            strong, strong.max(axis=1), truth, GRID, DecodeSettings(), bootstrap=Bootstrap(100, seed=seed)
+            strong, strong.max(axis=1), truth, GRID, DecodeSettings(), DCASE.events, bootstrap=Bootstrap(100, seed=seed)
         ),
     ):
         assert score(0) == score(0)
@@ -94,12 +97,12 @@ def test_a_draw_of_scene_recordings_gives_the_figures_of_its_clips(seed):
     """With one draw an interval is a point: the figure of the drawn clips, each as often as its recording was drawn."""
     logits, scene, device, names = scenes(np.random.default_rng(seed))
     bootstrap = Bootstrap(resamples=1, seed=seed)
-    intervals = scene_metrics(logits, scene, device, names, bootstrap=bootstrap)["intervals"]
+    intervals = scene_metrics(logits, scene, device, *OF_SCENES, names, bootstrap)["intervals"]
     drawn = np.repeat(
         np.arange(len(names)), bootstrap.draws(30)[0].astype(int)[np.unique(names, return_inverse=True)[1]]
     )
     assert len(drawn) == 120
-    expected = scene_metrics(logits[drawn], scene[drawn], device[drawn], names[drawn], bootstrap=Bootstrap(0))
+    expected = scene_metrics(logits[drawn], scene[drawn], device[drawn], *OF_SCENES, names[drawn], Bootstrap(0))
     assert "intervals" not in expected
     for key in ("accuracy", "macro_accuracy", "log_loss"):
         assert intervals[key] == pytest.approx([expected[key]] * 2)
@@ -117,10 +120,16 @@ def test_a_draw_of_event_recordings_gives_the_figures_of_its_clips(seed):
     names = np.asarray([f"r{i // 2}" for i in range(12)])
     bootstrap = Bootstrap(resamples=1, seed=seed)
     weak = strong.max(axis=1) - 0.1
-    intervals = event_metrics(strong, weak, truth, GRID, DecodeSettings(), names, bootstrap)["intervals"]
+    intervals = event_metrics(strong, weak, truth, GRID, DecodeSettings(), DCASE.events, names, bootstrap)["intervals"]
     drawn = np.repeat(np.arange(12), bootstrap.draws(6)[0].astype(int)[np.arange(12) // 2])
     expected = event_metrics(
-        strong[drawn], weak[drawn], [truth[i] for i in drawn], GRID, DecodeSettings(), bootstrap=Bootstrap(0)
+        strong[drawn],
+        weak[drawn],
+        [truth[i] for i in drawn],
+        GRID,
+        DecodeSettings(),
+        DCASE.events,
+        bootstrap=Bootstrap(0),
     )
     for key in ("psds1", "psds2", *(f"{figure}_macro" for figure in FIGURES)):
         assert intervals[key] == pytest.approx([expected[key]] * 2), key
@@ -134,6 +143,7 @@ def test_more_recordings_make_narrower_intervals():
     random = np.random.default_rng(2)
     widths = []
     for recordings in (20, 320):
-        low, high = scene_metrics(*scenes(random, recordings))["intervals"]["accuracy"]
+        *clips, names = scenes(random, recordings)
+        low, high = scene_metrics(*clips, *OF_SCENES, names)["intervals"]["accuracy"]
         widths.append(high - low)
     assert widths[1] < widths[0] / 2

@@ -6,19 +6,20 @@ import keras
 import numpy as np
 import pytest
 
-from keras_mtl.core import RecipeError
+from keras_mtl.core import DCASE, RecipeError
 from keras_mtl.cost import cost
 from keras_mtl.models import build, build_event_head, build_event_part, build_mt
 from keras_mtl.recipes import load_recipe
 
 SMALL = {"channels": (4, 6), "pools": ((2, 8), (2, 4)), "recurrent_units": 6, "attention_units": 3, "mel_bands": 64}
+SMALL |= {"scenes": 10, "events": 10}
 AHEAD, STEPS, STRIDE = 3, 20, 4
 
 
 def heads(*look_aheads: int) -> list[keras.Model]:
     """Causal event heads of the same weights."""
     keras.utils.set_random_seed(2)
-    made = [build_event_head(5, recurrent_units=4, bidirectional=False, look_ahead=ahead) for ahead in look_aheads]
+    made = [build_event_head(5, 10, recurrent_units=4, bidirectional=False, look_ahead=ahead) for ahead in look_aheads]
     for head in made[1:]:
         head.set_weights(made[0].get_weights())
     return made
@@ -62,7 +63,7 @@ def test_answers_are_those_of_a_later_step_and_the_last_ones_of_the_end(steps):
     read = np.minimum(np.arange(steps) + AHEAD, steps - 1)
     np.testing.assert_allclose(found["strong"], np.asarray(goal["strong"])[:, read], atol=1e-6)
     assert found["weak"].shape == (2, 10)
-    fixed = build_event_head(5, steps, recurrent_units=4, bidirectional=False, look_ahead=AHEAD)
+    fixed = build_event_head(5, 10, steps, recurrent_units=4, bidirectional=False, look_ahead=AHEAD)
     fixed.set_weights(later.get_weights())
     assert fixed.output["strong"].shape == (None, steps, 10)
     np.testing.assert_allclose(fixed(given)["strong"], found["strong"], atol=1e-6)
@@ -82,17 +83,18 @@ def test_saves_and_loads_to_the_same_outputs(tmp_path):
 )
 def test_parameters_and_macs_to_the_digit(system, figures):
     counted = [
-        cost(build(system, options={"bidirectional": False, "look_ahead": ahead}, frames=100), 1.0) for ahead in (0, 5)
+        cost(build(system, DCASE, options={"bidirectional": False, "look_ahead": ahead}, frames=100), 1.0)
+        for ahead in (0, 5)
     ]
     # A look-ahead is a delay: it has no weights, and no step more.
     assert [(each.params, each.folded_params, each.macs) for each in counted] == 2 * [figures]
 
 
 def test_decoders_are_bidirectional_unless_a_recipe_says_otherwise():
-    layers = {layer.name for layer in build("mt").get_layer("event_head").layers}
+    layers = {layer.name for layer in build("mt", DCASE).get_layer("event_head").layers}
     assert {"bigru_1", "bigru_2"} <= layers
     for recipe in (load_recipe("mt_causal"), load_recipe("real_causal")):
-        network = build(recipe.model.system, options=recipe.model.options)
+        network = build(recipe.model.system, DCASE, options=recipe.model.options)
         layers = {layer.name for layer in network.get_layer("event_head").layers}
         assert {"gru_1", "gru_2", "look_ahead"} <= layers
         assert build_event_part(network, 1000).output["strong"].shape == (None, 250, 10)
@@ -104,4 +106,4 @@ def test_decoders_are_bidirectional_unless_a_recipe_says_otherwise():
 @pytest.mark.parametrize("options", [{"look_ahead": 3}, {"bidirectional": False, "look_ahead": -1}])
 def test_look_aheads_that_make_no_sense_are_refused(options):
     with pytest.raises(RecipeError, match=r"look_ahead = -?[13] is for bidirectional = false"):
-        build("mt", options=options)
+        build("mt", DCASE, options=options)

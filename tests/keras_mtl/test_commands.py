@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from keras_mtl import cli
 from keras_mtl.core import DataError
-from keras_mtl.datasets import open_corpus
+from keras_mtl.datasets import DataSettings, open_corpus
 from keras_mtl.recipes import load_recipe
 from keras_mtl.runs import Run
 from keras_mtl.training import load_training_data
@@ -83,12 +83,12 @@ def test_missing_and_useless_folders(refusal, cache, tmp_path):
 
 def tau_folder(root, rows=40):
     """A small TAU folder: noise in all scenes, of two devices."""
-    from keras_mtl.core import SCENES
+    from keras_mtl.core import DCASE
 
     base = root / TAU
     (base / "audio").mkdir(parents=True)
     (base / "evaluation_setup").mkdir()
-    names = [f"audio/{SCENES[i % 10]}-lyon-{i}-{i}-0-{'ab'[i // 10 % 2]}.wav" for i in range(rows)]
+    names = [f"audio/{DCASE.scenes[i % 10]}-lyon-{i}-{i}-0-{'ab'[i // 10 % 2]}.wav" for i in range(rows)]
     meta = [(name, name[6:].split("-")[0], f"lyon-{i}", name[-5]) for i, name in enumerate(names)]
     splits = {"fold1_train": meta[: rows // 2], "fold1_evaluate": meta[rows // 2 :]}
     write_table(base / "meta.csv", ("filename", "scene_label", "identifier", "source_label"), meta)
@@ -150,6 +150,7 @@ def with_half(base):
     return names
 
 
+@pytest.mark.slow
 def test_a_subset_is_prepared_trained_on_scored_and_quantized(tmp_path):
     names, cache, out = with_half(tau_folder(tmp_path / "data")), tmp_path / "cache", tmp_path / "run"
     half, data = ("--set", "data.scene_subset=50"), ("--data", tmp_path / "data", "--cache", cache)
@@ -179,8 +180,8 @@ def test_several_subsets_at_once_are_told_once(tmp_path):
     both = ("--recipe", "real", "--recipe", tmp_path / "half.toml")
     rows = document("data", "prepare", tmp_path / "data", "--cache", tmp_path / "cache", *both)["splits"]
     assert sorted(row["name"].partition("/")[2] for row in rows) == ["split50", "test", "train"]
-    corpus = open_corpus(tmp_path / "data", tmp_path / "cache" / "tfds", scene_subset=50)
-    with pytest.raises(DataError, match=r"opened for 50 % .* data\.scene_subset is 100"):
+    corpus = open_corpus(tmp_path / "data", tmp_path / "cache" / "tfds", settings=DataSettings(scene_subset=50))
+    with pytest.raises(DataError, match=r"opened with data\.scene_subset = 50, and the recipe has 100"):
         load_training_data(load_recipe("real"), corpus, {"scenes"}, tmp_path / "cache")
 
 

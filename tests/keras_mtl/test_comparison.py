@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from keras_mtl import cli
-from keras_mtl.core import RunError, read
+from keras_mtl.core import DCASE, RunError, read
 from keras_mtl.experiments import (
     SORTS,
     Comparison,
@@ -163,6 +163,25 @@ def test_other_data_other_clips_and_another_tool_are_told_apart(made, tmp_path):
         with_differences(compare([a, b]), compare([a]).rows)
 
 
+def test_clips_of_other_lengths_are_told_apart(made):
+    """The same data and as many clips; which devices count as seen changes none of the table's figures."""
+
+    def of(name, **settings):
+        data = {"name": "made up", "fingerprint": "a" * 64, **({"settings": settings} if settings else {})}
+        return made(name, scenes(0.4) | events(0.2), data=data)
+
+    usual, longer, seen = of("usual"), of("longer", scene_clip_s=2.0), of("seen", seen_devices=["a"])
+    assert compare([usual, seen]).mismatches == ()
+    (mismatch,) = compare([usual, longer]).mismatches
+    assert (mismatch.task, [each["runs"] for each in mismatch.sets]) == ("scenes", [["usual"], ["longer"]])
+    assert any(
+        "longer: 20 clips of made up aaaaaaaa scene_clip_s 2" in line
+        for line in comparison_lines(compare([usual, longer]))
+    )
+    found = with_differences(compare([longer]), compare([usual]).rows).differences
+    assert {each.task for each in found} == {"events"}
+
+
 def test_order_is_stable_and_what_is_missing_comes_last(made):
     runs = [
         made("z", scenes(0.4) | events(0.2), "algorithm=soft"),
@@ -221,8 +240,8 @@ def test_intervals_of_differences_are_paired(made):
     worse = right & (chance.random(400) < 0.97)
 
     def metrics(hits, bootstrap=None):
-        logits = np.eye(10)[np.where(hits, truth, (truth + 1) % 10)]
-        return {"scenes": scene_metrics(logits, truth, np.full(400, "a"), place, bootstrap=bootstrap)}
+        logits, devices = np.eye(10)[np.where(hits, truth, (truth + 1) % 10)], np.full(400, "a")
+        return {"scenes": scene_metrics(logits, truth, devices, DCASE.scenes, ("a",), place, bootstrap)}
 
     single = ("algorithm=single", "task=scenes")
     runs = {"a": right, "b": worse}
@@ -267,6 +286,22 @@ def test_pictures_of_both_tasks_and_of_one(made, tmp_path):
     done = CliRunner().invoke(cli.group, ["compare", str(both), str(one), "--plot", str(tmp_path / "p.png")])
     assert done.exit_code == 0, done.output
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_runs_of_other_labels_are_not_compared(made):
+    old = made("old", scenes(0.4) | events(0.2))
+    assert len(compare([old, made("same", scenes(0.4) | events(0.2), labels=DCASE.to_dict())]).rows) == 2
+    turned = made("turned", scenes(0.5), "task=scenes", labels={"scenes": list(DCASE.scenes[::-1])})
+    with pytest.raises(RunError, match=f"{old} and {turned} have other scenes: the same names in another order"):
+        compare([old, turned])
+    fewer = made(
+        "fewer", scenes(0.5) | events(0.2), labels={"scenes": list(DCASE.scenes), "events": ["Dog", "Whistle"]}
+    )
+    refused = CliRunner().invoke(cli.group, ["compare", str(fewer), "--against", str(old)])
+    assert str(refused.exception).startswith(f"{fewer} and {old} have other events: only the first has Whistle, only ")
+    # Of what is of one task alone, the other task's labels are no matter.
+    own = made("own", events(0.2), labels={"events": ["Dog", "Whistle"]})
+    assert [row.name for row in compare([turned, own]).rows] == ["turned", "own"]
 
 
 def test_what_is_no_run_is_named(made, tmp_path):

@@ -114,16 +114,20 @@ def test_a_training_in_mixed_precision_leaves_a_float32_run(plain, corpus, cache
 
 
 def test_what_computes_in_16_bits():
-    network = build_mt(channels=(2, 4), pools=((2, 8), (2, 8)), recurrent_units=4)
+    network = build_mt(channels=(2, 4), pools=((2, 8), (2, 8)), recurrent_units=4, scenes=10, events=10)
     names = use_precision(network, "mixed_float16")
     assert {"conv_1", "bn_1", "pool_1", "conv_2", "attention_hidden"} <= set(names)
     assert not {"scene_logits", "strong", "weak", "event_attention", "attention", "embeddings"} & set(names)
     said = network(np.zeros((1, 100, 128, 1), np.float32))
     assert {value.dtype for value in said.values()} == {tf.float32}
     assert use_precision(network, "float32") == []
-    assert network.to_json() == build_mt(channels=(2, 4), pools=((2, 8), (2, 8)), recurrent_units=4).to_json()
+    assert (
+        network.to_json()
+        == build_mt(channels=(2, 4), pools=((2, 8), (2, 8)), recurrent_units=4, scenes=10, events=10).to_json()
+    )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [PCGradMTL, HardMTL])
 def test_scaled_gradients_make_the_step_of_unscaled_ones(algorithm):
     """All but the rounding: in float32 with a power of 2 as the scale nothing is rounded, and the bits are the same."""
@@ -135,7 +139,7 @@ def test_scaled_gradients_make_the_step_of_unscaled_ones(algorithm):
     after = []
     for scaled in (False, True):
         keras.utils.set_random_seed(0)
-        model = algorithm(build_mt(channels=(2, 4), pools=((2, 8), (2, 8)), recurrent_units=4))
+        model = algorithm(build_mt(channels=(2, 4), pools=((2, 8), (2, 8)), recurrent_units=4, scenes=10, events=10))
         optimizer = PartialAdamW(1e-2, epsilon=1e-3)
         model.compile(optimizer=keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer)
         model.optimizer.build(model.trained_variables())
@@ -162,7 +166,7 @@ def test_a_compiled_step_is_the_same():
     figures = []
     for jit_compile in (False, True):
         keras.utils.set_random_seed(0)
-        model = SoftMTL(build_mt(channels=(2, 4), pools=((2, 8), (2, 8)), recurrent_units=4))
+        model = SoftMTL(build_mt(channels=(2, 4), pools=((2, 8), (2, 8)), recurrent_units=4, scenes=10, events=10))
         model.compile(optimizer=PartialAdamW(1e-2), jit_compile=jit_compile)
         model.optimizer.build(model.trained_variables())
         data = tf.data.Dataset.from_tensors({"scenes": clips, "events": events})

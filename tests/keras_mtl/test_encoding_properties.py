@@ -8,7 +8,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_mtl.core import EVENTS, LogMelSettings
+from keras_mtl.core import DCASE, LogMelSettings
 from keras_mtl.decoding import DecodeSettings, Event, Grid, decode
 
 #: Strides of the encoders that there are, and others.
@@ -25,7 +25,7 @@ def _events_on_a_grid(draw) -> tuple[Grid, list[Event]]:
     """Events of some classes; those of one class lie two steps apart at least, so that they stay apart on the grid."""
     grid = draw(_GRIDS)
     events = []
-    for label in draw(st.lists(st.sampled_from(EVENTS), max_size=4, unique=True)):
+    for label in draw(st.lists(st.sampled_from(DCASE.events), max_size=4, unique=True)):
         begin_s = 0.0
         for _ in range(draw(st.integers(0, 3))):
             onset_s = begin_s + draw(st.floats(0.0, grid.duration_s / 2))
@@ -40,9 +40,11 @@ def _events_on_a_grid(draw) -> tuple[Grid, list[Event]]:
 @given(_events_on_a_grid())
 def test_encoded_events_decode_to_themselves_within_one_frame(case: tuple[Grid, list[Event]]) -> None:
     grid, events = case
-    targets = grid.targets(events, EVENTS)
-    assert targets.shape == (grid.count, len(EVENTS))
-    decoded = [event for event, score in decode(targets, grid, EVENTS, DecodeSettings(median_s=0.0)) if score == 1.0]
+    targets = grid.targets(events, DCASE.events)
+    assert targets.shape == (grid.count, len(DCASE.events))
+    decoded = [
+        event for event, score in decode(targets, grid, DCASE.events, DecodeSettings(median_s=0.0)) if score == 1.0
+    ]
     by_class = sorted(events, key=lambda event: (event.label, event.onset_s))
     found = sorted(decoded, key=lambda event: (event.label, event.onset_s))
     assert [event.label for event in found] == [event.label for event in by_class]
@@ -57,6 +59,8 @@ def test_encoded_events_decode_to_themselves_within_one_frame(case: tuple[Grid, 
 def test_decoded_events_encode_to_the_same_targets(case: tuple[Grid, list[Event]]) -> None:
     """What came from the grid goes back to the same places on it."""
     grid, events = case
-    targets = grid.targets(events, EVENTS)
-    again = grid.targets([event for event, _ in decode(targets, grid, EVENTS, DecodeSettings(median_s=0.0))], EVENTS)
+    targets = grid.targets(events, DCASE.events)
+    again = grid.targets(
+        [event for event, _ in decode(targets, grid, DCASE.events, DecodeSettings(median_s=0.0))], DCASE.events
+    )
     assert (again == targets).all()

@@ -134,6 +134,7 @@ def test_what_cannot_be_done_is_refused(corpus, cache, tmp_path, augment):
         prepare(ir_folder=str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_training_with_everything_on(corpus, cache, recipe, augment, tmp_path):
     """All steps at once, in one epoch of both tasks; the run says so, and its figures are figures."""
     everything = replace(augment, mixup_alpha=0.3, roll_s=0.4, freq_mixstyle_probability=0.5)

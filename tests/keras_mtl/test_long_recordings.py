@@ -4,6 +4,7 @@ The networks are real ones with weights set by hand: an embedding is loud where 
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -13,7 +14,8 @@ import soundfile
 from click.testing import CliRunner
 
 from keras_mtl import cli
-from keras_mtl.core import EVENTS, SCENES, DataError, LogMelSettings
+from keras_mtl.core import DCASE, DataError, LogMelSettings
+from keras_mtl.datasets import DataSettings
 from keras_mtl.decoding import DecodeSettings, Event, Grid, decode
 from keras_mtl.features import LogMel, LogMelStream
 from keras_mtl.inference import MOST_ROWS, Overview, Prediction, Predictor, network_predictor, predict, run_predictor
@@ -78,7 +80,7 @@ def recurrent_network():
 
 @pytest.fixture(scope="module")
 def recurrent():
-    return network_predictor(recurrent_network(), SETTINGS, DecodeSettings(), ["events"])
+    return network_predictor(recurrent_network(), SETTINGS, DecodeSettings(), DCASE, ["events"])
 
 
 def bursts(seconds, times):
@@ -113,10 +115,10 @@ def test_an_event_across_borders_is_found_once_wherever_the_windows_lie(recurren
     predictor = Predictor(SETTINGS, None, louder, 4)
     found = [predicted(predictor, audio[round(cut_s * RATE) :], tmp_path / "a.wav") for cut_s in (0.0, 1.0, 2.6, 3.92)]
     for cut_s, prediction in zip((0.0, 1.0, 2.6, 3.92), found, strict=True):
-        events = [(e.onset_s + cut_s, e.offset_s + cut_s) for e, _ in prediction.events if e.label == EVENTS[0]]
+        events = [(e.onset_s + cut_s, e.offset_s + cut_s) for e, _ in prediction.events if e.label == DCASE.events[0]]
         assert len(events) == len(times), events
         np.testing.assert_allclose(events, times, atol=0.2)
-        first = [(e.onset_s, e.offset_s) for e, _ in found[0].events if e.label == EVENTS[0]]
+        first = [(e.onset_s, e.offset_s) for e, _ in found[0].events if e.label == DCASE.events[0]]
         np.testing.assert_allclose(events, first, atol=0.0401)  # an embedding
     for cut_s, prediction in zip((1.0, 2.6, 3.92), found[1:], strict=True):
         first = round(cut_s / 0.04)
@@ -133,7 +135,7 @@ def test_one_window_is_heard_as_it_was(recurrent, tmp_path):
     np.testing.assert_allclose(prediction.probabilities, expected[0], atol=1e-6)
     grid = Grid.over(SETTINGS, 1000, 4)
     np.testing.assert_allclose(prediction.grid.boundaries_s(), grid.boundaries_s())
-    expected_events = decode(expected[0], grid, EVENTS)
+    expected_events = decode(expected[0], grid, DCASE.events)
     assert [e for e, _ in prediction.events] == [e for e, _ in expected_events]
 
 
@@ -159,7 +161,7 @@ def test_hysteresis_of_the_recipe_reaches_predictions(tmp_path):
     for hysteresis in (0.0, 0.2):
         predictor = Predictor(SETTINGS, None, halves, 4, DecodeSettings(hysteresis=hysteresis))
         events = predicted(predictor, audio, tmp_path / "a.wav").events
-        found[hysteresis] = [event[:2] for event, _ in events if event.label == EVENTS[0]]
+        found[hysteresis] = [event[:2] for event, _ in events if event.label == DCASE.events[0]]
     np.testing.assert_allclose(found[0.0], [(2.0, 4.0), (5.0, 7.0)], atol=0.1)
     np.testing.assert_allclose(found[0.2], [(2.0, 12.0)], atol=0.1)
 
@@ -196,8 +198,8 @@ def scenic():
 
     def scene_logits(levels):
         logits = np.zeros((len(levels), 10))
-        logits[:, SCENES.index("tram")] = 9.0 * np.sign(levels.mean(axis=(1, 2)) + 30)
-        logits[:, SCENES.index("park")] = 5.0
+        logits[:, DCASE.scenes.index("tram")] = 9.0 * np.sign(levels.mean(axis=(1, 2)) + 30)
+        logits[:, DCASE.scenes.index("park")] = 5.0
         return logits
 
     return Predictor(SETTINGS, scene_logits)
@@ -220,6 +222,26 @@ def test_scenes_over_time(scenic, tmp_path):
     assert fine.log_mel is None
     with pytest.raises(ValueError, match="without a picture"):
         plot_timeline(fine, tmp_path / "a.png")
+
+
+def test_scenes_in_clips_of_another_length(scenic, tmp_path):
+    """Each inference is a clip of the recipe's length, and a step of the course is a whole number of them."""
+    audio, lengths = bursts(31.0, [(16, 24)]), []
+
+    def scene_logits(levels):
+        lengths.append(levels.shape[1])
+        return scenic.scene_logits(levels)
+
+    longer = replace(scenic, scene_logits=scene_logits, data=DataSettings(scene_clip_s=2.0))
+    soundfile.write(tmp_path / "a.wav", audio, RATE)
+    for window_s in (1, 3, 4):
+        prediction = predict(longer, tmp_path / "a.wav", scene_window_s=window_s, picture=False)
+        assert [(at.onset_s, at.offset_s, at.label) for at, _ in prediction.scenes] == [
+            (0.0, 16.0, "park"),
+            (16.0, 24.0, "tram"),
+            (24.0, 31.0, "park"),
+        ]
+    assert set(lengths) == {200}
 
 
 def test_pictures_of_long_recordings_are_thinned(scenic, tmp_path):

@@ -8,7 +8,7 @@ import sed_eval
 from dcase_util.containers import MetaDataContainer
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 
-from keras_mtl.core import EVENTS, SCENES, LogMelSettings
+from keras_mtl.core import DCASE, LogMelSettings
 from keras_mtl.decoding import DecodeSettings, Event, Grid, decode, median_filter, median_steps
 from keras_mtl.metrics.events import event_metrics, f1_of_counts, weak_counts
 from keras_mtl.metrics.scenes import scene_metrics
@@ -21,7 +21,7 @@ def test_scene_figures_are_scikit_learns():
     scenes = random.integers(0, 10, 300)
     logits = random.normal(size=(300, 10)) + 1.5 * np.eye(10)[scenes]
     devices = np.asarray(["a", "b", "s1"])[random.integers(0, 3, 300)]
-    figures = scene_metrics(logits, scenes, devices)
+    figures = scene_metrics(logits, scenes, devices, DCASE.scenes, ("a", "b"))
     said = logits.argmax(axis=1)
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert figures["accuracy"] == pytest.approx(accuracy_score(scenes, said))
@@ -29,16 +29,16 @@ def test_scene_figures_are_scikit_learns():
     assert figures["log_loss"] == pytest.approx(log_loss(scenes, probabilities, labels=range(10)))
     of_b = devices == "b"
     assert figures["per_device"]["b"] == pytest.approx(accuracy_score(scenes[of_b], said[of_b]))
-    assert set(figures["per_class"]) == set(SCENES)
+    assert set(figures["per_class"]) == set(DCASE.scenes)
 
 
 def test_hysteresis_reaches_the_figures():
     """An event whose probability sinks below the threshold in between, where true ones last through it."""
-    truth = [Event(1.0, 5.0, EVENTS[2])]
-    strong = GRID.targets(truth, EVENTS)[None] * np.float32(0.8)
+    truth = [Event(1.0, 5.0, DCASE.events[2])]
+    strong = GRID.targets(truth, DCASE.events)[None] * np.float32(0.8)
     strong[0, 60:90] *= 0.5
     scores = [
-        event_metrics(strong, strong.max(axis=1), [truth], GRID, DecodeSettings(hysteresis=hysteresis))
+        event_metrics(strong, strong.max(axis=1), [truth], GRID, DecodeSettings(hysteresis=hysteresis), DCASE.events)
         for hysteresis in (0.0, 0.2)
     ]
     assert [figures["event_f1_macro"] for figures in scores] == [0.0, 1.0]
@@ -52,30 +52,32 @@ def noisy_clips():
     truth, strong = [], []
     for _ in range(40):
         events = []
-        for label in random.choice(len(EVENTS), random.integers(1, 4), replace=False):
+        for label in random.choice(len(DCASE.events), random.integers(1, 4), replace=False):
             onset = random.uniform(0, 8)
-            events.append(Event(round(onset, 3), round(min(onset + random.uniform(0.3, 4), 10.0), 3), EVENTS[label]))
+            events.append(
+                Event(round(onset, 3), round(min(onset + random.uniform(0.3, 4), 10.0), 3), DCASE.events[label])
+            )
         moved = [
             Event(e.onset_s + random.normal(0, 0.15), min(e.offset_s + random.normal(0, 0.2), 10.0), e.label)
             for e in events
         ]
         kept = [e for e in moved if random.random() < 0.8 and e.offset_s > e.onset_s]
-        probabilities = GRID.targets([e for e in kept if e.onset_s >= 0], EVENTS) * 0.7 + 0.25 * random.random(
+        probabilities = GRID.targets([e for e in kept if e.onset_s >= 0], DCASE.events) * 0.7 + 0.25 * random.random(
             (250, 10)
         )
         truth.append(sorted(events))
         strong.append(probabilities)
     strong = np.stack(strong)
-    return truth, strong, event_metrics(strong, strong.max(axis=1), truth, GRID, DecodeSettings())
+    return truth, strong, event_metrics(strong, strong.max(axis=1), truth, GRID, DecodeSettings(), DCASE.events)
 
 
 def test_event_f1_is_sed_evals(noisy_clips):
     truth, strong, figures = noisy_clips
     reference = sed_eval.sound_event.EventBasedMetrics(
-        event_label_list=list(EVENTS), t_collar=0.2, percentage_of_length=0.2, event_matching_type="optimal"
+        event_label_list=list(DCASE.events), t_collar=0.2, percentage_of_length=0.2, event_matching_type="optimal"
     )
     for i, (events, probabilities) in enumerate(zip(truth, strong, strict=True)):
-        estimated = [event for event, _ in decode(probabilities, GRID, EVENTS)]
+        estimated = [event for event, _ in decode(probabilities, GRID, DCASE.events)]
         rows = [
             MetaDataContainer(
                 [{"filename": str(i), "onset": e.onset_s, "offset": e.offset_s, "event_label": e.label} for e in group]
@@ -87,11 +89,12 @@ def test_event_f1_is_sed_evals(noisy_clips):
     for label, f1 in figures["event_f1_per_class"].items():
         assert f1 == pytest.approx(by_class[label]["f_measure"]["f_measure"], abs=1e-6)
     assert figures["event_f1_macro"] == pytest.approx(
-        np.mean([by_class[label]["f_measure"]["f_measure"] for label in EVENTS]), abs=1e-6
+        np.mean([by_class[label]["f_measure"]["f_measure"] for label in DCASE.events]), abs=1e-6
     )
     assert 0.2 < figures["event_f1_macro"] < 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of psds_eval, which was written for an older pandas and numpy
 @pytest.mark.parametrize(
     ("name", "settings", "averages"),
@@ -117,7 +120,7 @@ def test_psds_is_near_psds_evals(noisy_clips, name, settings, averages):
             (str(i), *event)
             for i, probabilities in enumerate(strong)
             for event, _ in decode(
-                median_filter(probabilities, length), GRID, EVENTS, DecodeSettings(threshold, median_s=0.04)
+                median_filter(probabilities, length), GRID, DCASE.events, DecodeSettings(threshold, median_s=0.04)
             )
         ]
         reference.add_operating_point(pd.DataFrame(said, columns=columns))
@@ -128,19 +131,19 @@ def test_psds_is_near_psds_evals(noisy_clips, name, settings, averages):
 
 def test_classes_that_never_occur_are_left_out():
     truth = [[Event(1.0, 3.0, "Dog")], [Event(2.0, 4.0, "Speech")], []]
-    strong = np.stack([GRID.targets(events, EVENTS) for events in truth])
-    strong[2, 50:100, EVENTS.index("Frying")] = 1.0  # a false alarm of a class without any event
-    figures = event_metrics(strong, strong.max(axis=1), truth, GRID, DecodeSettings())
+    strong = np.stack([GRID.targets(events, DCASE.events) for events in truth])
+    strong[2, 50:100, DCASE.events.index("Frying")] = 1.0  # a false alarm of a class without any event
+    figures = event_metrics(strong, strong.max(axis=1), truth, GRID, DecodeSettings(), DCASE.events)
     assert figures["event_f1_per_class"] == {"Dog": 1.0, "Speech": 1.0}
     assert figures["event_f1_macro"] == figures["weak_f1_macro"] == 1.0
     assert figures["psds1"] > 0.9
-    silent = event_metrics(strong[2:], strong[2:].max(axis=1), [[]], GRID, DecodeSettings())
+    silent = event_metrics(strong[2:], strong[2:].max(axis=1), [[]], GRID, DecodeSettings(), DCASE.events)
     assert (silent["event_f1_macro"], silent["psds1"], silent["psds2"], silent["event_f1_per_class"]) == (0, 0, 0, {})
 
 
 def test_weak_f1_is_scikit_learns(noisy_clips):
     truth, _, _ = noisy_clips
     weak = np.random.default_rng(2).random((len(truth), 10))
-    there = np.asarray([[label in {e.label for e in events} for label in EVENTS] for events in truth])
-    macro, _ = f1_of_counts(weak_counts(truth, weak, 0.5).sum(axis=0))
+    there = np.asarray([[label in {e.label for e in events} for label in DCASE.events] for events in truth])
+    macro, _ = f1_of_counts(weak_counts(truth, weak, 0.5, DCASE.events).sum(axis=0))
     assert macro == pytest.approx(f1_score(there, weak > 0.5, average="macro"))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_mtl.core import RecipeError
+from keras_mtl.core import DCASE, Labels, LogMelSettings, RecipeError
 from keras_mtl.cost import cost
 from keras_mtl.models import BUILDERS, build, build_encoder, build_mt, build_scene_part
 from keras_mtl.models.baseline_sed import gated_linear_unit
@@ -17,10 +17,15 @@ from keras_mtl.recipes import SYSTEMS
 SHORT_FRAMES = {"baseline_asc": 51, "cp_mobile": 65}
 
 
+def numbered(scenes, events):
+    """Labels of so many classes."""
+    return Labels(tuple(f"scene {i}" for i in range(scenes)), tuple(f"event {i}" for i in range(events)))
+
+
 @pytest.fixture(scope="module")
 def network():
     keras.utils.set_random_seed(5)
-    return build_mt()
+    return build_mt(scenes=10, events=10)
 
 
 def _features(system, clips=1, seed=3):
@@ -36,7 +41,7 @@ def test_every_system_has_a_builder():
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_outputs_are_those_of_the_tasks(system):
     known = SYSTEMS[system]
-    outputs = build(system)(_features(system, clips=2))
+    outputs = build(system, DCASE)(_features(system, clips=2))
     assert set(outputs) == {
         name for task in known.tasks for name in {"scenes": ("scenes",), "events": ("strong", "weak")}[task]
     }
@@ -52,7 +57,7 @@ def test_outputs_are_those_of_the_tasks(system):
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_saves_and_loads_to_the_same_outputs(system, tmp_path):
     keras.utils.set_random_seed(2)
-    features, network = _features(system), build(system)
+    features, network = _features(system), build(system, DCASE)
     network.save(tmp_path / "network.keras")
     loaded = keras.saving.load_model(tmp_path / "network.keras")
     for name, value in network(features).items():
@@ -135,7 +140,7 @@ def test_cp_mobile_has_the_channels_of_its_source():
 
 
 def test_cp_mobile_has_three_kinds_of_blocks():
-    encoder = build("cp_mobile").get_layer("encoder")
+    encoder = build("cp_mobile", DCASE).get_layer("encoder")
     names = {layer.name for layer in encoder.layers}
     assert {"b1_add", "b2_add", "b3_add", "b5_add"} <= names  # standard, and downsampling with its pool
     assert "b3_shortcut" in names and "b1_shortcut" not in names
@@ -144,10 +149,10 @@ def test_cp_mobile_has_three_kinds_of_blocks():
 
 
 def test_grn_is_an_option_of_cp_mobile():
-    network = build("cp_mobile", options={"grn": True})
+    network = build("cp_mobile", DCASE, options={"grn": True})
     grn = [layer for layer in network.get_layer("encoder").layers if type(layer).__name__ == "GRN"]
     assert len(grn) == 6
-    assert cost(build("cp_mobile", options={"grn": True}, frames=65), 1.0).params == 61_148 + 2 * (
+    assert cost(build("cp_mobile", DCASE, options={"grn": True}, frames=65), 1.0).params == 61_148 + 2 * (
         3 * 32 + 2 * 56 + 104
     )
 
@@ -162,31 +167,29 @@ def test_grn_is_an_option_of_cp_mobile():
                 "pools": [[2, 4], [2, 4]],
                 "attention_units": 4,
                 "recurrent_units": 8,
-                "scenes": 3,
-                "events": 2,
             },
             100,
             128,
             {"scenes": (None, 3), "strong": (None, 25, 2), "weak": (None, 2)},
         ),
-        ("cnn", {"channels": [4], "pools": [[2, 2]], "attention_units": 2, "scenes": 4}, 20, 16, {"scenes": (None, 4)}),
+        ("cnn", {"channels": [4], "pools": [[2, 2]], "attention_units": 2}, 20, 16, {"scenes": (None, 4)}),
         (
             "crnn",
-            {"channels": [4], "pools": [[2, 2]], "recurrent_units": 3, "recurrent_layers": 1, "events": 4},
+            {"channels": [4], "pools": [[2, 2]], "recurrent_units": 3, "recurrent_layers": 1},
             20,
             16,
             {"strong": (None, 10, 4), "weak": (None, 4)},
         ),
         (
             "baseline_asc",
-            {"channels": [2, 3, 4], "kernel_size": 3, "pools": [[2, 2], [5, 4]], "scenes": 4},
+            {"channels": [2, 3, 4], "kernel_size": 3, "pools": [[2, 2], [5, 4]]},
             20,
             16,
             {"scenes": (None, 4)},
         ),
         (
             "cp_mobile",
-            {"base_channels": 16, "depths": [2, 1], "strides": {"2": [2, 2]}, "scenes": 4},
+            {"base_channels": 16, "depths": [2, 1], "strides": {"2": [2, 2]}},
             32,
             32,
             {"scenes": (None, 4)},
@@ -215,22 +218,46 @@ def test_grn_is_an_option_of_cp_mobile():
     ],
 )
 def test_widths_are_arguments(system, options, frames, mel, shapes):
-    features = SYSTEMS[system].features
-    small = build(system, type(features)(mel_bands=mel), options, frames)
+    labels = numbered(*(shapes.get(name, (0,))[-1] for name in ("scenes", "weak")))
+    small = build(system, labels, LogMelSettings(mel_bands=mel), options, frames)
     assert {name: output.shape for name, output in small.output.items()} == shapes
 
 
+@pytest.mark.parametrize("count", [(2, 1), (100, 100)])
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_outputs_are_as_many_as_the_classes(system, count):
+    scenes, events = count
+    tasks = {"scenes": {"scenes": scenes}, "events": {"strong": events, "weak": events}}
+    outputs = build(system, numbered(scenes, events)).output
+    found = {name: output.shape[-1] for name, output in outputs.items()}
+    assert found == {name: size for task in SYSTEMS[system].tasks for name, size in tasks[task].items()}
+
+
+def test_a_task_without_classes_has_no_decoder():
+    heads = {"scene_head", "event_head"}
+    for labels, there in ((numbered(2, 0), {"scene_head"}), (numbered(0, 1), {"event_head"})):
+        assert heads & {layer.name for layer in build("mt", labels).layers} == there
+    for system, labels in (("cnn", numbered(0, 3)), ("crnn", numbered(3, 0)), ("mt", numbered(0, 0))):
+        with pytest.raises(RecipeError, match=f"system {system} is for .*, of which there are no classes"):
+            build(system, labels)
+
+
 def test_settings_that_make_no_network_are_refused():
+    with pytest.raises(ValueError, match="neither scenes nor events"):
+        build_mt(scenes=0, events=0)
+    for option in ("scenes", "events"):  # how many classes there are is the labels' alone
+        with pytest.raises(RecipeError, match=f"no option '{option}'"):
+            build("mt", DCASE, options={option: 3})
     with pytest.raises(ValueError, match="2 channel counts but 1 pools"):
-        build_mt(channels=(4, 8), pools=((2, 2),))
+        build_mt(channels=(4, 8), pools=((2, 2),), scenes=10, events=10)
     with pytest.raises(ValueError, match="leave nothing"):
         build_encoder(mel_bands=8)
     with pytest.raises(RecipeError, match="leave nothing of 8 frames"):
-        build("baseline_asc", frames=8)
+        build("baseline_asc", DCASE, frames=8)
     with pytest.raises(RecipeError, match="no system 'mtt'"):
-        build("mtt")
+        build("mtt", DCASE)
     with pytest.raises(RecipeError, match="no option 'attention_unit'") as refusal:
-        build("cnn", options={"attention_unit": 3})
+        build("cnn", DCASE, options={"attention_unit": 3})
     assert "attention_units" in str(refusal.value)
 
 
@@ -240,9 +267,9 @@ def test_a_layer_of_an_unknown_kind_is_refused_by_name():
     with pytest.raises(ValueError, match="odd is of kind EinsumDense"):
         cost(model, 1.0)
     with pytest.raises(ValueError, match="open length"):
-        cost(build_mt(), 1.0)
+        cost(build_mt(scenes=10, events=10), 1.0)
     with pytest.raises(ValueError, match="no convention 'flops'"):
-        cost(build_mt(100), 1.0, "flops")
+        cost(build_mt(100, scenes=10, events=10), 1.0, "flops")
     inputs = keras.Input((4, 3))
     model = keras.Model(inputs, keras.layers.Bidirectional(keras.layers.LSTM(3), name="other")(inputs))
     with pytest.raises(ValueError, match="other holds a LSTM"):

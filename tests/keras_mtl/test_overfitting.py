@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mtl.algorithms import SingleTask, SoftMTL
+from keras_mtl.core import DCASE
 from keras_mtl.models import build
 from keras_mtl.recipes import SYSTEMS
 
@@ -43,12 +44,18 @@ def _batch(system):
     return keras.tree.map_structure(tf.constant, batch)
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+#: The others take up to a minute each.
+SHORT = ("cnn", "crnn", "baseline_asc")
+
+
+@pytest.mark.parametrize(
+    "system", [pytest.param(name, marks=[] if name in SHORT else [pytest.mark.slow]) for name in SYSTEMS]
+)
 def test_the_loss_of_a_tiny_batch_falls_to_a_tenth(system):
     keras.utils.set_random_seed(1)
     # Dropout is there to prevent just this.
     options = {"dropout": 0.0} if system in ("baseline_asc", "baseline_sed", "fdy_lka") else None
-    network, batch = build(system, options=options), _batch(system)
+    network, batch = build(system, DCASE, options=options), _batch(system)
     settings = {"mask_fraction": 0.0, "consistency_weight": 0.0}
     both = len(batch) == 2
     model = SoftMTL(network, **settings) if both else SingleTask(network, task=next(iter(batch)), **settings)

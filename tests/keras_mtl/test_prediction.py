@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_mtl.core import SCENES, DataError
+from keras_mtl.core import DCASE, DataError
 from keras_mtl.decoding import Event
 from keras_mtl.features import event_set
 from keras_mtl.inference import Predictor, predict, run_predictor
@@ -30,9 +30,9 @@ def test_recordings_of_any_length_and_rate(predictor, tmp_path, seconds, rate, c
     prediction = predict(predictor, write(tmp_path / "a.wav", seconds, rate, channels))
     assert prediction.duration_s == pytest.approx(seconds, abs=0.001)
     assert prediction.probabilities.shape == (int(np.ceil(seconds / 0.04 - 1e-9)), 10)
-    assert set(prediction.scene_scores) == set(SCENES)
+    assert set(prediction.scene_scores) == set(DCASE.scenes)
     assert sum(prediction.scene_scores.values()) == pytest.approx(1.0, abs=1e-4)
-    assert prediction.scene in SCENES
+    assert prediction.scene in DCASE.scenes
     assert all(0 <= e.onset_s < e.offset_s <= seconds + 0.001 for e, _ in prediction.events)
     json.dumps(prediction.to_dict())
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from keras_mtl import cli
-from keras_mtl.core import DataError, LogMelSettings
+from keras_mtl.core import DCASE, DataError, LogMelSettings
 from keras_mtl.features import LogMel, MappedLogMel, event_set, prepare, scene_set
 from keras_mtl.features.arrays import join, take
 from keras_mtl.features.cache import open_log_mel
@@ -72,6 +72,13 @@ def test_a_training_reads_what_was_prepared(cache, corpus, tmp_path, small_shard
         assert scenes.filenames[number] == example["filename"]
 
 
+def test_recipes_of_other_labels_are_each_prepared(tmp_path):
+    turned = load_recipe("cnn", [f"labels.scenes={json.dumps(DCASE.scenes[::-1])}"])
+    rows = prepare("soundscapes:tiny", [load_recipe("cnn"), turned, turned], tmp_path)["splits"]
+    assert [row["name"] for row in rows] == ["soundscapes/train", "soundscapes/test"] * 2
+    assert all(row["computed"] == row["shards"] for row in rows)
+
+
 def test_what_is_missing_or_damaged_is_computed_anew(corpus, tmp_path, small_shards, caplog):
     clips = corpus.scenes["train"]
     first = open_log_mel(clips, corpus.fingerprint, SETTINGS, tmp_path)
@@ -95,6 +102,7 @@ def test_what_is_missing_or_damaged_is_computed_anew(corpus, tmp_path, small_sha
     assert "levels-00001.npy is damaged" in caplog.text
 
 
+@pytest.mark.slow
 def test_several_processes_compute_the_same(corpus, tmp_path):
     alone = prepare("soundscapes:tiny", [load_recipe("mt")], tmp_path / "alone")
     several = prepare("soundscapes:tiny", [load_recipe("mt")], tmp_path / "several", jobs=2)
@@ -103,6 +111,7 @@ def test_several_processes_compute_the_same(corpus, tmp_path):
         assert (tmp_path / "several" / path.relative_to(tmp_path / "alone")).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_two_at_once_both_succeed(tmp_path):
     both = [
         subprocess.Popen(

@@ -54,6 +54,7 @@ def whole(corpus, cache, tmp_path_factory):
     return train(load_recipe("mt", LITTLE), corpus, tmp_path_factory.mktemp("whole") / "run", cache)
 
 
+@pytest.mark.slow
 def test_killed_twice_and_resumed_is_as_never_killed(whole, corpus, cache, tmp_path):
     """SIGKILL at any moment of an epoch, then SIGTERM in the resumed command, then to the end: every byte the same."""
     out = tmp_path / "run"
@@ -154,6 +155,7 @@ def test_only_what_a_kill_left_is_removed(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".notes", ".state.json.bak", "state.json.old"]
 
 
+@pytest.mark.slow
 def test_early_stopping_and_its_resume(corpus, cache, tmp_path, monkeypatch):
     """It counts epochs without a lower held-out loss, across interrupts; the best network is the one kept."""
     few = ["algorithm=single", "train.task=scenes", "train.epochs=12", "train.learning_rate=0.2", "train.patience=2"]

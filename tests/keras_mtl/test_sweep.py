@@ -26,6 +26,7 @@ def states(folder: Path) -> dict[str, str]:
     return {run.name: run.state for run in Sweep.load(folder).runs}
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_goes_on_and_a_failing_run_stops_nothing(run, interruptible, cache, tmp_path):
     """`crnn` has no scenes: its training is refused. That of `cnn` is interrupted as by a terminal."""
     out = tmp_path / "sweep"

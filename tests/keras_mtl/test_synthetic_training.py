@@ -9,7 +9,7 @@ import soundfile
 from click.testing import CliRunner
 
 from keras_mtl import cli
-from keras_mtl.core import EVENTS, DataError
+from keras_mtl.core import DCASE, DataError
 from keras_mtl.datasets import open_corpus
 from keras_mtl.recipes import load_recipe
 from keras_mtl.training import load_training_data
@@ -43,7 +43,7 @@ def synthesised(root, strong=4, unlabelled=0, validation=0):
     """The layout of `synthesise`, with noise in it; each strong clip has an event of its own class."""
     names = [f"strong_synthetic-{i:05d}.wav" for i in range(strong)]
     clips(root, SYNTHETIC.format("audio"), names)
-    rows = [(name, 1.0, 3.0, EVENTS[i % 10]) for i, name in enumerate(names)]
+    rows = [(name, 1.0, 3.0, DCASE.events[i % 10]) for i, name in enumerate(names)]
     table(root / f"{SYNTHETIC.format('metadata')}.tsv", STRONG, rows)
     if unlabelled:
         clips(root, "audio/train/unlabel_in_domain", [f"unlabelled-{i:05d}.wav" for i in range(unlabelled)])
@@ -112,6 +112,7 @@ def test_the_classes_of_strong_clips_stand_in_for_weak_ones(tmp_path):
     assert set(none.events) == {"strong", "unlabelled"}
 
 
+@pytest.mark.slow
 def test_figures_come_from_validation_clips(tmp_path, caplog):
     data = synthesised(tmp_path / "made", unlabelled=2, validation=3)
     done = json.loads(call(*training(data, tmp_path, "--json")).stdout)

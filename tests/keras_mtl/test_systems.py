@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from keras_mtl.cli.systems import command
-from keras_mtl.core import LogMelSettings
+from keras_mtl.core import DCASE, LogMelSettings
 from keras_mtl.cost import cost, count_systems
 from keras_mtl.cost.layer_work import CONVENTIONS
 from keras_mtl.models import build
@@ -56,7 +56,7 @@ def test_a_sources_own_count_is_met_in_its_convention(rows, system):
 
 def test_baseline_asc_is_29_234_920_as_its_authors_count(rows):
     """They count the window of every output of the pools, and half of the first dense layer."""
-    network = build("baseline_asc")
+    network = build("baseline_asc", DCASE)
     layers = [layer for part in network.layers if hasattr(part, "layers") for layer in part.layers]
     pools = [layer for layer in layers if type(layer).__name__ == "MaxPooling2D"]
     pooled = sum(math.prod(pool.pool_size) * math.prod(pool.output.shape[1:]) for pool in pools)
@@ -70,7 +70,7 @@ def test_baseline_asc_is_29_234_920_as_its_authors_count(rows):
 
 
 def test_cp_mobile_on_the_papers_features():
-    network = build("cp_mobile", LogMelSettings(), frames=100)
+    network = build("cp_mobile", DCASE, LogMelSettings(), frames=100)
     assert cost(network, 1.0, "nessi").macs == 21_453_460
     assert cost(network, 1.0).params == 61_148
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_mtl.core import EVENTS, LogMelSettings
+from keras_mtl.core import DCASE, LogMelSettings
 from keras_mtl.decoding import DecodeSettings, Event, Grid, decode, median_filter, median_steps
 from keras_mtl.features import LogMel
 
@@ -25,7 +25,7 @@ def test_targets_decode_to_the_events_without_a_shift():
     for _ in range(200):
         onset = random.uniform(0.2, 6.0)
         event = Event(onset, onset + random.uniform(0.6, 3.0), "Dog")
-        ((decoded, score),) = decode(GRID.targets([event], EVENTS), GRID, EVENTS)
+        ((decoded, score),) = decode(GRID.targets([event], DCASE.events), GRID, DCASE.events)
         assert decoded.label == "Dog"
         assert score == 1.0
         onset_errors.append(decoded.onset_s - event.onset_s)
@@ -45,21 +45,21 @@ def test_bursts_in_audio_lie_where_the_grid_says():
         levels = log_mel(audio[None])[0].mean(axis=1).reshape(250, 4).mean(axis=1)
         loud = np.zeros((250, 10), np.float32)
         loud[:, 4] = levels > (levels.max() + levels.min()) / 2
-        ((event, _),) = decode(loud, GRID, EVENTS, DecodeSettings(median_s=0.04))
+        ((event, _),) = decode(loud, GRID, DCASE.events, DecodeSettings(median_s=0.04))
         # The window smears both ends outwards by the same amount, so it drops out of the mean of the two errors.
         shifts_s.append((event.onset_s - first / 16_000 + event.offset_s - last / 16_000) / 2)
     assert abs(np.mean(shifts_s)) < 0.004
 
 
 def test_a_very_short_event_marks_the_embedding_around_it():
-    targets = GRID.targets([Event(3.001, 3.004, "Cat")], EVENTS)
+    targets = GRID.targets([Event(3.001, 3.004, "Cat")], DCASE.events)
     assert targets.sum() == 1.0
-    assert targets[:, EVENTS.index("Cat")].argmax() == int((3.0025 + 0.005) / 0.04)
+    assert targets[:, DCASE.events.index("Cat")].argmax() == int((3.0025 + 0.005) / 0.04)
 
 
 def test_an_event_at_the_very_end_is_kept():
-    targets = GRID.targets([Event(9.99, 10.0, "Cat")], EVENTS)
-    assert targets[249, EVENTS.index("Cat")] == 1.0
+    targets = GRID.targets([Event(9.99, 10.0, "Cat")], DCASE.events)
+    assert targets[249, DCASE.events.index("Cat")] == 1.0
 
 
 def test_median_filter_is_scipys():
@@ -75,5 +75,5 @@ def test_decode_drops_what_the_median_filter_drops():
     probabilities = np.zeros((250, 10))
     probabilities[100:103, 0] = 0.9
     probabilities[150:180, 1] = 0.9
-    events = decode(probabilities, GRID, EVENTS)
-    assert [event.label for event, _ in events] == [EVENTS[1]]
+    events = decode(probabilities, GRID, DCASE.events)
+    assert [event.label for event, _ in events] == [DCASE.events[1]]

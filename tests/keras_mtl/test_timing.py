@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_mtl.core import EVENTS, LogMelSettings, RecipeError
+from keras_mtl.core import DCASE, LogMelSettings, RecipeError
 from keras_mtl.decoding import DecodeSettings, Event, Grid, decode
 from keras_mtl.features import EventSet
 from keras_mtl.inference import Predictor, network_predictor, predict
@@ -53,7 +53,7 @@ def pooled(frames=None):
 @pytest.mark.parametrize(
     ("network", "stride", "counts"),
     [
-        (build_mt, 4, {100: 25, 1000: 250, 626: 156}),
+        (lambda: build_mt(scenes=10, events=10), 4, {100: 25, 1000: 250, 626: 156}),
         (strided, 16, {1000: 63, 992: 62, 24: 2}),
         (pooled, 4, {626: 156, 625: 156, 1000: 250}),
         (lambda: network_of([keras.layers.Conv2D(1, (5, 1), strides=(11, 1), padding="same")]), 11, {1000: 91}),
@@ -69,7 +69,7 @@ def test_stride_and_embeddings_are_the_encoders(network, stride, counts):
 
 
 def test_encoders_of_a_fixed_length():
-    assert frames_per_embedding(build_mt(1000)) == 4
+    assert frames_per_embedding(build_mt(1000, scenes=10, events=10)) == 4
     network = strided(1000)
     assert (frames_per_embedding(network), embeddings_of(network, 1000)) == (16, 63)
     with pytest.raises(RecipeError, match="by_hand is built for 1000 frames, not for 992"):
@@ -82,7 +82,7 @@ def test_networks_without_a_sequence_are_refused():
     scenes_only = keras.Model(inputs, keras.layers.Dense(10, name="scene_head")(encoder(inputs)), name="scenes_only")
     with pytest.raises(RecipeError, match="no sequence of embeddings"):
         frames_per_embedding(scenes_only)
-    assert network_predictor(scenes_only, PLAIN, DecodeSettings(), ["scenes"]).event_probabilities is None
+    assert network_predictor(scenes_only, PLAIN, DecodeSettings(), DCASE, ["scenes"]).event_probabilities is None
     with pytest.raises(RecipeError, match="no layer named encoder"):
         frames_per_embedding(build_encoder())
 
@@ -134,7 +134,7 @@ def test_events_carry_no_shift_in_any_window(settings, network, own_frames, tmp_
     ten seconds, padded by parity: frame 16k + 7 of 1000, 16k + 1 of 626. A network learns to hear past that; what
     matters is that it is the same in every window.
     """
-    predictor = network_predictor(network(), settings, DecodeSettings(median_s=0.01), ["events"])
+    predictor = network_predictor(network(), settings, DecodeSettings(median_s=0.01), DCASE, ["events"])
     stride = predictor.frames_per_embedding * settings.hop
     errors_s = []
     for phase in range(16):  # over a whole stride
@@ -142,7 +142,7 @@ def test_events_carry_no_shift_in_any_window(settings, network, own_frames, tmp_
         seconds = 23.5 + 0.03 * phase
         soundfile.write(tmp_path / "a.wav", audio[: round(seconds * settings.sample_rate_hz)], 16_000, subtype="FLOAT")
         prediction = predict(predictor, tmp_path / "a.wav")
-        found = np.asarray([(e.onset_s, e.offset_s) for e, _ in prediction.events if e.label == EVENTS[0]])
+        found = np.asarray([(e.onset_s, e.offset_s) for e, _ in prediction.events if e.label == DCASE.events[0]])
         assert found.shape == (6, 2)
         errors_s.append(found - times)
     errors_s = np.asarray(errors_s)
@@ -157,7 +157,7 @@ def test_a_clip_is_predicted_as_it_is_evaluated(network, tmp_path):
 
     settings = BASELINE_SED if network is pooled else PLAIN
     for built in (network(), network(settings.frames(160_000))):
-        predictor = network_predictor(built, settings, DecodeSettings(), ["events"])
+        predictor = network_predictor(built, settings, DecodeSettings(), DCASE, ["events"])
         audio, _ = bursts(settings, 0, 10, (2.0, 6.0), 1.0)
         soundfile.write(tmp_path / "a.wav", audio, 16_000, subtype="FLOAT")
         expected, _ = predictor.event_probabilities(LogMel(settings)(audio[None]))
@@ -181,13 +181,13 @@ def test_grids_of_any_count_end_with_the_clip(settings, frames, stride, count, l
     assert (edges[0], edges[-1]) == (0.0, settings.seconds(frames))
     assert edges[-2] == pytest.approx(last_s)
     assert (np.diff(edges) > 0).all()
-    to_the_end = grid.targets([Event(5.0, settings.seconds(frames), "Dog")], EVENTS)
-    ((event, _),) = decode(to_the_end, grid, EVENTS, DecodeSettings(median_s=0.01))
+    to_the_end = grid.targets([Event(5.0, settings.seconds(frames), "Dog")], DCASE.events)
+    ((event, _),) = decode(to_the_end, grid, DCASE.events, DecodeSettings(median_s=0.01))
     assert event.offset_s == settings.seconds(frames)
     shifts_s = []
     for phase in np.linspace(0, grid.step_s, 33)[:-1]:
         truth = Event(2.0 + phase, 4.3 + phase, "Dog")
-        ((event, _),) = decode(grid.targets([truth], EVENTS), grid, EVENTS, DecodeSettings(median_s=0.01))
+        ((event, _),) = decode(grid.targets([truth], DCASE.events), grid, DCASE.events, DecodeSettings(median_s=0.01))
         assert abs(event.onset_s - truth.onset_s) <= grid.step_s / 2 + 1e-9
         shifts_s += [event.onset_s - truth.onset_s, event.offset_s - truth.offset_s]
     assert abs(np.mean(shifts_s)) < grid.step_s / 30
@@ -198,10 +198,16 @@ def test_targets_have_the_networks_number_of_embeddings():
     clips = EventSet(np.zeros((2, 1000, 128), np.float16), [[Event(1.0, 2.0, "Dog")]] * 2, np.zeros((2, 10)), text)
     network = strided()
     stream = EventStream(
-        {"strong": clips}, {"strong": 2}, PLAIN, frames_per_embedding(network), 0, embeddings_of(network, 1000)
+        {"strong": clips},
+        {"strong": 2},
+        PLAIN,
+        DCASE.events,
+        frames_per_embedding(network),
+        0,
+        embeddings_of(network, 1000),
     )
     assert stream(0)["strong"].shape == (2, 63, 10)
-    assert stream(0)["strong"][0, :, EVENTS.index("Dog")].nonzero()[0].tolist() == [6, 7, 8, 9, 10, 11, 12]
+    assert stream(0)["strong"][0, :, DCASE.events.index("Dog")].nonzero()[0].tolist() == [6, 7, 8, 9, 10, 11, 12]
 
 
 def test_scenes_only_listeners_need_no_stride(tmp_path):

@@ -38,6 +38,7 @@ def test_run_folder_says_what_was_done(run, recipe):
     assert run.settings.std_db > 1.0, "the normalisation was measured"
 
 
+@pytest.mark.slow
 def test_features_of_another_time_axis(corpus, cache, tmp_path):
     """62.5 frames a second, the last one kept: targets, masks, metrics and prediction all lie on 156 embeddings."""
     small = ["algorithm=single", "train.epochs=1", "strong_batch=4", "weak_batch=2", "unlabelled_batch=2"]
@@ -86,7 +87,7 @@ def test_the_second_phase_leaves_the_first_ones_parts_alone(run, recipe):
     """The final network's encoder and event decoder are the first phase's, bit for bit."""
     from keras_mtl.models import build_mt
 
-    after_events = build_mt()
+    after_events = build_mt(scenes=10, events=10)
     after_events.load_weights(run.path / "checkpoints" / "events.done.weights.h5")
     final = run.network()
     for part in ("encoder", "event_head"):
@@ -156,7 +157,8 @@ def test_teachers_that_do_not_fit_are_refused_before_any_work(run, recipe, corpu
 
 
 def test_a_teacher_with_another_normalisation_hears_the_same_levels(run, recipe):
-    recipe = replace(recipe, train=replace(recipe.train, teacher=str(run.path), distillation_weight=0.3))
+    student = replace(recipe.train, teacher=str(run.path), distillation_weight=0.3)
+    recipe = replace(recipe, labels=run.labels, train=student)
     ours = run.settings.normalised(run.settings.mean_db + 6.0, run.settings.std_db * 2)
     distiller = Teacher(recipe, ("scenes", "events")).distiller(ours)
     assert (distiller.tasks, distiller.weight) == (("events", "scenes"), 0.3)

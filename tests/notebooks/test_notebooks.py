@@ -78,6 +78,14 @@ def test_there_are_notebooks():
     assert [path.stem for path in NOTEBOOKS] == sorted(SAYS)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [  # the others train, quantize and convert: minutes together
+        pytest.param(path, marks=[] if path.stem == "01_listen" else [pytest.mark.slow], id=path.stem)
+        for path in NOTEBOOKS
+    ],
+    indirect=True,
+)
 def test_notebook_runs_and_its_outputs_are_those_that_are_kept(name, notebook, cache, tmp_path):
     kept = [kinds(cell) for cell in cells_of(notebook)]
     (parameters,) = [cell for cell in cells_of(notebook) if "parameters" in cell.metadata.get("tags", [])]

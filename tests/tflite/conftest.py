@@ -38,7 +38,7 @@ class Clips:
 @pytest.fixture(scope="session")
 def network() -> keras.Model:
     keras.utils.set_random_seed(3)
-    network = build_mt()
+    network = build_mt(scenes=10, events=10)
     generator = np.random.default_rng(3)
     for layer in network.get_layer("encoder").layers:
         if isinstance(layer, keras.layers.BatchNormalization):

@@ -20,6 +20,7 @@ from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.quantize import Quantized
 
 SMALL = {"channels": (4, 6), "pools": ((2, 8), (2, 4)), "recurrent_units": 6, "attention_units": 3, "mel_bands": 64}
+SMALL |= {"scenes": 10, "events": 10}
 SECOND, CLIP = 100, 300
 SETTINGS = LogMelSettings(mel_bands=64, mean_db=-30.0, std_db=15.0)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_mtl.core import ArtifactError
+from keras_mtl.core import DCASE, ArtifactError
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import METADATA_NAME, Artifact, Member, Port, Wiring
 
@@ -168,6 +168,30 @@ def test_sidecars_of_another_file_are_refused(saved):
     path.with_suffix(".manifest.json").write_text("{")
     with pytest.raises(ArtifactError, match="manifest can't be read"):
         Artifact.load(path)
+
+
+@pytest.mark.parametrize(
+    ("scenes", "message"),
+    [
+        (DCASE.scenes[:9], r"the manifest names 9 scenes, the network's output is \(1, 10\)"),
+        ((*DCASE.scenes, "quay"), "the manifest names 11 scenes"),
+        ((), "the manifest names 0 scenes"),
+        ((*DCASE.scenes[:9], "BUS"), "its manifest's labels.scenes: 'bus' and 'BUS' are one name"),
+        ((*DCASE.scenes[:9], " quay"), "its manifest's labels.scenes: ' quay' is empty, or begins or ends with a sp"),
+    ],
+)
+def test_a_list_of_classes_that_is_not_the_networks_is_refused(artifacts, saved, scenes, message):
+    path = saved("int8")
+    sidecar = path.with_suffix(".manifest.json")
+    manifest = json.loads(sidecar.read_text()) | {"labels": {"scenes": list(scenes)}}
+    sidecar.write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match=message) as refused:
+        Artifact.load(path)
+    assert "\n" not in str(refused.value)
+    assert str(path) in str(refused.value)
+    facts = artifacts["int8"].facts.values | {"labels": {"scenes": list(scenes)}}
+    with pytest.raises(ArtifactError, match=message):
+        Artifact.build(artifacts["int8"].network.content, facts)
 
 
 def test_a_place_that_cannot_be_written_is_one_clear_line(artifacts, tmp_path: Path):

@@ -18,6 +18,7 @@ from keras_mtl.tflite.convert import convert
 
 SETTINGS = LogMelSettings(mel_bands=64, mean_db=-30.0, std_db=15.0)
 SMALL = {"channels": (4, 6), "pools": ((2, 8), (2, 4)), "recurrent_units": 5, "attention_units": 3, "mel_bands": 64}
+SMALL |= {"scenes": 10, "events": 10}
 # Hears recordings of so many minutes, tiled from one of a minute, and prints the most memory used after each by this
 # process and by any of the engine's, in MB, and what was heard. The threshold lies amid what the first one gives. An
 # engine's process counts with at least what this one has as it starts it.

@@ -107,6 +107,7 @@ def test_predictor_of_it_gives_what_the_run_gives(made, tmp_path):
     np.testing.assert_allclose(one, other, atol=0.02)
 
 
+@pytest.mark.slow
 def test_the_float_file_is_the_network(network, tmp_path):
     artifact = convert(run_of(tmp_path, network), "events", "float32")
     golden, outputs = artifact.golden, run("litert", artifact, artifact.golden.inputs).outputs

@@ -45,7 +45,7 @@ def make_run(tmp_path_factory) -> Callable[..., tuple[Run, keras.Model]]:
 
     def make(frames: int, settings: LogMelSettings, **sizes) -> tuple[Run, keras.Model]:
         keras.utils.set_random_seed(3)
-        network, generator = build_mt(frames, **sizes), np.random.default_rng(3)
+        network, generator = build_mt(frames, scenes=10, events=10, **sizes), np.random.default_rng(3)
         for weight in network.weights:
             if len(weight.shape) == 1 or "bias" in weight.path:
                 weight.assign(weight.numpy() + generator.uniform(0.05, 0.5, weight.shape))
@@ -239,6 +239,7 @@ def test_other_lengths_are_refused(small_artifacts, tmp_path: Path):
             listener.event_probabilities(np.zeros((1, frames, 64)))
 
 
+@pytest.mark.slow
 def test_evaluate_and_predict_take_an_event_artifact(make_run, tmp_path: Path):
     run, _ = make_run(1000, SETTINGS, **SMALL)
     path = convert(run, "events", "float16").save(tmp_path / "events.tflite")

@@ -65,7 +65,7 @@ def test_an_older_streaming_set_is_the_artifact_that_it_is_saved_as(older, tmp_p
         key: value for key, value in written.items() if key not in renamed
     }
     assert (artifact.facts.part, artifact.facts.get("schedule")) == (part, "stream")
-    assert artifact.facts.labels == written["labels"]
+    assert artifact.facts.labels.to_dict() == written["labels"]
     smoothing = {"scene_weight": written["smoothing"]["weight"], "scene_hold_calls": written["smoothing"]["hold"]}
     assert artifact.manifest["decoding"] == written["decoding"] | smoothing
     again = Artifact.load(artifact.save(tmp_path / "again"))

@@ -82,6 +82,7 @@ def test_a_run_quantized_for_scenes_gives_a_streaming_artifact(quantized_run, tm
     assert len(made.golden.outputs["scenes"]) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_both_parts_are_quantized_scored_and_converted_to_a_stream(quantized_run, tmp_path_factory, epochs):
     cache, folder = quantized_run[2], tmp_path_factory.mktemp("joint")

@@ -142,7 +142,7 @@ def test_a_layer_that_is_hard_to_quantize_costs_the_most(clips):
     """One weight far larger than the others, for a channel that is always 0: the float network does not notice."""
     name, before = "conv_4", "conv_3"
     keras.utils.set_random_seed(3)
-    network = build_mt()
+    network = build_mt(scenes=10, events=10)
     encoder = network.get_layer("encoder")
     normalisation = encoder.layers[encoder.layers.index(encoder.get_layer(before)) + 1]
     gamma, beta, mean, variance = normalisation.get_weights()
@@ -226,7 +226,7 @@ def test_live_bytes_are_counted_by_hand(eight_bits):
 
 def test_tensors_are_laid_out_as_by_tflm(eight_bits):
     """TFLM measured 226,736 and 435,632 bytes for `cp_mobile`: 17,840 more than this in either scheme."""
-    network = BUILDERS["cp_mobile"]()
+    network = BUILDERS["cp_mobile"](scenes=10)
     live = live_tensors(build_qat(network, "int8", frames=network.get_layer("encoder").input_shape[1]))
     assert (_peak_bytes(live), _peak_bytes(live, live.parts())) == (174_080, 348_160)
     assert (live.planned_bytes(), live.planned_bytes(live.parts())) == (208_896, 417_792)
@@ -327,6 +327,7 @@ def test_the_command_measures_proposes_and_draws(float_run, cache, tmp_path):
         assert name in text
 
 
+@pytest.mark.slow
 def test_sixteen_bits_are_proposed_for_from_what_eight_cost(float_run, cache, tmp_path):
     (tmp_path / "large.toml").write_text(_BOARD.format(ram=400_000))
     arguments = ["sensitivity", float_run, "--scheme", "int16x8", "--data", "soundscapes:tiny", "--cache", cache]

@@ -37,6 +37,7 @@ def _outputs(model, clips: np.ndarray) -> np.ndarray:
     return np.concatenate([found["strong"], np.asarray(found["weak"])[:, None]], axis=1)
 
 
+@pytest.mark.slow
 def test_nothing_rounding_is_the_float_network_and_everything_the_twin(network, probe):
     clips = event_networks.clips(3, event_networks.CLIP, 1)[..., None]
     np.testing.assert_allclose(probe(clips, ())[1], _outputs(network, clips), atol=1e-4, rtol=0)
@@ -78,6 +79,7 @@ def test_a_cell_that_is_hard_to_quantize_costs_the_most(probe):
     assert max(cells, key=lambda name: cells[name]) == "bigru_2_backward"
 
 
+@pytest.mark.slow
 def test_the_command_measures_events(network, tmp_path: Path):
     run = event_networks.run_of(tmp_path, network)
     arguments = ["sensitivity", run.path, "--part", "events", "--scheme", "int8", "--data", "soundscapes:tiny"]

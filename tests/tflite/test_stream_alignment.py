@@ -44,7 +44,9 @@ ENCODERS = {
         conv(2, 3), layers.DepthwiseConv2D(3, 2, padding="same"), conv(2, 1), conv(2, 1, 2)
     ),
     "pool before anything": lambda: encoder_of(layers.MaxPooling2D((2, 1)), conv(2, 3), layers.MaxPooling2D((3, 2))),
-    "gated": lambda: build_baseline_sed(mel_bands=BANDS, channels=(2, 2), pools=((2, 4), (2, 4))).get_layer("encoder"),
+    "gated": lambda: build_baseline_sed(mel_bands=BANDS, channels=(2, 2), pools=((2, 4), (2, 4)), events=10).get_layer(
+        "encoder"
+    ),
 }
 
 
@@ -124,8 +126,8 @@ REFUSED = {
     "other frames than those at hand": over_the_clip,
     "so its pools overlap": lambda: encoder_of(layers.MaxPooling2D(3, 1)),
     'has padding "valid"': lambda: encoder_of(layers.Conv2D(2, 3)),
-    "no sequence of embeddings": lambda: build_cp_mobile(32, BANDS).get_layer("encoder"),
-    "layer b1_add .* joins paths": lambda: build_cp_mobile_rnn(mel_bands=32).get_layer("encoder"),
+    "no sequence of embeddings": lambda: build_cp_mobile(32, BANDS, scenes=10).get_layer("encoder"),
+    "layer b1_add .* joins paths": lambda: build_cp_mobile_rnn(mel_bands=32, events=10).get_layer("encoder"),
     "mixes frames": lambda: keras.Sequential(
         [keras.Input((8, BANDS, 1)), layers.Reshape((4, 2 * BANDS))], name="encoder"
     ),

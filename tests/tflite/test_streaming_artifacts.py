@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from event_networks import CLIP, SECOND, SETTINGS, clips, computes_the_network, run_of, small_network
 
 from keras_mtl.cli import group
-from keras_mtl.core import ArtifactError, ConversionError, RunError
+from keras_mtl.core import DCASE, ArtifactError, ConversionError, RunError
 from keras_mtl.datasets import open_corpus
 from keras_mtl.decoding import DecodeSettings, median_filter
 from keras_mtl.firmware_host.emulate import emulate
@@ -147,7 +147,7 @@ def test_events_alone_have_no_scene_decoder(runs):
     assert "scene_head" not in made.members
     assert (made.wiring.scene_head, made.wiring.scene_ring, made.wiring.stream.event_hop) == ("", 0, 40)
     assert [*made.golden.outputs] == ["strong"]
-    assert [*made.facts.labels] == [*made.manifest["latency_s"]] == ["events"]
+    assert [*made.facts.labels.to_dict()] == [*made.manifest["latency_s"]] == ["events"]
     computes_the_network("tflm", made, 0.06)
 
 
@@ -201,7 +201,8 @@ def test_what_is_saved_is_read_back(artifacts, tmp_path):
         (("decoding", "scene_hold_calls"), 0, "decode.scene_hold_calls = 0 is out of range"),
         (("decoding",), {"median": 0.45}, "decoding can't be used"),
         (("labels",), None, "has no labels"),
-        (("labels", "events"), ["bark"], "does not fit the artifact: recording, scenes, strong"),
+        (("labels", "events"), ["bark"], r"names 1 events, the network's output is \(1, 10\)"),
+        (("labels", "scenes"), ["park", "quay"], r"names 2 scenes, the network's output is \(1, 10\)"),
         (("features", "hop"), 0, "hop 0 is not"),
     ],
     ids=str,
@@ -391,9 +392,10 @@ def test_a_hop_longer_than_the_ring_is_refused(runs):
 
 
 def test_decoders_that_read_no_whole_number_of_embeddings_are_refused():
-    network = build_mt(channels=(2,), pools=((4, 8),), mel_bands=8)
+    network = build_mt(channels=(2,), pools=((4, 8),), mel_bands=8, scenes=10, events=10)
     assert wire(network, "encoder", 4, {"scenes": 100}).scene_ring == 25
-    with pytest.raises(ConversionError, match="reads 99 frames, no whole number of embeddings of 4"):
+    with pytest.raises(ConversionError, match="reads 99 frames, no whole number of embeddings of 4") as refused:
         wire(network, "encoder", 4, {"scenes": 99})
+    assert "data.scene_clip_s that is a multiple of 4 frames" in refused.value.hint
     with pytest.raises(ConversionError, match="no decoder of events"):
-        wire(build("cnn", frames=100), "encoder", 4, {"events": 100})
+        wire(build("cnn", DCASE, frames=100), "encoder", 4, {"events": 100})

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from event_networks import CLIP, SECOND, SETTINGS, clips, computes_the_network, run_of, small_network
 
 from keras_mtl.cli import group
-from keras_mtl.core import ConversionError, RunError
+from keras_mtl.core import DCASE, ConversionError, RunError
 from keras_mtl.cost import cost
 from keras_mtl.decoding import DecodeSettings
 from keras_mtl.firmware_host.bundle import verify_bundle
@@ -66,6 +66,7 @@ def test_scenes_alone(artifact):
     np.testing.assert_array_equal(recording[: 4 * SECOND], recording[6 * SECOND :])
 
 
+@pytest.mark.slow
 def test_one_file_and_a_stream_of_the_same_run_have_the_same_scene_decoder(run, artifact):
     """By default scenes are one file; what its decoder takes is what the stream's takes at a call."""
     whole = convert(run, "scenes", "int8")
@@ -129,6 +130,13 @@ def test_golden_recording_is_of_events_where_there_are_some():
     assert not len(golden_recording(Samples(seconds, seconds[:0])))
 
 
+def test_golden_recording_fills_the_ring_of_scenes_longer_than_the_events():
+    scenes, events = clips(3, 4 * CLIP), clips(2, CLIP)
+    recording = golden_recording(Samples(scenes, scenes, events))
+    np.testing.assert_array_equal(recording, np.concatenate([*events] * 4))
+    assert len(recording) == 2 * scenes.shape[1]
+
+
 def test_documents_have_the_macs_of_streaming_artifacts(repository):
     """Of `cnn`, `crnn` and `mt`, whose encoders are alike: what a member takes at a call is what its layers take."""
     page = (repository.root / "docs" / "device.md").read_text()
@@ -167,7 +175,7 @@ def calls_of(tasks, ahead, scene_hop, event_hop):
 def macs_of_members(ahead):
     """MACs of one call of each member, from the network."""
     options = {} if ahead is None else {"bidirectional": False, "look_ahead": ahead}
-    rows = {row.name: row.macs for row in cost(build("mt", frames=100, options=options), 1.0).rows}
+    rows = {row.name: row.macs for row in cost(build("mt", DCASE, frames=100, options=options), 1.0).rows}
     cells = ("bigru", 2) if ahead is None else ("gru", 1)
     macs = {"encoder": sum(rows[f"conv_{n}"] for n in range(1, 7)) / 25}
     macs["scenes"] = sum(

@@ -136,7 +136,7 @@ def test_what_tfmot_has_no_scheme_for_is_refused_in_one_line(options, reason, ru
 def test_a_system_with_grn_is_refused_before_data_are_read(runs, tmp_path):
     source = tmp_path / "float"
     shutil.copytree(runs["float"].path, source)
-    build_cp_mobile(100, 128, base_channels=8, depths=(1, 1, 1), grn=True).save(source / "network.keras")
+    build_cp_mobile(100, 128, base_channels=8, depths=(1, 1, 1), grn=True, scenes=10).save(source / "network.keras")
     nothing: Any = None
     with pytest.raises(ConversionError, match=r"layer b1_grn \(GRN\) can't be quantized by tfmot: a layer of our own"):
         quantize_stage(Run.load(source), "int8", nothing, tmp_path / "out", tmp_path, engine="tfmot")

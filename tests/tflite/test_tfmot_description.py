@@ -71,6 +71,7 @@ def test_grn_is_refused():
         describe_scene_part(networks.cp_mobile(17, 32, grn=True), 17)
 
 
+@pytest.mark.slow
 def test_tfmot_itself_refuses_these(run_python):
     code = """
 import json, os

@@ -69,6 +69,8 @@ class Artifact:
     @staticmethod
     def of_member(member: Member, golden: Golden | None = None) -> Artifact:
         """An artifact of one file, which takes clips."""
+        if member.facts.part in ("scenes", "events") and member.facts.get("labels"):
+            _require_count(member.facts, member.facts.part, member)
         return Artifact({member.name: member}, Wiring(encoder=member.name), member.facts, golden)
 
     @staticmethod
@@ -265,9 +267,19 @@ def _require_needed(artifact: Artifact) -> None:
     facts = artifact.facts
     if facts.get("labels") is None or facts.get("audio_seconds") is None:
         raise ArtifactError("the artifact's manifest has no labels or no length of audio", hint=_AGAIN)
+    for task, name in (("scenes", artifact.wiring.scene_head), ("events", artifact.wiring.classifiers)):
+        if name:
+            _require_count(facts, task, artifact.members[name])
     longest_s = artifact.wiring.event_ring * artifact.wiring.stream.stride * facts.features.hop_s
     if longest_s and facts.decoding.median_s > longest_s:
         raise ArtifactError("the median filter of the artifact is longer than what its decoder reads", hint=_AGAIN)
+
+
+def _require_count(facts: Facts, task: str, member: Member) -> None:
+    """Refuses a list of classes that is not as long as the network's output."""
+    names, shape = facts.labels.by_task()[task], member.outputs[0].shape
+    if shape[-1:] != (len(names),):
+        raise ArtifactError(f"the manifest names {len(names)} {task}, the network's output is {shape}", hint=_AGAIN)
 
 
 def _from_set(manifest: Any, folder: Path) -> dict[str, Any]:

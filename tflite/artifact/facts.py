@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_mtl.core import ArtifactError, LogMelSettings
+from keras_mtl.core import ArtifactError, Labels, LogMelSettings, RecipeError
 from keras_mtl.decoding import DecodeSettings
 
 #: The part of a file that this project did not make.
@@ -33,11 +33,15 @@ class Facts:
             self._require(self.values.get(key) is None or isinstance(self.values[key], str), key, "a text")
         seconds = self.values.get("audio_seconds", 1.0)
         self._require(_is_number(seconds) and seconds > 0, "audio_seconds", "a positive number")
-        for key in ("features", "labels", "decoding"):
+        for key in ("features", "labels", "decoding", "data"):
             self._require(self.values.get(key) is None or isinstance(self.values[key], dict), key, "a table")
-        for task, labels in (self.values.get("labels") or {}).items():
-            if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        for task, names in (self.values.get("labels") or {}).items():
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 raise ArtifactError(f"its manifest's labels of {task} are no list of texts", hint=_AGAIN)
+        try:
+            self.labels  # noqa: B018  refuses names that nothing can carry
+        except RecipeError as error:
+            raise ArtifactError(f"its manifest's {error.message}", hint=_AGAIN) from None
         DecodeSettings.from_manifest(self.values)
 
     @property
@@ -56,9 +60,9 @@ class Facts:
         return float(self.values.get("audio_seconds", 1.0))
 
     @property
-    def labels(self) -> dict[str, list[str]]:
-        """The names of the classes of each task."""
-        return dict(self.values.get("labels") or {})
+    def labels(self) -> Labels:
+        """The classes of each task; none of a file that says nothing of them."""
+        return Labels.from_dict(self.values.get("labels") or {})
 
     @property
     def decoding(self) -> DecodeSettings:

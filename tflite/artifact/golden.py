@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from keras_mtl.core import ArtifactError, read_bytes
+from keras_mtl.core import ArtifactError, Labels, read_bytes
 from keras_mtl.tflite.artifact.member import MOST_MANIFEST_BYTES, Member, parse_json
 from keras_mtl.tflite.artifact.port import Port
 from keras_mtl.tflite.artifact.wiring import Wiring
@@ -113,9 +113,7 @@ def read_rows(sidecar: Path, member: Member) -> Golden | None:
     return Golden(ends["input"], ends["output"])
 
 
-def read_recording(
-    path: Path, members: Mapping[str, Member], wiring: Wiring, labels: Mapping[str, list[str]]
-) -> Golden | None:
+def read_recording(path: Path, members: Mapping[str, Member], wiring: Wiring, labels: Labels) -> Golden | None:
     """The golden recording of a streaming artifact, held against its ports and its wiring; None where there is none.
 
     Raises:
@@ -133,9 +131,9 @@ def read_recording(
     embeddings = len(recording) // wiring.stream.stride - wiring.stream.latency
     wanted = {}
     if wiring.scene_ring:
-        wanted["scenes"] = (len(wiring.scene_calls(embeddings)), len(labels.get("scenes", ())))
+        wanted["scenes"] = (len(wiring.scene_calls(embeddings)), len(labels.scenes))
     if wiring.classifiers:
-        wanted["strong"] = (embeddings, len(labels.get("events", ())))
+        wanted["strong"] = (embeddings, len(labels.events))
     for name, shape in wanted.items():
         values = arrays.get(name, nothing)
         fits = fits and values.shape == shape and values.size > 0

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from keras_mtl.core import ArtifactError, KerasMtlError, files
+from keras_mtl.core import ArtifactError, KerasMtlError, files, is_one_line
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact.facts import UNKNOWN, Facts
 from keras_mtl.tflite.artifact.port import Port
@@ -228,7 +228,7 @@ def require_same(manifest: Mapping[str, Any], known: Mapping[str, Any], by: str)
 def _require_plain(value: Any) -> None:
     if isinstance(value, str):
         # Half characters can't be printed, and control characters would steer the terminal.
-        if not value.isprintable():
+        if not is_one_line(value):
             raise ValueError("it holds a text with characters that can't be printed")
     elif isinstance(value, int):
         if abs(value) >= _MOST_NUMBER:

@@ -35,7 +35,7 @@ def require_known(part: str, kind: str, schedule: str) -> None:
         )
     if schedule == "clip" and part == "joint":
         raise ConversionError(
-            "part 'joint' can't be one file: it takes one second for scenes and ten for events at a time",
+            "part 'joint' can't be one file: it takes a clip of scenes and one of events at a time",
             hint="--part scenes, --part events; in integers a streaming artifact, of a run quantized with --part joint",
         )
     if schedule == "clip" and part == "events" and kind in SCHEMES:

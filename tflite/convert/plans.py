@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtl.core import ConversionError
-from keras_mtl.models import build_event_part, build_scene_part
+from keras_mtl.models import build_event_part, build_scene_part, frames_per_embedding
 from keras_mtl.tflite.artifact import Port, Recurrent, Stream, Wiring
 from keras_mtl.tflite.convert.step import OUTPUT, build_step
 from keras_mtl.tflite.qat import (
@@ -47,7 +47,7 @@ class Plan:
         encoder: name of the member that takes log-mel.
         scene_head: name of the scene decoder; empty without.
         named: names of the outputs of members that give one and do not name it themselves.
-        facts: `wiring` or `stream`, as plain values.
+        facts: `wiring`, `stream` or, of events as one file, `frames_per_embedding`, as plain values.
     """
 
     models: dict[str, keras.Model]
@@ -78,7 +78,8 @@ def plan_part(network: keras.Model, clips: np.ndarray, request: dict[str, Any]) 
         outputs = {name: np.concatenate([np.asarray(each[name]) for each in named]) for name in named[0]}
         return {"log_mel": inputs, **outputs}
 
-    return Plan({"network": model}, golden, named={"network": _OUTPUTS[request["part"]]})
+    facts = {"frames_per_embedding": frames_per_embedding(network)} if request["part"] == "events" else {}
+    return Plan({"network": model}, golden, named={"network": _OUTPUTS[request["part"]]}, facts=facts)
 
 
 def plan_encoder(network: keras.Model, frames: np.ndarray, request: dict[str, Any]) -> Plan:
@@ -169,7 +170,8 @@ def wire(network: keras.Model, encoder: str, stride: int, clip_frames: Mapping[s
         network: model of `build_qat` with the wanted decoders.
         encoder: the encoder's name among the members.
         stride: log-mel frames of one embedding.
-        clip_frames: for each decoder that is wanted ("scenes", "events"), the log-mel frames that it reads at a time.
+        clip_frames: for each decoder that is wanted ("scenes", "events"), the log-mel frames that it reads at a time;
+            of a causal event decoder, which reads no clip, any number.
 
     Raises:
         ConversionError: a decoder reads no whole number of embeddings, or the network lacks it.
@@ -178,18 +180,14 @@ def wire(network: keras.Model, encoder: str, stride: int, clip_frames: Mapping[s
     for task, head in (("scenes", "scene_head"), ("events", "event_head")):
         if task in clip_frames and head not in names:
             raise ConversionError(f"the network has no layer {head}, so it has no decoder of {task}")
-        if clip_frames.get(task, 0) % stride:
-            raise ConversionError(
-                f"the decoder of {task} reads {clip_frames[task]} frames, no whole number of embeddings of {stride}"
-            )
-    rings = {task: frames // stride for task, frames in clip_frames.items()}
     scenes: dict[str, Any] = {}
-    if "scenes" in rings:
-        scenes = {"scene_head": "scene_head", "scene_ring": rings["scenes"]}
-    if "events" not in rings:
+    if "scenes" in clip_frames:
+        scenes = {"scene_head": "scene_head", "scene_ring": _ring("scenes", clip_frames["scenes"], stride)}
+    if "events" not in clip_frames:
         return Wiring(encoder=encoder, **scenes)
     head = network.get_layer("event_head")
     layers = tuple(Recurrent(forward, backward) for forward, backward in recurrent_cells(head))
+    causal = all(layer.backward is None for layer in layers)
     given, taken = embeddings_range(network.get_layer("encoder")), head.get_layer(INTERFACE)
     return Wiring(
         encoder=encoder,
@@ -197,9 +195,19 @@ def wire(network: keras.Model, encoder: str, stride: int, clip_frames: Mapping[s
         classifiers="event_classifiers",
         shift=taken.bits - 1 - given.bits if taken.bits != given.bits else None,
         look_ahead=look_ahead_of(head),
-        event_ring=0 if all(layer.backward is None for layer in layers) else rings["events"],
+        event_ring=0 if causal else _ring("events", clip_frames["events"], stride),
         **scenes,
     )
+
+
+def _ring(task: str, frames: int, stride: int) -> int:
+    """Embeddings that a decoder reads at a time: those of a training clip."""
+    if frames % stride or not frames:
+        raise ConversionError(
+            f"the decoder of {task} reads {frames} frames, no whole number of embeddings of {stride}",
+            hint=f"train with a data.{task.removesuffix('s')}_clip_s that is a multiple of {stride} frames",
+        )
+    return frames // stride
 
 
 def build_decoders(network: keras.Model, wiring: Wiring) -> dict[str, keras.Model]:

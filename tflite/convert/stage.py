@@ -7,6 +7,7 @@ data: evaluation clips of the run, and what the very model that was converted gi
 from __future__ import annotations
 
 import hashlib
+import math
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.core import EVENTS, SCENES, ConversionError, EngineCrash, EngineTimeout, RunError, run_isolated
+from keras_mtl.core import ConversionError, EngineCrash, EngineTimeout, RunError, run_isolated
 from keras_mtl.runs import Run, Samples
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import SCENE_HOP, Artifact, Golden, Member, Port, Stream, Wiring, name_ports
@@ -31,6 +32,8 @@ _STEP_FRAMES = 100
 #: Clips that make a golden recording, one after the other: more than the events' ring holds, and seconds enough for the
 #: scene decoder to be called some forty times.
 _RECORDED_CLIPS = {"events": 3, "scenes": 10}
+#: Scene clips that a golden recording is long at the least: when it ends, the scene decoder's ring has long been full.
+_LEAST_SCENE_CLIPS = 2
 
 
 def convert(
@@ -51,9 +54,10 @@ def convert(
             one encoder; "encoder": one step of the encoder alone, with the states of its layers as inputs and outputs.
         kind: the format: "float32", "float16", "int8" or "int16x8". Input and output of the integer formats are
             integers themselves.
-        schedule: "clip": one file; of scenes one second of log-mel in, logits out; of events, in float only, ten
-            seconds in, probabilities "strong" and "weak" out. "stream": a streaming artifact, in integers only. By
-            default what the part and the format can be, and of scenes "clip".
+        schedule: "clip": one file; of scenes the log-mel of a clip in, logits out; of events, in float only, a clip
+            in, probabilities "strong" and "weak" out. "stream": a streaming artifact, in integers only. Clips are as
+            long as those that the run was trained on. By default what the part and the format can be, and of scenes
+            "clip".
         scene_hop: of a stream: steps of the encoder from one call of the scene decoder to the next; by default 5.
         event_hop: of a stream: steps from one pass of a bidirectional event decoder over its ring to the next; by
             default 23 of 25 parts of the ring.
@@ -61,7 +65,8 @@ def convert(
 
     Raises:
         ConversionError: a part, format or schedule that can't be made of this run, an encoder that can't go step by
-            step, a converter that refused, crashed or hung, or a file that is not integer-only although it must be.
+            step, clips of no whole number of steps or shorter than the median filter of the events, a converter that
+            refused, crashed or hung, or a file that is not integer-only although it must be.
         ArtifactError: a hop that is no step, or longer than the ring.
         RunError: the run's samples are missing.
     """
@@ -77,7 +82,7 @@ def convert(
         request["plan"] = "stream" if schedule == "stream" else "encoder"
         calibration = np.zeros(0)  # its ranges are known
     if schedule == "stream":
-        frames = {"scenes": run.settings.frames(run.settings.sample_rate_hz), "events": samples.golden_events.shape[1]}
+        frames = {"scenes": samples.golden.shape[1], "events": samples.golden_events.shape[1]}
         request |= {
             "cells": _cells(run),
             "clip_frames": {task: frames[task] for task in TASKS[part]},
@@ -134,15 +139,13 @@ def _file(run: Run, part: str, kind: str, made: dict[str, Any], golden: np.ndarr
         facts |= _step_facts(run, Stream.from_dict(made["stream"]), inputs)
     else:
         facts |= {
-            "labels": _labels(part),
+            "labels": _labels(run, part),
             "output": "logits" if part == "scenes" else "probabilities",
             "decoding": asdict(run.recipe.decode),
             "audio_seconds": run.settings.seconds(golden.shape[1]),
         }
     facts |= origin(run)
-    if part == "events":
-        # To the nearest: pools drop frames that do not fill them, strides pad the last ones.
-        facts["frames_per_embedding"] = round(golden.shape[1] / outputs[0].shape[1])
+    facts |= {key: made[key] for key in ("frames_per_embedding",) if key in made}
     arrays = made["golden"]
     rows = [
         tuple(arrays[p.name] if arrays[p.name].dtype == p.dtype else p.quantize(arrays[p.name]) for p in ports)
@@ -154,6 +157,7 @@ def _file(run: Run, part: str, kind: str, made: dict[str, Any], golden: np.ndarr
 def _streaming(run: Run, part: str, kind: str, made: dict[str, Any]) -> Artifact:
     """A streaming artifact."""
     wiring, system, members = Wiring.from_dict(made["wiring"]), run.info["system"], {}
+    require_ring(wiring, run.settings.hop_s, run.recipe.decode.median_s)
     calls = wiring.calls_per_second(run.settings.frame_rate)
     for name in wiring.members:
         converted, first = made["members"][name], name == wiring.encoder
@@ -172,13 +176,27 @@ def _streaming(run: Run, part: str, kind: str, made: dict[str, Any]) -> Artifact
         **({"cells": _cells(run)} if wiring.recurrent else {}),
         "system": system,
         "features": run.settings.to_dict(),
-        "labels": _labels(part),
+        "labels": _labels(run, part),
         "decoding": asdict(run.recipe.decode),
         **origin(run),
         "audio_seconds": 1.0,
     }
     outputs = dict(made["golden"])
     return Artifact.streaming(members, wiring, facts, Golden({"recording": outputs.pop("recording")}, outputs))
+
+
+def require_ring(wiring: Wiring, hop_s: float, median_s: float) -> None:
+    """Refuses a ring of events, as long as their clips, that is shorter than their median filter.
+
+    Raises:
+        ConversionError: it is.
+    """
+    ring_s = wiring.event_ring * wiring.stream.stride * hop_s
+    if wiring.event_ring and median_s > ring_s:
+        raise ConversionError(
+            f"the median filter of the events, {median_s:g} s, is longer than their clips of {ring_s:g} s",
+            hint="train with a longer data.event_clip_s, or a shorter decode.median_s",
+        )
 
 
 def _finished(converted: dict[str, Any], step: bool, shares_arena: bool = False) -> Any:
@@ -239,18 +257,19 @@ def golden_recording(samples: Samples) -> np.ndarray:
     """Clips one after the other: log-mel [frames, mel_bands], empty where there are none.
 
     Args:
-        samples: event clips are taken where there are some; else scene clips, from the first on again when they end.
+        samples: event clips are taken where there are some; else scene clips; from the first on again when they end.
     """
     events = samples.golden_events[: _RECORDED_CLIPS["events"]]
     if len(events):
-        return np.concatenate(events)
+        least = math.ceil(_LEAST_SCENE_CLIPS * samples.golden.shape[1] / events.shape[1])
+        return np.concatenate(events[np.arange(max(len(events), least)) % len(events)])
     if not len(samples.golden):
         return np.zeros((0, 0), np.float32)
     return np.concatenate(samples.golden[np.arange(_RECORDED_CLIPS["scenes"]) % len(samples.golden)])
 
 
-def _labels(part: str) -> dict[str, list[str]]:
-    return {task: list(names) for task, names in (("events", EVENTS), ("scenes", SCENES)) if task in TASKS[part]}
+def _labels(run: Run, part: str) -> dict[str, list[str]]:
+    return run.labels.of(TASKS[part]).to_dict()
 
 
 def _cells(run: Run) -> str | None:

@@ -35,12 +35,12 @@ def is_of_tfmot(run: Run) -> bool:
 
 def quantized_predictor(run: Run) -> Predictor:
     """A predictor of a quantized run, for the tasks that are quantized."""
-    settings, of_tfmot = run.settings, is_of_tfmot(run)
+    settings, recipe, of_tfmot = run.settings, run.recipe, is_of_tfmot(run)
     network: Any = TfmotNetwork(run) if of_tfmot else qat_network(run)
     if not of_tfmot and "event_head" in {layer.name for layer in network.layers}:
-        return network_predictor(network, settings, run.recipe.decode, run.info["tasks"])
+        return network_predictor(network, settings, recipe.decode, run.labels, run.info["tasks"], recipe.data)
 
     def scene_logits(log_mel: AnyLogMel) -> np.ndarray:
         return predict_in_batches(network, log_mel, settings, SCENE_BATCH)
 
-    return Predictor(settings, scene_logits, decoding=run.recipe.decode)
+    return Predictor(settings, scene_logits, decoding=recipe.decode, labels=run.labels, data=recipe.data)

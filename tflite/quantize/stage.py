@@ -19,7 +19,7 @@ from keras_mtl.tflite.qat import CELLS, LEARNING
 from keras_mtl.tflite.quantize.network import quantize_network
 from keras_mtl.tflite.quantize.options import PARTS, require_options
 from keras_mtl.tflite.tfmot import describe_scene_part, quantize_with_tfmot
-from keras_mtl.training import EventStream, SceneStream, Stream, as_dataset, load_training_data, require_same_part
+from keras_mtl.training import EventStream, SceneStream, Stream, as_dataset, load_training_data, require_same_clips
 
 if TYPE_CHECKING:
     from keras_mtl.datasets import Corpus
@@ -32,7 +32,7 @@ from keras_mtl.metrics import evaluate, scored_tasks
 from keras_mtl.runs import git_revision, versions
 from keras_mtl.tflite.quantize.predictor import quantized_predictor
 
-#: Event clips, evenly spaced over the strongly labelled ones: some 160 seconds.
+#: Event clips, evenly spaced over the strongly labelled ones: of ten seconds some 160.
 _CALIBRATION_CLIPS = 16
 #: Parts of a batch of event clips by their kind. Labels are not read: the float network is the teacher.
 _KINDS = {"strong": 4, "weak": 4, "unlabelled": 8}
@@ -87,7 +87,7 @@ def quantize(
     _require_float_run(run, tasks, out)
     if engine == "tfmot":
         describe_scene_part(run.network())  # refuses layers here, before data are prepared for hours
-    require_same_part(run.recipe, corpus)
+    require_same_clips(replace(run.recipe, labels=run.labels), corpus, tasks)
     epochs = run.recipe.quantize.epochs if epochs is None else epochs
     seed = run.info["seed"] if seed is None else seed
     with files.new_folder(out) as folder:
@@ -122,11 +122,13 @@ def _natively(
     streams: dict[str, Stream] = {}
     scenes = None
     if "events" in tasks:
-        data = load_training_data(replace(run.recipe, features=run.settings), corpus, set(tasks), cache)
+        data = load_training_data(
+            replace(run.recipe, features=run.settings, labels=run.labels), corpus, set(tasks), cache
+        )
         calibration["events"] = event_calibration(data.events["strong"], run.settings)
         embeddings = embeddings_of(network, data.events["strong"].log_mel.shape[1])
         stride = frames_per_embedding(network)
-        streams["events"] = EventStream(data.events, _KINDS, run.settings, stride, seed, embeddings)
+        streams["events"] = EventStream(data.events, _KINDS, run.settings, run.labels.events, stride, seed, embeddings)
         scenes = data.scenes
     elif epochs:
         scenes = _scene_clips(run, corpus, cache)

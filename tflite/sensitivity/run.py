@@ -29,7 +29,7 @@ from keras_mtl.training import load_training_data
 SCHEMA = "keras_mtl.sensitivity/1"
 Report = Callable[[str, int, int], None]
 PARTS = ("scenes", "events")
-#: Clips that are measured by default: 500 and 400 seconds.
+#: Clips that are measured by default: 500 and, of clips of ten seconds, 400 seconds.
 CLIPS = {"scenes": 500, "events": 40}
 
 
@@ -241,9 +241,14 @@ def _evenly(count: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(most or count, count)).astype(int))
 
 
-def _require(run: Run, corpus: Corpus, part: str) -> None:
+def require_float(run: Run) -> None:
+    """Refuses a run that is quantized (RunError)."""
     if run.info["stage"] != "float":
         raise RunError(f"{run.path} is quantized already", hint="name the float run that it was made of")
+
+
+def _require(run: Run, corpus: Corpus, part: str) -> None:
+    require_float(run)
     if part not in run.info["tasks"]:
         raise ConversionError(
             f"{run.path} was not trained on {part}, so that part can't be measured",

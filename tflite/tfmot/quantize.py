@@ -19,7 +19,7 @@ from keras_mtl.tflite.tfmot.files import GRAPH_FILE, WEIGHTS_FILE, save_twin
 
 _WORKER = "keras_mtl.tflite.tfmot.training_worker"
 _START_S = 600.0
-_CLIP_S = 0.5  # for each clip of each pass: ten times what the scene networks take on two cores
+_FRAME_S = 0.005  # for each frame of each pass: ten times what the scene networks take on two cores
 _CHUNK = 1000
 
 
@@ -91,7 +91,8 @@ def quantize_with_tfmot(
         limit = _START_S if timeout_s is None else timeout_s
         if epochs and clips is not None and settings is not None:
             request |= _hand_over(clips, given) | {"batch": batch, "features": settings.to_dict()}
-            limit = _START_S + epochs * len(clips) * _CLIP_S if timeout_s is None else timeout_s
+            frames = epochs * len(clips) * clips.log_mel.shape[1]
+            limit = _START_S + frames * _FRAME_S if timeout_s is None else timeout_s
             print(f"tfmot fine-tunes on {len(clips)} clips; it shows no progress", file=sys.stderr)
         try:
             result = run_isolated(_WORKER, request, limit, {"TF_USE_LEGACY_KERAS": "1"})

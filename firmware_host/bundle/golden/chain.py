@@ -23,9 +23,10 @@ from keras_mtl.tflite.artifact import Artifact, Member, Port
 
 #: Log-mel is kept in steps of 1 / this dB: 16 bits reach from -128 to 128 dB.
 STEPS_PER_DB = 256
-#: Seconds of a stream's golden recording at least, and windows of the scene decoder. It lies in flash, so that it is
-#: shorter than the ring of an event decoder of both directions may be; its end then makes the decoder's turn.
-_SECONDS, _WINDOWS = 3.0, 2
+#: Seconds of a stream's golden recording at least, and calls of the scene decoder after the first one, for which its
+#: window must be full. It lies in flash, so that it is shorter than the ring of an event decoder of both directions may
+#: be; its end then makes the decoder's turn.
+_SECONDS, _CALLS = 3.0, 5
 _WORKER = "keras_mtl.firmware_host.bundle.golden.chain_worker"
 #: Steps of made-up scores behind those of the sound, in which little may happen.
 MADE_UP_STEPS = 60
@@ -98,8 +99,9 @@ def stream_chain(artifact: Artifact, timeout_s: float) -> Chain:
         EngineError: TensorFlow Lite Micro does not run a member.
     """
     wiring, settings = artifact.wiring, artifact.facts.features
-    stride, windows = wiring.stream.stride, _WINDOWS * wiring.scene_ring
-    frames = max(round(_SECONDS / settings.hop_s), (wiring.stream.latency + windows) * stride)
+    stride, window = wiring.stream.stride, wiring.scene_ring
+    heard = window + min(window, _CALLS * wiring.stream.scene_hop)
+    frames = max(round(_SECONDS / settings.hop_s), (wiring.stream.latency + heard) * stride)
     chain = _begin(settings, artifact.network.inputs[0], -(-frames // stride) * stride)
     with tempfile.TemporaryDirectory(prefix="keras_mtl_chain_") as name:
         folder = Path(name)
@@ -135,7 +137,7 @@ def has_scenes(member: Member) -> bool:
     """Whether a network gives logits of scenes, and nothing else, as integers that the C smoother takes."""
     (first, *others), facts = member.outputs, member.facts
     whole = first.dtype in ("int8", "int16") and not others
-    return whole and facts.get("output") == "logits" and first.elements == len(facts.labels.get("scenes", ()))
+    return whole and facts.get("output") == "logits" and first.elements == len(facts.labels.scenes)
 
 
 def event_numbers(artifact: Artifact) -> dict[str, int]:

@@ -65,9 +65,9 @@ def real(value: Any) -> str:
 
 
 def string(text: str) -> str:
-    """A C string literal in ASCII."""
-    escaped = text.encode("ascii", "replace").decode().replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    """A C string literal: UTF-8, with octal escapes for all but printable ASCII."""
+    plain = set(range(0x20, 0x7F)) - set(b'"\\?')  # two question marks may begin a trigraph
+    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
 
 
 def static_texts(names: Iterable[str]) -> dict[str, str]:

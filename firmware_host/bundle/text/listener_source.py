@@ -14,6 +14,8 @@ from keras_mtl.tflite.artifact import Artifact, Port, Recurrent
 #: `KMTL_LISTENER_MOST_STATES` of kmtl_listener.h.
 _MOST_STATES = 15
 _TYPES = {"int8", "int16"}
+#: What its numbers of 16 bits hold.
+_MOST_RING = 0xFFFF
 #: The example's file.
 EXAMPLE = "listener_main.cc"
 
@@ -23,13 +25,15 @@ def require_listener(artifact: Artifact) -> None:
 
     Raises:
         ArtifactError: an artifact that takes clips.
-        VerdictFailed: more states than the listener has room for, or types that it does not take.
+        VerdictFailed: more states or a longer ring than the listener has room for, or types that it does not take.
     """
     wiring, members = artifact.wiring, artifact.members
     if len(wiring.stream.states) > _MOST_STATES:
         raise VerdictFailed(
             f"the encoder has {len(wiring.stream.states)} states, the C listener {_MOST_STATES} at most"
         )
+    if (ring := max(wiring.scene_ring, wiring.event_ring)) > _MOST_RING:
+        raise VerdictFailed(f"the ring has {ring:,} embeddings, the C listener {_MOST_RING:,} at most")
     cells = [members[name] for layer in wiring.recurrent for name in layer.cells]
     ports = {
         "encoder": (*artifact.network.inputs, *artifact.network.outputs),
@@ -70,7 +74,7 @@ def listener_texts(name: str, artifact: Artifact) -> dict[str, str]:
         "events_or_null": "&events" if wiring.classifiers else "NULL",
         "ring": f"{max(wiring.scene_ring, wiring.event_ring, 1)}u",
     }
-    example = {"sample_rate_hz": settings.sample_rate_hz, "labels": _label_function(name, list(labels))}
+    example = {"sample_rate_hz": settings.sample_rate_hz, "labels": _label_function(name, list(labels.to_dict()))}
     return {
         **{f"listener.{end}": filled(f"listener.{end}.in", **words) for end in ("h", "c")},
         EXAMPLE: filled("listener_main.cc.in", name=name, NAME=name.upper(), **example),

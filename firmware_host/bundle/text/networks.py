@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keras_mtl.core import VerdictFailed
-from keras_mtl.firmware_host.arena import arena_reserve_bytes, arena_setting_bytes
+from keras_mtl.firmware_host.arena import arena_setting_bytes
 from keras_mtl.firmware_host.bundle.text.c_source import extern_c, header, identifier, opening, values
 from keras_mtl.firmware_host.bundle.text.settings import settings_header
 from keras_mtl.firmware_host.compute import OpRow
@@ -97,6 +97,7 @@ class Network:
         member: the file and what is known of it.
         ops: its operators.
         arena_bytes: what TensorFlow Lite Micro used on the host.
+        reserve_bytes: what its arena may need on the device beyond that.
     """
 
     name: str
@@ -104,11 +105,12 @@ class Network:
     member: Member
     ops: Sequence[OpRow]
     arena_bytes: int
+    reserve_bytes: int
 
     @property
     def arena_setting_bytes(self) -> int:
         """What to give the arena on a device."""
-        return arena_setting_bytes(self.arena_bytes, arena_reserve_bytes(self.ops))
+        return arena_setting_bytes(self.arena_bytes, self.reserve_bytes)
 
 
 def network_texts(network: Network) -> dict[str, str]:
@@ -125,7 +127,7 @@ def network_texts(network: Network) -> dict[str, str]:
         ),
         f"{role}_resolver.h": resolver_header(name, network.ops, f"{role}_resolver.h"),
         f"{role}_settings.h": settings_header(
-            name, network.member, network.arena_bytes, arena_reserve_bytes(network.ops), f"{role}_settings.h"
+            name, network.member, network.arena_bytes, network.reserve_bytes, f"{role}_settings.h"
         ),
     }
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from keras_mtl.core import Labels
 from keras_mtl.decoding import DecodeSettings
 from keras_mtl.firmware_host.arena import arena_setting_bytes
 from keras_mtl.firmware_host.bundle.golden import has_scenes, numbered
@@ -77,10 +78,10 @@ def _port(prefix: str, port: Port) -> list[str]:
     return lines
 
 
-def label_lines(prefix: str, labels: Mapping[str, Sequence[str]]) -> list[str]:
-    """Macros of the classes of each task."""
+def label_lines(prefix: str, labels: Labels) -> list[str]:
+    """Macros of the classes of each task: UTF-8, with what is not ASCII escaped."""
     lines = []
-    for task, names in labels.items():
+    for task, names in labels.to_dict().items():
         lines += [
             "",
             f"/* Classes in the order of the output. Use: static const char* const labels[] = {prefix}_..._LABELS; */",

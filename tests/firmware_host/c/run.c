@@ -18,7 +18,7 @@
 
 #define MOST_JOBS 2
 #define CHUNK 1500
-#define MOST_CLASSES 16
+#define MOST_CLASSES 100
 #define MOST_MEDIAN 31
 #define MOST_UNITS 16
 #define MOST_INPUTS 32

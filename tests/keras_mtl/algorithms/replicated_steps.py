@@ -23,7 +23,9 @@ def steps(algorithm, strategy, batches):
         network.set_weights([w + 0.01 * i for i, w in enumerate(network.get_weights())])
         if strategy:
             synchronise(network)
-        augment = Augmentation(mixup_alpha=0.3, roll_frames=4, frames_per_embedding=2, freq_mixstyle_probability=0.5)
+        augment = Augmentation(
+            mixup_alpha=0.3, roll_frames=4, frames_per_embedding=2, freq_mixstyle_probability=0.5, scenes=10
+        )
         model = algorithm(network, augment=augment, ramp_steps=2)
         # Biases before batch normalisation have no gradient but rounding's, which a small epsilon would blow up.
         little.compiled(model, rate=1e-2, epsilon=1e-2)

@@ -10,6 +10,7 @@ from keras_mtl.algorithms.gradnorm import LEAST_WEIGHT, TaskBalance
 from keras_mtl.algorithms.pcgrad import project_conflicts
 
 
+@pytest.mark.slow
 def test_log_variances_find_the_closed_form_optimum(little):
     """Kendall et al. 2018, equation 10: for fixed losses s_i = log(2 L_i), and the task weighs 1 / (2 L_i)."""
     model = UncertaintyMTL(little.network())

@@ -8,6 +8,7 @@ CODE = (Path(__file__).parent / "replicated_steps.py").read_text()
 OTHERS = ("SoftMTL", "HardMTL", "CrossSoftMTL", "UncertaintyMTL", "PCGradMTL", "SingleTask", "FreezeMTL")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "algorithms", [("CrossHardMTL", "GradNormMTL"), pytest.param(OTHERS, marks=pytest.mark.slow)], ids=str
 )

@@ -101,7 +101,10 @@ def test_cosine_is_that_of_the_steps_own_gradients(little, random):
     assert -1.0 <= expected <= 1.0
 
 
-@pytest.mark.parametrize("algorithm", [SoftMTL, HardMTL, CrossHardMTL, PCGradMTL])
+OTHERS = [pytest.param(other, marks=pytest.mark.slow) for other in (HardMTL, CrossHardMTL, PCGradMTL)]
+
+
+@pytest.mark.parametrize("algorithm", [SoftMTL, *OTHERS])
 def test_measuring_changes_no_bit_and_lands_in_the_logs(little, random, tmp_path, algorithm):
     by_task = streams_of(little, random)
     turns = 2 if issubclass(algorithm, HardMTL) else 1

@@ -73,6 +73,50 @@ def test_the_others_train_everything_in_every_step(little, random, algorithm):
         assert all(a != b for a, b in zip(before, little.bits(model.network), strict=True))
 
 
+@pytest.mark.parametrize("algorithm", [SingleTask, *TWO_TASKS])
+def test_a_frozen_encoder_keeps_every_bit(little, random, algorithm):
+    """With every algorithm, statistics included, and it has no moments; the decoders learn."""
+    model = little.compiled(algorithm(little.network(), encoder_rate=0.0))
+    encoder, heads = little.bits(model.encoder), [little.bits(head) for head in model.heads.values()]
+    for _ in range(2):
+        logs = model.train_on_batch(little.both(random), return_dict=True)
+    assert little.bits(model.encoder) == encoder
+    for before, head in zip(heads, model.heads.values(), strict=True):
+        assert all(a != b for a, b in zip(before, little.bits(head), strict=True))
+    trained = {id(variable) for variable in model.optimizer._trainable_variables}
+    assert not trained & {id(variable) for variable in model.encoder.variables}
+    assert all(np.isfinite(value) for value in logs.values())
+
+
+@pytest.mark.parametrize("algorithm", [SoftMTL, HardMTL, PCGradMTL])
+def test_a_slower_encoder_goes_a_part_of_the_way(little, random, algorithm):
+    """AdamW's first step is linear in the rate, its decay too; the decoders do not notice."""
+    batch, ends = little.both(random), []
+    for rate in (1.0, 0.25):
+        keras.utils.set_random_seed(5)
+        model = little.compiled(algorithm(little.network(), encoder_rate=rate), decay=0.5)
+        start = [variable.numpy() for variable in model.encoder.trainable_variables]
+        model.train_on_batch(batch)
+        moved = [v.numpy() - s for v, s in zip(model.encoder.trainable_variables, start, strict=True)]
+        ends.append((moved, [little.bits(head) for head in model.heads.values()]))
+    for whole, part in zip(ends[0][0], ends[1][0], strict=True):
+        np.testing.assert_allclose(part, 0.25 * whole, rtol=1e-3, atol=1e-7)
+    assert max(np.abs(whole).max() for whole in ends[0][0]) > 5e-3
+    assert ends[0][1] == ends[1][1]
+
+
+def test_a_slower_encoder_wants_an_optimiser_that_can(little, random):
+    model = SoftMTL(little.network(), encoder_rate=0.5)
+    with pytest.raises(ValueError, match="has to be PartialAdamW"):
+        model.compile(optimizer=keras.optimizers.AdamW(1e-3))
+    model.compile(optimizer=keras.optimizers.LossScaleOptimizer(PartialAdamW(1e-3)), jit_compile=False)
+    model.optimizer.build(model.trained_variables())
+    assert np.isfinite(model.train_on_batch(little.both(random), return_dict=True)["loss"])
+    for rate in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="is not in"):
+            SoftMTL(little.network(), encoder_rate=rate)
+
+
 @pytest.mark.parametrize(
     "algorithm", [HardMTL, pytest.param(CrossHardMTL, marks=pytest.mark.slow), GradNormMTL, UncertaintyMTL]
 )
@@ -152,6 +196,32 @@ def test_partial_optimiser_corrects_by_a_variables_own_updates(random):
     assert again.get_config() == partial.get_config()
 
 
+def test_partial_optimiser_gives_some_variables_a_part_of_the_rate(random):
+    """Rate and decay of a plain AdamW with that rate; a part of 1 changes no bit."""
+    gradients = [random.normal(size=4).astype(np.float32) for _ in range(4)]
+    start = random.normal(size=4).astype(np.float32)
+    ends = {}
+    for factor in (0.25, 1.0):
+        slow, usual, alone, plain = (keras.Variable(start) for _ in range(4))
+        ours, theirs, other = (
+            cls(rate, weight_decay=0.1)
+            for cls, rate in ((PartialAdamW, 0.01), (keras.optimizers.AdamW, 0.01 * factor), (PartialAdamW, 0.01))
+        )
+        ours.slow_down([slow], factor)
+        ours.build([usual, slow])
+        theirs.build([alone])
+        other.build([plain])
+        for gradient in map(tf.constant, gradients):
+            ours.apply([gradient, gradient], [usual, slow])
+            theirs.apply([gradient], [alone])
+            other.apply([gradient], [plain])
+        np.testing.assert_allclose(slow.numpy(), alone.numpy(), rtol=1e-6)
+        assert usual.numpy().tobytes() == plain.numpy().tobytes()
+        ends[factor] = slow.numpy().tobytes()
+        assert ours.weight_decay == 0.1
+    assert ends[1.0] == plain.numpy().tobytes() != ends[0.25]
+
+
 def test_partial_optimiser_is_adamw_where_everything_is_updated(random):
     start = random.normal(size=4).astype(np.float32)
     ours, theirs = keras.Variable(start), keras.Variable(start)
@@ -178,7 +248,14 @@ def test_arguments_are_kept(little, algorithm):
     }.get(algorithm, {})
     distiller = Distiller(little.network(), ("scenes",), weight=0.3, temperature=3.0, scale=2.0, shift=1.0)
     model = algorithm(
-        little.network(), consistency_weight=1.5, ramp_steps=9, mask_fraction=0.2, distiller=distiller, seed=3, **extra
+        little.network(),
+        consistency_weight=1.5,
+        ramp_steps=9,
+        mask_fraction=0.2,
+        distiller=distiller,
+        encoder_rate=0.5,
+        seed=3,
+        **extra,
     )
     config, other = model.get_config(), algorithm.from_config(model.get_config()).get_config()
     assert set(extra) <= set(config)
