@@ -19,7 +19,7 @@ SCHEMA = "keras_mtl.deploy/1"
 @click.command("deploy")
 @click.argument("run", type=PATH)
 @click.option("--data", required=True, metavar="DIR", help="The data of the run: to fine-tune, calibrate and score on.")
-@click.option("--target", required=True, metavar="NAME_OR_FILE", help="A board, as esp32-s3, or a TOML file of yours.")
+@click.option("--target", required=True, metavar="NAME_OR_FILE", help="A board, as stm32h743, or a TOML file of yours.")
 @click.option("--out", required=True, type=PATH, metavar="DIR", help="The folder to make.")
 @click.option("--scheme", type=click.Choice(("int8", "int16x8")), default="int8", help="The number format.")
 @click.option(
@@ -38,7 +38,7 @@ def command(
 
     \b
     Examples:
-      keras_mtl deploy runs/mine --data DIR --target esp32-s3 --out mine
+      keras_mtl deploy runs/mine --data DIR --target stm32h743 --out mine
       keras_mtl deploy runs/mine --data DIR --target my_board.toml --scheme int16x8 --out mine16 --json
     """
     from keras_mtl.firmware_host.targets import load_target
