@@ -60,22 +60,16 @@ def _deployed(
     source: Any, data: str, target: Any, out: Path, folder: Path, scheme: str, epochs: int | None, cache: Path
 ) -> tuple[dict[str, Any], Report]:
     """Every stage into `folder`, named by the paths that its files will have in `out`."""
-    from keras_mtl.datasets import open_corpus
     from keras_mtl.firmware_host.bundle import write_bundle
     from keras_mtl.firmware_host.emulate import emulate
     from keras_mtl.firmware_host.views import report_html
+    from keras_mtl.runs import open_data
     from keras_mtl.tflite.convert import convert
     from keras_mtl.tflite.quantize import quantize
 
     tasks = source.info["tasks"]
     part = "joint" if len(tasks) > 1 else tasks[0]
-    corpus = open_corpus(
-        data,
-        cache / "tfds",
-        sample_rate_hz=source.settings.sample_rate_hz,
-        settings=source.recipe.data,
-        labels=source.labels,
-    )
+    corpus = open_data(source, data, cache)
     click.echo(f"quantizing {part} to {scheme}", err=True)
     quantized = quantize(source, scheme, corpus, folder / "run", cache, part, epochs=epochs)
     click.echo("converting", err=True)

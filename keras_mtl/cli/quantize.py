@@ -79,16 +79,14 @@ def command(
       keras_mtl quantize runs/real --part joint --scheme int8 --data DIR --out runs/real-joint
       keras_mtl quantize runs/real --scheme int8 --engine tfmot --data DIR --out runs/real-tfmot
     """
-    from keras_mtl.runs import Run
+    from keras_mtl.runs import Run, open_data
 
     source = Run.load(run)
     require_options(scheme, part, engine, cells, ranges)
     options.quiet_tensorflow()
-    from keras_mtl.datasets import open_corpus
     from keras_mtl.tflite.quantize import quantize
 
-    rate_hz, settings = source.settings.sample_rate_hz, source.recipe.data
-    corpus = open_corpus(data, cache / "tfds", sample_rate_hz=rate_hz, settings=settings, labels=source.labels)
+    corpus = open_data(source, data, cache)
     made = quantize(
         source, scheme, corpus, out, cache, part, epochs=epochs, seed=seed, engine=engine, cells=cells, learning=ranges
     )

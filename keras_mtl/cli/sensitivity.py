@@ -54,26 +54,17 @@ def command(
       keras_mtl sensitivity runs/real --scheme int16x8 --data soundscapes --clips 0 --json
       keras_mtl sensitivity runs/real --part events --scheme int8 --data DIR
     """
-    from keras_mtl.runs import Run
+    from keras_mtl.runs import Run, open_data
 
     if target is not None and part != "scenes":
         raise click.UsageError("--target proposes for the scene part only: the event part is a set of files")
     limit = None if target is None else _arena_limit(target)
     source = Run.load(run)
     options.quiet_tensorflow()
-    from keras_mtl.datasets import open_corpus
     from keras_mtl.tflite.sensitivity import CLIPS, measure_run, require_float, sensitivity_lines
 
     require_float(source)
-
-    corpus = open_corpus(
-        data,
-        cache / "tfds",
-        sample_rate_hz=source.settings.sample_rate_hz,
-        settings=source.recipe.data,
-        labels=source.labels,
-        scoring=True,
-    )
+    corpus = open_data(source, data, cache, scoring=True)
 
     def report(scheme: str, done: int, of: int) -> None:
         click.echo(f"{scheme}: {done:,} of {of:,} clips", err=True)

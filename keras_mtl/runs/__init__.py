@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         Samples,
         describe,
         git_revision,
+        open_data,
         require_same_data,
         save_samples,
         stamp_data,
@@ -18,4 +19,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy(__name__)
 
-__all__ = ["Run", "Samples", "describe", "git_revision", "require_same_data", "save_samples", "stamp_data", "versions"]
+__all__ = [
+    "Run", "Samples", "describe", "git_revision", "open_data", "require_same_data", "save_samples", "stamp_data",
+    "versions",
+]  # fmt: skip

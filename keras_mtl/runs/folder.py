@@ -28,7 +28,7 @@ import numpy as np
 
 from keras_mtl import __version__
 from keras_mtl.core import DataError, Labels, LogMelSettings, RunError, files, read_labels
-from keras_mtl.datasets import Corpus
+from keras_mtl.datasets import Corpus, open_corpus
 from keras_mtl.recipes import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -134,6 +134,24 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise RunError(f"{self.path / name} can't be read: {reason}") from None
+
+
+def open_data(run: Run, data: str, cache: Path, scoring: bool = False) -> Corpus:
+    """Opens data as a run was trained on them: its rate, clips, split and labels.
+
+    Args:
+        run: the run.
+        data: as of `open_corpus`.
+        cache: the folder that `--cache` of the commands names.
+        scoring: as of `open_corpus`.
+
+    Raises:
+        DataError: as of `open_corpus`.
+    """
+    rate_hz, settings = run.settings.sample_rate_hz, run.recipe.data
+    return open_corpus(
+        data, cache / "tfds", sample_rate_hz=rate_hz, settings=settings, labels=run.labels, scoring=scoring
+    )
 
 
 def describe(recipe: Recipe, settings: LogMelSettings, data: dict[str, Any]) -> dict[str, Any]:
