@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -109,27 +110,35 @@ def interruptible() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def own_sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_tone() -> Callable[..., Path]:
+    """Writes a sine of amplitude 0.5 and gives its path."""
+
+    def write(
+        path: Path, hz: float = 1000.0, seconds: float = 1.0, rate_hz: int = 16_000, subtype: str = "PCM_16"
+    ) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        time_s = np.arange(round(seconds * rate_hz)) / rate_hz
+        soundfile.write(path, 0.5 * np.sin(2 * np.pi * hz * time_s), rate_hz, subtype=subtype)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def own_sounds(tmp_path_factory: pytest.TempPathFactory, write_tone: Callable[..., Path]) -> Path:
     """A folder of own sounds: two scenes, two events with names of other scripts and spaces, and all else there is."""
     root = tmp_path_factory.mktemp("own") / "sounds"
     for hz, scene in enumerate(("Straße", "in the bus")):
         for number in range(4):
-            _write_tone(root / "scenes" / scene / f"walk {number}.wav", 300.0 + 900 * hz + 40 * number, 3.5)
+            write_tone(root / "scenes" / scene / f"walk {number}.wav", 300.0 + 900 * hz + 40 * number, 3.5)
     for hz, event in enumerate(("door, knock", "кашель")):
         for number in range(5):
             rate_hz = 44_100 if event == "кашель" and number == 0 else 16_000
-            _write_tone(root / "events" / event / f"{number}.wav", 700.0 + 1500 * hz + 50 * number, 0.6, rate_hz)
+            write_tone(root / "events" / event / f"{number}.wav", 700.0 + 1500 * hz + 50 * number, 0.6, rate_hz)
     for number in range(3):
-        _write_tone(root / "background" / "hum" / f"{number}.flac", 60.0 + 10 * number, 4.0)
+        write_tone(root / "background" / "hum" / f"{number}.flac", 60.0 + 10 * number, 4.0)
     for number, labels in enumerate(("0.5\t1.5\tкашель\n9.0\t11.0\tdoor, knock\n", "1.0\t2.0\tкашель\n", "")):
-        _write_tone(root / "recordings" / f"kitchen {number}.wav", 440.0, 13.0)
+        write_tone(root / "recordings" / f"kitchen {number}.wav", 440.0, 13.0)
         (root / "recordings" / f"kitchen {number}.txt").write_text(labels, encoding="utf-8")
-    _write_tone(root / "unlabelled" / "night.wav", 200.0, 12.0)
+    write_tone(root / "unlabelled" / "night.wav", 200.0, 12.0)
     return root
-
-
-def _write_tone(path: Path, hz: float, seconds: float, rate_hz: int = 16_000) -> None:
-    """A sine of amplitude 0.5."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    time_s = np.arange(round(seconds * rate_hz)) / rate_hz
-    soundfile.write(path, 0.5 * np.sin(2 * np.pi * hz * time_s), rate_hz, subtype="PCM_16")

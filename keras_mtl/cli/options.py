@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ def quiet_tensorflow() -> None:
             os.dup2(kept, 2)
             os.close(kept)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # Of a network with one event, whose share of the events' attention is 1.
+    warnings.filterwarnings("ignore", "You are using a softmax over axis")
 
 
 def print_result(document: dict[str, Any], as_json: bool, lines: Callable[[], list[str]]) -> None:

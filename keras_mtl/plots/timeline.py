@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import font_manager, ft2font
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -17,6 +19,7 @@ from keras_mtl.inference import Prediction
 
 _PREDICTED = "#1f6fb2"
 _TRUE = "#2e8b3d"
+_log = logging.getLogger("keras_mtl")
 
 
 def plot_timeline(prediction: Prediction, path: str | Path, truth: Sequence[Event] | None = None) -> Path:
@@ -52,7 +55,8 @@ def plot_timeline(prediction: Prediction, path: str | Path, truth: Sequence[Even
 def save(figure: Figure, path: str | Path) -> Path:
     """Writes a figure whole or not at all, without a date in it. Names in it are drawn as they are.
 
-    What the font has no letter for is a box; a dollar begins no formula.
+    Letters that matplotlib's font lacks are taken from the fonts that are installed. What none of them has is a box,
+    and a line in the log says so. A dollar begins no formula.
     """
     path = Path(path)
     buffer = io.BytesIO()
@@ -61,10 +65,37 @@ def save(figure: Figure, path: str | Path) -> Path:
     for text in figure.findobj(Text):
         if "$" in text.get_text():  # ticks of a logarithmic axis get their formulas later
             text.set_parse_math(False)
+    _take_fonts(figure, path)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         figure.savefig(buffer, format=suffix, dpi=110, metadata=metadata)
     return files.write_bytes(path, buffer.getvalue())
+
+
+def _take_fonts(figure: Figure, path: Path) -> None:
+    """Gives texts with letters that the default font lacks the installed fonts that have them."""
+    known = _letters(font_manager.FontProperties())
+    texts = [(text, set(map(ord, text.get_text())) - known - {ord("\n")}) for text in figure.findobj(Text)]
+    lacking, families = set().union(*(letters for _, letters in texts)), []
+    plain = {font.name for font in font_manager.fontManager.ttflist if (font.style, font.weight) == ("normal", 400)}
+    for name in sorted(plain if lacking else ()):
+        # matplotlib's font of last resort has a box for everything.
+        if not name.startswith("Last Resort") and (found := lacking & _letters(font_manager.FontProperties(name))):
+            lacking -= found
+            families.append(name)
+    for text, letters in texts:
+        if letters and families:
+            text.set_fontfamily([*text.get_fontfamily(), *families])
+    if lacking:
+        some = " ".join(map(chr, sorted(lacking)[:5]))
+        _log.warning("%s: no font here has the letters %s: they are boxes; install one, as Noto", path.name, some)
+
+
+def _letters(font: font_manager.FontProperties) -> set[int]:
+    try:
+        return set(ft2font.FT2Font(font_manager.findfont(font)).get_charmap())
+    except (OSError, RuntimeError):  # a font that is gone, or that FreeType can't read
+        return set()
 
 
 def draw_log_mel(axis, log_mel: np.ndarray, end_s: float) -> None:  # type: ignore[no-untyped-def]

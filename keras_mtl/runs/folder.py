@@ -107,9 +107,14 @@ class Run:
         """The float network.
 
         Raises:
-            RunError: the file is missing or can't be read.
+            RunError: the file is missing or can't be read, or has other outputs than the run has labels.
         """
-        return self.load_keras("network.keras")
+        network = self.load_keras("network.keras")
+        for task, key in (("scenes", "scenes"), ("events", "strong")):
+            names, outputs = self.labels.by_task()[task], network.output[key].shape[-1] if key in network.output else 0
+            if names and len(names) != outputs:
+                raise RunError(f"{self.path}: run.json names {len(names)} {task}, network.keras has {outputs} outputs")
+        return network
 
     def samples(self) -> Samples:
         """The clips kept for calibration and as golden inputs."""

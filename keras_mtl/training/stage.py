@@ -96,9 +96,15 @@ def _train(
     initial = Initial(recipe, network, out / "checkpoints") if recipe.train.init else None
     if initial:
         recipe = replace(recipe, features=initial.normalised(recipe.features))
+    if resume:
+        _require_as_begun(out, recipe)  # before the minutes that features may take
     data = load_training_data(recipe, corpus, tasks, cache)
     recipe = replace(recipe, features=data.settings)
-    _claim(out, recipe, corpus, resume)
+    if resume:
+        _require_as_begun(out, recipe)
+    out.mkdir(parents=True, exist_ok=True)
+    files.write_text(out / _RECIPE, to_toml(recipe))
+    stamp_data(out, corpus)
     with strategy.scope() if strategy else contextlib.nullcontext():
         distiller = teacher.distiller(data.settings) if teacher else None
     checkpoints = Checkpoints(out / "checkpoints")
@@ -162,18 +168,18 @@ def _require_free(out: Path, resume: bool) -> None:
         raise RunError(f"{out} is a quantized run, which no training made", hint="name another folder")
 
 
-def _claim(out: Path, recipe: Recipe, corpus: Corpus, resume: bool) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    before = out / _RECIPE
-    if resume and before.exists():
-        begun, tasks = load_recipe(before), system_of(recipe.model.system).tasks
-        labels = read_labels(begun.labels.to_dict()).of(tasks)
-        hint = f"give labels and data as they were then; compare with {before}"
-        labels.require_same(recipe.labels, tasks, f"{out} as it was begun", "this recipe", RecipeError, hint)
-        if replace(begun, name=recipe.name, labels=labels) != recipe:
-            raise RecipeError(f"{out} was begun with another recipe", hint=f"compare with {before}")
-    files.write_text(before, to_toml(recipe))
-    stamp_data(out, corpus)
+def _require_as_begun(out: Path, recipe: Recipe) -> None:
+    """Raises where a training was begun by another recipe; a normalisation still to be measured counts for none."""
+    if not (out / _RECIPE).exists():
+        return
+    begun, tasks = load_recipe(out / _RECIPE), system_of(recipe.model.system).tasks
+    labels = read_labels(begun.labels.to_dict()).of(tasks)
+    hint = f"give labels and data as they were then; compare with {out / _RECIPE}"
+    labels.require_same(recipe.labels, tasks, f"{out} as it was begun", "this recipe", RecipeError, hint)
+    unmeasured = recipe.features.std_db == 1.0
+    features = begun.features.normalised(recipe.features.mean_db, 1.0) if unmeasured else begun.features
+    if replace(begun, name=recipe.name, labels=labels, features=features) != recipe:
+        raise RecipeError(f"{out} was begun with another recipe", hint=f"compare with {out / _RECIPE}")
 
 
 class Teacher:

@@ -5,30 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
-
-
-def _write_tone(
-    path: Path, hz: float = 1000.0, seconds: float = 1.0, rate_hz: int = 16_000, subtype: str = "PCM_16"
-) -> Path:
-    """A sine of amplitude 0.5."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    time_s = np.arange(round(seconds * rate_hz)) / rate_hz
-    soundfile.write(path, 0.5 * np.sin(2 * np.pi * hz * time_s), rate_hz, subtype=subtype)
-    return path
 
 
 def _write_table(path: Path, header: Sequence[str], *rows: Sequence[object]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join("\t".join(map(str, row)) + "\n" for row in (header, *rows)))
     return path
-
-
-@pytest.fixture
-def write_tone() -> Callable[..., Path]:
-    return _write_tone
 
 
 @pytest.fixture
@@ -42,7 +25,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tau_folder(tmp_path: Path) -> Path:
+def tau_folder(tmp_path: Path, write_tone: Callable[..., Path]) -> Path:
     """As TAU really lies on disk: 44.1 kHz, 24 bit. One recording of each table is missing."""
     root = tmp_path / "data" / "TAU-urban-acoustic-scenes-2022-mobile-development"
     rows = []
@@ -50,7 +33,7 @@ def tau_folder(tmp_path: Path) -> Path:
         for second in range(2):
             name = f"audio/{scene}-{place}-7-{second}-{device}.wav"
             rows.append((name, scene, place, device))
-            _write_tone(root / name, hz=500.0 * (second + 1), rate_hz=44_100, subtype="PCM_24")
+            write_tone(root / name, hz=500.0 * (second + 1), rate_hz=44_100, subtype="PCM_24")
     rows.append(("audio/park-paris-9-7-0-a.wav", "park", "paris-9", "a"))
     rows.append(("audio/park-paris-9-7-1-s4.wav", "park", "paris-9", "s4"))
     _write_table(root / "meta.csv", ("filename", "scene_label", "identifier", "source_label"), *rows)
@@ -62,13 +45,13 @@ def tau_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def desed_folder(tmp_path: Path) -> Path:
+def desed_folder(tmp_path: Path, write_tone: Callable[..., Path]) -> Path:
     """All splits but `strong_real`; each table names one clip that is missing."""
     root = tmp_path / "data" / "desed"
     strong = ("filename", "onset", "offset", "event_label")
     synthetic = root / "dcase_synth" / "audio/train/synthetic21_train/soundscapes"
-    _write_tone(synthetic / "1.wav", seconds=10.0)
-    _write_tone(synthetic / "2.wav", seconds=9.0)
+    write_tone(synthetic / "1.wav", seconds=10.0)
+    write_tone(synthetic / "2.wav", seconds=9.0)
     _write_table(
         root / "dcase_synth" / "metadata/train/synthetic21_train/soundscapes.tsv",
         strong,
@@ -77,8 +60,8 @@ def desed_folder(tmp_path: Path) -> Path:
         ("2.wav", "", "", ""),
         ("gone.wav", 1.0, 2.0, "Dog"),
     )
-    _write_tone(root / "audio/validation/validation/v1.wav", seconds=10.0)
-    _write_tone(root / "audio/validation/validation/v2.wav", seconds=10.0)
+    write_tone(root / "audio/validation/validation/v1.wav", seconds=10.0)
+    write_tone(root / "audio/validation/validation/v2.wav", seconds=10.0)
     _write_table(
         root / "metadata/validation/validation.tsv",
         strong,
@@ -87,8 +70,8 @@ def desed_folder(tmp_path: Path) -> Path:
     )
     durations = root / "metadata/validation/validation_durations.tsv"
     _write_table(durations, ("filename", "duration"), ("v1.wav", 10), ("v2.wav", 10), ("gone.wav", 10))
-    _write_tone(root / "audio/train/weak/w1.wav", hz=500.0, seconds=10.0, rate_hz=44_100)
+    write_tone(root / "audio/train/weak/w1.wav", hz=500.0, seconds=10.0, rate_hz=44_100)
     weak = (("w1.wav", "Dishes,Speech"), ("gone.wav", "Cat"))
     _write_table(root / "metadata/train/weak.tsv", ("filename", "event_labels"), *weak)
-    _write_tone(root / "audio/train/unlabel_in_domain/u1.wav", seconds=12.0)
+    write_tone(root / "audio/train/unlabel_in_domain/u1.wav", seconds=12.0)
     return root

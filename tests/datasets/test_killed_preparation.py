@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ _PREPARE = """
 import contextlib, os, sys, time
 from keras_mtl import cli; from keras_mtl.core import files; from keras_mtl.features import cache as level_shards
 from keras_mtl.datasets.prepare import kept_examples
-data, cache, stop = sys.argv[1:]
+data, cache, stop, *sets = sys.argv[1:]
 kept_examples._PART_SECONDS = level_shards._SHARD_SECONDS = 20
 plain = files.new_file
 
@@ -39,7 +39,7 @@ def new_file(path):
     os.write(1, f"{name}\\n".encode())
 
 files.new_file = new_file
-sys.argv = ["keras_mtl", "data", "prepare", data, "--cache", cache]
+sys.argv = ["keras_mtl", "data", "prepare", data, "--cache", cache, *sets]
 cli.main()
 """
 
@@ -62,9 +62,9 @@ def folder(desed_folder: Path, write_tone) -> Path:
     return desed_folder
 
 
-def _written(folder: Path, cache: Path, stop: str = "") -> list[str]:
+def _written(folder: Path, cache: Path, sets: Sequence[str], stop: str = "") -> list[str]:
     """Runs the command and kills it where it stops; gives the files that were whole by then."""
-    command = [sys.executable, "-c", _PREPARE, str(folder), str(cache), stop]
+    command = [sys.executable, "-c", _PREPARE, str(folder), str(cache), stop, *(f"--set={each}" for each in sets)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -95,22 +95,29 @@ def _content(cache: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_what_was_kept_counts_and_the_result_is_an_undisturbed_one(folder: Path, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("data", "split", "sets"),
+    [("desed", "unlabelled", ()), ("own", "strong_synthetic", ("data.mixed_clips=24",))],
+)
+def test_what_was_kept_counts_and_the_result_is_an_undisturbed_one(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch, data: str, split: str, sets: Sequence[str]
+) -> None:
+    folder: Path = request.getfixturevalue({"desed": "folder", "own": "own_sounds"}[data])
     cache, undisturbed = tmp_path / "cache", tmp_path / "undisturbed"
-    reading = _written(folder, cache, "unlabelled-2-4.npz")
-    assert any(path.name.startswith(".unlabelled-2-4.npz.") for path in cache.rglob("*")), "killed within a part"
-    computing = _written(folder, cache, "desed_unlabelled/levels-00001.npy")
+    reading = _written(folder, cache, sets, f"{split}-2-4.npz")
+    assert any(path.name.startswith(f".{split}-2-4.npz.") for path in cache.rglob("*")), "killed within a part"
+    computing = _written(folder, cache, sets, f"{data}_{split}/levels-00001.npy")
     assert any(path.name.startswith(".levels-00001.npy.") for path in cache.rglob("*")), "killed within a shard"
-    written = [*reading, *computing, *_written(folder, cache)]
-    assert "unlabelled-0-2.npz" in reading[-1]
-    assert "desed_unlabelled/levels-00000.npy" in computing
+    written = [*reading, *computing, *_written(folder, cache, sets)]
+    assert f"{split}-0-2.npz" in reading[-1]
+    assert f"{data}_{split}/levels-00000.npy" in computing
     assert len(set(written)) == len(written), "nothing was done twice"
     for constant in (
         "keras_mtl.datasets.prepare.kept_examples._PART_SECONDS",
         "keras_mtl.features.cache._SHARD_SECONDS",
     ):
         monkeypatch.setattr(constant, 20)
-    prepare(str(folder), [load_recipe("mt")], undisturbed)
+    prepare(str(folder), [load_recipe("mt", sets)], undisturbed)
     assert _content(cache) == _content(undisturbed)
 
 

@@ -11,7 +11,7 @@ import soundfile
 from click.testing import CliRunner
 
 from keras_mtl import cli
-from keras_mtl.core import DCASE, ArtifactError, DataError, Labels, RecipeError
+from keras_mtl.core import DCASE, ArtifactError, DataError, Labels, RecipeError, RunError
 from keras_mtl.datasets import open_corpus
 from keras_mtl.features import event_set, scene_set
 from keras_mtl.inference import run_predictor
@@ -150,7 +150,8 @@ def test_resuming_with_other_labels_is_refused_by_name(turned, corpus, cache, tm
     for name in ("recipe.toml", "data.json"):
         (out / name).write_text((turned.path / name).read_text())
     with pytest.raises(RecipeError) as refused:
-        train(load_recipe("mt", LITTLE), corpus, out, cache, resume=True)
+        train(load_recipe("mt", LITTLE), corpus, out, tmp_path / "features", resume=True)
+    assert not (tmp_path / "features").exists(), "refused before any features were made"
     assert refused.value.message == (
         f"{out} as it was begun and this recipe have other scenes: the same names in another order"
     )
@@ -159,6 +160,15 @@ def test_resuming_with_other_labels_is_refused_by_name(turned, corpus, cache, tm
     done = CliRunner().invoke(cli.group, [*command, "--resume", *(word for item in sets for word in ("--set", item))])
     assert str(done.exception).startswith(f"{out} as it was begun and this recipe have other events: the same names")
     assert sorted(path.name for path in out.iterdir()) == ["data.json", "recipe.toml"]
+
+
+@pytest.mark.parametrize("task", ["scenes", "events"])
+def test_a_run_with_another_count_of_labels_than_of_outputs_is_refused(turned, tmp_path, task):
+    labels = {**turned.info["labels"], task: turned.info["labels"][task][1:]}
+    (tmp_path / "network.keras").write_bytes((turned.path / "network.keras").read_bytes())
+    (tmp_path / "run.json").write_text(json.dumps({**turned.info, "labels": labels}))
+    with pytest.raises(RunError, match=f"run.json names 9 {task}, network.keras has 10 outputs"):
+        Run.load(tmp_path).network()
 
 
 def test_a_training_of_before_labels_were_kept_goes_on_with_dcase_s(corpus, cache, tmp_path):

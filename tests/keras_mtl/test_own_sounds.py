@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +86,28 @@ def test_one_task_alone(own_sounds: Path, cache: Path, tmp_path: Path, gone: tup
     assert set(run.info["labels"]) == set(run.info["metrics"]) == {task}
     lacking = "scene_head" if task == "events" else "event_head"
     assert lacking not in {layer.name for layer in run.network().layers}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scenes", "events"), [(2, 37), (0, 1), (2, 0)])
+def test_any_count_of_classes_reaches_a_board(
+    tmp_path: Path, cache: Path, write_tone: Callable[..., Path], scenes: int, events: int
+) -> None:
+    """Tones of a class each: what the artifact names is what the folders are called."""
+    data, tasks = tmp_path / "data", {"scenes"} if not events else {"events"} if not scenes else {"scenes", "events"}
+    for kind, count, seconds in (("scenes", scenes, 2.0), ("events", events, 0.4)):
+        for number in range(count):
+            for recording in range(4):
+                write_tone(data / kind / f"{kind} {number:02}" / f"{recording}.wav", 200.0 + 90 * number, seconds)
+    alone = () if len(tasks) == 2 else ("algorithm=single", f"task={next(iter(tasks))}")
+    where = ("--data", data, "--cache", cache)
+    call("train", "--recipe", "mt", *where, "--out", tmp_path / "run", *settings_of(*alone))
+    call("deploy", tmp_path / "run", *where, "--target", "stm32h743", "--epochs", 0, "--out", tmp_path / "mine")
+    labels = Artifact.load(tmp_path / "mine" / "artifact").facts.labels
+    assert labels.scenes == tuple(f"scenes {number:02}" for number in range(scenes))
+    assert labels.events == tuple(f"events {number:02}" for number in range(events))
+    figures = json.loads(call("evaluate", tmp_path / "mine" / "artifact", *where, "--json").stdout)
+    assert {task for task in ("scenes", "events") if figures.get(task)} == tasks
 
 
 def test_each_pass_has_other_mixtures_and_the_first_the_prepared_ones(own_sounds: Path, cache: Path) -> None:
