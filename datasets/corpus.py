@@ -127,26 +127,43 @@ def open_corpus(
     settings, labels = settings or DataSettings(), labels or Labels()
     cache = Path(cache or os.environ.get("KERAS_MTL_CACHE") or Path.home() / ".cache" / "keras_mtl" / "tfds")
     how = {"progress": progress, "workers": workers, "beam": beam}
+    asked = _Asked(cache, sample_rate_hz, settings, labels, scoring, accept, how)
     word, _, size = str(data).partition(":")
     if sample_rate_hz < 1:
         raise DataError(f"clips at {sample_rate_hz} Hz can't be made")
     if word == EMBEDDED:
         require_subset(WHOLE if scoring else settings.scene_subset, None, EMBEDDED)
-        return _open_embedded(size or "full", cache, sample_rate_hz, settings, labels, accept, how)
-    folder = layout.require_folder(Path(data))
-    return _open_folder(folder, cache, sample_rate_hz, settings, labels, scoring, accept, how)
+        return _open_embedded(size or "full", asked)
+    return _open_folder(layout.require_folder(Path(data)), asked)
 
 
-def _open_embedded(
-    size: str,
-    cache: Path,
-    sample_rate_hz: int,
-    settings: DataSettings,
-    labels: Labels,
-    accept: Accept,
-    how: dict[str, Any],
-) -> Corpus:
-    labels = labels.or_else(DCASE)
+@dataclass(frozen=True)
+class _Asked:
+    """What `open_corpus` was asked for; `how` are the arguments of `prepared`."""
+
+    cache: Path
+    sample_rate_hz: int
+    settings: DataSettings
+    labels: Labels
+    scoring: bool
+    accept: Accept
+    how: dict[str, Any]
+
+    def home(self, fingerprint: str, labels: Labels) -> Path:
+        """Where data of this content and these classes are prepared."""
+        return self.cache / _key(fingerprint, labels)[:24]
+
+    def splits(self, builder: LocalBuilder) -> dict[str, Clips]:
+        """The clips of each split of a prepared data set."""
+        census = censuses(builder)
+        return {
+            name: Clips(f"{builder.name}/{name}", split.num_examples, census[name], builder, self.sample_rate_hz)
+            for name, split in builder.info.splits.items()
+        }
+
+
+def _open_embedded(size: str, asked: _Asked) -> Corpus:
+    labels, settings = asked.labels.or_else(DCASE), asked.settings
     for task, names in labels.by_task().items():
         if set(names) != set(DCASE.by_task()[task]):
             raise DataError(
@@ -161,78 +178,64 @@ def _open_embedded(
         raise DataError(f'no embedded data "{EMBEDDED}:{size}"', hint=f"sizes are {', '.join(sizes)}")
     chosen = [configs[f"scenes_{size}"], configs[f"events_{size}"]]
     total = fingerprint(chosen)
-    accept(total, {})
+    asked.accept(total, {})
     scenes, events = (
-        _splits(
+        asked.splits(
             prepared(
                 Soundscapes,
-                _home(cache, _key(fingerprint([config]), labels)),
+                asked.home(fingerprint([config]), labels),
                 # TFDS knows the listed ones by their names alone.
                 config=config if labels == DCASE else config.with_labels(labels),
-                **how,
-            ),
-            sample_rate_hz,
+                **asked.how,
+            )
         )
         for config in chosen
     )
-    return Corpus(EMBEDDED, total, scenes, events, sample_rate_hz, labels=labels, settings=settings)
+    return Corpus(EMBEDDED, total, scenes, events, asked.sample_rate_hz, labels=labels, settings=settings)
 
 
-def _open_folder(
-    folder: Path,
-    cache: Path,
-    sample_rate_hz: int,
-    settings: DataSettings,
-    labels: Labels,
-    scoring: bool,
-    accept: Accept,
-    how: dict[str, Any],
-) -> Corpus:
+def _open_folder(folder: Path, asked: _Asked) -> Corpus:
     roots = layout.find_sets(folder)
     if "own" in roots:
-        return _open_own(folder, cache, sample_rate_hz, settings, labels, scoring, accept, how)
+        return _open_own(folder, asked)
+    settings, rate_hz, scoring = asked.settings, asked.sample_rate_hz, asked.scoring
     if not scoring:
         require_subset(settings.scene_subset, roots.get("tau"), str(folder))
-    parts = {name: layout.fingerprint(name, root, cache / DIGESTS, how["progress"]) for name, root in roots.items()}
+    parts = {
+        name: layout.fingerprint(name, root, asked.cache / DIGESTS, asked.how["progress"])
+        for name, root in roots.items()
+    }
     total = layout.joined_fingerprint(list(parts.values()))
-    accept(total, parts)
+    asked.accept(total, parts)
     there = [task for name, task in (("tau", "scenes"), ("desed", "events")) if name in roots]
-    labels = labels.or_else(DCASE).of(there)
+    labels = asked.labels.or_else(DCASE).of(there)
     scenes: dict[str, Clips] = {}
     events: dict[str, Clips] = {}
     if "tau" in roots:
-        home = _home(cache, _key(parts["tau"], labels.of(["scenes"])))
-        percent = _prepared_part(home, sample_rate_hz, settings) if scoring else settings.scene_subset
-        config = config_of(tau.Builder, sample_rate_hz, settings, labels, percent)
-        found = _splits(prepared(tau.Builder, home, roots["tau"], config, **how), sample_rate_hz)
+        home = asked.home(parts["tau"], labels.of(["scenes"]))
+        percent = _prepared_part(home, rate_hz, settings) if scoring else settings.scene_subset
+        config = config_of(tau.Builder, rate_hz, settings, labels, percent)
+        found = asked.splits(prepared(tau.Builder, home, roots["tau"], config, **asked.how))
         training, test = used_splits(percent)
         names = {test: "test"} if scoring else {training: "train", test: "test"}
         scenes = {names[split]: clips for split, clips in found.items() if split in names}
     if "desed" in roots:
-        config = config_of(Desed, sample_rate_hz, settings, labels)
-        home = _home(cache, _key(parts["desed"], labels.of(["events"])))
-        events = _splits(prepared(Desed, home, roots["desed"], config, **how), sample_rate_hz)
-    return Corpus(folder.resolve().name, total, scenes, events, sample_rate_hz, parts, labels, settings)
+        config = config_of(Desed, rate_hz, settings, labels)
+        home = asked.home(parts["desed"], labels.of(["events"]))
+        events = asked.splits(prepared(Desed, home, roots["desed"], config, **asked.how))
+    return Corpus(folder.resolve().name, total, scenes, events, rate_hz, parts, labels, settings)
 
 
-def _open_own(
-    folder: Path,
-    cache: Path,
-    sample_rate_hz: int,
-    settings: DataSettings,
-    labels: Labels,
-    scoring: bool,
-    accept: Accept,
-    how: dict[str, Any],
-) -> Corpus:
-    require_subset(WHOLE if scoring else settings.scene_subset, None, str(folder))
-    found = own.open_own(folder, settings, labels)
+def _open_own(folder: Path, asked: _Asked) -> Corpus:
+    settings, rate_hz = asked.settings, asked.sample_rate_hz
+    require_subset(WHOLE if asked.scoring else settings.scene_subset, None, str(folder))
+    found = own.open_own(folder, settings, asked.labels)
     if found.problems:
         first, *others = found.problems
         raise DataError(first.message + (f" (and {len(others)} more)" if others else ""), hint=first.hint)
-    total = own.own_home(layout.fingerprint("own", folder, cache / DIGESTS, how["progress"]), settings)
-    accept(total, {"own": total})
-    if not scoring:
+    total = own.own_home(layout.fingerprint("own", folder, asked.cache / DIGESTS, asked.how["progress"]), settings)
+    asked.accept(total, {"own": total})
+    if not asked.scoring:
         for line in found.untrained():
             hint = "record some, or move one to the training side; keras_mtl data check DIR lists them"
             raise DataError(f"{folder}: {line}", hint=hint)
@@ -240,16 +243,16 @@ def _open_own(
     labels = found.labels.of(found.tasks)
     splits: dict[str, dict[str, Clips]] = {"scenes": {}, "events": {}}
     for task in found.tasks:
-        config = own.own_config(task, sample_rate_hz, labels, settings)
-        home = _home(cache, _key(total, labels.of([task])))
-        splits[task] = _splits(prepared(own.Builder, home, folder, config, **how), sample_rate_hz)
-    mixer = own.mixer_of(found, "train", settings, sample_rate_hz)
+        config = own.own_config(task, rate_hz, labels, settings)
+        home = asked.home(total, labels.of([task]))
+        splits[task] = asked.splits(prepared(own.Builder, home, folder, config, **asked.how))
+    mixer = own.mixer_of(found, "train", settings, rate_hz)
     return Corpus(
         folder.resolve().name,
         total,
         splits["scenes"],
         splits["events"],
-        sample_rate_hz,
+        rate_hz,
         {"own": total},
         labels,
         settings,
@@ -300,15 +303,3 @@ def _prepared_part(home: Path, sample_rate_hz: int, settings: DataSettings) -> i
 
 def _key(fingerprint: str, labels: Labels) -> str:
     return hashlib.sha256(f"{fingerprint} {labels.digest}".encode()).hexdigest()
-
-
-def _splits(builder: LocalBuilder, sample_rate_hz: int) -> dict[str, Clips]:
-    census = censuses(builder)
-    return {
-        name: Clips(f"{builder.name}/{name}", split.num_examples, census[name], builder, sample_rate_hz)
-        for name, split in builder.info.splits.items()
-    }
-
-
-def _home(cache: Path, content: str) -> Path:
-    return cache / content[:24]

@@ -16,7 +16,7 @@ from keras_mtl.algorithms.replicas import Replicas, StepMean, TaskGradients
 from keras_mtl.algorithms.saved_seeds import SavedSeeds
 from keras_mtl.augmentation import Augmentation, Masking
 
-_SHOWN = {"scenes": ("scene_loss", "scene_accuracy"), "events": ("strong_bce", "weak_bce", "consistency")}
+_SHOWN = {"scenes": ("scene_loss", "scene_accuracy"), "events": ("strong_bce", "weak_bce")}
 
 
 class MultitaskModel(TaskGradients):
@@ -114,6 +114,7 @@ class MultitaskModel(TaskGradients):
     def shown(self) -> list[str]:
         """Names of the metrics besides "loss"."""
         names = [name for task in self.tasks for name in _SHOWN[task]]
+        names += ["consistency"] if self._is_consistent("events") else []
         return names + [f"{task}_distillation" for task in self.tasks if self._distils(task)]
 
     @property
@@ -123,11 +124,15 @@ class MultitaskModel(TaskGradients):
 
     def teacher_tasks(self) -> tuple[str, ...]:
         """The tasks whose decoders the mean teacher has."""
-        return ("events",) if "events" in self.tasks else ()
+        return ("events",) if self._is_consistent("events") else ()
 
     def uses_teacher(self, task: str) -> bool:
         """Whether a loss on the batch of `task` needs the mean teacher's embeddings."""
-        return task == "events"
+        return self._is_consistent(task)
+
+    def _is_consistent(self, task: str) -> bool:
+        """Whether the loss of a task has the term against the mean teacher."""
+        return task == "events" and task in self.tasks and self.consistency_weight > 0
 
     def encoder_variables(self) -> list[keras.Variable]:
         """The encoder's variables that steps update: none of a frozen one."""
@@ -203,7 +208,7 @@ class MultitaskModel(TaskGradients):
         log_mel, teacher_embeddings = clips.get("teacher_log_mel", clips["log_mel"]), None
         if self.teacher is not None and self.uses_teacher(task):
             teacher_embeddings = self.teacher.embed(log_mel)
-        if task == "events":
+        if self._is_consistent(task):
             assert self.teacher is not None
             shown["consistency"] = consistency_loss(output, self.teacher.decode("events", teacher_embeddings))
             weight = self.consistency_weight * ramp(self.teacher.step, self.ramp_steps)

@@ -40,13 +40,14 @@ class TrainSettings:
         epochs: passes of the first (or only) phase; one pass goes once over the longer of its streams.
         second_epochs: passes of the second phase, for algorithms that have one.
         scene_batch: clips of a scene batch.
-        strong_batch, weak_batch, unlabelled_batch: clips of each kind in an event batch.
+        strong_batch, weak_batch, unlabelled_batch: clips of each kind in an event batch. Data without weak clips take
+            the classes of the strong ones as weak labels, unless `weak_batch` is 0.
         learning_rate: peak of the schedule.
         second_learning_rate: peak in the second phase; 0 stands for that of the first.
         warmup_fraction: part of the steps in which the rate rises from 0; then it falls to 0 by a cosine.
         weight_decay: of AdamW.
         alpha: weight of the scene loss where two losses are added.
-        consistency_weight: full weight of the mean teacher's consistency loss.
+        consistency_weight: full weight of the mean teacher's consistency loss; 0 trains without a mean teacher.
         cross_weight: of the cross terms of `cross_soft` and `cross_hard`.
         gradnorm_alpha: of `gradnorm`: how strongly a task that learns more slowly is pulled.
         gradnorm_rate: of `gradnorm`: learning rate of the tasks' weights.

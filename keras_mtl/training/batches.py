@@ -147,6 +147,7 @@ class EventStream:
         frames_per_embedding: log-mel frames from one embedding of the network to the next.
         seed: of the shuffling.
         embeddings: embeddings that the network gives for one clip; None where it gives whole ones only.
+        tagged: whether the classes of a strong clip are its weak labels, too: for data without weak clips.
     """
 
     def __init__(
@@ -158,8 +159,9 @@ class EventStream:
         frames_per_embedding: int,
         seed: int,
         embeddings: int | None = None,
+        tagged: bool = False,
     ) -> None:
-        self._settings, self._labels, self._parts = settings, labels, []
+        self._settings, self._labels, self._tagged, self._parts = settings, labels, tagged, []
         for number, kind in enumerate(("strong", "weak", "unlabelled")):
             if batches.get(kind) and kind in kinds and len(kinds[kind]):
                 sampler = Sampler(len(kinds[kind]), batches[kind], (seed, 2 + number))
@@ -177,9 +179,10 @@ class EventStream:
                 rows.append(log_mel)
                 events = events if kind == "strong" else ()
                 strong.append(self._grid.targets(events, self._labels))
-                weak.append(clips.weak[i] if kind == "weak" else np.zeros(len(self._labels), np.float32))
+                heard = {event.label for event in events} if self._tagged else set()
+                weak.append(clips.weak[i] if kind == "weak" else np.isin(self._labels, [*heard]).astype(np.float32))
                 has_strong.append(kind == "strong")
-                has_weak.append(kind == "weak")
+                has_weak.append(kind == "weak" or (kind == "strong" and self._tagged))
         return {
             "log_mel": _normalised(rows, self._settings)[..., None],
             "strong": np.stack(strong),

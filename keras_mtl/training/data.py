@@ -66,7 +66,8 @@ class TrainingData:
             )
         if "events" in tasks:
             batches = {"strong": train.strong_batch, "weak": train.weak_batch, "unlabelled": train.unlabelled_batch}
-            found["events"] = self._event_stream(self.events, batches, network, train.seed)
+            tagged = "weak" not in self.events and train.weak_batch > 0
+            found["events"] = self._event_stream(self.events, batches, network, train.seed, tagged)
         return found
 
     def held_out_streams(self, tasks: tuple[str, ...], network: keras.Model) -> dict[str, Stream]:
@@ -83,17 +84,22 @@ class TrainingData:
         return found if len(found) == len(tasks) else {}
 
     def _event_stream(
-        self, kinds: dict[str, EventSet], batches: dict[str, int], network: keras.Model, seed: int
+        self,
+        kinds: dict[str, EventSet],
+        batches: dict[str, int],
+        network: keras.Model,
+        seed: int,
+        tagged: bool = False,
     ) -> EventStream:
         stride, embeddings = frames_per_embedding(network), embeddings_of(network, kinds["strong"].log_mel.shape[1])
-        return EventStream(kinds, batches, self.settings, self.labels.events, stride, seed, embeddings)
+        return EventStream(kinds, batches, self.settings, self.labels.events, stride, seed, embeddings, tagged)
 
 
 def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: Path) -> TrainingData:
     """Reads the sets that these tasks need, holds clips out and measures the normalisation.
 
     The scalar normalisation is that of the training clips of all the tasks' sets; a recipe that sets `std_db` to other
-    than 1 keeps its own. Where the data have no weak clips, the strong ones are taken a second time in their place.
+    than 1 keeps its own. Where the data have no weak clips, the classes of the strong ones are their weak labels, too.
 
     Raises:
         DataError: the corpus lacks what a task needs, or is opened for other clips or labels than the recipe's.
@@ -126,8 +132,8 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         arrays = [kinds[k].log_mel for k in kinds] + ([scenes.log_mel] if scenes is not None else [])
         settings = settings.normalised(*(round(v, 3) for v in log_mel_statistics(arrays)))
     if kinds:
-        _fill_in(kinds, recipe, corpus)
-        if recipe.data.fresh_mixtures and corpus.mixer is not None:  # not in the weak ones' place: their labels stay
+        _say_what_lacks(kinds, recipe, corpus)
+        if recipe.data.fresh_mixtures and corpus.mixer is not None:
             kinds["strong"] = FreshMixtures.of(kinds["strong"], corpus.mixer, settings.normalised(0.0, 1.0))
     for task in sorted(tasks - set(scored_tasks(tasks, corpus))):
         _log.warning("%s: no evaluation clips, so the run gets no figures of %s", corpus.name, task)
@@ -188,13 +194,12 @@ def require_tasks(corpus: Corpus, tasks: set[str]) -> None:
             raise DataError(f"{corpus.name}: {what[task]}", hint=alone or "see docs/data.md for the folders")
 
 
-def _fill_in(kinds: dict[str, EventSet], recipe: Recipe, corpus: Corpus) -> None:
-    """What stands in for kinds of clips that the data lack, as synthesised ones may; each is logged."""
-    if "weak" not in kinds and recipe.train.weak_batch:
-        # Nothing else would train the clip-level output: the loss of strong clips is that of the frames.
-        kinds["weak"] = kinds["strong"]
-        _log.warning("%s: no weak clips; the classes of the strong ones are trained on in their place", corpus.name)
-    if "unlabelled" not in kinds and recipe.train.unlabelled_batch:
+def _say_what_lacks(kinds: dict[str, EventSet], recipe: Recipe, corpus: Corpus) -> None:
+    train = recipe.train
+    if "weak" not in kinds and train.weak_batch:
+        # Nothing else trains the clip-level output: the loss of strong clips is that of the frames.
+        _log.warning("%s: no weak clips; the classes of the strong ones train the output for a clip", corpus.name)
+    if "unlabelled" not in kinds and train.unlabelled_batch and train.consistency_weight:
         _log.warning("%s: no unlabelled clips; the mean teacher has the labelled ones only", corpus.name)
 
 

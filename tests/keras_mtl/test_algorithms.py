@@ -41,7 +41,7 @@ def both(random):
 
 
 def compiled(model):
-    model.compile(optimizer=keras.optimizers.AdamW(1e-2, weight_decay=0.01), jit_compile=False)
+    model.compile(optimizer=keras.optimizers.AdamW(1e-2, weight_decay=0.01), run_eagerly=True)
     model.optimizer.build(model.trained_variables())
     return model
 
@@ -157,6 +157,21 @@ def test_teacher_is_the_average_of_two_steps(random):
     teacher = [weight.numpy() for copy in model.teacher.copies for weight in copy.weights if "float" in weight.dtype]
     for mine, theirs in zip(teacher, expected, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_without_consistency_there_is_no_teacher_and_the_labelled_losses_stay(random):
+    """The first step is that of a training whose ramp has only begun: its weight is exp(-5) of nearly nothing."""
+    batch, steps = {"events": event_batch(random)}, []
+    for weight in (1e-9, 0.0):
+        keras.utils.set_random_seed(11)
+        model = compiled(SingleTask(small_network(), task="events", consistency_weight=weight, ramp_steps=4))
+        assert (model.teacher is None) == (weight == 0.0)
+        shown = model.train_on_batch(batch, return_dict=True)
+        assert ("consistency" in shown) == (weight > 0.0)
+        steps.append((shown["strong_bce"], shown["weak_bce"], [w.numpy() for w in model.network.trainable_weights]))
+    assert steps[0][:2] == pytest.approx(steps[1][:2])
+    for one, other in zip(steps[0][2], steps[1][2], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_schedules_against_numpy():

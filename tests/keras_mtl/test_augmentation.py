@@ -211,7 +211,7 @@ def small_network():
 
 
 def compiled(model):
-    model.compile(optimizer=keras.optimizers.AdamW(1e-2), jit_compile=False)
+    model.compile(optimizer=keras.optimizers.AdamW(1e-2), run_eagerly=True)
     model.optimizer.build(model.trained_variables())
     return model
 

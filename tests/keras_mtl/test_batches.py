@@ -138,3 +138,18 @@ def test_kinds_that_are_not_there_are_left_out():
     )
     assert stream(0)["log_mel"].shape[0] == 2
     assert stream.steps == pytest.approx(3)
+
+
+def test_classes_of_strong_clips_stand_in_for_weak_labels():
+    streams = [
+        EventStream(
+            {"strong": events(5, 1)}, {"strong": 2, "weak": 3}, SETTINGS, DCASE.events, 4, seed=0, tagged=tagged
+        )
+        for tagged in (False, True)
+    ]
+    plain, tagged = streams[0](0), streams[1](0)
+    assert not plain["has_weak"].any()
+    assert not plain["weak"].any()
+    np.testing.assert_array_equal(tagged["has_weak"], tagged["has_strong"])
+    np.testing.assert_array_equal(tagged["weak"], np.tile(np.eye(10)[4], (2, 1)))  # all of them are of dogs
+    assert tagged["weak"].dtype == np.float32

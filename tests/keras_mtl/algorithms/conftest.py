@@ -63,8 +63,9 @@ def both(random):
     return {"scenes": scene_batch(random), "events": event_batch(random)}
 
 
-def compiled(model, rate=1e-2, decay=0.01, **options):
-    model.compile(optimizer=PartialAdamW(rate, weight_decay=decay, **options), jit_compile=False)
+def compiled(model, rate=1e-2, decay=0.01, eager=True, **options):
+    """Eager, since tracing a step costs more than a few steps; whole trainings elsewhere are traced."""
+    model.compile(optimizer=PartialAdamW(rate, weight_decay=decay, **options), run_eagerly=eager)
     model.optimizer.build(model.trained_variables())
     return model
 

@@ -146,7 +146,7 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(little, random, algorit
 
 def test_turns_are_traced_once_and_fed_with_one_task_each(little, random):
     """The streams give no clips of the other task, and the step is one graph."""
-    model = little.compiled(HardMTL(little.network()))
+    model = little.compiled(HardMTL(little.network()), eager=False)
     traces = []
     update = model.update
     model.update = lambda batch: (traces.append(1), update(batch))[1]
