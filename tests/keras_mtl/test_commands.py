@@ -19,7 +19,14 @@ from keras_mtl.runs import Run
 from keras_mtl.training import load_training_data
 from keras_mtl.training import train as fit
 
-TINY = ("train.epochs=1", "train.second_epochs=1", "strong_batch=4", "weak_batch=2", "unlabelled_batch=2")
+TINY = (
+    "train.epochs=1",
+    "train.second_epochs=1",
+    "strong_batch=4",
+    "weak_batch=2",
+    "unlabelled_batch=2",
+    "model.options={channels=[2,4], pools=[[2,8],[2,8]], recurrent_units=4}",
+)
 TAU = "TAU-urban-acoustic-scenes-2022-mobile-development"
 
 

@@ -19,6 +19,8 @@ from keras_mtl.training.checkpoints import SaveCheckpoints
 from keras_mtl.training.conflict import COSINE
 from keras_mtl.training.stage import Teacher
 
+LITTLE = {"channels": [2, 4], "pools": [[2, 8], [2, 8]], "recurrent_units": 4}
+
 
 def weights(run):
     return [weight.numpy().tobytes() for weight in run.network().weights]
@@ -102,7 +104,9 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(recipe, corpus, ca
 
     See `test_resuming` for kills, and for both tasks at once.
     """
-    recipe = replace(recipe, train=replace(recipe.train, algorithm="single", epochs=2))
+    recipe = replace(
+        recipe, train=replace(recipe.train, algorithm="single", epochs=2), model=replace(recipe.model, options=LITTLE)
+    )
     whole = train(recipe, corpus, tmp_path / "whole", cache)
     kept = {"golden": len(whole.samples().golden), "events": len(whole.samples().golden_events)}
     assert kept == {"golden": 0, "events": 4}
@@ -129,7 +133,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(recipe, corpus, ca
 def hard_run(corpus, cache, recipe, run, tmp_path_factory):
     """Tasks in turns, with the run of another algorithm as a teacher, its gradients watched."""
     changes = {"algorithm": "hard", "epochs": 1, "teacher": str(run.path), "conflict_every": 2}
-    recipe = replace(recipe, train=replace(recipe.train, **changes))
+    recipe = replace(recipe, train=replace(recipe.train, **changes), model=replace(recipe.model, options=LITTLE))
     return train(recipe, corpus, tmp_path_factory.mktemp("hard") / "run", cache)
 
 

@@ -99,7 +99,13 @@ def test_without_rounding_the_twin_is_the_float_network(network, clips, scheme):
 
 
 @pytest.mark.parametrize(
-    ("name", "scheme"), [("blocks", "int8"), ("grn", "int16x8"), ("baseline", "int8"), ("baseline", "int16x8")]
+    ("name", "scheme"),
+    [
+        pytest.param("blocks", "int8", marks=pytest.mark.slow),
+        pytest.param("grn", "int16x8", marks=pytest.mark.slow),
+        ("baseline", "int8"),
+        ("baseline", "int16x8"),
+    ],
 )
 def test_of_all_layer_kinds_nothing_and_everything_round_as_they_should(name, scheme):
     network = SMALL[name]()
