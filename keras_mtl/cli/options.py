@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from keras_mtl.core import to_json
+from keras_mtl.core import UNUSED_PACKAGES, to_json
 
 #: A file or a folder, a file, and a folder, as `Path`.
 PATH = click.Path(path_type=Path)
@@ -60,6 +60,8 @@ def quiet_tensorflow() -> None:
     Its Python warnings are silenced too: they are about tracing, for those who develop this package.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    unused = dict.fromkeys(name for name in UNUSED_PACKAGES if name not in sys.modules)
+    sys.modules.update(unused)
     kept = os.dup(2)
     with tempfile.TemporaryFile() as chatter:
         os.dup2(chatter.fileno(), 2)
@@ -68,6 +70,8 @@ def quiet_tensorflow() -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+            for name in unused:
+                del sys.modules[name]
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # Of a network with one event, whose share of the events' attention is 1.
     warnings.filterwarnings("ignore", "You are using a softmax over axis")

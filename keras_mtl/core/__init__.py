@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         VerdictFailed,
     )
     from keras_mtl.core.files import new_folder, read_bytes, to_json, write_text
-    from keras_mtl.core.isolation import last_line, limit_process, run_isolated
+    from keras_mtl.core.isolation import UNUSED_PACKAGES, last_line, limit_process, run_isolated
     from keras_mtl.core.labels import (
         DCASE,
         SCENE_PREFIX,
@@ -41,11 +41,10 @@ else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "DCASE", "SCENE_PREFIX", "ArtifactError", "Column", "ConversionError", "DataError", "EngineCrash", "EngineError",
-    "EngineRefused", "EngineTimeout", "FeatureMismatch", "Html", "KerasMtlError", "Labels", "LogMelSettings",
-    "RecipeError", "RunError", "Table", "TargetError", "TrainingError", "VerdictFailed", "errors", "field_value",
-    "files",
-    "frame_window", "hann_window", "is_one_line", "last_line", "limit_process", "mel_edges_hz", "mel_filters",
-    "nearest", "new_folder", "normal", "read", "read_bytes", "read_labels", "refusal", "run_isolated", "to_json",
-    "without_score", "write_text",
+    "DCASE", "SCENE_PREFIX", "UNUSED_PACKAGES", "ArtifactError", "Column", "ConversionError", "DataError",
+    "EngineCrash", "EngineError", "EngineRefused", "EngineTimeout", "FeatureMismatch", "Html", "KerasMtlError",
+    "Labels", "LogMelSettings", "RecipeError", "RunError", "Table", "TargetError", "TrainingError", "VerdictFailed",
+    "errors", "field_value", "files", "frame_window", "hann_window", "is_one_line", "last_line", "limit_process",
+    "mel_edges_hz", "mel_filters", "nearest", "new_folder", "normal", "read", "read_bytes", "read_labels",
+    "refusal", "run_isolated", "to_json", "without_score", "write_text",
 ]  # fmt: skip

@@ -77,6 +77,7 @@ def test_frozen_parts_keep_every_bit(random):
     assert not [path for path in moments if "conv" in path or "gru" in path]
 
 
+@pytest.mark.slow
 def test_gradients_are_the_same_bits_each_time(random):
     """Two paths into one encoder: sums of several gradients must not depend on which comes first."""
     model = SoftMTL(build_mt(scenes=10, events=10), mask_fraction=0.0)
@@ -227,6 +228,7 @@ def test_registry_has_phases_in_order():
         SoftMTL(small_network(), alpha=2.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "batch"), [("scenes", scene_batch), ("events", event_batch)])
 def test_each_task_overfits_a_small_batch(random, task, batch):
     keras.utils.set_random_seed(3)

@@ -55,6 +55,7 @@ def refusal(monkeypatch, capfd):
     return refused
 
 
+@pytest.mark.slow
 def test_train_then_evaluate_then_predict(cache, tmp_path):
     sets = [word for item in TINY for word in ("--set", item)]
     out = tmp_path / "run"

@@ -23,6 +23,7 @@ def document(out, recipe, cache):
     return run_demo(recipe, "soundscapes:tiny", out, cache)
 
 
+@pytest.mark.slow
 def test_every_station_left_its_result(document, out):
     assert document["schema"] == "keras_mtl.demo/1"
     assert json.loads((out / "demo.json").read_text()) == document
@@ -37,6 +38,7 @@ def test_every_station_left_its_result(document, out):
     assert Path(document["timeline"]).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_verdicts_are_those_of_the_formats(document, out):
     verdicts = {kind: row["verdicts"] for kind, row in document["artifacts"].items()}
     assert verdicts["int8"] == verdicts["int16x8"] == {"dcase-asc": "passed", "stm32h743": "passed"}
@@ -47,6 +49,7 @@ def test_verdicts_are_those_of_the_formats(document, out):
     assert "float16" in why
 
 
+@pytest.mark.slow
 def test_firmware_folder_holds_what_passed(document, out):
     manifests = sorted(Path(document["firmware"]).rglob("manifest.json"))
     assert manifests
@@ -55,6 +58,7 @@ def test_firmware_folder_holds_what_passed(document, out):
     assert all("alignas(16)" in text for text in arrays)
 
 
+@pytest.mark.slow
 def test_page_shows_the_figures(document):
     page = Path(document["report"]).read_text()
     assert f"{document['run']['metrics']['scenes']['accuracy']:.3f}" in page
@@ -84,6 +88,7 @@ def test_a_folder_with_a_training_in_it_is_refused(recipe, cache, tmp_path, name
     _refused(recipe, cache, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run/notes.txt", "run-2/run.json", "report.html", "empty"])
 def test_a_demo_s_folder_with_something_of_others_is_refused(document, out, recipe, cache, tmp_path, name):
     shutil.copytree(out, tmp_path / "demo")
@@ -97,6 +102,7 @@ def test_a_demo_s_folder_with_something_of_others_is_refused(document, out, reci
     assert place.exists()
 
 
+@pytest.mark.slow
 def test_a_folder_as_a_demo_left_it_stays_until_the_next_demo_is_whole(document, out, recipe, cache, tmp_path):
     shutil.copytree(out, tmp_path / "demo")
     with pytest.raises(DataError):  # not refused: it fails at its first stage
@@ -105,6 +111,7 @@ def test_a_folder_as_a_demo_left_it_stays_until_the_next_demo_is_whole(document,
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 
+@pytest.mark.slow
 def test_results_are_told_by_the_places_that_they_have(document, out):
     told = [document[key] for key in ("timeline", "report", "firmware")] + [document["run"]["path"]]
     told += [row["path"] for key in ("quantized", "artifacts") for row in document[key].values()]
@@ -113,6 +120,7 @@ def test_results_are_told_by_the_places_that_they_have(document, out):
     assert all(Path(path).exists() and Path(path).is_relative_to(out) for path in told)
 
 
+@pytest.mark.slow
 def test_golden_inputs_are_evaluation_clips(document, out):
     artifact = Artifact.load(document["artifacts"]["int8"]["path"])
     assert artifact.golden is not None

@@ -103,6 +103,7 @@ def test_a_training_of_two_workers_is_that_of_one(plain, cache, tmp_path):
     assert [weight.numpy().tobytes() for weight in Run.load(run.path).network().weights] == weights
 
 
+@pytest.mark.slow
 def test_a_training_in_mixed_precision_leaves_a_float32_run(plain, corpus, cache, tmp_path):
     recipe = load_recipe("mt", [*LITTLE, "precision=mixed_bfloat16"])
     run = train(recipe, corpus, tmp_path / "run", cache)

@@ -276,6 +276,7 @@ def call(*arguments, code=0):
     return done
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_is_asked_for(run, tmp_path):
     model = ("--model", run.path)
     for name in ("a.wav", "b.flac"):

@@ -99,6 +99,7 @@ def test_the_second_phase_leaves_the_first_ones_parts_alone(run, recipe):
     assert all((a.numpy() != b.numpy()).any() for a, b in zip(*heads, strict=True))
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(recipe, corpus, cache, tmp_path, monkeypatch):
     """Weights, teacher, optimiser, schedule, masks and order of the data: the same bytes at the end.
 
@@ -137,6 +138,7 @@ def hard_run(corpus, cache, recipe, run, tmp_path_factory):
     return train(recipe, corpus, tmp_path_factory.mktemp("hard") / "run", cache)
 
 
+@pytest.mark.slow
 def test_turns_a_teacher_and_the_gradients_cosine_in_one_run(hard_run):
     (row,) = csv.DictReader((hard_run.path / "both.csv").read_text().splitlines())
     assert {"scene_loss", "strong_bce", "scenes_distillation", "events_distillation", COSINE, "val_loss"} <= set(row)

@@ -215,6 +215,7 @@ def test_an_untrained_encoder_is_not_frozen_and_a_frozen_one_not_watched(base, c
             train(load_recipe("mt", [*LITTLE, *sets]), corpus, tmp_path / "run", cache)
 
 
+@pytest.mark.slow
 def test_a_frozen_encoder_keeps_every_bit_and_the_teacher_starts_from_the_run(base, corpus, cache, tmp_path):
     """Of the events, nothing moves: without masking, dropout and a learning rate the student stays what it was.
 
@@ -231,6 +232,7 @@ def test_a_frozen_encoder_keeps_every_bit_and_the_teacher_starts_from_the_run(ba
     assert float(row["consistency"]) < 1e-12 < float(row["strong_bce"])
 
 
+@pytest.mark.slow
 def test_a_resumed_training_does_not_start_from_the_run_again(base, corpus, cache, tmp_path, monkeypatch):
     """Interrupted before its first step and after an epoch, with the other run gone: as one left alone."""
     init = tmp_path / "init"

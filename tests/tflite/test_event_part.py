@@ -112,6 +112,7 @@ def test_costs_of_the_file_are_those_of_the_network(small, small_artifacts):
     assert {row.repeats for row in op_rows(half.model)} == {1, 11}
 
 
+@pytest.mark.slow
 def test_costs_of_the_full_network(make_run):
     run, part = make_run(1000, LogMelSettings(mean_db=-30.0, std_db=15.0))
     artifact = convert(run, "events", "float32")
@@ -196,6 +197,7 @@ def test_the_same_run_gives_the_same_bytes(small, small_artifacts, tmp_path: Pat
         np.testing.assert_array_equal(known, read.golden.outputs[name])
 
 
+@pytest.mark.slow
 def test_the_accounting_fails_with_value_limit_and_reason(make_run, tmp_path: Path):
     """The command line, from run to verdict, with a network that is over one limit and under the other."""
     run, _ = make_run(100, SETTINGS, **{**SMALL, "recurrent_units": 60})

@@ -100,6 +100,7 @@ def test_levels_of_the_embeddings_are_kept_and_the_seed_decides(one_layer, calib
     assert [w.tobytes() for w in again.model.get_weights()] == [w.tobytes() for w in tuned.model.get_weights()]
 
 
+@pytest.mark.slow
 def test_ranges_follow_what_they_see_as_a_moving_average(one_layer, calibration):
     twin = build_qat(one_layer, "int8", TASKS, learning="moving_average")
     calibrate(twin, {"scenes": calibration["scenes"]})
@@ -121,6 +122,7 @@ def test_ranges_follow_what_they_see_as_a_moving_average(one_layer, calibration)
         build_qat(one_layer, "int8", TASKS, learning="luck")
 
 
+@pytest.mark.slow
 def test_fine_tuning_comes_nearer(one_layer, calibration):
     """From weights that were moved away: the float network pulls the twin back."""
     moved = keras.models.clone_model(one_layer)

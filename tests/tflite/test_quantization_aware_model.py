@@ -82,6 +82,7 @@ def test_saved_model_gives_the_same_outputs(quantized, clips, tmp_path: Path):
         np.testing.assert_array_equal(np.asarray(loaded(x)), np.asarray(made.model(x)))
 
 
+@pytest.mark.slow
 def test_fine_tuning_brings_the_twin_nearer_and_leaves_the_network(network, clips):
     before = [weight.copy() for weight in network.get_weights()]
     student = build_qat(network, "int8")

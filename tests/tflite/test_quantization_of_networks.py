@@ -190,7 +190,11 @@ def test_reciprocal_roots_have_8_bits(scheme):
 
 @pytest.mark.parametrize(
     ("name", "error"),
-    [("cp_mobile", 0.02), pytest.param("cp_mobile_grn", 0.04, marks=pytest.mark.slow), ("baseline", 0.04)],
+    [
+        pytest.param("cp_mobile", 0.02, marks=pytest.mark.slow),
+        pytest.param("cp_mobile_grn", 0.04, marks=pytest.mark.slow),
+        ("baseline", 0.04),
+    ],
 )
 def test_twin_with_16_bits_is_near_the_network(name, error):
     made = converted(name, "int16x8")

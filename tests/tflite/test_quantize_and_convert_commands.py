@@ -72,6 +72,7 @@ def test_a_quantized_run_is_converted(quantized_run, tmp_path):
     assert artifact.golden is not None
 
 
+@pytest.mark.slow
 def test_a_run_quantized_for_scenes_gives_a_streaming_artifact(quantized_run, tmp_path):
     options = ("--schedule", "stream", "--format", "int16x8", "--scene-hop", 10, "--out", tmp_path)
     document = _document("convert", quantized_run[0], *options)

@@ -144,6 +144,7 @@ def test_parts_are_operators_with_their_range_and_ranges_by_themselves(eight_bit
     ]
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_hard_to_quantize_costs_the_most(clips):
     """One weight far larger than the others, for a channel that is always 0: the float network does not notice."""
     name, before = "conv_4", "conv_3"
@@ -167,6 +168,7 @@ def test_a_layer_that_is_hard_to_quantize_costs_the_most(clips):
     assert order[0].cost.embeddings_noise > 10 * order[1].cost.embeddings_noise
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_all_clips_at_once(eight_bits, clips):
     seen: list[tuple[int, int]] = []
     many = np.concatenate([clips.calibration, clips.golden])
@@ -187,6 +189,7 @@ def test_figures_are_those_of_all_clips_at_once(eight_bits, clips):
     assert decibels(0.001) == pytest.approx(30.0)
 
 
+@pytest.mark.slow
 def test_sixteen_bits_cost_less_than_eight():
     network, values = networks.baseline(25, 40), networks.clips(12, 25, 40)
     coarse, fine = (

@@ -231,6 +231,7 @@ def test_a_matrix_that_is_turned_beforehand_changes_no_number(artifacts, kind):
             assert 0.9 < saved / (25 * 224 * {"int8": 1, "int16x8": 2}[kind]) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["float32", "int8"])
 def test_command(runs, encoders, tmp_path, kind):
     run_folder = runs.get(kind, runs["float"]).path

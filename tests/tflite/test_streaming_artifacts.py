@@ -141,6 +141,7 @@ def test_the_same_run_gives_the_same_bytes(runs, artifacts, tmp_path):
     assert len(saved[0]) == 2 * 7 + 2
 
 
+@pytest.mark.slow
 def test_events_alone_have_no_scene_decoder(runs):
     """The run has both decoders, and the artifact of the events leaves the other one out."""
     made = convert(runs["cells8"], "events", "int8", event_hop=40)
@@ -151,6 +152,7 @@ def test_events_alone_have_no_scene_decoder(runs):
     computes_the_network("tflm", made, 0.06)
 
 
+@pytest.mark.slow
 def test_scenes_of_a_run_with_both_parts_are_one_file(runs):
     """The whole network has the event head's loops in it, which the converter of integers refuses."""
     artifact = convert(runs["int8"], "scenes", "int8")

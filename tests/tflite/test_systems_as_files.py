@@ -135,10 +135,9 @@ def event_file_of(run_of):
     return convert_once
 
 
-_LARGE = pytest.mark.slow  # ten seconds of nine million parameters
-
-
-@pytest.mark.parametrize("system", [pytest.param(s, marks=[_LARGE] if s == "fdy_lka" else []) for s in OF_EVENTS])
+@pytest.mark.parametrize(
+    "system", [pytest.param(s, marks=[] if s == "crnn" else [pytest.mark.slow]) for s in OF_EVENTS]
+)
 def test_an_event_file_costs_what_the_network_costs(event_file_of, system):
     artifact = event_file_of(system)
     counted = _counted(system, "events")
@@ -183,9 +182,9 @@ def test_scene_files_pass_dcase_asc(run_of, system, kind, tmp_path):
     ("system", "params", "macs_per_second"),
     [
         ("crnn", 627_284, 43_059_200),
-        ("baseline_sed", 1_111_172, 91_755_315.2),
-        ("cp_mobile_rnn", 963_900, 32_430_387.2),
-        pytest.param("fdy_lka", 9_013_404, 738_041_600, marks=_LARGE),
+        pytest.param("baseline_sed", 1_111_172, 91_755_315.2, marks=pytest.mark.slow),
+        pytest.param("cp_mobile_rnn", 963_900, 32_430_387.2, marks=pytest.mark.slow),
+        pytest.param("fdy_lka", 9_013_404, 738_041_600, marks=pytest.mark.slow),
     ],
 )
 def test_event_systems_are_refused_by_dcase_asc(event_file_of, system, params, macs_per_second):

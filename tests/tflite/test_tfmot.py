@@ -49,6 +49,7 @@ def artifact(made, tmp_path_factory) -> tuple[Artifact, Path]:
     return Artifact.load(path), path
 
 
+@pytest.mark.slow
 def test_the_run_says_what_made_it(made):
     run, document, _ = made
     assert (run.info["stage"], run.info["scheme"], run.info["engine"]) == ("qat", "int8", "tfmot")
@@ -62,12 +63,14 @@ def test_the_run_says_what_made_it(made):
     assert (run.path / "quantize.csv").read_text().startswith("epoch,loss,scenes_divergence,scenes_embedding_error\n0,")
 
 
+@pytest.mark.slow
 def test_the_float_twin_is_the_network(made):
     run, *_ = made
     logits = float(np.abs(run.network().predict(run.samples().calibration[..., None], verbose=0)["scenes"]).max())
     assert 0 <= run.info["quantization"]["twin_difference"] < 1e-5 * max(1.0, logits)
 
 
+@pytest.mark.slow
 def test_a_run_is_heard_as_it_was_scored(made):
     run, _, cache = made
     document = _document("evaluate", run.path, "--data", "soundscapes:tiny", "--cache", cache)
@@ -76,6 +79,7 @@ def test_a_run_is_heard_as_it_was_scored(made):
         qat_network(run)
 
 
+@pytest.mark.slow
 def test_the_file_computes_what_tfmot_computes(made, artifact):
     run, *_ = made
     file, _ = artifact
@@ -89,6 +93,7 @@ def test_the_file_computes_what_tfmot_computes(made, artifact):
         assert np.abs(found - outputs).max() <= 4, engine
 
 
+@pytest.mark.slow
 def test_the_file_is_emulated(artifact):
     _, path = artifact
     report = _document("emulate", path, "--target", "dcase-asc")

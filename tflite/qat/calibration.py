@@ -45,7 +45,7 @@ def calibrate(model: keras.Model, clips: Mapping[str, np.ndarray]) -> None:
     encoder = model.get_layer("encoder")
     _calibrate(encoder, np.concatenate([piece.reshape(-1, shortest, *piece.shape[2:]) for piece in pieces]))
     join_interface(model)
-    embed = _compiled(encoder)
+    embed = _inference(encoder)
     for task, name in (("scenes", "scene_head"), ("events", "event_head")):
         if task in given:
             starts = range(0, len(given[task]), _BATCH)
@@ -86,13 +86,13 @@ def _given(model: keras.Model, layer: FakeQuantGRU, inputs: np.ndarray) -> tuple
     call = layer._inbound_nodes[0].arguments
     given = {"values": call.args[0], "step": call.kwargs["input_step"]}
     symbols = {key: value for key, value in given.items() if keras.backend.is_keras_tensor(value)}
-    found = given | _compiled(keras.Model(model.input, symbols))(inputs)
+    found = given | _inference(keras.Model(model.input, symbols))(inputs)
     return found["values"], found["step"]
 
 
 def _observe(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
     """All values of a tensor over the inputs, flat; thinned evenly, with the two extremes kept."""
-    compiled = _compiled(model)
+    compiled = _inference(model)
     parts: list[Any] = []
     limit = max(1, _MOST_VALUES * _BATCH // len(inputs))
     for start in range(0, len(inputs), _BATCH):
@@ -102,8 +102,13 @@ def _observe(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _compiled(model: keras.Model) -> Any:
-    """A model at inference, for batches of any size."""
+def _inference(model: keras.Model) -> Any:
+    """A model at inference, for batches of any size.
+
+    Each range has a model of its own, whose few calls take less time than tracing it; loops over time are traced.
+    """
+    if not any(isinstance(layer, FakeQuantGRU) for layer in model._flatten_layers()):
+        return lambda clips: model(tf.convert_to_tensor(clips), training=False)
     signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
     return tf.function(lambda clips: model(clips, training=False), input_signature=[signature]).get_concrete_function()
 
