@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from keras_mtl import cli
 from keras_mtl.core import DCASE, DataError
 from keras_mtl.datasets import open_corpus
+from keras_mtl.models import build
 from keras_mtl.recipes import load_recipe
 from keras_mtl.training import load_training_data
 
@@ -105,11 +107,15 @@ def test_the_classes_of_strong_clips_stand_in_for_weak_ones(tmp_path):
     corpus = open_corpus(synthesised(tmp_path / "made", unlabelled=2), tmp_path / "cache", progress=False)
     recipe = load_recipe("mt", [*SMALL, "validation_fraction=0"])
     data = load_training_data(recipe, corpus, {"events"}, tmp_path / "cache")
-    assert {kind: len(clips) for kind, clips in data.events.items()} == {"strong": 4, "weak": 4, "unlabelled": 2}
-    assert sorted(row.argmax() for row in data.events["weak"].weak) == [0, 1, 2, 3]
-    assert (data.events["weak"].weak.sum(axis=1) == 1).all()
-    none = load_training_data(load_recipe("mt", [*SMALL, "weak_batch=0"]), corpus, {"events"}, tmp_path / "cache")
-    assert set(none.events) == {"strong", "unlabelled"}
+    assert {kind: len(clips) for kind, clips in data.events.items()} == {"strong": 4, "unlabelled": 2}
+    network = build("mt", corpus.labels)
+    for weak_batch, strong in ((1, 4), (0, 4)):
+        changed = replace(recipe, train=replace(recipe.train, strong_batch=strong, weak_batch=weak_batch))
+        batch = data.streams(("events",), changed, network)["events"](0)
+        known = batch["has_weak"] > 0
+        assert known.sum() == (strong if weak_batch else 0)
+        assert sorted(batch["weak"][known].argmax(axis=1)) == ([0, 1, 2, 3] if weak_batch else [])
+        assert batch["weak"].sum() == known.sum()
 
 
 @pytest.mark.slow

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_mtl.core import ConversionError, EngineRefused, RunError
+from keras_mtl.core import DCASE, ConversionError, EngineRefused, RunError
 from keras_mtl.cost import cost
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.engines import run
 from keras_mtl.firmware_host.targets import load_target
-from keras_mtl.models import build_scene_part
+from keras_mtl.models import build, build_scene_part
 from keras_mtl.runs import Run
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.convert import convert
@@ -184,9 +184,9 @@ def test_a_converter_that_hangs_or_dies_is_one_clear_error(runs, tmp_path: Path)
 
 
 @pytest.mark.parametrize("kind", ["float16", "int8", "int16x8"])
-def test_the_scene_part_passes_dcase_asc(artifacts, network, kind):
+def test_the_scene_part_passes_dcase_asc(artifacts, kind):
     report = emulate(artifacts[kind], load_target("dcase-asc"), engines=["litert"])
     assert report.verdict == "passed", report.failures()
     values = {check.name: check.value for check in report.checks}
-    assert values["macs_per_second"] == cost(build_scene_part(network, 100), 1).macs_per_second
+    assert values["macs_per_second"] == cost(build_scene_part(build("mt", DCASE, frames=100), 100), 1).macs_per_second
     assert values["parameter_bytes"] <= 128_000

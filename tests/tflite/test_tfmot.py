@@ -142,6 +142,7 @@ def test_a_system_with_grn_is_refused_before_data_are_read(runs, tmp_path):
     source = tmp_path / "float"
     shutil.copytree(runs["float"].path, source)
     build_cp_mobile(100, 128, base_channels=8, depths=(1, 1, 1), grn=True, scenes=10).save(source / "network.keras")
+    (source / "run.json").write_text(json.dumps({**runs["float"].info, "tasks": ["scenes"]}))
     nothing: Any = None
     with pytest.raises(ConversionError, match=r"layer b1_grn \(GRN\) can't be quantized by tfmot: a layer of our own"):
         quantize_stage(Run.load(source), "int8", nothing, tmp_path / "out", tmp_path, engine="tfmot")
