@@ -44,6 +44,16 @@ def test_options_of_a_system_survive_being_written(tmp_path):
     assert load_recipe(tmp_path / "real.toml") == recipe
 
 
+def test_keys_of_tables_are_set_one_by_one_and_names_are_quoted_as_in_toml():
+    given = [
+        "model.options.a={b = 1}",
+        "model.options.a.c=[2]",
+        """model.options."d.e".'f=g'="h=i\"""",
+        "model.options.ü.k=l",
+    ]
+    assert load_recipe("real", given).model.options == {"a": {"b": 1, "c": [2]}, "d.e": {"f=g": "h=i"}, "ü": {"k": "l"}}
+
+
 def test_any_text_survives_being_written(tmp_path):
     """Quotes and backslashes, too, which made a file that no reader took."""
     recipe = replace(load_recipe("real"), train=TrainSettings(teacher='runs\\a "large" one'))
@@ -75,6 +85,7 @@ def test_overrides():
         ("train.epochs=-1", "train.epochs = -1 (it must be a whole number >= 0)"),
         ("train.task=sounds", "train.task = 'sounds' (it must be one of scenes, events)"),
         ("train.epochs", "no '=' in it"),
+        ('model.options."a=b"', "no '=' in it"),
     ],
 )
 def test_bad_overrides_are_named(override, words):
