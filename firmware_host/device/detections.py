@@ -81,7 +81,7 @@ class DetectionDecoder:
             )
         if wiring.classifiers:
             self._strong = port = members[wiring.classifiers].outputs[0]
-            numbers = decoder_numbers(facts.decoding, self._grid.step_s, port.to_dict())
+            numbers = decoder_numbers(facts.decoding, self._labels[END], self._grid.step_s, port.to_dict())
             self._decoder = EventDecoder(len(self._labels[END]), **numbers)
         self.reset()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keras_mtl.core import ArtifactError
-from keras_mtl.decoding import median_steps
+from keras_mtl.decoding import decoder_numbers
 from keras_mtl.tflite.artifact import Artifact, Wiring
 
 #: By the types' names in manifests and NumPy.
@@ -29,7 +29,7 @@ _BYTES = {
     "uint8_t": 1,
     "int16_t": 2,
     "int32_t": 4,
-    "kmtl_event_track_t": 16,
+    "kmtl_event_track_t": 24,
     "kmtl_event_t": 24,
     "kmtl_cell_t": 16,
     "kmtl_event_cell_t": 12,
@@ -115,12 +115,12 @@ def _of_events(artifact: Artifact, wiring: Wiring, size: int) -> dict[str, Buffe
     kind, units = C_TYPES[ports[0].dtype], [port.size for port in ports]
     classes = artifact.members[wiring.classifiers].outputs[0].size
     layers, ring = len(units), wiring.event_ring
-    median = median_steps(artifact.facts.decoding.median_s, artifact.step_s)
+    numbers = decoder_numbers(artifact.facts.decoding, artifact.facts.labels.events, artifact.step_s)
     sizes = {
         "running_states": (kind, 2 * max(units) if ring else sum(units)),
         "cell_input": ("int16_t", size if wiring.shift is not None else 0),
         "scores": ("int16_t", classes * max(ring, 1)),
-        "decoder_scores": ("int16_t", 2 * classes * median),
+        "decoder_scores": ("int16_t", 2 * classes * max(numbers["median"])),
         "tracks": ("kmtl_event_track_t", classes),
         "changes": ("kmtl_event_t", classes),
     }

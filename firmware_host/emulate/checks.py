@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from keras_mtl.core import FeatureMismatch, LogMelSettings
-from keras_mtl.decoding import EventDecoder, decoder_numbers, median_steps
+from keras_mtl.decoding import EventDecoder, decoder_numbers
 from keras_mtl.firmware_host.compute import uncounted
 from keras_mtl.firmware_host.emulate import memory as stream_memory
 from keras_mtl.firmware_host.emulate.context import Context
@@ -201,7 +202,7 @@ def events_differ(context: Context) -> Check | None:
     artifact, results = context.artifact, probabilities(context.artifact, context.runs)
     if len(results) < 2:
         return None
-    numbers = decoder_numbers(artifact.facts.decoding, artifact.step_s)
+    numbers = _numbers(artifact)
 
     def decoded(strong: np.ndarray) -> set[tuple[int, int, int]]:
         decoder = EventDecoder(strong.shape[1], **numbers)
@@ -261,9 +262,14 @@ def _word(artifact: Artifact) -> str:
 
 def _waits_for(task: str, waits: Mapping[str, float], artifact: Artifact) -> str:
     """What the task of a stream with the longest latency waits for."""
-    waits_for = "the scene decoder's turn" if task == "scenes" else "its step, the look-ahead and the median filter"
-    if task == "events" and artifact.wiring.event_ring:
-        waits_for = "the turn of the events' decoder over its ring, and the median filter"
+    ring = artifact.wiring.event_ring
+    turn = "the turn of the events' decoder over its ring" if ring else "its step, the look-ahead"
+    if task == "scenes":
+        waits_for = "the scene decoder's turn"
+    elif _drops_short(artifact):
+        waits_for = f"{turn}, the median filter and the shortest event"
+    else:
+        waits_for = f"{turn}{',' if ring else ''} and the median filter"
     others = ", ".join(f"{name} {value:g} s" for name, value in waits.items() if name != task)
     return f"{waits_for} ({task}" + (f"; {others}" if others else "") + ")"
 
@@ -274,8 +280,19 @@ def _sooner(task: str, artifact: Artifact) -> list[str]:
     if task == "scenes":
         return ["a smaller --scene-hop"] if wiring.stream.scene_hop > 1 else []
     if wiring.event_ring:
-        return [*(["a smaller --event-hop"] if wiring.stream.event_hop > 1 else []), "a causal event part"]
-    found = ["a shorter look-ahead"] if wiring.look_ahead else []
-    return found + (
-        ["a shorter median filter"] if median_steps(artifact.facts.decoding.median_s, artifact.step_s) > 1 else []
-    )
+        found = {"a smaller --event-hop": wiring.stream.event_hop > 1, "a causal event part": True}
+    else:
+        filtered = max(_numbers(artifact)["median"], default=1) > 1
+        found = {"a shorter look-ahead": wiring.look_ahead > 0, "a shorter median filter": filtered}
+    found["a smaller decode.shortest_s"] = _drops_short(artifact)
+    return [remedy for remedy, helps in found.items() if helps]
+
+
+def _drops_short(artifact: Artifact) -> bool:
+    """Whether a begin waits until the event has lasted for the shortest."""
+    return max(_numbers(artifact)["shortest"], default=0) > 1
+
+
+def _numbers(artifact: Artifact) -> dict[str, Any]:
+    """How the events of a streaming artifact are decoded from probabilities."""
+    return decoder_numbers(artifact.facts.decoding, artifact.facts.labels.events, artifact.step_s)

@@ -160,7 +160,7 @@ class _Events:
         self._count = 0
         self._picture = Overview(MOST_ROWS, np.max) if picture else None
         self._names = predictor.labels.events
-        self._decoder = EventDecoder(len(self._names), **decoder_numbers(decoding, self._step_s))
+        self._decoder = EventDecoder(len(self._names), **decoder_numbers(decoding, self._names, self._step_s))
         self._ended: list[Change] = []
 
     def push(self, log_mel: np.ndarray) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from keras_mtl.decoding import DecodeSettings, Event, Grid, decode, median_filter, median_steps
+from keras_mtl.decoding import DecodeSettings, Event, Grid, decode, decoder_numbers, median_filter
 from keras_mtl.metrics.bootstrap import Bootstrap, by_recording, mean_of_known
 from keras_mtl.metrics.psds import PSDS1, PSDS2, Psds
 
@@ -38,7 +38,8 @@ def event_metrics(
         weak: clip probabilities [clips, events].
         truth: the true events of each clip.
         grid: the grid of the embeddings.
-        decoding: median filter, threshold and hysteresis. PSDS goes over all thresholds without hysteresis.
+        decoding: how to decode. PSDS goes over all thresholds, after the median filters and no more; the clip-level F1
+            takes the thresholds alone.
         labels: the names of the classes.
         recordings: the recording that each clip was cut from, str [clips]; without it, each clip is one of its own.
         bootstrap: how intervals are made; 1000 draws by default.
@@ -53,7 +54,7 @@ def event_metrics(
     counts = {
         "event_f1": event_counts(truth, decoded, labels),
         "segment_f1": segment_counts(truth, decoded, grid.duration_s, labels),
-        "weak_f1": weak_counts(truth, weak, decoding.threshold, labels),
+        "weak_f1": weak_counts(truth, weak, [decoding.of(label).threshold for label in labels], labels),
     }
     scores = _psds_of(strong, truth, grid, decoding, labels)
     names, place = np.unique(np.arange(len(truth)) if recordings is None else recordings, return_inverse=True)
@@ -96,8 +97,9 @@ def _psds_of(
     if not occurring:
         return {}
     columns = [labels.index(label) for label in occurring]
-    length, edges_s = median_steps(decoding.median_s, grid.step_s), grid.boundaries_s()
-    scores = [median_filter(frames[:, columns], length) for frames in strong]
+    medians, edges_s = decoder_numbers(decoding, labels, grid.step_s)["median"], grid.boundaries_s()
+    lengths = [medians[column] for column in columns]
+    scores = [median_filter(frames[:, columns], lengths) for frames in strong]
     return {
         name: Psds(scores, edges_s, truth, occurring, settings)
         for name, settings in (("psds1", PSDS1), ("psds2", PSDS2))
@@ -163,21 +165,22 @@ def segment_counts(
 
 
 def weak_counts(
-    truth: Sequence[Sequence[Event]], weak: np.ndarray, threshold: float, labels: Sequence[str]
+    truth: Sequence[Sequence[Event]], weak: np.ndarray, thresholds: Sequence[float], labels: Sequence[str]
 ) -> np.ndarray:
     """Counts of clips: is the class in it at all.
 
     Args:
         truth: the true events of each clip.
         weak: clip probabilities [clips, classes].
-        threshold: a class is in a clip where its probability is above this.
+        thresholds: of each class: it is in a clip where its probability is above this.
         labels: the classes.
 
     Returns:
         float64 [clips, classes, (true positives, false positives, misses)].
     """
     there = np.asarray([[label in {event.label for event in events} for label in labels] for events in truth])
-    return _counts(there[:, None], (np.asarray(weak) > threshold)[:, None], axis=1)
+    weak = np.asarray(weak)
+    return _counts(there[:, None], (weak > np.asarray(thresholds, weak.dtype))[:, None], axis=1)
 
 
 def f1_of_counts(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
@@ -17,6 +18,8 @@ from keras_mtl.recipes.systems import system_of
 
 Given = dict[str, dict[str, Any]]
 
+# An "=" within quotes is part of a name.
+_KEY_AND_VALUE = re.compile(r"""(?P<key>(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^"'=])*)=(?P<value>.*)""", re.DOTALL)
 #: The dataclass of each group.
 _KINDS: dict[str, Any] = {name: type(group) for name, group in vars(Recipe()).items() if name != "name"}
 
@@ -32,7 +35,8 @@ def load_recipe(name_or_file: str | Path, overrides: Iterable[str] = ()) -> Reci
 
     Args:
         name_or_file: a shipped recipe's name, or the path of a TOML file.
-        overrides: strings "group.key=value" or, where the key is in one group only, "key=value".
+        overrides: strings "group.key=value" or, where the key is in one group only, "key=value"; of a table in a group
+            'group.key."name".key=value', as in TOML.
 
     Raises:
         RecipeError: no such recipe, not TOML, an unknown key, a value of the wrong type or out of range.
@@ -79,15 +83,16 @@ def to_toml(recipe: Recipe) -> str:
 
 
 def _override(given: Given, override: str) -> None:
-    key, equals, raw = override.partition("=")
-    if not equals:
+    split = _KEY_AND_VALUE.fullmatch(override)
+    if not split:
         raise RecipeError(f"--set {override}: no '=' in it", hint="for example --set train.epochs=5")
+    raw = split["value"]
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         value = raw
-    group, dot, leaf = key.strip().partition(".")
-    if not dot:
+    group, *leaves = _parts(split["key"].strip())
+    if not leaves:
         holders = [g for g in _KINDS if group in _keys(g)]
         if len(holders) > 1:
             raise RecipeError(
@@ -97,11 +102,30 @@ def _override(given: Given, override: str) -> None:
         if not holders:
             everything = [f"{g}.{k}" for g in _KINDS for k in _keys(g)]
             raise RecipeError(f"--set {override}: no key {group!r}", hint=nearest(group, everything))
-        group, leaf = holders[0], group
-    leaf, dot, option = leaf.partition(".")
-    if dot:  # a key of a table, as model.options.grn
-        value = {**given.get(group, {}).get(leaf, {}), option: value}
+        group, leaves = holders[0], [group]
+    leaf, *inside = leaves
+    if inside:  # a key of a table, as model.options.grn
+        value = _within(given.get(group, {}).get(leaf, {}), inside, value)
     _take(given, group, leaf, value, "--set")
+
+
+def _parts(key: str) -> list[str]:
+    """The parts of a key: by TOML, where it is one, so that quoted names may hold dots."""
+    try:
+        node = tomllib.loads(f"{key} = 0")
+    except tomllib.TOMLDecodeError:
+        return key.split(".")
+    parts = []
+    while isinstance(node, dict):
+        ((part, node),) = node.items()
+        parts.append(part)
+    return parts
+
+
+def _within(table: Any, path: list[str], value: Any) -> dict[str, Any]:
+    """A table with the value at a path in it."""
+    table, (key, *rest) = table if isinstance(table, dict) else {}, path
+    return {**table, key: _within(table.get(key), rest, value) if rest else value}
 
 
 def _keys(group: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_mtl.core import DataError, Labels, LogMelSettings
 from keras_mtl.datasets import Corpus
+from keras_mtl.decoding import auto_medians
 from keras_mtl.features import (
     EventSet,
     FreshMixtures,
@@ -55,6 +56,10 @@ class TrainingData:
     held_out_events: EventSet | None
     labels: Labels
     scene_copies: ImpulseCopies | None = None
+
+    def medians_s(self, labels: Sequence[str]) -> dict[str, float]:
+        """What median filters of "auto" are of these classes, by the strong clips that are trained on, in seconds."""
+        return auto_medians(self.events["strong"].events if self.events else (), labels)
 
     def streams(self, tasks: tuple[str, ...], recipe: Recipe, network: keras.Model) -> dict[str, Stream]:
         """The training streams of these tasks; the events' targets lie on the grid of the network's embeddings."""

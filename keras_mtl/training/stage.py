@@ -86,6 +86,7 @@ def _train(
 ) -> None:
     tasks = {task for phase in phases for task in phase.tasks}
     recipe = replace(recipe, labels=recipe.labels.or_else(corpus.labels).of(system_of(recipe.model.system).tasks))
+    recipe.decode.require_classes(recipe.labels.events)
     require_tasks(corpus, tasks)
     network = trained = _network(recipe)
     if strategy:
@@ -99,7 +100,8 @@ def _train(
     if resume:
         _require_as_begun(out, recipe)  # before the minutes that features may take
     data = load_training_data(recipe, corpus, tasks, cache)
-    recipe = replace(recipe, features=data.settings)
+    decode = recipe.decode.resolved(data.medians_s(recipe.labels.events))
+    recipe = replace(recipe, features=data.settings, decode=decode)
     if resume:
         _require_as_begun(out, recipe)
     out.mkdir(parents=True, exist_ok=True)
@@ -169,7 +171,10 @@ def _require_free(out: Path, resume: bool) -> None:
 
 
 def _require_as_begun(out: Path, recipe: Recipe) -> None:
-    """Raises where a training was begun by another recipe; a normalisation still to be measured counts for none."""
+    """Raises where a training was begun by another recipe.
+
+    What is still to be found from the data, the normalisation and median filters, counts for none.
+    """
     if not (out / _RECIPE).exists():
         return
     begun, tasks = load_recipe(out / _RECIPE), system_of(recipe.model.system).tasks
@@ -178,6 +183,8 @@ def _require_as_begun(out: Path, recipe: Recipe) -> None:
     labels.require_same(recipe.labels, tasks, f"{out} as it was begun", "this recipe", RecipeError, hint)
     unmeasured = recipe.features.std_db == 1.0
     features = begun.features.normalised(recipe.features.mean_db, 1.0) if unmeasured else begun.features
+    found = {label: begun.decode.median_of(label) for label in labels.events}
+    recipe = replace(recipe, decode=recipe.decode.resolved(found))
     if replace(begun, name=recipe.name, labels=labels, features=features) != recipe:
         raise RecipeError(f"{out} was begun with another recipe", hint=f"compare with {out / _RECIPE}")
 

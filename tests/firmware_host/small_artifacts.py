@@ -35,6 +35,10 @@ STREAM = Stream(STRIDE, 1, 1, (State("conv", "state_1", "next_state_1", HELD),))
 _TWO_STATES = (State("first", "state_1", "next_state_1", STRIDE), State("second", "state_2", "next_state_2", 1))
 _DECODING = DecodeSettings(0.5, 0.06, scene_weight=0.3, scene_hold_calls=2)
 _LABELS = Labels(("bus", "park", "tram"), ("bark", "bell"))
+#: All that a recipe may say, one class other than the other.
+DECODED_OTHERWISE = DecodeSettings(
+    0.5, 0.06, 0.02, 0.9, 1, gap_s=0.02, classes={"bell": {"threshold": 0.49, "median_s": 0.1, "shortest_s": 0.04}}
+)
 #: Names that C, JSON, HTML, Markdown, CMake or Matplotlib may read as something else.
 ODD_NAMES = (
     "Straße, nass",

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from c_programs import CMSIS_DSP, CMSIS_SOURCES, HERE, HOST, require
 from run_selftest import networks_of
-from small_artifacts import ODD_NAMES, make_two_state
+from small_artifacts import DECODED_OTHERWISE, ODD_NAMES, make_two_state
 from tflm_declarations import check_for_tflm
 
 from keras_mtl.core import Labels
@@ -127,7 +127,7 @@ STREAMS: dict[str, tuple[Any, ...]] = {
     "causal": ("int16", 2),
     "scenes": ("int8", 0, "scenes"),
     "events": ("int16", 0, "events"),
-    "otherwise": ("int8", 0, "joint", DecodeSettings(0.5, 0.06, 0.02, 0.9, 1)),
+    "otherwise": ("int8", 0, "joint", DECODED_OTHERWISE),
     "named": ("int16", 0, "joint", DecodeSettings(0.5, 0.06), Labels(ODD_NAMES, ODD_NAMES[:1])),
 }
 

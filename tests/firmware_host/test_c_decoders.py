@@ -43,21 +43,30 @@ def host_program(built) -> Program:
 
 @dataclass(frozen=True)
 class Group:
-    """Tracks of one length that are decoded alike: int16 scores [steps, tracks]."""
+    """Tracks of one length, each a class: int16 scores [steps, tracks], and the numbers of each [tracks]."""
 
     scores: np.ndarray
-    median: int
-    on_above: int
-    off_above: int
+    median: np.ndarray
+    on_above: np.ndarray
+    off_above: np.ndarray
+    shortest: np.ndarray
+    gap: np.ndarray
     zero: int
 
-    def settings(self, classes: int) -> np.ndarray:
-        numbers = [classes, self.median, self.on_above, self.off_above, self.zero, len(self.scores)]
-        return np.array(numbers, "<i2")
+    def content(self, columns: slice) -> bytes:
+        """Some tracks as those of one decoder, as `run decode` reads them."""
+        numbers = (self.median, self.on_above, self.off_above, self.shortest, self.gap)
+        each = np.stack([number[columns] for number in numbers], axis=1)
+        header = [len(each), each[:, 0].max(), self.zero, len(self.scores)]
+        return b"".join(part.astype("<i2").tobytes() for part in (np.array(header), each, self.scores[:, columns]))
+
+    def decoder(self) -> EventDecoder:
+        numbers = {key: value for key, value in vars(self).items() if key != "scores"}
+        return EventDecoder(self.scores.shape[1], **numbers)
 
     def changes(self) -> dict[int, list[tuple[int, ...]]]:
         """What the causal decoder of Python says of each track."""
-        decoder = EventDecoder(self.scores.shape[1], self.median, self.on_above, self.off_above, self.zero)
+        decoder = self.decoder()
         # In parts of different sizes.
         cuts = [0, *sorted({len(self.scores) // 7, len(self.scores) // 2}), len(self.scores)]
         found = [c for a, b in itertools.pairwise(cuts) for c in decoder.push(self.scores[a:b])]
@@ -72,15 +81,18 @@ def by_track(changes: list[Change]) -> dict[int, list[tuple[int, ...]]]:
 
 
 def random_group(generator: np.random.Generator, tracks: int) -> Group:
-    """Scores that wander, rest and repeat, 8-bit and 16-bit, all of a network's range in use."""
-    steps, median = int(generator.integers(0, 90)), int(generator.choice([1, 3, 5, 7, 11, 21]))
+    """Scores that wander, rest and repeat, 8-bit and 16-bit, all of a network's range in use; other numbers a track."""
+    steps = int(generator.integers(0, 90))
     limits = np.iinfo(generator.choice(["int8", "int16"]))
     wander = np.cumsum(generator.normal(0, generator.choice([0.05, 0.3, 2.0]), (steps, tracks)), axis=0)
     wander += generator.normal(0, 0.2, (1, tracks)) + generator.normal(0, 0.1, (steps, tracks))
     scores = np.clip(limits.min + (1 + np.sin(wander)) / 2 * (limits.max - limits.min + 1), limits.min, limits.max)
-    low, high = sorted(generator.integers(limits.min, limits.max + 1, 2).tolist())
-    # As often with one threshold as with two.
-    return Group(scores.astype(np.int16), median, high, high if generator.random() < 0.5 else low, int(limits.min))
+    low, high = np.sort(generator.integers(limits.min, limits.max + 1, (2, tracks)), axis=0)
+    medians = generator.choice([1, 3, 5, 7, 11, 21], tracks)
+    # As often with one threshold as with two; as often as not without a shortest and without a gap.
+    off = np.where(generator.random(tracks) < 0.5, high, low)
+    shortest, gap = generator.integers(0, (14, 9), (tracks, 2)).T * (generator.random((2, tracks)) < 0.5)
+    return Group(scores.astype(np.int16), medians, high, off, shortest, gap, int(limits.min))
 
 
 def test_c_decoder_is_the_causal_one_on_random_tracks(program: Program, tmp_path: Path) -> None:
@@ -92,9 +104,9 @@ def test_c_decoder_is_the_causal_one_on_random_tracks(program: Program, tmp_path
             classes = MOST_CLASSES if number % 10 == 9 else 1 + number % 8
             changes = group.changes()
             for first in range(0, group.scores.shape[1], classes):
-                part = group.scores[:, first : first + classes]
-                file.write(group.settings(part.shape[1]).tobytes() + part.astype("<i2").tobytes())
-                expected += [(len(expected), changes, range(first, first + part.shape[1]))]
+                columns = range(TRACKS // 50)[first : first + classes]
+                file.write(group.content(slice(first, first + classes)))
+                expected += [(len(expected), changes, columns)]
     program.run("decode", "tracks", "changes", cwd=tmp_path)
     rows = np.fromfile(tmp_path / "changes", "<i8").reshape(-1, 6)
     found: dict[tuple[int, int], list[tuple[int, ...]]] = defaultdict(list)
@@ -109,18 +121,25 @@ def test_c_decoder_is_the_causal_one_on_random_tracks(program: Program, tmp_path
 
 
 def test_changes_come_as_soon_as_they_are_known(host_program: Program, tmp_path: Path) -> None:
-    """In the order of the steps, and of the classes within a step, from C and from Python."""
+    """In the order of the steps by which they are known, and of the classes within one, from C and from Python."""
     generator = np.random.default_rng(5)
-    group = random_group(generator, 6)
-    group = Group(generator.integers(-100, 100, (400, 6)).astype(np.int16), 5, 20, -10, -100)
-    decoder, said = EventDecoder(6, 5, 20, -10, -100), []
+    scores = generator.integers(-100, 100, (400, 6)).astype(np.int16)
+    medians, shortest = np.array([5, 5, 5, 1, 3, 7]), np.array([0, 1, 0, 0, 2, 3])
+    gap = np.array([0, 0, 2, 1, 0, 2])
+    group = Group(scores, medians, np.full(6, 20), np.full(6, -10), shortest, gap, -100)
+    decoder, said = group.decoder(), []
     for number, step in enumerate(group.scores):
         for change in decoder.push(step[None]):
-            # Of a step the filter knows two steps later; an end is told at the first step after the event.
-            assert number == 2 + (change.offset if change.ended else change.onset)
+            # A filter knows of a step half of it later. An end is known when the pause is longer than the gap, a begin
+            # when the event has lasted for the shortest: later by up to a pause where it is interrupted.
+            known = number - medians[change.label] // 2
+            least = change.onset + max(0, shortest[change.label] - 1)
+            most = least + gap[change.label] if least > change.onset else least
+            assert known == change.offset + gap[change.label] if change.ended else least <= known <= most
             said.append(change)
+    assert {change.label for change in said} == set(range(6))
     said += decoder.finish()
-    (tmp_path / "tracks").write_bytes(group.settings(6).tobytes() + group.scores.astype("<i2").tobytes())
+    (tmp_path / "tracks").write_bytes(group.content(slice(None)))
     host_program.run("decode", "tracks", "changes", cwd=tmp_path)
     rows = np.fromfile(tmp_path / "changes", "<i8").reshape(-1, 6)[:, 1:].tolist()
     assert rows == [[c.onset, c.offset, c.label, c.score_sum, int(c.ended)] for c in said]
@@ -132,6 +151,8 @@ def test_integers_give_the_events_of_their_probabilities(dtype: str) -> None:
     generator, limits = np.random.default_rng(2), np.iinfo(dtype)
     scale, zero_point = (1 / 256, -128) if dtype == "int8" else (1 / 32768, 0)
     port = Port("strong", dtype, (1, 40), scale, zero_point)
+    labels = [str(label) for label in range(40)]
+    classes = {"3": {"threshold": 0.9, "gap_s": 0.08}, "7": {"median_s": 0.2, "shortest_s": 0.2}}
     for threshold, hysteresis in ((0.0, 0.0), (0.3, 0.0), (0.5, 0.0), (0.5, 0.2), (0.8, 0.8)):
         for median in (1, 3, 11):
             group = random_group(generator, 40)
@@ -140,8 +161,8 @@ def test_integers_give_the_events_of_their_probabilities(dtype: str) -> None:
             if not len(scores):
                 continue
             grid = Grid(0.04, -0.005, len(scores), len(scores) * 0.04)
-            labels, settings = [str(label) for label in range(40)], DecodeSettings(threshold, median * 0.04, hysteresis)
-            decoder = EventDecoder(40, **decoder_numbers(settings, grid.step_s, port.to_dict()))
+            settings = DecodeSettings(threshold, median * 0.04, hysteresis, classes=classes)
+            decoder = EventDecoder(40, **decoder_numbers(settings, labels, grid.step_s, port.to_dict()))
             ours = events_of([*decoder.push(scores), *decoder.finish()], grid, labels)
             events = decode(port.dequantize(scores), grid, labels, settings)
             assert [event for event, _ in ours] == [event for event, _ in events]

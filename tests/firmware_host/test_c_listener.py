@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from c_programs import ALL, CORTEX_M, DSP, HERE, HOST, Core, Program, require
-from small_artifacts import FEATURES, ODD_NAMES, make_two_state
+from small_artifacts import DECODED_OTHERWISE, FEATURES, ODD_NAMES, make_two_state
 from tflm_declarations import check_for_tflm
 
 from keras_mtl.core import ArtifactError, Labels
@@ -58,7 +58,7 @@ KINDS: dict[str, tuple[Any, ...]] = {
     "scenes alone": ("int8", 0, "scenes"),
     "events alone": ("int16", 0, "events"),
     # Hysteresis, weight and hold of a recipe instead of those of the first one.
-    "int8 decoded otherwise": ("int8", 0, "joint", DecodeSettings(0.5, 0.06, 0.02, 0.9, 1)),
+    "int8 decoded otherwise": ("int8", 0, "joint", DECODED_OTHERWISE),
     # As few classes as there may be, and as many, with names that C might read as something else.
     "two scenes and one event": ("int16", 0, "joint", DECODING, Labels(ODD_NAMES[:2], ODD_NAMES[2:3])),
     "a hundred of each": ("int8", None, "joint", DECODING, Labels(many("scene"), many("event"))),

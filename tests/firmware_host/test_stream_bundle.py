@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from c_programs import HERE
 from click.testing import CliRunner
-from small_artifacts import FEATURES, ODD_NAMES, make_two_state
+from small_artifacts import DECODED_OTHERWISE, FEATURES, ODD_NAMES, make_two_state
 from tflm_declarations import check_for_tflm
 
 from keras_mtl.cli.bundle import command
@@ -35,7 +35,7 @@ KINDS: dict[str, tuple[Any, ...]] = {
     "both ways": ("int8",),
     "causal": ("int16", 2),
     "scenes": ("int8", 0, "scenes"),
-    "otherwise": ("int8", 0, "joint", DecodeSettings(0.5, 0.06, 0.02, 0.9, 1)),
+    "otherwise": ("int8", 0, "joint", DECODED_OTHERWISE),
     "named": ("int8", 0, "joint", DecodeSettings(0.5, 0.06), Labels(ODD_NAMES, ODD_NAMES[:3])),
 }
 

@@ -21,12 +21,15 @@ from small_artifacts import (
     WINDOW,
     Maker,
     make_streaming,
+    make_two_state,
     noise,
 )
 
 from keras_mtl.cli import group
-from keras_mtl.core import ArtifactError, EngineError
+from keras_mtl.core import ArtifactError, EngineError, VerdictFailed
+from keras_mtl.decoding import DecodeSettings
 from keras_mtl.firmware_host.arena import arena_of_members
+from keras_mtl.firmware_host.bundle.text import require_listener
 from keras_mtl.firmware_host.device import listener_memory
 from keras_mtl.firmware_host.emulate import emulate, stream_memory
 from keras_mtl.firmware_host.emulate import stream_arena_bytes as arena_bytes
@@ -212,6 +215,12 @@ def test_saved_and_read_back_with_a_hop_of_its_own(builder, tmp_path):
         (("rings",), {}, "rings is not what"),
         (("decoding", "scene_weight"), 2.0, "decode.scene_weight = 2.0 is out of range"),
         (("decoding", "scene_hold"), 1, "decoding can't be used"),
+        (("decoding", "classes"), {"bark": {"gap_s": -1}}, "decode.classes.'bark'.gap_s = -1 is out of range"),
+        (
+            ("decoding", "classes"),
+            {"barks": {}},
+            r"decode.classes: 'barks' is no class of the events",
+        ),
     ],
 )
 def test_a_changed_manifest_is_refused(streams, tmp_path, path, value, says):
@@ -223,6 +232,13 @@ def test_a_changed_manifest_is_refused(streams, tmp_path, path, value, says):
     place[path[-1]] = value
     (folder / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(ArtifactError, match=says):
+        Artifact.load(folder)
+
+
+def test_a_class_with_a_filter_longer_than_the_ring_is_refused(builder, tmp_path):
+    decoding = DecodeSettings(0.5, 0.06, classes={"bark": {"median_s": 0.3}})
+    folder = make_two_state(builder, "int8", decoding=decoding).save(tmp_path / "artifact")
+    with pytest.raises(ArtifactError, match="the median filter of the artifact is longer than what its decoder reads"):
         Artifact.load(folder)
 
 
@@ -348,6 +364,28 @@ def test_members_of_another_artifact_are_one_clear_line(streams):
         swapped = replace(artifact, members={**artifact.members, name: artifact.members[other]})
         with pytest.raises(ArtifactError, match="don't have the ports that its wiring asks for"):
             listener_memory(swapped)
+
+
+def test_a_class_that_waits_for_the_shortest_event_is_in_the_latency(builder):
+    """Five steps of 20 ms until it has lasted, two of a pause, and a filter of five; the other class is the faster."""
+    classes = {"bell": {"shortest_s": 0.12, "gap_s": 0.05, "median_s": 0.1}}
+    plain = make_two_state(builder, "int8", 0, "joint", DecodeSettings(0.5, 0.06))
+    slow = make_two_state(builder, "int8", 0, "joint", DecodeSettings(0.5, 0.06, classes=classes))
+    waits = slow.manifest["latency_s"]
+    assert waits["events"] - plain.manifest["latency_s"]["events"] == pytest.approx((5 + 2 + 2 - 1) * 0.02)
+    check = audio_latency_s(context_of(slow, replace(load_target("stm32h743"), audio_latency_s=0.1)))
+    assert "its step, the look-ahead, the median filter and the shortest event (events; " in check.why
+    assert "a shorter median filter, a smaller decode.shortest_s, or " in check.why
+    sizes = [listener_memory(each)["decoder_scores"].elements for each in (plain, slow)]
+    assert sizes == [2 * 2 * 3, 2 * 2 * 5], "as long as the longest filter for each of two classes"
+
+
+def test_numbers_of_events_that_the_c_listener_has_no_room_for_are_refused(builder):
+    decoding = DecodeSettings(0.5, 0.06, classes={"bark": {"shortest_s": 2000.0}})
+    with pytest.raises(
+        VerdictFailed, match="events are decoded over 100,000 steps, the C listener takes 65,535 at most"
+    ):
+        require_listener(make_two_state(builder, "int8", 0, "joint", decoding))
 
 
 @pytest.mark.parametrize(

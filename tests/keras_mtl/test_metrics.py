@@ -45,6 +45,27 @@ def test_hysteresis_reaches_the_figures():
     assert scores[0]["psds1"] == scores[1]["psds1"]  # over all thresholds, without hysteresis
 
 
+def test_classes_are_scored_by_their_own_settings():
+    """Two classes with the same probabilities: 0.4, with a pause of a second, in an event that lasts through it."""
+    strong = np.zeros((1, GRID.count, len(DCASE.events)), np.float32)
+    dog, cat = DCASE.events.index("Dog"), DCASE.events.index("Cat")
+    strong[0, 50:100, [dog, cat]] = strong[0, 125:150, [dog, cat]] = 0.4
+    edges = GRID.boundaries_s()
+    truth = [[Event(edges[50], edges[150], label) for label in ("Dog", "Cat")]]
+
+    def scores(**dog):
+        settings = DecodeSettings(classes={"Dog": dog})
+        return event_metrics(strong, strong.max(axis=1), truth, GRID, settings, DCASE.events)
+
+    found = scores(threshold=0.3, gap_s=1.0)
+    assert found["event_f1_per_class"] == found["weak_f1_per_class"] == {"Dog": 1.0, "Cat": 0.0}
+    assert scores(threshold=0.3, gap_s=0.9)["event_f1_per_class"] == {"Dog": 0.0, "Cat": 0.0}
+    assert scores(threshold=0.3, gap_s=1.0, shortest_s=4.1)["event_f1_per_class"] == {"Dog": 0.0, "Cat": 0.0}
+    # PSDS has the median filter of each class, and no threshold and no gap.
+    plain, filtered = scores()["psds1"], scores(median_s=8.0)["psds1"]
+    assert plain == found["psds1"] > filtered
+
+
 @pytest.fixture(scope="module")
 def noisy_clips():
     """Forty clips with their true events and what a poor network says of them."""

@@ -47,11 +47,16 @@ def settings_of(*changes: str) -> list[str]:
 def test_from_a_folder_to_a_firmware(own_sounds: Path, cache: Path, tmp_path: Path) -> None:
     run, out, clip = tmp_path / "run", tmp_path / "mine", own_sounds / "recordings" / "kitchen 0.wav"
     where = ("--data", own_sounds, "--cache", cache)
-    call("train", "--recipe", "mt", *where, "--out", run, *settings_of())
+    own = ["decode.median_s=auto", 'decode.classes."door, knock".threshold=0.35', "decode.classes.кашель.gap_s=0.1"]
+    call("train", "--recipe", "mt", *where, "--out", run, *settings_of(*own))
     assert Run.load(run).info["labels"] == {"scenes": SCENES, "events": EVENTS}
     call("deploy", run, *where, "--target", "stm32h743", "--epochs", 0, "--out", out)
     artifact = Artifact.load(out / "artifact")
     assert artifact.facts.labels.to_dict() == {"scenes": SCENES, "events": EVENTS}
+    assert artifact.facts.decoding == Run.load(run).recipe.decode
+    assert [artifact.facts.decoding.of(name).threshold for name in EVENTS] == [0.35, 0.5]
+    assert artifact.facts.decoding.median_s == 0.45, "a number for every class, and for none"
+    assert all(artifact.facts.decoding.classes[name]["median_s"] > 0 for name in EVENTS)
     header = next((out / "firmware").rglob("listener.h")).read_text(encoding="utf-8")
     assert '"Stra\\303\\237e"' in header
     assert '"door, knock"' in header

@@ -7,6 +7,7 @@ from importlib import resources
 import pytest
 
 from keras_mtl.core import RecipeError
+from keras_mtl.decoding import DecodeSettings
 from keras_mtl.recipes import SYSTEMS, Recipe, TrainSettings, load_recipe, names, to_toml
 
 
@@ -44,6 +45,27 @@ def test_options_of_a_system_survive_being_written(tmp_path):
     assert load_recipe(tmp_path / "real.toml") == recipe
 
 
+def test_keys_of_tables_are_set_one_by_one_and_names_are_quoted_as_in_toml():
+    given = [
+        "model.options.a={b = 1}",
+        "model.options.a.c=[2]",
+        """model.options."d.e".'f=g'="h=i\"""",
+        "model.options.ü.k=l",
+    ]
+    assert load_recipe("real", given).model.options == {"a": {"b": 1, "c": [2]}, "d.e": {"f=g": "h=i"}, "ü": {"k": "l"}}
+
+
+def test_settings_of_a_class_are_set_and_survive_being_written(tmp_path):
+    given = ['decode.classes."door knock".threshold=0.35', "decode.median_s=auto", "decode.gap_s=1"]
+    recipe = load_recipe(
+        "real", [*given, "decode.classes.'door knock'.shortest_s=0.2", "decode.classes.Dog.median_s=1"]
+    )
+    classes = {"door knock": {"threshold": 0.35, "shortest_s": 0.2}, "Dog": {"median_s": 1}}
+    assert recipe.decode == DecodeSettings(median_s="auto", gap_s=1.0, classes=classes)
+    (tmp_path / "real.toml").write_text(to_toml(recipe))
+    assert load_recipe(tmp_path / "real.toml") == recipe
+
+
 def test_any_text_survives_being_written(tmp_path):
     """Quotes and backslashes, too, which made a file that no reader took."""
     recipe = replace(load_recipe("real"), train=TrainSettings(teacher='runs\\a "large" one'))
@@ -74,7 +96,10 @@ def test_overrides():
         ("train.epochs=three", "it must be a whole number"),
         ("train.epochs=-1", "train.epochs = -1 (it must be a whole number >= 0)"),
         ("train.task=sounds", "train.task = 'sounds' (it must be one of scenes, events)"),
+        ("decode.classes.Dog.threshold=2", "decode.classes.'Dog'.threshold = 2 is out of range (0 to 1)"),
+        ("decode.classes.Dog=2", "decode.classes = {'Dog': 2} (it must be a table)"),
         ("train.epochs", "no '=' in it"),
+        ('model.options."a=b"', "no '=' in it"),
     ],
 )
 def test_bad_overrides_are_named(override, words):

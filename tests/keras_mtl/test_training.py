@@ -14,7 +14,7 @@ from keras_mtl.experiments import plot_conflict
 from keras_mtl.inference import predict, run_predictor
 from keras_mtl.recipes import load_recipe
 from keras_mtl.runs import Run
-from keras_mtl.training import read_conflict, train
+from keras_mtl.training import load_training_data, read_conflict, train
 from keras_mtl.training.checkpoints import SaveCheckpoints
 from keras_mtl.training.conflict import COSINE
 from keras_mtl.training.stage import Teacher
@@ -178,6 +178,48 @@ def test_resuming_another_recipe_is_refused(recipe, corpus, cache, tmp_path):
     (tmp_path / "recipe.toml").write_text("[train]\nepochs = 99\n")
     with pytest.raises(RecipeError, match="another recipe"):
         train(recipe, corpus, tmp_path, cache, resume=True)
+
+
+def test_median_filters_by_the_training_clips_and_their_resume(corpus, cache, tmp_path, monkeypatch):
+    """A third of the median event of each class; the numbers are in the run, and a resumed training has the same."""
+    given = ("algorithm=single", "task=events", "validation_fraction=0.25", "decode.median_s=auto")
+    recipe = load_recipe("mt", [*given, "decode.classes.Dog.median_s=0.2", "decode.classes.Cat.gap_s=0.1"])
+    data = load_training_data(recipe, corpus, {"events"}, cache)
+    held = set(data.held_out_events.filenames)
+    durations = {label: [] for label in corpus.labels.events}
+    for clip in corpus.events["strong_synthetic"]:
+        if clip["filename"] not in held:
+            for label, onset_s, offset_s in zip(
+                *(clip["events"][k] for k in ("label", "onset_s", "offset_s")), strict=True
+            ):
+                durations[corpus.labels.events[label]].append(offset_s - onset_s)
+    expected = {label: np.median(each) / 3 if each else 0.45 for label, each in durations.items()}
+    assert 0 < len(held) < 8
+    assert len(set(expected.values())) > 3
+
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("keras_mtl.training.stage.train_phase", stopped)
+    for resume in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, corpus, tmp_path / "run", cache, resume=resume)
+        found = load_recipe(tmp_path / "run" / "recipe.toml").decode
+        assert {label: found.median_of(label) for label in expected} == pytest.approx(expected | {"Dog": 0.2}, abs=1e-3)
+        assert found.classes["Cat"]["gap_s"] == 0.1
+    with pytest.raises(KeyboardInterrupt):  # the recipe that the run holds is the same
+        train(load_recipe(tmp_path / "run" / "recipe.toml"), corpus, tmp_path / "run", cache, resume=True)
+    for changed in ("decode.classes.Dog.median_s=0.3", "decode.gap_s=0.1", "decode.classes.Cat.median_s=0.1"):
+        other = load_recipe("mt", [*given, "decode.classes.Cat.gap_s=0.1", "decode.classes.Dog.median_s=0.2", changed])
+        with pytest.raises(RecipeError, match="another recipe"):
+            train(other, corpus, tmp_path / "run", cache, resume=True)
+
+
+def test_settings_of_a_class_that_the_data_lack_are_refused_before_any_work(corpus, cache, tmp_path):
+    recipe = load_recipe("mt", ["decode.classes.Dogs.threshold=0.4"])
+    with pytest.raises(RecipeError, match=r"decode\.classes: 'Dogs' is no class of the events \(did you mean Dog\?\)"):
+        train(recipe, corpus, tmp_path / "run", cache)
+    assert not (tmp_path / "run").exists()
 
 
 def test_only_a_training_is_resumed(recipe, corpus, cache, run, tmp_path):

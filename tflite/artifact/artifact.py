@@ -271,7 +271,7 @@ def _require_needed(artifact: Artifact) -> None:
         if name:
             _require_count(facts, task, artifact.members[name])
     longest_s = artifact.wiring.event_ring * artifact.wiring.stream.stride * facts.features.hop_s
-    if longest_s and facts.decoding.median_s > longest_s:
+    if longest_s and facts.decoding.longest_median_s(facts.labels.events) > longest_s:
         raise ArtifactError("the median filter of the artifact is longer than what its decoder reads", hint=_AGAIN)
 
 

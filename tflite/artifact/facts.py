@@ -38,11 +38,11 @@ class Facts:
         for task, names in (self.values.get("labels") or {}).items():
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 raise ArtifactError(f"its manifest's labels of {task} are no list of texts", hint=_AGAIN)
+        decoding = DecodeSettings.from_manifest(self.values)
         try:
-            self.labels  # noqa: B018  refuses names that nothing can carry
+            decoding.require_classes(self.labels.events)  # labels: refuses names that nothing can carry, too
         except RecipeError as error:
             raise ArtifactError(f"its manifest's {error.message}", hint=_AGAIN) from None
-        DecodeSettings.from_manifest(self.values)
 
     @property
     def part(self) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_mtl.core import LogMelSettings
-from keras_mtl.decoding import median_steps
+from keras_mtl.decoding import DecodeSettings, begin_delay_steps, decoder_numbers
 from keras_mtl.tflite.artifact.facts import Facts
 from keras_mtl.tflite.artifact.member import Member
 from keras_mtl.tflite.artifact.wiring import Wiring
@@ -39,7 +39,7 @@ def totals(members: Mapping[str, Member], wiring: Wiring, facts: Facts) -> dict[
     buffers["encoder_states"] = sum(p.elements * p.element_bytes for p in encoder.inputs if p.name in taken)
     return {
         "rings": _rings(wiring, settings),
-        "latency_s": latency_s(wiring, settings, facts.decoding.median_s),
+        "latency_s": latency_s(wiring, settings, facts.decoding, facts.labels.events),
         "wiring": wiring.to_dict(),
         "members": listed,
         "parameter_bytes": sum(entry["parameter_bytes"] for entry in listed.values()),
@@ -50,21 +50,26 @@ def totals(members: Mapping[str, Member], wiring: Wiring, facts: Facts) -> dict[
     }
 
 
-def latency_s(wiring: Wiring, settings: LogMelSettings, median_s: float) -> dict[str, float]:
+def latency_s(
+    wiring: Wiring, settings: LogMelSettings, decoding: DecodeSettings, labels: Sequence[str]
+) -> dict[str, float]:
     """The longest that a sound waits for each task's output, in seconds; the time to compute it comes on top.
 
-    It is half a window of the features, the encoder's steps, the time until the decoder runs, and of the events half
-    the median filter. How long the smoothing holds a scene is not in it.
+    It is half a window of the features, the encoder's steps, the time until the decoder runs, and of the events what
+    the begin of one waits for in the slowest class: half its median filter and, where short events are dropped, the
+    shortest one and a pause that it goes on after (`begin_delay_steps`). What the end of an event waits for beyond
+    that, and how long the smoothing holds a scene, are not in it.
 
     Args:
         wiring: of a streaming artifact.
         settings: its features.
-        median_s: length of the events' median filter.
+        decoding: how events are decoded.
+        labels: the classes of the events.
     """
     step_s, front_s = wiring.stream.stride * settings.hop_s, settings.fft / 2 / settings.sample_rate_hz
-    filtered = {"events": median_steps(median_s, step_s) // 2}
+    decoded = {"events": begin_delay_steps(decoder_numbers(decoding, labels, step_s))}
     steps = wiring.latency_steps()
-    return {task: round(front_s + (count + filtered.get(task, 0)) * step_s, 6) for task, count in steps.items()}
+    return {task: round(front_s + (count + decoded.get(task, 0)) * step_s, 6) for task, count in steps.items()}
 
 
 def _rings(wiring: Wiring, settings: LogMelSettings) -> dict[str, Any]:

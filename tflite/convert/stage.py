@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,7 @@ def _file(run: Run, part: str, kind: str, made: dict[str, Any], golden: np.ndarr
         facts |= {
             "labels": _labels(run, part),
             "output": "logits" if part == "scenes" else "probabilities",
-            "decoding": asdict(run.recipe.decode),
+            "decoding": _decoding(run, part),
             "audio_seconds": run.settings.seconds(golden.shape[1]),
         }
     facts |= origin(run)
@@ -157,7 +157,7 @@ def _file(run: Run, part: str, kind: str, made: dict[str, Any], golden: np.ndarr
 def _streaming(run: Run, part: str, kind: str, made: dict[str, Any]) -> Artifact:
     """A streaming artifact."""
     wiring, system, members = Wiring.from_dict(made["wiring"]), run.info["system"], {}
-    require_ring(wiring, run.settings.hop_s, run.recipe.decode.median_s)
+    require_ring(wiring, run.settings.hop_s, run.recipe.decode.longest_median_s(run.labels.events))
     calls = wiring.calls_per_second(run.settings.frame_rate)
     for name in wiring.members:
         converted, first = made["members"][name], name == wiring.encoder
@@ -177,7 +177,7 @@ def _streaming(run: Run, part: str, kind: str, made: dict[str, Any]) -> Artifact
         "system": system,
         "features": run.settings.to_dict(),
         "labels": _labels(run, part),
-        "decoding": asdict(run.recipe.decode),
+        "decoding": _decoding(run, part),
         **origin(run),
         "audio_seconds": 1.0,
     }
@@ -186,7 +186,7 @@ def _streaming(run: Run, part: str, kind: str, made: dict[str, Any]) -> Artifact
 
 
 def require_ring(wiring: Wiring, hop_s: float, median_s: float) -> None:
-    """Refuses a ring of events, as long as their clips, that is shorter than their median filter.
+    """Refuses a ring of events, as long as their clips, that is shorter than the longest of their median filters.
 
     Raises:
         ConversionError: it is.
@@ -270,6 +270,12 @@ def golden_recording(samples: Samples) -> np.ndarray:
 
 def _labels(run: Run, part: str) -> dict[str, list[str]]:
     return run.labels.of(TASKS[part]).to_dict()
+
+
+def _decoding(run: Run, part: str) -> dict[str, Any]:
+    """How events are decoded and scenes are smoothed: of a part without events, nothing of their classes."""
+    decoding = run.recipe.decode
+    return asdict(decoding if "events" in TASKS[part] else replace(decoding, classes={}))
 
 
 def _cells(run: Run) -> str | None:

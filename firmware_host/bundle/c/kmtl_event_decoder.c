@@ -29,48 +29,74 @@ static void describe(const kmtl_event_track_t *track, uint32_t label, uint32_t o
   event->ended = ended;
 }
 
-/* Goes on with one class by its next filtered score. Returns whether an event began or ended. */
-static bool follow(kmtl_event_decoder_t *self, uint32_t label, int16_t score, kmtl_event_t *event) {
-  kmtl_event_track_t *const track = &self->tracks[label];
+/* Goes on with one class that is above the threshold. Returns whether its event has just lasted for the shortest. */
+static bool sound(kmtl_event_track_t *track, uint32_t shortest, uint32_t step, int16_t score) {
   const bool was_active = track->active;
-  const bool active = score > (was_active ? self->settings->off_above : self->settings->on_above);
 
-  track->active = active;
-  if (active && !was_active) {
-    track->onset = self->filtered;
+  if (!track->open) {
+    track->open = true;
+    track->onset = step;
     track->score_sum = 0;
+    track->pause_sum = 0;
   }
-  if (active) {
-    track->score_sum += score;
+  track->score_sum += (int64_t)track->pause_sum + score;
+  track->pause_sum = 0;
+  track->pause = 0u;
+  track->active = was_active || (((step - track->onset) + 1u) >= shortest);
+  return track->active && !was_active;
+}
+
+/* Goes on with one class that is not above the threshold. Returns whether an event ended whose begin was told. */
+static bool pause(kmtl_event_track_t *track, uint32_t gap, int16_t score) {
+  const bool was_active = track->active;
+
+  if (track->open && (track->pause < gap)) {
+    track->pause++;
+    track->pause_sum += score; /* at most 65535 scores of 16 bits */
+  } else {
+    track->open = false;
+    track->active = false;
   }
-  if (active != was_active) {
-    describe(track, label, self->filtered, was_active, event);
+  return was_active && !track->active;
+}
+
+/* Goes on with one class by its next filtered score. Returns whether an event began or ended. */
+static bool follow(kmtl_event_track_t *track, const kmtl_event_class_t *numbers, uint32_t label, uint32_t step,
+                   int16_t score, kmtl_event_t *event) {
+  const bool sounded = track->open && (track->pause == 0u);
+  const bool sounds = score > (sounded ? numbers->off_above : numbers->on_above);
+  const bool changed = sounds ? sound(track, numbers->shortest, step, score) : pause(track, numbers->gap, score);
+
+  if (changed) {
+    describe(track, label, step - track->pause, !sounds, event);
   }
-  return active != was_active;
+  return changed;
 }
 
 /* One step of all classes; without scores, one of silence. */
 static size_t step(kmtl_event_decoder_t *self, const int16_t *scores, kmtl_event_t *events) {
   const uint32_t classes = self->settings->classes;
-  const uint32_t median = self->settings->median;
-  int16_t *const recent = &self->recent[self->slot * classes];
+  const uint32_t longest = self->settings->median;
   size_t count = 0u;
   uint32_t label;
 
   for (label = 0u; label < classes; label++) {
+    const kmtl_event_class_t *const numbers = &self->settings->each[label];
+    const uint32_t half = numbers->median / 2u;
+    const uint32_t leaves = (self->slot + ((self->slot < numbers->median) ? longest : 0u)) - numbers->median;
     const int16_t comes = (scores != NULL) ? scores[label] : self->settings->zero;
-    const int16_t filtered = filter(&self->sorted[label * median], median, recent[label], comes);
-    recent[label] = comes;
-    if ((self->early == 0u) && follow(self, label, filtered, &events[count])) {
+    const int16_t filtered =
+        filter(&self->sorted[label * longest], numbers->median, self->recent[(leaves * classes) + label], comes);
+    self->recent[(self->slot * classes) + label] = comes;
+    /* After the end of a clip a filter gives the steps that it held back, and then no more. */
+    if ((self->behind >= half) && (self->flushed <= half) &&
+        follow(&self->tracks[label], numbers, label, self->steps - half, filtered, &events[count])) {
       count++;
     }
   }
-  self->slot = (uint16_t)((self->slot + 1u) % median);
-  if (self->early > 0u) {
-    self->early--;
-  } else {
-    self->filtered++;
-  }
+  self->slot = (uint16_t)((self->slot + 1u) % longest);
+  self->behind = (uint16_t)(self->behind + ((self->behind < (longest / 2u)) ? 1u : 0u));
+  self->steps++;
   return count;
 }
 
@@ -92,13 +118,16 @@ void kmtl_event_decoder_reset(kmtl_event_decoder_t *self) {
     self->sorted[k] = self->settings->zero;
   }
   for (k = 0u; k < self->settings->classes; k++) {
+    self->tracks[k].open = false;
     self->tracks[k].active = false;
     self->tracks[k].onset = 0u;
     self->tracks[k].score_sum = 0;
+    self->tracks[k].pause_sum = 0;
+    self->tracks[k].pause = 0u;
   }
-  self->filtered = 0u;
+  self->steps = 0u;
   self->slot = 0u;
-  self->early = (uint16_t)(self->settings->median / 2u);
+  self->behind = 0u;
   self->flushed = 0u;
 }
 
@@ -116,8 +145,9 @@ bool kmtl_event_decoder_finish(kmtl_event_decoder_t *self, kmtl_event_t *events,
   }
   *count = 0u;
   for (label = 0u; label < self->settings->classes; label++) {
-    if (self->tracks[label].active) {
-      describe(&self->tracks[label], label, self->filtered, true, &events[*count]);
+    const kmtl_event_track_t *const track = &self->tracks[label];
+    if (track->active) {
+      describe(track, label, (self->steps - self->flushed) - track->pause, true, &events[*count]);
       (*count)++;
     }
   }

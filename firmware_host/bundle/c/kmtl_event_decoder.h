@@ -1,9 +1,11 @@
 /* Event decoder: scores in, step by step; begins and ends of events out.
  * Part of keras_mtl. SPDX-License-Identifier: Apache-2.0
  *
- * Per class a median filter of odd length, then a threshold with hysteresis. The filter sees as many steps ahead as
- * back, so the result for a step is known median / 2 steps later; steps are counted in the audio, without that
- * delay. The events are those of keras_mtl.decoding on the whole clip, scores included.
+ * Per class a median filter of odd length, then a threshold with hysteresis; then events with a short pause between
+ * them are joined, and short ones dropped. The filter sees as many steps ahead as back, so the result for a step is
+ * known median / 2 steps later, of each class by its own filter; steps are counted in the audio, without that delay. A
+ * begin is told as soon as the event has lasted for the shortest, an end as soon as the pause is longer than the gap.
+ * The events are those of keras_mtl.decoding on the whole clip, scores included.
  *
  *   static int16_t scores[KMTL_EVENT_DECODER_SCORES(CLASSES, MEDIAN)];
  *   static kmtl_event_track_t tracks[CLASSES];
@@ -27,45 +29,57 @@
 extern "C" {
 #endif
 
-/* int16 numbers that the filters need. */
+/* int16 numbers that the filters need; median: the longest of the classes'. */
 #define KMTL_EVENT_DECODER_SCORES(classes, median) (2u * (classes) * (median))
 
-/* How to decode. Scores are the network's integers (8-bit ones fit too), so thresholds are in integers as well:
- * keras_mtl.decoding.integer_threshold computes them. */
+/* How to decode one class. Scores are the network's integers (8-bit ones fit too), so thresholds are in integers as
+ * well: keras_mtl.decoding.decoder_numbers computes them. */
 typedef struct {
-  uint16_t classes;
   uint16_t median;   /* steps of the median filter: an odd number; 1 is none */
   int16_t on_above;  /* an event begins where the filtered score is above this */
   int16_t off_above; /* it lasts as long as the filtered score is above this: at most on_above */
-  int16_t zero;      /* the score that stands for a probability of 0: it is there before the start and after the end */
+  uint16_t shortest; /* an event of fewer steps is dropped */
+  uint16_t gap;      /* an event goes on after a pause of so many steps, and ends with a longer one */
+} kmtl_event_class_t;
+
+/* How to decode. */
+typedef struct {
+  uint16_t classes;
+  uint16_t median; /* the longest of the classes' */
+  int16_t zero;    /* the score that stands for a probability of 0: it is there before the start and after the end */
+  const kmtl_event_class_t *each; /* [classes] */
 } kmtl_event_settings_t;
 
 /* What happened to one class: an event began, or ended. */
 typedef struct {
   uint32_t onset;    /* the event's first step */
   uint32_t offset;   /* the step after its last one; 0 while it lasts */
-  int64_t score_sum; /* filtered scores over its steps; the mean score is this / (offset - onset). 0 while it lasts */
+  int64_t score_sum; /* filtered scores over its steps, joined pauses included; the mean score is this /
+                      * (offset - onset). 0 while it lasts */
   uint16_t label;    /* number of the class */
   bool ended;
 } kmtl_event_t;
 
 /* State of one class. Its fields are the decoder's own. */
 typedef struct {
-  int64_t score_sum;
+  int64_t score_sum; /* of the event up to its last step above the threshold */
   uint32_t onset;
-  bool active;
+  int32_t pause_sum; /* of the pause since */
+  uint16_t pause;    /* its steps */
+  bool open;         /* an event began and has not ended, as far as is known; it may turn out too short */
+  bool active;       /* its begin was told */
 } kmtl_event_track_t;
 
 /* State of a decoder. Its fields are its own. */
 typedef struct {
   const kmtl_event_settings_t *settings;
   int16_t *recent; /* the last scores: [median * classes], a ring of steps */
-  int16_t *sorted; /* the same in order: [classes * median] */
+  int16_t *sorted; /* of each class those within its filter, in order: [classes * median] */
   kmtl_event_track_t *tracks;
-  uint32_t filtered; /* steps that were decoded */
-  uint16_t slot;     /* place in the ring of the oldest step */
-  uint16_t early;    /* steps to come before the first one is decoded */
-  uint16_t flushed;  /* steps pushed after the end of a clip */
+  uint32_t steps;   /* pushed, and those after the end of a clip */
+  uint16_t slot;    /* place in the ring of the oldest step */
+  uint16_t behind;  /* steps, as many as the longest filter looks back at the most */
+  uint16_t flushed; /* steps after the end of a clip */
 } kmtl_event_decoder_t;
 
 /* Begins: a clip, or a stream without end.

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -140,17 +141,17 @@ def has_scenes(member: Member) -> bool:
     return whole and facts.get("output") == "logits" and first.elements == len(facts.labels.scenes)
 
 
-def event_numbers(artifact: Artifact) -> dict[str, int]:
+def event_numbers(artifact: Artifact) -> dict[str, Any]:
     """How a device decodes the events of a streaming artifact.
 
     Returns:
-        `median` in steps; `on_above`, `off_above` and `zero` in the integers of the probabilities.
+        As of `decoder_numbers`, in the integers of the probabilities.
     """
-    strong = artifact.members[artifact.wiring.classifiers].outputs[0]
-    return decoder_numbers(artifact.facts.decoding, artifact.step_s, strong.to_dict())
+    strong, facts = artifact.members[artifact.wiring.classifiers].outputs[0], artifact.facts
+    return decoder_numbers(facts.decoding, facts.labels.events, artifact.step_s, strong.to_dict())
 
 
-def decoded(strong: np.ndarray, numbers: dict[str, int]) -> dict[str, np.ndarray]:
+def decoded(strong: np.ndarray, numbers: dict[str, Any]) -> dict[str, np.ndarray]:
     """What the event decoder makes of probabilities.
 
     `strong`: the probabilities [steps, events], integers of the classifiers.
@@ -182,9 +183,9 @@ def scene_calls(first: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     return np.repeat(np.stack([first, *others]), CALLS_EACH, axis=0)
 
 
-def _made_up(classes: int, threshold: int, dtype: np.dtype) -> np.ndarray:
-    """Scores that wander about the threshold, int16 [60, classes]."""
+def _made_up(classes: int, thresholds: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """Scores that wander about the threshold of each class, int16 [60, classes]."""
     limits, generator = np.iinfo(dtype), np.random.default_rng(_SEED)
     spread = (int(limits.max) - int(limits.min)) // 8
     walk = np.cumsum(generator.integers(-spread, spread, (MADE_UP_STEPS, classes), endpoint=True), axis=0)
-    return (threshold + walk - walk.mean(0).astype(int)).clip(limits.min, limits.max).astype(np.int16)
+    return (np.asarray(thresholds) + walk - walk.mean(0).astype(int)).clip(limits.min, limits.max).astype(np.int16)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from keras_mtl.core import LogMelSettings, VerdictFailed
 from keras_mtl.firmware_host.bundle.golden import event_numbers, input_scaling
 from keras_mtl.firmware_host.bundle.text.c_source import filled, identifier, real
-from keras_mtl.firmware_host.bundle.text.settings import label_lines
+from keras_mtl.firmware_host.bundle.text.settings import decoder_words, label_lines
 from keras_mtl.firmware_host.device import Buffer, embedding_place, listener_memory
 from keras_mtl.tflite.artifact import Artifact, Port, Recurrent
 
@@ -15,7 +15,7 @@ from keras_mtl.tflite.artifact import Artifact, Port, Recurrent
 _MOST_STATES = 15
 _TYPES = {"int8", "int16"}
 #: What its numbers of 16 bits hold.
-_MOST_RING = 0xFFFF
+_MOST_RING = _MOST_STEPS = 0xFFFF
 #: The example's file.
 EXAMPLE = "listener_main.cc"
 
@@ -25,7 +25,8 @@ def require_listener(artifact: Artifact) -> None:
 
     Raises:
         ArtifactError: an artifact that takes clips.
-        VerdictFailed: more states or a longer ring than the listener has room for, or types that it does not take.
+        VerdictFailed: more states, a longer ring or longer filters of the events than the listener has room for, or
+            types that it does not take.
     """
     wiring, members = artifact.wiring, artifact.members
     if len(wiring.stream.states) > _MOST_STATES:
@@ -34,6 +35,11 @@ def require_listener(artifact: Artifact) -> None:
         )
     if (ring := max(wiring.scene_ring, wiring.event_ring)) > _MOST_RING:
         raise VerdictFailed(f"the ring has {ring:,} embeddings, the C listener {_MOST_RING:,} at most")
+    if wiring.classifiers:
+        numbers = event_numbers(artifact)
+        most = max(max(numbers[key]) for key in ("median", "shortest", "gap"))
+        if most > _MOST_STEPS:
+            raise VerdictFailed(f"events are decoded over {most:,} steps, the C listener takes {_MOST_STEPS:,} at most")
     cells = [members[name] for layer in wiring.recurrent for name in layer.cells]
     ports = {
         "encoder": (*artifact.network.inputs, *artifact.network.outputs),
@@ -141,7 +147,7 @@ class _Source:
         taken, state = self._cell(wiring.recurrent[0].forward)
         layers = ",\n".join(f"    {{{self._layer(layer)}}}" for layer in wiring.recurrent)
         kept_from = wiring.kept()["kept_from"] if wiring.event_ring else 0
-        thresholds = f"{numbers['on_above']}, {numbers['off_above']}, {numbers['zero']}"
+        decoder = decoder_words(numbers)
         body = _lines(
             self._number(wiring.classifiers),
             f"{scores.element_bytes}u, {taken.element_bytes}u, {state.element_bytes}u, {len(wiring.recurrent)}u",
@@ -149,10 +155,11 @@ class _Source:
             f"{{{self._bridge()}}}",
             f"{wiring.look_ahead}u",
             f"{wiring.event_ring}u, {wiring.stream.event_hop}u, {kept_from}u",
-            f"{{{scores.size}u, {numbers['median']}u, {thresholds}}}",
+            f"{{{decoder['settings']}}}",
         )
         return (
             f"\nstatic const kmtl_event_layer_t layers[{len(wiring.recurrent)}] = {{\n{layers},\n}};\n"
+            f"\nstatic const kmtl_event_class_t each[{scores.size}] = {{\n{decoder['each']}\n}};\n"
             f"\nstatic const kmtl_event_stream_settings_t events = {{\n{body}\n}};\n"
         )
 

@@ -20,6 +20,7 @@ from keras_mtl.firmware_host.bundle.golden import (
     numbered,
 )
 from keras_mtl.firmware_host.bundle.text.c_source import filled, identifier, real
+from keras_mtl.firmware_host.bundle.text.settings import decoder_words
 from keras_mtl.firmware_host.device import C_TYPES, embedding_place
 from keras_mtl.tflite.artifact import Artifact, Member, Port
 
@@ -196,8 +197,7 @@ def listener_stages(name: str, artifact: Artifact) -> list[Stage]:
     includes = ("listener.h", "listener_networks.h", "kmtl/kmtl_event_decoder.h")
     text, decoder = filled("selftest_stream.c.in", **words), []
     if wiring.classifiers:
-        macros = _macros(prefix, **{f"event_{key}": value for key, value in event_numbers(artifact).items()}) + macros
-        functions = filled("selftest_decoder.c.in", name=name, NAME=prefix)
+        functions = filled("selftest_decoder.c.in", name=name, NAME=prefix, **decoder_words(event_numbers(artifact)))
         decoder = [Stage("decoder", "check_decoder(print)", functions)]
     return [Stage("listener", "check_listener(run, context, print)", text, includes, macros), *decoder]
 

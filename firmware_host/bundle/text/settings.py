@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_mtl.core import Labels
@@ -101,6 +101,29 @@ def smoothing_lines(prefix: str, port: Port, decoding: DecodeSettings) -> list[s
         f"#define {prefix}_SCENE_HOLD {decoding.scene_hold_calls}",
         f"#define {prefix}_SCENE_SCALE {real(port.scale)}",
     ]
+
+
+def decoder_words(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Initializers for `kmtl_event_decoder`.
+
+    Args:
+        numbers: as of `event_numbers`.
+
+    Returns:
+        `each`: the rows of an array of that name of `kmtl_event_class_t`; `settings`: the fields of
+        `kmtl_event_settings_t`, which names that array; `median`: the longest of the classes'.
+    """
+    keys = ("median", "on_above", "off_above", "shortest", "gap")
+    rows = [
+        f"    {{{median}u, {on}, {off}, {shortest}u, {gap}u}},"
+        for median, on, off, shortest, gap in zip(*(numbers[key] for key in keys), strict=True)
+    ]
+    longest = f"{max(numbers['median'])}u"
+    return {
+        "each": "\n".join(rows),
+        "settings": f"{len(rows)}u, {longest}, {numbers['zero']}, each",
+        "median": longest,
+    }
 
 
 def feature_lines(prefix: str, features: dict[str, Any], source: Port) -> list[str]:

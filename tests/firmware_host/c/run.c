@@ -173,10 +173,11 @@ static void decode(FILE *in, FILE *out) {
   static int16_t memory[KMTL_EVENT_DECODER_SCORES(MOST_CLASSES, MOST_MEDIAN)];
   static kmtl_event_track_t tracks[MOST_CLASSES];
   kmtl_event_t events[MOST_CLASSES];
-  int16_t header[6], scores[MOST_CLASSES];
+  kmtl_event_class_t each[MOST_CLASSES];
+  int16_t header[4], scores[MOST_CLASSES];
   int64_t track = 0;
   while (get(in, header, sizeof header)) {
-    const kmtl_event_settings_t settings = {(uint16_t)header[0], (uint16_t)header[1], header[2], header[3], header[4]};
+    const kmtl_event_settings_t settings = {(uint16_t)header[0], (uint16_t)header[1], header[2], each};
     kmtl_event_decoder_t decoder;
     size_t count;
     bool more = true;
@@ -184,8 +185,11 @@ static void decode(FILE *in, FILE *out) {
     if ((settings.classes > MOST_CLASSES) || (settings.median > MOST_MEDIAN)) {
       fail("too large");
     }
+    if (!get(in, each, settings.classes * sizeof each[0])) {
+      fail("settings end early");
+    }
     kmtl_event_decoder_init(&decoder, &settings, memory, tracks);
-    for (step = 0; step < header[5]; step++) {
+    for (step = 0; step < header[3]; step++) {
       if (!get(in, scores, settings.classes * sizeof scores[0])) {
         fail("a track ends early");
       }

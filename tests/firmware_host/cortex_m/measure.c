@@ -68,7 +68,10 @@ static void work(void) {
 #define CLASSES 10
 #define MEDIAN 11
 #define STEPS 25
-static const kmtl_event_settings_t settings = {CLASSES, MEDIAN, 0, -8000, INT16_MIN};
+#define OF_A_CLASS {MEDIAN, 0, -8000, 0u, 0u}
+static const kmtl_event_class_t each[CLASSES] = {OF_A_CLASS, OF_A_CLASS, OF_A_CLASS, OF_A_CLASS, OF_A_CLASS,
+                                                 OF_A_CLASS, OF_A_CLASS, OF_A_CLASS, OF_A_CLASS, OF_A_CLASS};
+static const kmtl_event_settings_t settings = {CLASSES, MEDIAN, INT16_MIN, each};
 static kmtl_event_decoder_t decoder;
 static int16_t memory[KMTL_EVENT_DECODER_SCORES(CLASSES, MEDIAN)];
 static kmtl_event_track_t tracks[CLASSES];
@@ -170,8 +173,11 @@ static const kmtl_listener_state_t state = {STATES, -128, 1u};
 static const kmtl_listener_encoder_t encoder = {0, 1u, 1u, 0u, FRAMES, 3u, EMBEDDING, &state, &mt_tables, 1.7f, 12.0f};
 static const kmtl_listener_scenes_t scenes = {1, 1u, WINDOW, 5u, {CLASSES, 3u, 0.3f, 0.1f}};
 static const kmtl_event_layer_t layers[2] = {{2, 2, EMBEDDING, UNITS, 0, 0}, {3, 3, UNITS, UNITS, 0, 0}};
+#define OF_A_CLASS {MEDIAN, 16384, 16384, 0u, 0u}
+static const kmtl_event_class_t each[CLASSES] = {OF_A_CLASS, OF_A_CLASS, OF_A_CLASS, OF_A_CLASS, OF_A_CLASS,
+                                                 OF_A_CLASS, OF_A_CLASS, OF_A_CLASS, OF_A_CLASS, OF_A_CLASS};
 static const kmtl_event_stream_settings_t events = {
-    4, 2u, 2u, 2u, 2u, layers, {true, 7u, -128}, 0u, 0u, 0u, 0u, {CLASSES, MEDIAN, 16384, 16384, 0}};
+    4, 2u, 2u, 2u, 2u, layers, {true, 7u, -128}, 0u, 0u, 0u, 0u, {CLASSES, MEDIAN, 0, each}};
 static const kmtl_listener_settings_t settings = {&encoder, &scenes, &events, WINDOW};
 static kmtl_listener_t listener;
 static float history[MT_WINDOW], scratch[MT_SCRATCH], levels[MT_BANDS], scene_scores[CLASSES];
