@@ -60,8 +60,9 @@ def quiet_tensorflow() -> None:
     Its Python warnings are silenced too: they are about tracing, for those who develop this package.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    unused = dict.fromkeys(name for name in UNUSED_PACKAGES if name not in sys.modules)
-    sys.modules.update(unused)
+    unused = [name for name in UNUSED_PACKAGES if name not in sys.modules]
+    for name in unused:
+        sys.modules[name] = None  # type: ignore[assignment]
     kept = os.dup(2)
     with tempfile.TemporaryFile() as chatter:
         os.dup2(chatter.fileno(), 2)

@@ -119,7 +119,8 @@ def limit_process(most_bytes: int) -> None:
 def _main(worker: str, request_file: str, result_file: str, most_bytes: str) -> None:
     limit_process(int(most_bytes))
     request = json.loads(Path(request_file).read_text())
-    sys.modules.update(dict.fromkeys(UNUSED_PACKAGES))  # as if they were not installed
+    for name in UNUSED_PACKAGES:  # as if they were not installed
+        sys.modules[name] = None  # type: ignore[assignment]
     try:
         document: dict[str, Any] = {"result": importlib.import_module(worker).work(request)}
     except errors.KerasMtlError as error:

@@ -41,7 +41,7 @@ def both(random):
 
 
 def compiled(model):
-    model.compile(optimizer=keras.optimizers.AdamW(1e-2, weight_decay=0.01), run_eagerly=True)
+    model.compile(optimizer=keras.optimizers.AdamW(1e-2, weight_decay=0.01), jit_compile=False)
     model.optimizer.build(model.trained_variables())
     return model
 

@@ -76,6 +76,7 @@ def test_from_a_folder_to_a_firmware(own_sounds: Path, cache: Path, tmp_path: Pa
     assert "кашель" in call("data", "listen", clip).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gone", "task"), [(("events", "recordings"), "scenes"), (("scenes", "recordings", "unlabelled"), "events")]
 )

@@ -232,6 +232,8 @@ def _load_folder(folder: Path) -> Artifact:
         derived |= {"calls_per_second", "buffers", "buffer_bytes"}
         facts = Facts({key: value for key, value in manifest.items() if key not in derived})
         artifact = Artifact(members, wiring, facts)
+        if facts.get("labels") is None or facts.get("audio_seconds") is None:
+            raise ArtifactError("the artifact's manifest has no labels or no length of audio", hint=_AGAIN)
         known = {key: value for key, value in artifact.manifest.items() if key in derived - {"schema"}}
         require_same(manifest, known, "its members hold")
         _require_needed(artifact)
@@ -265,8 +267,6 @@ def _member(folder: Path, name: str, entry: dict[str, Any]) -> Member:
 def _require_needed(artifact: Artifact) -> None:
     """Refuses a manifest without what the artifact is run by."""
     facts = artifact.facts
-    if facts.get("labels") is None or facts.get("audio_seconds") is None:
-        raise ArtifactError("the artifact's manifest has no labels or no length of audio", hint=_AGAIN)
     for task, name in (("scenes", artifact.wiring.scene_head), ("events", artifact.wiring.classifiers)):
         if name:
             _require_count(facts, task, artifact.members[name])

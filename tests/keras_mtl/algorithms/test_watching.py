@@ -132,6 +132,7 @@ def test_measuring_changes_no_bit_and_lands_in_the_logs(little, random, tmp_path
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_resumed_training_goes_on_with_its_log(little, random, tmp_path):
     streams = streams_of(little, random)
     model = little.compiled(SoftMTL(little.network()))
