@@ -1,10 +1,15 @@
 """A cache for prepared data and a short real training on the smallest embedded data, shared by the tests."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from keras_mtl.datasets import open_corpus
 from keras_mtl.recipes import load_recipe
 from keras_mtl.training import train
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `little_training`: pytest imports tests without their folder
 
 SMALL = (
     "algorithm=freeze_sed_asc",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
+from little_training import LITTLE_NETWORK
 
 from keras_mtl import cli
 from keras_mtl.core import DataError
@@ -25,7 +26,7 @@ TINY = (
     "strong_batch=4",
     "weak_batch=2",
     "unlabelled_batch=2",
-    "model.options={channels=[2,4], pools=[[2,8],[2,8]], recurrent_units=4}",
+    LITTLE_NETWORK,
 )
 TAU = "TAU-urban-acoustic-scenes-2022-mobile-development"
 

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from little_training import LITTLE
 
 from keras_mtl.algorithms import HardMTL, PartialAdamW, PCGradMTL, SoftMTL, use_precision
 from keras_mtl.core import RecipeError
@@ -21,15 +22,6 @@ from keras_mtl.recipes import load_recipe
 from keras_mtl.runs import Run
 from keras_mtl.training import train
 
-LITTLE = (
-    "algorithm=soft",
-    "train.epochs=1",
-    "scene_batch=16",
-    "strong_batch=4",
-    "weak_batch=2",
-    "unlabelled_batch=0",
-    "model.options={channels=[2,4], pools=[[2,8],[2,8]], recurrent_units=4}",
-)
 ON_TWO_CPUS = """
 import json, sys
 from pathlib import Path

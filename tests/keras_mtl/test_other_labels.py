@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
+from little_training import LITTLE as LITTLE_TRAINING
 
 from keras_mtl import cli
 from keras_mtl.core import DCASE, ArtifactError, DataError, Labels, RecipeError, RunError
@@ -25,15 +26,7 @@ from keras_mtl.tflite.quantize import quantize
 from keras_mtl.training import train
 
 TURNED = Labels(DCASE.scenes[::-1], DCASE.events[::-1])
-LITTLE = (
-    "algorithm=soft",
-    "train.epochs=1",
-    "scene_batch=16",
-    "strong_batch=4",
-    "weak_batch=2",
-    "unlabelled_batch=2",
-    "model.options={channels=[2,4], pools=[[2,8],[2,8]], recurrent_units=4}",
-)
+LITTLE = (*LITTLE_TRAINING, "unlabelled_batch=2")
 SETS = (
     *LITTLE,
     f"labels.scenes={json.dumps(list(TURNED.scenes))}",

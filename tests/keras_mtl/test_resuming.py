@@ -15,6 +15,7 @@ from pathlib import Path
 import keras
 import pytest
 import tensorflow as tf
+from little_training import LITTLE as LITTLE_TRAINING
 
 from keras_mtl.recipes import load_recipe
 from keras_mtl.training import train
@@ -22,13 +23,9 @@ from keras_mtl.training.checkpoints import Checkpoints, Progress, SaveCheckpoint
 from keras_mtl.training.logs import trim_logs
 
 LITTLE = (
-    "algorithm=soft",
+    *LITTLE_TRAINING,
     "train.epochs=6",
-    "scene_batch=16",
     "strong_batch=2",
-    "weak_batch=2",
-    "unlabelled_batch=0",
-    "model.options={channels=[2,4], pools=[[2,8],[2,8]], recurrent_units=4}",
     "train.checkpoint_steps=2",
     "conflict_every=3",
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
+from little_training import LITTLE_NETWORK
 
 from keras_mtl import cli
 from keras_mtl.core import DCASE, DataError
@@ -25,7 +26,7 @@ SMALL = (
     "strong_batch=2",
     "weak_batch=2",
     "unlabelled_batch=2",
-    "model.options={channels=[2,4], pools=[[2,8],[2,8]], recurrent_units=4}",
+    LITTLE_NETWORK,
 )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import keras
 import pytest
+from little_training import LITTLE, LITTLE_NETWORK
 
 from keras_mtl.core import FeatureMismatch, Labels, RecipeError, RunError
 from keras_mtl.models import build
@@ -17,16 +18,6 @@ from keras_mtl.training import stage, train
 from keras_mtl.training.checkpoints import Checkpoints, SaveCheckpoints
 from keras_mtl.training.transfer import Initial
 
-OPTIONS = "model.options={channels=[2,4], pools=[[2,8],[2,8]], recurrent_units=4}"
-LITTLE = (
-    "algorithm=soft",
-    "train.epochs=1",
-    "scene_batch=16",
-    "strong_batch=4",
-    "weak_batch=2",
-    "unlabelled_batch=0",
-    OPTIONS,
-)
 RECURRENT = ["event_head/bigru_1", "event_head/bigru_2"]
 FRAME_CLASSIFIERS = ["event_head/strong", "event_head/event_attention"]
 ATTENTION = ["scene_head/attention_hidden", "scene_head/attention_score"]
@@ -269,7 +260,7 @@ def test_a_resumed_training_does_not_start_from_the_run_again(base, corpus, cach
 @pytest.mark.slow
 def test_the_shipped_recipe_for_own_sounds_trains_one_task_alone(corpus, cache, tmp_path):
     """On a corpus without the other one; its augmentation has to find all that it needs in the batches."""
-    sets = (OPTIONS, "algorithm=single", "train.epochs=1", "validation_fraction=0.34")
+    sets = (LITTLE_NETWORK, "algorithm=single", "train.epochs=1", "validation_fraction=0.34")
     for task, alone in (("events", {"scenes": {}}), ("scenes", {"events": {}})):
         few = replace(corpus, **alone, labels=corpus.labels.of([task]))
         run = train(load_recipe("own", [*sets, f"task={task}"]), few, tmp_path / task, cache)
