@@ -45,11 +45,10 @@ def calibrate(model: keras.Model, clips: Mapping[str, np.ndarray]) -> None:
     encoder = model.get_layer("encoder")
     _calibrate(encoder, np.concatenate([piece.reshape(-1, shortest, *piece.shape[2:]) for piece in pieces]))
     join_interface(model)
-    embed = _inference(encoder)
     for task, name in (("scenes", "scene_head"), ("events", "event_head")):
         if task in given:
             starts = range(0, len(given[task]), _BATCH)
-            embeddings = [embed(given[task][start : start + _BATCH]).numpy() for start in starts]
+            embeddings = [encoder(given[task][start : start + _BATCH], training=False).numpy() for start in starts]
             _calibrate(model.get_layer(name), np.concatenate(embeddings))
 
 
@@ -66,51 +65,38 @@ def _required(inputs: np.ndarray) -> np.ndarray:
 
 
 def _calibrate(model: keras.Model, inputs: np.ndarray) -> None:
-    for layer in model.layers:
-        if isinstance(layer, FakeQuantGRU):
-            _calibrate_cell(layer, *_given(model, layer, inputs))
-        elif isinstance(layer, FakeQuant) and not layer.fixed:
-            observed = keras.Model(model.input, layer.input)
-            layer.set_range(*_best_range(layer, _observe(observed, inputs)))
+    """Computes a model once, layer after layer on all inputs, and sets each range as its turn comes."""
+    batches = [tf.convert_to_tensor(inputs[start : start + _BATCH]) for start in range(0, len(inputs), _BATCH)]
+    values: dict[int, list[Any]] = {id(model.input): batches}
+    nodes = [node for depth in sorted(model._nodes_by_depth, reverse=True) for node in model._nodes_by_depth[depth]]
+    last_use = {id(tensor): number for number, node in enumerate(nodes) for tensor in node.input_tensors}
+    for number, node in enumerate(nodes):
+        if node.is_input:
+            continue
+        here = [{key: one[batch] for key, one in values.items()} for batch in range(len(batches))]
+        given = [node.arguments.fill_in(one) for one in here]
+        for one, out in zip(zip(*_computed(node.operation, given), strict=True), node.outputs, strict=True):
+            values[id(out)] = list(one)
+        for tensor in node.input_tensors:
+            if last_use[id(tensor)] == number:
+                values.pop(id(tensor), None)
 
 
-def _calibrate_cell(layer: FakeQuantGRU, inputs: Any, step: Any) -> None:
-    """Sets the ranges inside a recurrent layer from one pass over sequences, in which none of them rounds."""
-    for one, values in zip(*layer.observe(inputs, step), strict=True):
-        if not one.fixed:
-            one.set_range(*_best_range(one, _thinned(np.ravel(values))))
-
-
-def _given(model: keras.Model, layer: FakeQuantGRU, inputs: np.ndarray) -> tuple[Any, Any]:
-    """What a recurrent layer is called with: its inputs and their step, which is a number where they are states."""
-    call = layer._inbound_nodes[0].arguments
-    given = {"values": call.args[0], "step": call.kwargs["input_step"]}
-    symbols = {key: value for key, value in given.items() if keras.backend.is_keras_tensor(value)}
-    found = given | _inference(keras.Model(model.input, symbols))(inputs)
-    return found["values"], found["step"]
-
-
-def _observe(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
-    """All values of a tensor over the inputs, flat; thinned evenly, with the two extremes kept."""
-    compiled = _inference(model)
-    parts: list[Any] = []
-    limit = max(1, _MOST_VALUES * _BATCH // len(inputs))
-    for start in range(0, len(inputs), _BATCH):
+def _computed(layer: Any, given: list[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[list[Any]]:
+    """What a layer makes of the arguments of each batch, flat; its ranges are set before."""
+    call = layer
+    if isinstance(layer, FakeQuantGRU):
+        inputs, step = np.concatenate([args[0] for args, _ in given]), given[0][1]["input_step"]
+        for one, seen in zip(*layer.observe(inputs, step), strict=True):
+            if not one.fixed:
+                one.set_range(*_best_range(one, _thinned(np.ravel(seen))))
+        call = tf.function(layer, reduce_retracing=True, autograph=False)  # a loop over time is slow where it is not traced
+    elif isinstance(layer, FakeQuant) and not layer.fixed:
         # Of two inputs of a range the other is the step of the accumulators.
-        observed = keras.tree.flatten(compiled(inputs[start : start + _BATCH]))
-        parts.append(_thinned(observed[0].numpy().ravel(), limit))
-    return np.concatenate(parts)
-
-
-def _inference(model: keras.Model) -> Any:
-    """A model at inference, for batches of any size.
-
-    Each range has a model of its own, whose few calls take less time than tracing it; loops over time are traced.
-    """
-    if not any(isinstance(layer, FakeQuantGRU) for layer in model._flatten_layers()):
-        return lambda clips: model(tf.convert_to_tensor(clips), training=False)
-    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-    return tf.function(lambda clips: model(clips, training=False), input_signature=[signature]).get_concrete_function()
+        most = max(1, _MOST_VALUES * _BATCH // sum(len(args[0]) for args, _ in given))
+        parts = [_thinned(args[0].numpy().ravel(), most) for args, _ in given]
+        layer.set_range(*_best_range(layer, np.concatenate(parts)))
+    return [keras.tree.flatten(call(*args, **named)) for args, named in given]
 
 
 def _thinned(values: np.ndarray, most: int = _MOST_VALUES) -> np.ndarray:

@@ -168,7 +168,7 @@ class FakeQuantGRU(keras.layers.Layer):
             state = cell.advance(read, carried[0])
             return state, [(one.observed or []).pop() for one in inside]
 
-        @tf.function
+        @tf.function(autograph=False)
         def both(inputs: Any) -> Any:
             read = cell.read(inputs, input_step)
             return read, self._scan(read, advance, [inside])[1]

@@ -79,7 +79,8 @@ class SelfDistillation(keras.Model):
     ) -> Any:
         """The loss above; updates the metrics `TASK_divergence` and `TASK_embedding_error`."""
         total = 0.0
-        for name, value in self._distances(x, y_pred).items():
+        goal = keras.tree.map_structure(tf.stop_gradient, self._outputs(self._teacher, x, False))
+        for name, value in _distances(goal, y_pred).items():
             self._means[name].update_state(value)
             total += value
         return total
@@ -91,12 +92,14 @@ class SelfDistillation(keras.Model):
             The terms of the loss, and for each task `TASK_agreement`: the share of equal decisions, of clips for the
             scenes, of frames and classes at a threshold of 0.5 for the events.
         """
-        return {name: float(value) for name, value in self._measured(inputs).items()}
+        any_number = {task: tf.TensorSpec((None, *clips.shape[1:]), tf.float32) for task, clips in inputs.items()}
+        measured = self._measured.get_concrete_function(any_number)
+        return {name: float(value) for name, value in measured(inputs).items()}
 
-    @tf.function
+    @tf.function(autograph=False)
     def _measured(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         found, goal = self(inputs, training=False), self._outputs(self._teacher, inputs, False)
-        figures = self._distances(inputs, found)
+        figures = _distances(goal, found)
         if "scenes" in inputs:
             same = tf.equal(tf.argmax(goal["scenes"]["scenes"], -1), tf.argmax(found["scenes"]["scenes"], -1))
             figures["scenes_agreement"] = tf.reduce_mean(tf.cast(same, tf.float32))
@@ -104,18 +107,6 @@ class SelfDistillation(keras.Model):
             same = tf.equal(goal["events"]["strong"] > 0.5, found["events"]["strong"] > 0.5)
             figures["events_agreement"] = tf.reduce_mean(tf.cast(same, tf.float32))
         return figures
-
-    def _distances(self, inputs: Mapping[str, Any], found: Any) -> dict[str, Any]:
-        goal = keras.tree.map_structure(tf.stop_gradient, self._outputs(self._teacher, inputs, False))
-        distances = {}
-        for task, near in found.items():
-            measure = scene_divergence if task == "scenes" else event_divergence
-            distances[f"{task}_divergence"] = measure(goal[task], near)
-            embeddings = goal[task]["embeddings"]
-            error = tf.reduce_mean(tf.square(near["embeddings"] - embeddings))
-            scale = tf.reduce_mean(tf.square(embeddings)) + keras.config.epsilon()
-            distances[f"{task}_embedding_error"] = error / scale
-        return distances
 
     def _outputs(self, network: keras.Model, inputs: Mapping[str, Any], training: Any) -> dict[str, Any]:
         found = {}
@@ -126,6 +117,18 @@ class SelfDistillation(keras.Model):
                 outputs = outputs if isinstance(outputs, dict) else {"scenes": outputs}
                 found[task] = {**outputs, "embeddings": embeddings}
         return found
+
+
+def _distances(goal: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    distances = {}
+    for task, near in found.items():
+        measure = scene_divergence if task == "scenes" else event_divergence
+        distances[f"{task}_divergence"] = measure(goal[task], near)
+        embeddings = goal[task]["embeddings"]
+        error = tf.reduce_mean(tf.square(near["embeddings"] - embeddings))
+        scale = tf.reduce_mean(tf.square(embeddings)) + keras.config.epsilon()
+        distances[f"{task}_embedding_error"] = error / scale
+    return distances
 
 
 def scene_divergence(goal: Mapping[str, Any], found: Mapping[str, Any]) -> Any:
