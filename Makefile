@@ -30,7 +30,7 @@ notebooks: $(STAMP) ## run all notebooks anew (ten minutes) and keep what they p
 	@$(BIN)/python scripts/keep_outputs.py
 
 test: $(STAMP) ## the whole test suite, lint and types included, but for what takes long
-	@$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
+	@$(BIN)/pytest -m "not slow" -n 2 --dist loadgroup
 
 test-slow: $(STAMP) ## the tests that take minutes each
 	@$(BIN)/pytest -m slow

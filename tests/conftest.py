@@ -19,6 +19,21 @@ import soundfile
 import keras_mtl  # noqa: F401  before TensorFlow, which reads a setting of it
 
 
+#: Fixtures that take a minute to make: all files that use one are tested in one process, and begun first.
+_SHARED = ("run", "quantized")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tells what is tested in one process (`--dist loadgroup`): a file, or all files that share a slow fixture."""
+    group_of: dict[Path, str] = {}
+    for item in items:
+        shared = [name for name in _SHARED if name in getattr(item, "fixturenames", ())]
+        group_of[item.path] = shared[0] if shared else group_of.get(item.path, str(item.path))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group_of[item.path]))
+    items.sort(key=lambda item: group_of[item.path] not in _SHARED)
+
+
 @dataclass(frozen=True)
 class Repository:
     """The repository that the tests stand in."""

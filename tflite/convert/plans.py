@@ -134,7 +134,7 @@ def _encoder_of(network: keras.Model) -> keras.Model:
 
 def _steps(model: keras.Model, stream: Stream, frames: np.ndarray) -> Any:
     """What each step takes and gives from a start on: two dicts of arrays [1, ...] by the names of the ports."""
-    step = tf.function(model)
+    step = tf.function(model, autograph=False)
     given = {port.name: np.zeros((1, *port.shape[1:]), np.float32) for port in model.inputs}
     for first in range(0, len(frames) - stream.stride + 1, stream.stride):
         given |= {model.inputs[0].name: frames[None, first : first + stream.stride, :, None]}
@@ -151,7 +151,7 @@ def _decoded(network: keras.Model, wiring: Wiring, embeddings: np.ndarray) -> di
         found["scenes"] = np.asarray(network.get_layer("scene_head")(np.stack(rings)))
     if not wiring.recurrent:
         return found
-    decoder = tf.function(network.get_layer("event_head"))
+    decoder = tf.function(network.get_layer("event_head"), autograph=False)
     if wiring.event_ring:
         kept = [
             decoder(embeddings[None, each.first : each.last])["strong"][

@@ -64,7 +64,7 @@ def to_tflite(model: keras.Model, kind: str, calibration: Calibration) -> bytes:
     """
     several = len(model.inputs) > 1
 
-    @tf.function
+    @tf.function(autograph=False)
     def forward(*given: Any) -> Any:
         return model(list(given) if several else given[0], training=False)
 
