@@ -18,7 +18,6 @@ import soundfile
 
 import keras_mtl  # noqa: F401  before TensorFlow, which reads a setting of it
 
-
 #: Fixtures that take a minute to make: all files that use one are tested in one process, and begun first.
 _SHARED = ("run", "quantized")
 

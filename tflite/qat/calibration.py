@@ -90,7 +90,8 @@ def _computed(layer: Any, given: list[tuple[tuple[Any, ...], dict[str, Any]]]) -
         for one, seen in zip(*layer.observe(inputs, step), strict=True):
             if not one.fixed:
                 one.set_range(*_best_range(one, _thinned(np.ravel(seen))))
-        call = tf.function(layer, reduce_retracing=True, autograph=False)  # a loop over time is slow where it is not traced
+        # A loop over time is slow where it is not traced.
+        call = tf.function(layer, reduce_retracing=True, autograph=False)
     elif isinstance(layer, FakeQuant) and not layer.fixed:
         # Of two inputs of a range the other is the step of the accumulators.
         most = max(1, _MOST_VALUES * _BATCH // sum(len(args[0]) for args, _ in given))
