@@ -4,6 +4,7 @@ from keras_mtl.algorithms.cross import CrossHardMTL, CrossSoftMTL
 from keras_mtl.algorithms.decoders import TASKS, decoder_name, decoders_of, require_decoders
 from keras_mtl.algorithms.distillation import Distiller
 from keras_mtl.algorithms.freeze import FreezeMTL
+from keras_mtl.algorithms.frozen_events import FrozenEvents
 from keras_mtl.algorithms.gradnorm import GradNormMTL
 from keras_mtl.algorithms.hard import HardMTL
 from keras_mtl.algorithms.mean_teacher import MeanTeacher
@@ -16,10 +17,12 @@ from keras_mtl.algorithms.replicas import Replicas
 from keras_mtl.algorithms.saved_seeds import SavedSeeds
 from keras_mtl.algorithms.single import SingleTask
 from keras_mtl.algorithms.soft import SoftMTL
+from keras_mtl.algorithms.teacher_terms import TEACHER_EMBEDDING, TEACHER_SCENES, TEACHER_TAGS, TeacherTerms
 from keras_mtl.algorithms.uncertainty import UncertaintyMTL
 
 __all__ = [
-    "ALGORITHMS", "TASKS", "CrossHardMTL", "CrossSoftMTL", "Distiller", "FreezeMTL", "GradNormMTL", "HardMTL",
-    "MeanTeacher", "MultitaskModel", "PCGradMTL", "PartialAdamW", "Phase", "Replicas", "SavedSeeds", "SingleTask",
-    "SoftMTL", "UncertaintyMTL", "decoder_name", "decoders_of", "require_decoders", "use_precision",
+    "ALGORITHMS", "TASKS", "TEACHER_EMBEDDING", "TEACHER_SCENES", "TEACHER_TAGS", "CrossHardMTL", "CrossSoftMTL",
+    "Distiller", "FreezeMTL", "FrozenEvents", "GradNormMTL", "HardMTL", "MeanTeacher", "MultitaskModel", "PCGradMTL",
+    "PartialAdamW", "Phase", "Replicas", "SavedSeeds", "SingleTask", "SoftMTL", "TeacherTerms", "UncertaintyMTL",
+    "decoder_name", "decoders_of", "require_decoders", "use_precision",
 ]  # fmt: skip

@@ -8,11 +8,15 @@ import keras
 from keras import ops
 
 
-def scene_loss(scenes, logits):  # type: ignore[no-untyped-def]
-    """Mean cross-entropy of scene indices [batch], or of shares [batch, scenes], against logits [batch, scenes]."""
-    if len(scenes.shape) == 2:
-        return ops.mean(keras.losses.categorical_crossentropy(scenes, logits, from_logits=True))
-    return ops.mean(keras.losses.sparse_categorical_crossentropy(scenes, logits, from_logits=True))
+def scene_loss(scenes, logits, known=None, count=None):  # type: ignore[no-untyped-def]
+    """Mean cross-entropy of scene indices [batch], or of shares [batch, scenes], against logits [batch, scenes].
+
+    `known` [batch] is 1 where the scene is known, and `count` by what their sum is divided; by default all are.
+    """
+    shares = len(scenes.shape) == 2
+    crossentropy = keras.losses.categorical_crossentropy if shares else keras.losses.sparse_categorical_crossentropy
+    per_clip = crossentropy(scenes, logits, from_logits=True)
+    return ops.mean(per_clip) if known is None else ops.sum(per_clip * known) / count
 
 
 def masked_bce(targets, probabilities, known, count=None):  # type: ignore[no-untyped-def]
@@ -41,9 +45,11 @@ def labelled_losses(task: str, clips: dict[str, Any], output: Any) -> tuple[Any,
         output: of the task's decoder.
     """
     if task == "scenes":
-        loss = scene_loss(clips.get("scene_shares", clips["scene"]), output)
-        hit = ops.cast(ops.argmax(output, axis=-1), "int32") == ops.cast(clips["scene"], "int32")
-        return loss, {"scene_loss": loss, "scene_accuracy": ops.mean(ops.cast(hit, "float32"))}
+        known, count = clips.get("has_scene"), clips.get("scene_clips")
+        loss = scene_loss(clips.get("scene_shares", clips["scene"]), output, known, count)
+        hit = ops.cast(ops.cast(ops.argmax(output, axis=-1), "int32") == ops.cast(clips["scene"], "int32"), "float32")
+        accuracy = ops.mean(hit) if known is None else ops.sum(hit * known) / count
+        return loss, {"scene_loss": loss, "scene_accuracy": accuracy}
     strong = masked_bce(clips["strong"], output["strong"], clips["has_strong"], clips.get("strong_clips"))
     weak = masked_bce(clips["weak"], output["weak"], clips["has_weak"], clips.get("weak_clips"))
     return strong + weak, {"strong_bce": strong, "weak_bce": weak}

@@ -11,9 +11,9 @@ from keras import ops
 DECAY = 0.999
 
 
-def ema_decay(step):  # type: ignore[no-untyped-def]
-    """min(1 - 1 / (step + 1), 0.999) of step 0, 1, ...: the plain mean at first, then the moving average."""
-    return ops.minimum(1.0 - 1.0 / (ops.cast(step, "float32") + 1.0), DECAY)
+def ema_decay(step, largest: float = DECAY):  # type: ignore[no-untyped-def]
+    """min(1 - 1 / (step + 1), largest) of step 0, 1, ...: the plain mean at first, then the moving average."""
+    return ops.minimum(1.0 - 1.0 / (ops.cast(step, "float32") + 1.0), largest)
 
 
 def ramp(step, ramp_steps: int):  # type: ignore[no-untyped-def]

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.algorithms.average import WeightAverage
 from keras_mtl.algorithms.decoders import TASKS, decoder_name, require_decoders
 from keras_mtl.algorithms.distillation import Distiller
 from keras_mtl.algorithms.losses import consistency_loss, labelled_losses
@@ -14,6 +15,7 @@ from keras_mtl.algorithms.mean_teacher import MeanTeacher, ramp
 from keras_mtl.algorithms.optimizer import PartialAdamW
 from keras_mtl.algorithms.replicas import Replicas, StepMean, TaskGradients
 from keras_mtl.algorithms.saved_seeds import SavedSeeds
+from keras_mtl.algorithms.teacher_terms import TeacherTerms
 from keras_mtl.augmentation import Augmentation, Masking
 
 _SHOWN = {"scenes": ("scene_loss", "scene_accuracy"), "events": ("strong_bce", "weak_bce")}
@@ -24,7 +26,7 @@ class MultitaskModel(TaskGradients):
 
     A batch is a dict with an entry for each task that is trained:
 
-        "scenes": {"log_mel" [b, 100, 128, 1], "scene" [b]}
+        "scenes": {"log_mel" [b, 100, 128, 1], "scene" [b]}; "has_scene" [b], where not all have one
         "events": {"log_mel" [b, 1000, 128, 1], "strong" [b, 250, events], "weak" [b, events],
                    "has_strong" [b], "has_weak" [b]}
 
@@ -49,6 +51,8 @@ class MultitaskModel(TaskGradients):
             and keeps every bit. In between, the optimiser has to be `PartialAdamW`.
         seed: seed of the augmentation.
         augment: the steps before masking; by default none.
+        terms: what a teacher from outside adds to the scenes' loss, whose targets each scene batch then holds; or None.
+        average: decay of the moving average of the weights, by which held-out clips are judged; 0 for none.
 
     Raises:
         RecipeError: the network has no decoder for one of the tasks.
@@ -66,6 +70,8 @@ class MultitaskModel(TaskGradients):
         encoder_rate: float = 1.0,
         seed: int = 0,
         augment: Augmentation | None = None,
+        terms: TeacherTerms | None = None,
+        average: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -93,6 +99,10 @@ class MultitaskModel(TaskGradients):
         self.seeds = SavedSeeds(network)
         taught = {task: head for task, head in self.heads.items() if task in self.teacher_tasks()}
         self.teacher = MeanTeacher(self.encoder, taught) if taught else None
+        self.terms = terms if "scenes" in self.tasks else None
+        if self.terms is not None and not self.terms.built:
+            self.terms.build(self.encoder.output_shape)
+        self.average = WeightAverage(network, average) if average else None
         self.steps_done = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
         self._trackers = {name: StepMean(name=name) for name in ("loss", *self.shown())}
         self.built = True
@@ -115,6 +125,7 @@ class MultitaskModel(TaskGradients):
         """Names of the metrics besides "loss"."""
         names = [name for task in self.tasks for name in _SHOWN[task]]
         names += ["consistency"] if self._is_consistent("events") else []
+        names += self.terms.shown() if self.terms is not None else []
         return names + [f"{task}_distillation" for task in self.tasks if self._distils(task)]
 
     @property
@@ -141,7 +152,13 @@ class MultitaskModel(TaskGradients):
     def trained_variables(self) -> list[keras.Variable]:
         """The variables that the steps update: the encoder's and those of the trained tasks' heads."""
         heads = [variable for head in self.heads.values() for variable in head.trainable_variables]
-        return [*self.encoder_variables(), *heads]
+        terms = list(self.terms.trainable_variables) if self.terms is not None else []
+        return [*self.encoder_variables(), *heads, *terms]
+
+    @property
+    def kept(self) -> keras.Model:
+        """The network that is judged and handed on: the one that learns, or its average."""
+        return self.network if self.average is None else self.average.network
 
     def call(self, inputs, training=False):  # type: ignore[no-untyped-def]
         """The network's own outputs."""
@@ -152,6 +169,8 @@ class MultitaskModel(TaskGradients):
 
         A frozen encoder runs in inference mode: its statistics do not move, and no gradient reaches it.
         """
+        if not training:
+            return self.kept.get_layer("encoder")(log_mel, training=False)
         if not self.encoder_rate:
             return ops.stop_gradient(self.encoder(log_mel, training=False))
         return self.encoder(log_mel, training=training)
@@ -191,6 +210,8 @@ class MultitaskModel(TaskGradients):
         """
         clips = self.augment(batch[task], training=training)
         clips = {**clips, "masked": self.masking(clips["log_mel"], training=training)}
+        if "has_scene" in clips:
+            clips["scene_clips"] = ops.maximum(ops.sum(clips["has_scene"]), 1.0) / self.replicas.count
         if training and task == "events":
             for kind in ("strong", "weak"):
                 known = ops.maximum(ops.sum(clips[f"has_{kind}"]), 1.0)
@@ -201,7 +222,8 @@ class MultitaskModel(TaskGradients):
         """The losses on what `prepare` gave, or on a replica's part of it, and what is shown of them."""
         clips = batch[task]
         embeddings = self.embed(clips["masked"], training)
-        output = self.heads[task](embeddings, training=training)
+        head = self.heads[task] if training else self.kept.get_layer(decoder_name(task))
+        output = head(embeddings, training=training)
         loss, shown = labelled_losses(task, clips, output)
         if not training:
             return {task: loss}, shown
@@ -216,6 +238,9 @@ class MultitaskModel(TaskGradients):
         if self._distils(task):
             shown[f"{task}_distillation"] = self.distiller.loss(task, log_mel, output)
             loss = loss + self.distiller.weight * shown[f"{task}_distillation"]
+        if task == "scenes" and self.terms is not None:
+            term, terms = self.terms.loss(clips, embeddings, output)
+            loss, shown = loss + term, shown | terms
         further, more = self.further_losses(task, batch, embeddings, teacher_embeddings)
         return {task: loss, **further}, shown | more
 
@@ -235,6 +260,8 @@ class MultitaskModel(TaskGradients):
             self.update(data[0] if isinstance(data, tuple) else data)
             if self.teacher is not None:
                 self.teacher.update(self.encoder, self.heads)
+            if self.average is not None:
+                self.average.update(self.network)
             self.steps_done.assign_add(1)
             return {name: tracker.result() for name, tracker in self._trackers.items()}
 
@@ -263,12 +290,14 @@ class MultitaskModel(TaskGradients):
             "encoder_rate": self.encoder_rate,
             "seed": self.seed,
             "augment": keras.saving.serialize_keras_object(self.augment),
+            "terms": keras.saving.serialize_keras_object(self.terms),
+            "average": self.average.decay if self.average is not None else 0.0,
             "name": self.name,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> MultitaskModel:
         """Rebuilds what `get_config` describes."""
-        for part in ("network", "distiller", "augment"):
+        for part in ("network", "distiller", "augment", "terms"):
             config[part] = keras.saving.deserialize_keras_object(config.get(part), custom_objects)
         return cls(config.pop("network"), **config)

@@ -10,6 +10,7 @@ from typing import Any
 from keras_mtl.algorithms.cross import CrossHardMTL, CrossSoftMTL
 from keras_mtl.algorithms.decoders import TASKS
 from keras_mtl.algorithms.freeze import FreezeMTL
+from keras_mtl.algorithms.frozen_events import FrozenEvents
 from keras_mtl.algorithms.gradnorm import GradNormMTL
 from keras_mtl.algorithms.hard import HardMTL
 from keras_mtl.algorithms.multitask_model import MultitaskModel
@@ -30,6 +31,7 @@ class Phase:
         epochs: passes over the longer of its streams.
         learning_rate: peak of the schedule.
         wrap: puts the algorithm around a network; takes `MultitaskModel`'s keyword arguments.
+        embedded: whether the batches hold embeddings of the network's encoder, which is frozen, in place of log-mel.
         turns: whether the tasks take turns, one batch of one task a step; otherwise a step has one of each.
     """
 
@@ -39,6 +41,7 @@ class Phase:
     learning_rate: float
     wrap: Callable[..., MultitaskModel]
     turns: bool = False
+    embedded: bool = False
 
 
 def _single(train: TrainSettings) -> list[Phase]:
@@ -54,6 +57,16 @@ def _freeze(first: str, second: str) -> Callable[[TrainSettings], list[Phase]]:
         ]
 
     return phases
+
+
+def _distil_freeze(train: TrainSettings) -> list[Phase]:
+    """Beyond the paper: encoder and scene decoder first, with all that a teacher tells; then the event decoder."""
+    rate = train.second_learning_rate or train.learning_rate
+    events = partial(FrozenEvents, embedding_dropout=train.embedding_dropout, embedding_noise=train.embedding_noise)
+    return [
+        _one_task(SingleTask, "scenes", train.epochs, train.learning_rate),
+        Phase("events", ("events",), train.second_epochs, rate, events, embedded=True),
+    ]
 
 
 def _one_task(algorithm: Callable[..., MultitaskModel], task: str, epochs: int, learning_rate: float) -> Phase:
@@ -81,6 +94,7 @@ ALGORITHMS: dict[str, Callable[[TrainSettings], list[Phase]]] = {
     "cross_hard": _both(CrossHardMTL, "cross_weight", turns=True),
     "freeze_sed_asc": _freeze("events", "scenes"),
     "freeze_asc_sed": _freeze("scenes", "events"),
+    "distil_freeze": _distil_freeze,
     "uncertainty": _both(UncertaintyMTL),
     "gradnorm": _both(GradNormMTL, "gradnorm_alpha", "gradnorm_rate"),
     "pcgrad": _both(PCGradMTL, "alpha"),

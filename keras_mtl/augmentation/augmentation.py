@@ -29,7 +29,7 @@ class Augmentation(keras.layers.Layer):
         mixup_alpha, scenes: see `Mixup`.
         roll_frames: largest shift, see `TimeRoll`.
         frames_per_embedding: frames that one row of the strong labels stands for.
-        freq_mixstyle_probability, freq_mixstyle_alpha: see `FreqMixStyle`.
+        freq_mixstyle_probability, freq_mixstyle_alpha, freq_mixstyle_by_clip: see `FreqMixStyle`.
         seed: each step's own seed comes from it.
     """
 
@@ -42,13 +42,16 @@ class Augmentation(keras.layers.Layer):
         freq_mixstyle_alpha: float = 0.4,
         scenes: int = 0,
         seed: int = 0,
+        freq_mixstyle_by_clip: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.seed = seed
         self.roll = TimeRoll(roll_frames, frames_per_embedding, seed=seed + 1001)
         self.mixup = Mixup(mixup_alpha, scenes, seed=seed + 1002)
-        self.freq_mixstyle = FreqMixStyle(freq_mixstyle_probability, freq_mixstyle_alpha, seed=seed + 1003)
+        self.freq_mixstyle = FreqMixStyle(
+            freq_mixstyle_probability, freq_mixstyle_alpha, seed=seed + 1003, by_clip=freq_mixstyle_by_clip
+        )
         self.built = True
 
     @classmethod
@@ -62,6 +65,7 @@ class Augmentation(keras.layers.Layer):
             frames_per_embedding=frames_per_embedding,
             freq_mixstyle_probability=settings.freq_mixstyle_probability,
             freq_mixstyle_alpha=settings.freq_mixstyle_alpha,
+            freq_mixstyle_by_clip=settings.freq_mixstyle_by == "clip",
             scenes=scenes,
             seed=seed,
         )
@@ -83,6 +87,7 @@ class Augmentation(keras.layers.Layer):
             "frames_per_embedding": self.roll.frames_per_embedding,
             "freq_mixstyle_probability": self.freq_mixstyle.probability,
             "freq_mixstyle_alpha": self.freq_mixstyle.alpha,
+            "freq_mixstyle_by_clip": self.freq_mixstyle.by_clip,
             "scenes": self.mixup.scenes,
             "seed": self.seed,
         }

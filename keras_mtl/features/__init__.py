@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from keras_mtl.features.log_mel import LogMel, LogMelStream, normalise, shared_log_mel
     from keras_mtl.features.mixtures import FreshMixtures
     from keras_mtl.features.preparation import prepare
-    from keras_mtl.features.sets import EventSet, SceneSet, event_set, log_mel_statistics, scene_set
+    from keras_mtl.features.sets import EventSet, SceneSet, event_set, log_mel_statistics, scene_set, scenes_of
+    from keras_mtl.features.varied import NO_SCENE, recordings_in, varied_scenes
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "AnyLogMel", "EventSet", "FreshMixtures", "ImpulseCopies", "LogMel", "LogMelStream", "MappedLogMel", "SceneSet",
-    "event_set", "impulse_copies", "log_mel_statistics", "normalise", "prepare", "scene_set", "shared_log_mel",
+    "NO_SCENE", "AnyLogMel", "EventSet", "FreshMixtures", "ImpulseCopies", "LogMel", "LogMelStream", "MappedLogMel",
+    "SceneSet", "event_set", "impulse_copies", "log_mel_statistics", "normalise", "prepare", "recordings_in",
+    "scene_set", "scenes_of", "shared_log_mel", "varied_scenes",
 ]  # fmt: skip

@@ -39,6 +39,16 @@ class SceneSet:
     def __len__(self) -> int:
         return len(self.scenes)
 
+    def join(self, other: SceneSet) -> SceneSet:
+        """Both sets as one."""
+        return SceneSet(
+            join(self.log_mel, other.log_mel),
+            np.concatenate([self.scenes, other.scenes]),
+            np.concatenate([self.devices, other.devices]),
+            np.concatenate([self.recordings, other.recordings]),
+            np.concatenate([self.filenames, other.filenames]),
+        )
+
     def take(self, index: np.ndarray) -> SceneSet:
         """The clips at these places."""
         return SceneSet(
@@ -95,8 +105,12 @@ def scene_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path)
     Raises:
         DataError: the corpus does not have it, or is opened at another rate than the features'.
     """
-    clips = _split(corpus.scenes, split, corpus, "scene (TAU)", settings)
-    opened = open_log_mel(clips, corpus.key, settings, cache)
+    return scenes_of(_split(corpus.scenes, split, corpus, "scene (TAU)", settings), corpus.key, settings, cache)
+
+
+def scenes_of(clips: Clips, key: str, settings: LogMelSettings, cache: Path) -> SceneSet:
+    """Scene clips as a set; `key` as of `open_log_mel`."""
+    opened = open_log_mel(clips, key, settings, cache)
     log_mel, labels = opened.log_mel, opened.labels
     columns = [np.asarray([row[key] for row in labels]) for key in ("device", "recording", "filename")]
     return SceneSet(log_mel, np.asarray([row["scene"] for row in labels], np.int32), *columns)

@@ -52,8 +52,16 @@ class TrainSettings:
         gradnorm_alpha: of `gradnorm`: how strongly a task that learns more slowly is pulled.
         gradnorm_rate: of `gradnorm`: learning rate of the tasks' weights.
         teacher: path of the run of a larger network to learn from as well (distillation); "" for none.
-        distillation_weight: of the teacher's term in the loss of each task it was trained on.
+        distillation_weight: of the teacher's term in the loss of each task it was trained on; of a teacher from
+            outside, of its probe's soft labels of the scenes.
         distillation_temperature: of the scene logits in that term.
+        embedding_weight: of the distance to the embedding of a teacher from outside.
+        tag_weight: of the cross-entropy to the tags of a teacher from outside.
+        pool_batch: clips without a label in a scene batch, beside those of `scene_batch`: a teacher from outside tells
+            what they are.
+        average: decay of the moving average of the weights, which is what is judged and handed on; 0 for none.
+        embedding_dropout: of `distil_freeze`: part of an embedding's channels that a clip loses.
+        embedding_noise: of `distil_freeze`: noise on embeddings, in deviations of their channels.
         init: path of the run whose weights the training starts from (transfer); "" for none.
         encoder_rate: factor of the encoder's learning rate. 0 freezes it: all its weights and statistics stay as they
             are, which takes `init`.
@@ -96,6 +104,12 @@ class TrainSettings:
     teacher: str = ""
     distillation_weight: Amount = 1.0
     distillation_temperature: Amount = 2.0
+    embedding_weight: Amount = 0.0
+    tag_weight: Amount = 0.0
+    pool_batch: Count = 0
+    average: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    embedding_dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    embedding_noise: Amount = 0.1
     init: str = ""
     encoder_rate: Share = 1.0
     balance_scenes: bool = False
@@ -120,6 +134,12 @@ class AugmentSettings:
         roll_s: largest circular shift in time, in seconds; 0 is off.
         freq_mixstyle_probability: part of the batches whose mel bands trade their statistics; 0 is off.
         freq_mixstyle_alpha: their shares are by Beta(alpha, alpha).
+        freq_mixstyle_by: "batch", or "clip": then it is the part of the clips of each batch.
+        waveform_copies: versions of each scene clip at another speed, in another colour, at another level, prepared
+            once; they keep their label.
+        waveform_mixes: mixes of two scene clips for each scene clip; for a teacher from outside alone, as they have
+            no label.
+        waveform_cuts: parts of event clips as long as a scene clip, for each scene clip; likewise.
         ir_folder: folder of device impulse responses for scene clips; empty is off.
         ir_copies: copies of each clip's features that are prepared, each as large as the features themselves.
         ir_probability: part of the scene clips of these devices that are replaced by such a copy.
@@ -130,6 +150,10 @@ class AugmentSettings:
     roll_s: Amount = 0.0
     freq_mixstyle_probability: Share = 0.0
     freq_mixstyle_alpha: Annotated[float, Meta(gt=0)] = 0.4
+    freq_mixstyle_by: Literal["batch", "clip"] = "batch"
+    waveform_copies: Count = 0
+    waveform_mixes: Count = 0
+    waveform_cuts: Count = 0
     ir_folder: str = ""
     ir_copies: Annotated[int, Meta(ge=1)] = 1
     ir_probability: Share = 0.0

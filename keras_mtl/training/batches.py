@@ -7,6 +7,7 @@ one begins again, newly shuffled, while the longer one goes on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -128,9 +129,75 @@ class SceneStream:
             "scene": self._set.scenes[index].astype(np.int32),
         }
 
+    def clips(self, step: int) -> np.ndarray:
+        """The places in the set of the clips of batch number `step`: int [b]."""
+        return self._sampler(step)
+
     def filenames(self, step: int) -> list[str]:
         """The clips of batch number `step`, in its order."""
-        return [str(name) for name in self._set.filenames[self._sampler(step)]]
+        return [str(name) for name in self._set.filenames[self.clips(step)]]
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a teacher says of some clips: an array [clips, ...] for each key that a batch has of it."""
+
+    targets: dict[str, np.ndarray]
+
+    def of(self, index: np.ndarray) -> Batch:
+        """Of the clips at these places."""
+        return {key: np.asarray(values[index], np.float32) for key, values in self.targets.items()}
+
+
+class TaughtStream:
+    """Batches of the scene task with a teacher's targets, in which clips without a scene come after those with one.
+
+    "has_scene" [b] tells them apart. One pass goes over the clips that have a scene.
+
+    Args:
+        labelled: batches of clips that have one.
+        taught: what the teacher says of these.
+        pool: clips that have none; or None.
+        pool_taught: what the teacher says of them.
+        batch: how many of them a batch has.
+        settings: the features' settings.
+        seed: of the shuffling.
+    """
+
+    def __init__(
+        self,
+        labelled: SceneStream,
+        taught: Taught,
+        pool: SceneSet | None,
+        pool_taught: Taught | None,
+        batch: int,
+        settings: LogMelSettings,
+        seed: int,
+    ) -> None:
+        self._labelled, self._taught, self._settings = labelled, taught, settings
+        self._pool, self._pool_taught = (pool, pool_taught) if batch else (None, None)
+        self._sampler = Sampler(len(pool), batch, (seed, 12)) if self._pool is not None and pool is not None else None
+        self.steps = labelled.steps
+
+    def __call__(self, step: int) -> Batch:
+        """Batch number `step`."""
+        found = self._labelled(step) | self._taught.of(self._labelled.clips(step))
+        found["has_scene"] = np.ones(len(found["scene"]), np.float32)
+        if self._sampler is None or self._pool is None or self._pool_taught is None:
+            return found
+        index = self._sampler(step)
+        more = self._pool_taught.of(index)
+        more["log_mel"] = _normalised([self._pool.log_mel[i] for i in index], self._settings)[..., None]
+        more["scene"] = np.zeros(len(index), np.int32)
+        more["has_scene"] = np.zeros(len(index), np.float32)
+        return {key: np.concatenate([values, more[key]]) for key, values in found.items()}
+
+    def filenames(self, step: int) -> list[str]:
+        """The clips of batch number `step`, in its order."""
+        names = self._labelled.filenames(step)
+        if self._sampler is None or self._pool is None:
+            return names
+        return names + [str(name) for name in self._pool.filenames[self._sampler(step)]]
 
 
 class EventStream:

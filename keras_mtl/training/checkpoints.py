@@ -100,7 +100,7 @@ class Checkpoints:
         self._save(model, self.folder / progress.last)
         if is_best:
             progress = replace(progress, best=f"{progress.phase}.best-{progress.step:08d}{_END}")
-            self._save(model.network, self.folder / progress.best)
+            self._save(model.kept, self.folder / progress.best)
         progress = replace(progress, seconds=round(self.seconds(), 3))
         files.write_json(self.folder / "state.json", asdict(progress))
         for kind in ("last", "best"):

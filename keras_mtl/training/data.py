@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
@@ -22,12 +23,16 @@ from keras_mtl.features import (
     impulse_copies,
     log_mel_statistics,
     scene_set,
+    scenes_of,
+    varied_scenes,
 )
 from keras_mtl.metrics import scored_tasks
 from keras_mtl.models import embeddings_of, frames_per_embedding
 from keras_mtl.recipes import Recipe
 from keras_mtl.runs import Samples
-from keras_mtl.training.batches import EventStream, SceneStream, Stream
+from keras_mtl.training.batches import EventStream, SceneStream, Stream, TaughtStream
+from keras_mtl.training.embedded import Embedded
+from keras_mtl.training.lessons import Lessons
 
 _HELD_OUT_BATCH = {"scenes": 64, "events": 16}
 #: Scene clips that a run keeps: so many, or as many as make so many seconds, and at the least so many.
@@ -47,6 +52,10 @@ class TrainingData:
         events, held_out_events: event clips by kind ("strong", "weak", "unlabelled"), and strong clips held out.
         labels: the classes.
         scene_copies: copies of `scenes` with impulse responses of devices; None where the recipe has none.
+        varied: versions of `scenes` varied as waveforms, which are trained on beside them; None where there are none.
+        pool: clips without a scene, for a teacher from outside; None where there are none.
+        lessons: what such a teacher says of `scenes` and `varied`, and of `pool`; None without one.
+        cache: where embeddings of event clips are kept, and what the data are named there.
     """
 
     settings: LogMelSettings
@@ -56,36 +65,66 @@ class TrainingData:
     held_out_events: EventSet | None
     labels: Labels
     scene_copies: ImpulseCopies | None = None
+    varied: SceneSet | None = None
+    pool: SceneSet | None = None
+    lessons: Lessons | None = None
+    cache: tuple[Path, str] | None = None
 
     def medians_s(self, labels: Sequence[str]) -> dict[str, float]:
         """What median filters of "auto" are of these classes, by the strong clips that are trained on, in seconds."""
         return auto_medians(self.events["strong"].events if self.events else (), labels)
 
-    def streams(self, tasks: tuple[str, ...], recipe: Recipe, network: keras.Model) -> dict[str, Stream]:
-        """The training streams of these tasks; the events' targets lie on the grid of the network's embeddings."""
+    def streams(
+        self, tasks: tuple[str, ...], recipe: Recipe, network: keras.Model, embedded: bool = False
+    ) -> dict[str, Stream]:
+        """The training streams of these tasks; the events' targets lie on the grid of the network's embeddings.
+
+        Where they are `embedded`, the events' stream holds strong clips alone, as embeddings of the network's encoder.
+        """
         train = recipe.train
         found: dict[str, Stream] = {}
         if "scenes" in tasks and self.scenes is not None:
-            found["scenes"] = SceneStream(
-                self.scenes, train.scene_batch, self.settings, train.seed, self.scene_copies, train.balance_scenes
-            )
-        if "events" in tasks:
+            found["scenes"] = self._scene_stream(self.scenes, recipe)
+        if embedded:
+            kinds = {"strong": self._embedded(self.events["strong"], network)}
+            plain = replace(self, settings=self.settings.normalised(0.0, 1.0))
+            found["events"] = plain._event_stream(kinds, {"strong": train.strong_batch}, network, train.seed, True)
+        elif "events" in tasks:
             batches = {"strong": train.strong_batch, "weak": train.weak_batch, "unlabelled": train.unlabelled_batch}
             tagged = "weak" not in self.events and train.weak_batch > 0
             found["events"] = self._event_stream(self.events, batches, network, train.seed, tagged)
         return found
 
-    def held_out_streams(self, tasks: tuple[str, ...], network: keras.Model) -> dict[str, Stream]:
+    def _scene_stream(self, scenes: SceneSet, recipe: Recipe) -> SceneStream | TaughtStream:
+        train, copies = recipe.train, self.scene_copies
+        if self.varied is not None:
+            scenes = scenes.join(self.varied)
+            if copies is not None:
+                copies = replace(copies, rows=np.pad(copies.rows, (0, len(self.varied)), constant_values=-1))
+        stream = SceneStream(scenes, train.scene_batch, self.settings, train.seed, copies, train.balance_scenes)
+        if self.lessons is None:
+            return stream
+        lessons, pool = self.lessons, self.pool
+        return TaughtStream(stream, lessons.scenes, pool, lessons.pool, train.pool_batch, self.settings, train.seed)
+
+    def _embedded(self, clips: EventSet, network: keras.Model) -> EventSet:
+        assert self.cache is not None
+        return Embedded.of(clips, self.settings, network.get_layer("encoder"), *self.cache)
+
+    def held_out_streams(
+        self, tasks: tuple[str, ...], network: keras.Model, embedded: bool = False
+    ) -> dict[str, Stream]:
         """The held-out streams of these tasks; empty where nothing is held out for one of them."""
         found: dict[str, Stream] = {}
         if "scenes" in tasks and self.held_out_scenes is not None:
             batch = min(_HELD_OUT_BATCH["scenes"], len(self.held_out_scenes))
             found["scenes"] = SceneStream(self.held_out_scenes, batch, self.settings, 0)
         if "events" in tasks and self.held_out_events is not None:
-            batch = min(_HELD_OUT_BATCH["events"], len(self.held_out_events))
-            kinds = {"strong": self.held_out_events, "weak": self.held_out_events}
+            batch, clips, data = min(_HELD_OUT_BATCH["events"], len(self.held_out_events)), self.held_out_events, self
+            if embedded:
+                clips, data = self._embedded(clips, network), replace(self, settings=self.settings.normalised(0.0, 1.0))
             batches = {"strong": batch, "weak": batch}
-            found["events"] = self._event_stream(kinds, batches, network, 0)
+            found["events"] = data._event_stream({"strong": clips, "weak": clips}, batches, network, 0)
         return found if len(found) == len(tasks) else {}
 
     def _event_stream(
@@ -110,7 +149,7 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         DataError: the corpus lacks what a task needs, or is opened for other clips or labels than the recipe's.
     """
     train, settings = recipe.train, recipe.features
-    scenes = held_scenes = held_events = copies = None
+    scenes = held_scenes = held_events = copies = varied = None
     kinds: dict[str, EventSet] = {}
     require_tasks(corpus, tasks)
     require_same_clips(recipe, corpus, tasks)
@@ -120,6 +159,8 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         scenes, held_scenes = (everything.take(kept), everything.take(held)) if len(held) else (everything, None)
         copies = impulse_copies(corpus, "train", everything, settings, cache, recipe.augment, train.seed)
         copies = copies.take(kept) if copies is not None else None
+        varied_clips, _ = varied_scenes(corpus, kept, {}, recipe.augment, train.seed)
+        varied = _joined([scenes_of(clips, corpus.key, settings, cache) for clips in varied_clips])
     if "events" in tasks:
         strong = [
             event_set(corpus, s, settings, cache) for s in ("strong_real", "strong_synthetic") if s in corpus.events
@@ -142,7 +183,12 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
             kinds["strong"] = FreshMixtures.of(kinds["strong"], corpus.mixer, settings.normalised(0.0, 1.0))
     for task in sorted(tasks - set(scored_tasks(tasks, corpus))):
         _log.warning("%s: no evaluation clips, so the run gets no figures of %s", corpus.name, task)
-    return TrainingData(settings, scenes, held_scenes, kinds, held_events, corpus.labels, copies)
+    kept_as = (cache, corpus.key)
+    return TrainingData(settings, scenes, held_scenes, kinds, held_events, corpus.labels, copies, varied, cache=kept_as)
+
+
+def _joined(sets: Sequence[SceneSet]) -> SceneSet | None:
+    return functools.reduce(SceneSet.join, sets) if sets else None
 
 
 def require_same_clips(recipe: Recipe, corpus: Corpus, tasks: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_mtl.algorithms import Distiller, MultitaskModel, PartialAdamW, Phase, Replicas, use_precision
+from keras_mtl.algorithms import Distiller, MultitaskModel, PartialAdamW, Phase, Replicas, TeacherTerms, use_precision
 from keras_mtl.augmentation import Augmentation
 from keras_mtl.core import TrainingError
 from keras_mtl.models import frames_per_embedding
@@ -37,17 +37,19 @@ def train_phase(
     if checkpoints.done(phase.name).exists():
         network.load_weights(checkpoints.done(phase.name))
         return
-    by_task = data.streams(phase.tasks, recipe, network)
+    by_task = data.streams(phase.tasks, recipe, network, phase.embedded)
     streams = take_turns(by_task) if phase.turns else by_task
     steps = max(stream.steps for stream in streams.values())
-    model = _compiled(phase, network, recipe, steps, distiller)
+    model = _compiled(
+        phase, network, recipe, steps, distiller, data.lessons.terms(recipe.train) if data.lessons else None
+    )
     require_whole_parts(by_task, model.replicas.count)
     progress = checkpoints.progress(phase.name)
     require_same(model.replicas.strategy, progress.step)
     if progress.last:
         model.load_weights(checkpoints.folder / progress.last)
     trim_logs(out, phase.name, progress.epochs, steps, progress.step)
-    held_out = data.held_out_streams(phase.tasks, network)
+    held_out = data.held_out_streams(phase.tasks, network, phase.embedded)
     validation = as_dataset(held_out, 0, max(s.steps for s in held_out.values())) if held_out else None
     train = recipe.train
     print(f"phase {phase.name}: {phase.epochs} epochs of {steps} steps", file=sys.stderr)
@@ -79,6 +81,8 @@ def train_phase(
         progress = save.progress
     if train.precision != "float32":
         use_precision(network, "float32")
+    if model.average is not None:
+        network.set_weights(model.kept.get_weights())
     if train.keep == "best" and progress.best:
         network.load_weights(checkpoints.folder / progress.best)
     checkpoints.finish(network, phase.name)
@@ -103,7 +107,12 @@ def _conflict_log(
 
 
 def _compiled(
-    phase: Phase, network: keras.Model, recipe: Recipe, steps: int, distiller: Distiller | None
+    phase: Phase,
+    network: keras.Model,
+    recipe: Recipe,
+    steps: int,
+    distiller: Distiller | None,
+    terms: TeacherTerms | None,
 ) -> MultitaskModel:
     train = recipe.train
     total = max(phase.epochs * steps, 1)
@@ -122,7 +131,11 @@ def _compiled(
             seed=train.seed,
             augment=Augmentation.of(
                 recipe.augment, recipe.features.frame_rate, stride, len(recipe.labels.scenes), train.seed
-            ),
+            )
+            if not phase.embedded
+            else None,
+            terms=terms,
+            average=train.average,
         )
         rate = keras.optimizers.schedules.CosineDecay(
             0.0, max(total - warmup, 1), warmup_target=phase.learning_rate, warmup_steps=warmup
