@@ -14,6 +14,7 @@ import soundfile
 from keras_mtl.core import DCASE, DataError, Labels
 from keras_mtl.datasets import Corpus, DataSettings, check_folder, open_corpus
 from keras_mtl.datasets.mixing import Mixer, clips_of, open_desed_soundbank
+from keras_mtl.datasets.mixing.mixer import ends_of
 from keras_mtl.runs import require_same_data, stamp_data
 
 _SETTINGS = DataSettings(event_clip_s=2.0, mixed_clips=4, soundbank=True)
@@ -97,6 +98,17 @@ def test_distractors_are_heard_and_have_no_label(bank: Path) -> None:
     number = differ.index(True)
     bird = [np.abs(np.fft.rfft(mixer.clip(number)[0]))[1950:2050].max() for mixer in (with_them, without)]
     assert bird[0] > 5 * bird[1]
+
+
+def test_ends_of_sounds_are_those_of_librosa() -> None:
+    from librosa.effects import trim
+
+    rng = np.random.default_rng(0)
+    for samples in (100, 511, 5000, 40_000):
+        for quiet in (1.0, 1e-3, 1e-6):
+            audio = quiet * rng.normal(0.0, 0.1, samples).astype(np.float32) * np.hanning(samples).astype(np.float32)
+            trimmed, _ = trim(audio, top_db=40.0, frame_length=512, hop_length=128)
+            np.testing.assert_array_equal(audio[ends_of(audio)], trimmed)
 
 
 def test_same_numbers_same_bytes(bank: Path) -> None:

@@ -102,9 +102,9 @@ def test_a_soundbank_s_clips_are_trained_on_and_not_held_out(corpus: Corpus, cac
     np.testing.assert_array_equal(strong.clip(place, 4)[0], strong.clip(place, 0)[0])
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_batches_are_the_same_with_any_number_of_processes(corpus: Corpus, cache: Path, workers: int) -> None:
-    alone, data = _stream(_data(corpus, cache)), _data(corpus, cache, workers)
+def test_batches_are_the_same_with_any_number_of_processes(corpus: Corpus, cache: Path) -> None:
+    """With two here, with one below."""
+    alone, data = _stream(_data(corpus, cache)), _data(corpus, cache, workers=2)
     steps = _PASSES * alone.steps
     with data.feeding():
         stream = _stream(data)
@@ -115,7 +115,7 @@ def test_batches_are_the_same_with_any_number_of_processes(corpus: Corpus, cache
             for key, value in ours.items():
                 assert value.tobytes() == theirs[key].tobytes(), (step, key)
         processes = _processes(_feeder(data))
-        assert len(processes) == workers
+        assert len(processes) == 2
         assert len(_feeder(data)._pending) <= 256
     assert not any(map(_alive, processes)), "they end with the training"
     assert stream(steps)["log_mel"].tobytes() == alone(steps)["log_mel"].tobytes()
@@ -133,7 +133,7 @@ def test_a_dataset_taken_up_later_goes_on(fed: TrainingData, corpus: Corpus, cac
 
 
 def test_a_killed_process_is_one_clear_line(corpus: Corpus, cache: Path) -> None:
-    data = _data(corpus, cache, workers=2)
+    data = _data(corpus, cache, workers=1)
     stream = _stream(data)
     dataset = as_dataset({"events": stream}, 3, 60)
     processes: list[int] = []
