@@ -80,10 +80,9 @@ class Feeder:
             for each in self._pending.keys() - wanted.keys():
                 self._pending.pop(each).cancel()
             missing = [each for each in wanted if each not in self._pending]
-            if missing and self._pool is None:
-                self._pool = open_pool(self._workers, _hold, *self._job)
-            for each in missing if self._pool else ():
-                self._pending[each] = self._pool.submit(_made, each)
+            if missing:
+                self._pool = self._pool or open_pool(self._workers, _hold, *self._job)
+                self._pending |= {each: self._pool.submit(_made, each) for each in missing}
 
     def close(self) -> None:
         """Ends the processes; clips that are asked for after that are made by who asks."""

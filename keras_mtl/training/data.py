@@ -161,10 +161,9 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         if "held_out" in corpus.events:  # of other sounds than the clips that are trained on
             held_events = event_set(corpus, "held_out", settings, cache) if train.validation_fraction else None
         elif len(strong) > 1 and "strong_mixed" in corpus.events:
-            kept, held_events = _hold_out_clips(
-                functools.reduce(EventSet.join, strong[:-1]), train.validation_fraction, train.seed
-            )
-            kinds["strong"] = kept.join(strong[-1])
+            others = functools.reduce(EventSet.join, strong[:-1])
+            trained, held_events = _hold_out_clips(others, train.validation_fraction, train.seed)
+            kinds["strong"] = trained.join(strong[-1])
         else:
             kinds["strong"], held_events = _hold_out_clips(kinds["strong"], train.validation_fraction, train.seed)
         for kind in ("weak", "unlabelled"):
