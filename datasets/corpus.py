@@ -14,6 +14,7 @@ from keras_mtl.core import DCASE, DataError, Labels
 from keras_mtl.datasets import own
 from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, layout
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
+from keras_mtl.datasets.mixing import MixedClips, Mixer, clips_of, open_desed_soundbank
 from keras_mtl.datasets.prepare import (
     ClipConfig,
     Clips,
@@ -56,23 +57,24 @@ class Corpus:
             scene data.
         events: clips of those that are there of "strong_real", "strong_synthetic", "synthetic_validation", "weak",
             "unlabelled", "validation", and "held_out": clips of sounds that no other split has, for choosing the best
-            epoch.
+            epoch. Where the settings want it, "strong_mixed" are clips that are mixed from DESED's soundbank.
         sample_rate_hz: samples per second of all clips. The fingerprint is the same at every rate.
-        parts: the fingerprint of each data set in a folder.
+        parts: the fingerprint of each data set in a folder, and of the soundbank, where it is used, which is no part of
+            the fingerprint of all.
         labels: the classes of the tasks that are there, in the order of the clips' class numbers.
         settings: which clips these are.
-        mixer: of a folder of own sounds: what mixes the clips of "strong_synthetic", and others like them.
+        mixer: what mixes the clips of "strong_synthetic" of own sounds, or of "strong_mixed", and others like them.
     """
 
     name: str
     fingerprint: str
     scenes: dict[str, Clips]
-    events: dict[str, Clips]
+    events: dict[str, Clips | MixedClips]
     sample_rate_hz: int = SAMPLE_RATE_HZ
     parts: dict[str, str] = field(default_factory=dict)
     labels: Labels = DCASE
     settings: DataSettings = field(default_factory=DataSettings)
-    mixer: own.Mixer | None = None
+    mixer: Mixer | None = None
 
     @property
     def stamp(self) -> dict[str, Any]:
@@ -85,6 +87,10 @@ class Corpus:
     def key(self) -> str:
         """What prepared data that hold class numbers are kept under: the fingerprint, and the labels."""
         return _key(self.fingerprint, self.labels)
+
+    def key_of(self, clips: Clips | MixedClips) -> str:
+        """What prepared data of some of its clips are kept under."""
+        return clips.key if isinstance(clips, MixedClips) else self.key
 
 
 def open_corpus(
@@ -191,7 +197,7 @@ def _open_embedded(size: str, asked: _Asked) -> Corpus:
         )
         for config in chosen
     )
-    return Corpus(EMBEDDED, total, scenes, events, asked.sample_rate_hz, labels=labels, settings=settings)
+    return Corpus(EMBEDDED, total, scenes, {**events}, asked.sample_rate_hz, labels=labels, settings=settings)
 
 
 def _open_folder(folder: Path, asked: _Asked) -> Corpus:
@@ -206,11 +212,15 @@ def _open_folder(folder: Path, asked: _Asked) -> Corpus:
         for name, root in roots.items()
     }
     total = layout.joined_fingerprint(list(parts.values()))
+    bank = None if scoring or "desed" not in roots else wanted_soundbank(roots["desed"], settings)
+    if bank is not None:
+        parts["soundbank"] = layout.fingerprint("soundbank", bank, asked.cache / DIGESTS, asked.how["progress"])
     asked.accept(total, parts)
     there = [task for name, task in (("tau", "scenes"), ("desed", "events")) if name in roots]
     labels = asked.labels.or_else(DCASE).of(there)
     scenes: dict[str, Clips] = {}
-    events: dict[str, Clips] = {}
+    events: dict[str, Clips | MixedClips] = {}
+    mixer = None
     if "tau" in roots:
         home = asked.home(parts["tau"], labels.of(["scenes"]))
         percent = _prepared_part(home, rate_hz, settings) if scoring else settings.scene_subset
@@ -222,8 +232,26 @@ def _open_folder(folder: Path, asked: _Asked) -> Corpus:
     if "desed" in roots:
         config = config_of(Desed, rate_hz, settings, labels)
         home = asked.home(parts["desed"], labels.of(["events"]))
-        events = asked.splits(prepared(Desed, home, roots["desed"], config, **asked.how))
-    return Corpus(folder.resolve().name, total, scenes, events, rate_hz, parts, labels, settings)
+        events = {**asked.splits(prepared(Desed, home, roots["desed"], config, **asked.how))}
+    if bank is not None:
+        of_events = labels.of(["events"])
+        sounds = open_desed_soundbank(bank, of_events.events)
+        mixed = clips_of(sounds, parts["soundbank"], of_events, settings, rate_hz)
+        events["strong_mixed"], mixer = mixed, mixed.mixer
+    return Corpus(folder.resolve().name, total, scenes, events, rate_hz, parts, labels, settings, mixer)
+
+
+def wanted_soundbank(desed: Path, settings: DataSettings) -> Path | None:
+    """The soundbank of a DESED folder, where it is there and wanted.
+
+    Raises:
+        DataError: `settings.soundbank` asks for one, and none is there.
+    """
+    bank = desed / layout.DESED_SOUNDBANK
+    if settings.soundbank and not bank.is_dir():
+        hint = "it holds foreground/LABEL/ and background/KIND/; or leave data.soundbank off"
+        raise DataError(f"no soundbank at {bank}", hint=hint)
+    return bank if settings.mixes_soundbank and bank.is_dir() else None
 
 
 def _open_own(folder: Path, asked: _Asked) -> Corpus:
@@ -251,7 +279,7 @@ def _open_own(folder: Path, asked: _Asked) -> Corpus:
         folder.resolve().name,
         total,
         splits["scenes"],
-        splits["events"],
+        {**splits["events"]},
         rate_hz,
         {"own": total},
         labels,

@@ -16,8 +16,9 @@ from keras_mtl.core import DataError
 from keras_mtl.datasets import own
 from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, AudioFormat, in_threads, layout
 from keras_mtl.datasets.audio import files as audio_files
-from keras_mtl.datasets.corpus import DIGESTS, config_of
+from keras_mtl.datasets.corpus import DIGESTS, config_of, wanted_soundbank
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
+from keras_mtl.datasets.mixing import open_desed_soundbank
 from keras_mtl.datasets.own import OwnCensus
 from keras_mtl.datasets.prepare import NAMED, Census, DataSettings, LocalBuilder, Split, quiet
 from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
@@ -138,6 +139,8 @@ def check_folder(
             fingerprints.append(layout.fingerprint(name, root, cache / DIGESTS if cache else None, progress))
         try:
             splits += _look_at(tau.Builder if name == "tau" else Desed, root, progress, sample_rate_hz, settings)
+            if name == "desed" and (bank := wanted_soundbank(root, settings)) is not None:
+                splits.append(_look_at_soundbank(bank, progress))
         except DataError as error:
             problems.append(error.message)
     joined = layout.joined_fingerprint(fingerprints) if hashed else None
@@ -153,6 +156,23 @@ def _look_at(
     paths = list(dict.fromkeys(path for split in plan.values() for path in split.recordings.values()))
     found = dict(zip(paths, _inspected(_inspect, paths, f"checking {builder.name}", progress), strict=True))
     return [_counted(builder.name, name, split, found) for name, split in plan.items()]
+
+
+def _look_at_soundbank(bank: Path, progress: bool) -> SplitCensus:
+    census, seconds, rates = Census(), 0.0, Counter[int]()
+    found = open_desed_soundbank(bank)
+    paths = [source.path for source in found.sources]
+    for path, about in zip(paths, _inspected(own.inspect, paths, "checking the soundbank", progress), strict=True):
+        name = path.relative_to(bank).as_posix()
+        if isinstance(about, DataError):
+            census.refuse("unreadable", name, about)
+        elif not about.peak and not name.startswith("background/"):
+            census.refuse("unreadable", name, DataError(f"{path} is silent", hint="remove it"))
+        else:
+            census.clips += 1
+            seconds += about.format.seconds
+            rates[about.format.rate_hz] += 1
+    return SplitCensus("desed", "soundbank", census, seconds, dict(rates))
 
 
 def _check_own(

@@ -32,6 +32,8 @@ DESED_STRONG = {
     ),
     "validation": ("metadata/validation/validation.tsv", "audio/validation/validation"),
 }
+#: DESED's isolated sounds. They are no clips: what is mixed from them has a fingerprint of its own.
+DESED_SOUNDBANK = "audio/train/soundbank"
 DESED_WEAK = ("metadata/train/weak.tsv", "audio/train/weak")
 
 #: Folders of a folder of own sounds.
@@ -43,6 +45,7 @@ _PARTS = {
     "tau": ("meta.csv", "evaluation_setup", "split_setup", "audio"),
     "desed": ("metadata", "audio", "dcase_synth"),
     "own": (*OWN_FOLDERS, "split.tsv"),
+    "soundbank": ("foreground", "background", "distractor"),
 }
 #: Label tracks, which only a folder of own sounds has.
 _TRACK_SUFFIX = ".txt"
@@ -131,7 +134,9 @@ def _files(root: Path, kind: str) -> Iterator[Path]:
     for part in _PARTS[kind]:
         if (root / part).is_file():
             yield root / part
-        for folder, _, names in os.walk(root / part):
+        for folder, inside, names in os.walk(root / part):
+            if kind == "desed" and (root / DESED_SOUNDBANK).parent == Path(folder):
+                inside[:] = [name for name in inside if name != Path(DESED_SOUNDBANK).name]
             for name in names:
                 if Path(name).suffix.lower() in suffixes:
                     yield Path(folder, name)

@@ -9,8 +9,9 @@ import numpy as np
 import scipy.fft
 import soxr
 
-#: Points of an equaliser, evenly spaced over the logarithm of the frequency, from this one up to half the rate.
-_POINTS, _LOWEST_HZ = 9, 50.0
+#: Points of an equaliser, evenly spaced over the logarithm of the frequency, from this one up to half the rate, and
+#: those between which the gain is a straight line over the frequency itself.
+_POINTS, _LOWEST_HZ, _DENSE_POINTS = 9, 50.0, 257
 #: Zeros behind the audio before it is filtered, so that its end does not ring into its begin.
 _RING_S = 0.1
 
@@ -82,9 +83,9 @@ def random_equaliser(
     points -= points.mean()
     size = scipy.fft.next_fast_len(len(audio) + round(_RING_S * rate_hz), real=True)
     spectrum = scipy.fft.rfft(audio, size)
-    places = np.geomspace(_LOWEST_HZ, rate_hz / 2, _POINTS)
-    gain_db = np.interp(np.log(np.linspace(1e-3, rate_hz / 2, len(spectrum))), np.log(places), points)
-    spectrum *= np.power(10.0, gain_db / 20.0).astype(audio.dtype)
+    gains = np.power(10.0, np.interp(np.linspace(0.0, 1.0, _DENSE_POINTS), np.linspace(0.0, 1.0, _POINTS), points) / 20)
+    dense_hz = np.geomspace(_LOWEST_HZ, rate_hz / 2, _DENSE_POINTS)
+    spectrum *= np.interp(np.linspace(0.0, rate_hz / 2, len(spectrum)), dense_hz, gains).astype(audio.dtype)
     coloured = scipy.fft.irfft(spectrum, size)[: len(audio)]
     return (coloured * _ratio(level(audio), level(coloured))).astype(audio.dtype, copy=False)
 

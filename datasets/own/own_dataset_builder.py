@@ -15,8 +15,9 @@ import tensorflow_datasets as tfds
 
 from keras_mtl.core import DataError, Labels
 from keras_mtl.datasets.audio import audio_format, mono_blocks, to_int16
+from keras_mtl.datasets.mixing import Mixer
 from keras_mtl.datasets.own.folder import HELD_OUT, TEST, TRAIN, OwnFolder, class_of, open_own
-from keras_mtl.datasets.own.mixing import Mixer, mixer_of
+from keras_mtl.datasets.own.mixing import mixer_of
 from keras_mtl.datasets.prepare import Census, DataSettings, LocalBuilder, Split, clips
 
 #: Settings that say which clips are made of a folder, besides its content.
@@ -65,7 +66,8 @@ def own_config(task: str, sample_rate_hz: int, labels: Labels, settings: DataSet
 def own_home(fingerprint: str, settings: DataSettings) -> str:
     """What stands for the clips made of a folder: its content, and all settings that bear on them."""
     values = asdict(settings)
-    chosen = json.dumps([fingerprint, Builder.MIXING, {key: values[key] for key in _SETTINGS}])
+    bearing = {key: values[key] for key in _SETTINGS} | ({"vary": True} if settings.vary else {})
+    chosen = json.dumps([fingerprint, Builder.MIXING, bearing])
     return hashlib.sha256(chosen.encode()).hexdigest()
 
 

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     )
     from keras_mtl.datasets.prepare.preparation import Clips, censuses, prepared, quiet
     from keras_mtl.datasets.prepare.settings import DataSettings
-    from keras_mtl.datasets.prepare.workers import Workers, beam_options, in_processes, in_turn, with_beam
+    from keras_mtl.datasets.prepare.workers import Workers, beam_options, in_processes, in_turn, open_pool, with_beam
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
     "NAMED", "Census", "ClipConfig", "Clips", "DataSettings", "LocalBuilder", "Split", "Workers", "beam_options",
-    "censuses", "clip_config", "clips", "in_processes", "in_turn", "listing", "prepared", "present_files", "printable",
-    "quiet", "with_beam",
+    "censuses", "clip_config", "clips", "in_processes", "in_turn", "listing", "open_pool", "prepared", "present_files",
+    "printable", "quiet", "with_beam",
 ]  # fmt: skip

@@ -29,10 +29,14 @@ class DataSettings:
         held_out_fraction: of a folder of own sounds: part of the training recordings of isolated sounds that the
             clips are mixed from on which the best epoch is chosen; 0 for none.
         split_seed: which recordings those are.
-        mixed_clips: event clips that are mixed from the isolated sounds of a folder of own sounds; for the test a
-            quarter as many.
+        mixed_clips: event clips that are mixed from the isolated sounds of a folder of own sounds, for the test a
+            quarter as many; or from DESED's soundbank.
+        soundbank: whether to train on clips that are mixed from DESED's soundbank as well.
         mix_seed: of these mixtures.
-        fresh_mixtures: whether the training clips are mixed anew for every pass over them.
+        fresh_mixtures: whether the training clips are mixed anew for every pass over them, those of DESED's soundbank,
+            where there is one, too.
+        vary: whether the sounds of the training mixtures are played at other speeds and through other equalisers each
+            time, and some backgrounds backwards.
         snr_low_db, snr_high_db: ends of the range of an event's level above its background, in a mixture.
     """
 
@@ -44,7 +48,19 @@ class DataSettings:
     held_out_fraction: Share = 0.15
     split_seed: Annotated[int, Meta(ge=0)] = 0
     mixed_clips: Annotated[int, Meta(ge=0)] = 400
+    soundbank: bool = False
     mix_seed: Annotated[int, Meta(ge=0)] = 0
     fresh_mixtures: bool = False
+    vary: bool = False
     snr_low_db: float = 0.0
     snr_high_db: float = 25.0
+
+    @property
+    def snr_db(self) -> tuple[float, float]:
+        """The range of an event's level above its background."""
+        return self.snr_low_db, max(self.snr_low_db, self.snr_high_db)
+
+    @property
+    def mixes_soundbank(self) -> bool:
+        """Whether clips are mixed from DESED's soundbank."""
+        return (self.soundbank or self.fresh_mixtures) and self.mixed_clips > 0

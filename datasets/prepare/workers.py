@@ -38,9 +38,7 @@ def in_processes(jobs: int) -> Workers:
     def do(function: Callable[[Task], int], tasks: Sequence[Task]) -> Iterator[int]:
         if not tasks:
             return
-        # Forked processes would inherit TensorFlow's threads in any state: they are started anew.
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=_begin)
+        pool = open_pool(min(jobs, len(tasks)))
         try:
             for future in as_completed([pool.submit(function, task) for task in tasks]):
                 yield future.result()
@@ -48,6 +46,19 @@ def in_processes(jobs: int) -> Workers:
             pool.shutdown(cancel_futures=True)
 
     return do
+
+
+def open_pool(jobs: int, begin: Callable[..., None] | None = None, *arguments: Any) -> ProcessPoolExecutor:
+    """Processes of this machine that end with this one, however that ends.
+
+    Args:
+        jobs: how many, at least 1.
+        begin: called in each of them first.
+        arguments: what it is called with.
+    """
+    # Forked processes would inherit TensorFlow's threads in any state: they are started anew.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(begin, arguments))
 
 
 def beam_options(text: str) -> Any:
@@ -82,7 +93,7 @@ def with_beam(options: Any) -> Workers:
     return do
 
 
-def _begin() -> None:
+def _begin(then: Callable[..., None] | None, arguments: Sequence[Any]) -> None:
     """In a worker: no chatter of TensorFlow's start, an interrupt is the first process's affair, its death the end."""
     import signal
 
@@ -93,6 +104,8 @@ def _begin() -> None:
     with contextlib.suppress(OSError):
         os.dup2(null, 2)
     os.close(null)
+    if then is not None:
+        then(*arguments)
 
 
 def _end_with_parent() -> None:

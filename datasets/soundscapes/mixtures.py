@@ -19,7 +19,7 @@ import numpy as np
 
 from keras_mtl.core import DataError
 from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, to_int16
-from keras_mtl.datasets.soundscapes.soundbank import Soundbank, Source
+from keras_mtl.datasets.mixing import Soundbank, Source
 from keras_mtl.decoding import Event
 
 SECONDS = 10.0

@@ -23,8 +23,8 @@ from tqdm.auto import tqdm
 
 from keras_mtl.core import DataError, files
 from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, layout
+from keras_mtl.datasets.mixing import Soundbank
 from keras_mtl.datasets.soundscapes import mixtures
-from keras_mtl.datasets.soundscapes.soundbank import Soundbank
 from keras_mtl.decoding import Event
 
 SCHEMA = "keras_mtl.synthesis/1"

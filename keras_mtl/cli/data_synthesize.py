@@ -53,8 +53,8 @@ def command(
           --clips 5000 --weak 1000 --unlabelled 5000 --validation 500 \\
           --validation-foreground bank/test/foreground --jobs 8 --out DIR
     """
+    from keras_mtl.datasets.mixing import open_soundbank
     from keras_mtl.datasets.soundscapes.mixtures import require_scaper
-    from keras_mtl.datasets.soundscapes.soundbank import open_soundbank
     from keras_mtl.datasets.soundscapes.synthesis import SCHEMA, Order, synthesise
 
     counts = {"strong_synthetic": clips, "weak": weak, "unlabelled": unlabelled, "validation": validation}

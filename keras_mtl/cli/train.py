@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from functools import partial
 from pathlib import Path
@@ -28,10 +29,24 @@ def _terminate(*_: Any) -> None:
 @click.option("--out", required=True, type=options.PATH, metavar="RUN", help="The run folder to write.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key; repeatable.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted training in RUN.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(0),
+    default=lambda: max(1, len(os.sched_getaffinity(0)) - 1),
+    show_default="one less than there are cores, at least 1",
+    help="Processes that mix clips anew for the training (data.fresh_mixtures); the run is the same with any number.",
+)
 @options.cache_option
 @options.json_option
 def command(
-    recipe_name: str, data: str, out: Path, overrides: tuple[str, ...], resume: bool, cache: Path, as_json: bool
+    recipe_name: str,
+    data: str,
+    out: Path,
+    overrides: tuple[str, ...],
+    resume: bool,
+    jobs: int,
+    cache: Path,
+    as_json: bool,
 ) -> None:
     """Train a network and write a run folder: weights, resolved recipe, logs, figures on the evaluation split.
 
@@ -66,7 +81,7 @@ def command(
             labels=recipe.labels,
             accept=partial(require_same_data, out) if resume else lambda fingerprint, parts: None,
         )
-        run = train(recipe, corpus, out, cache, resume)
+        run = train(recipe, corpus, out, cache, resume, jobs)
     except KeyboardInterrupt as interrupt:
         click.echo(f"\ninterrupted; the same command with --resume goes on in {out}", err=True)
         number = signal.SIGTERM if isinstance(interrupt, _Terminated) else signal.SIGINT

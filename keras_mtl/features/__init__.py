@@ -7,6 +7,7 @@ from keras_mtl.core.lazy import lazy
 if TYPE_CHECKING:
     from keras_mtl.features.arrays import AnyLogMel, MappedLogMel
     from keras_mtl.features.copies import ImpulseCopies, impulse_copies
+    from keras_mtl.features.feeder import Feeder
     from keras_mtl.features.log_mel import LogMel, LogMelStream, normalise, shared_log_mel
     from keras_mtl.features.mixtures import FreshMixtures
     from keras_mtl.features.preparation import prepare
@@ -16,7 +17,7 @@ else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "NO_SCENE", "AnyLogMel", "EventSet", "FreshMixtures", "ImpulseCopies", "LogMel", "LogMelStream", "MappedLogMel",
-    "SceneSet", "event_set", "impulse_copies", "log_mel_statistics", "normalise", "prepare", "recordings_in",
-    "scene_set", "scenes_of", "shared_log_mel", "varied_scenes",
+    "NO_SCENE", "AnyLogMel", "EventSet", "Feeder", "FreshMixtures", "ImpulseCopies", "LogMel", "LogMelStream",
+    "MappedLogMel", "SceneSet", "event_set", "impulse_copies", "log_mel_statistics", "normalise", "prepare",
+    "recordings_in", "scene_set", "scenes_of", "shared_log_mel", "varied_scenes",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_mtl.core import DataError, LogMelSettings, files
+from keras_mtl.datasets.mixing import MixedClips
 from keras_mtl.datasets.prepare import Clips, Workers, in_turn
 from keras_mtl.features.arrays import MappedLogMel
 from keras_mtl.features.log_mel import LogMel
@@ -44,7 +45,7 @@ class Shard:
         first, last: its clips.
     """
 
-    clips: Clips
+    clips: Clips | MixedClips
     settings: LogMelSettings
     folder: Path
     number: int
@@ -97,12 +98,14 @@ class Opened:
     computed: int
 
 
-def open_log_mel(clips: Clips, key: str, settings: LogMelSettings, cache: Path, workers: Workers = in_turn) -> Opened:
+def open_log_mel(
+    clips: Clips | MixedClips, key: str, settings: LogMelSettings, cache: Path, workers: Workers = in_turn
+) -> Opened:
     """Opens a split's log-mel; what is not there, or not as it was written, is computed first.
 
     Args:
         clips: the split, in an order that is always the same.
-        key: of the data that it is made from, and of their labels (`Corpus.key`).
+        key: of the data that it is made from, and of their labels (`Corpus.key_of`).
         settings: the features' settings.
         cache: where features are kept.
         workers: who computes.
@@ -139,7 +142,7 @@ def open_log_mel(clips: Clips, key: str, settings: LogMelSettings, cache: Path, 
     )
 
 
-def _shards(clips: Clips, settings: LogMelSettings, folder: Path) -> list[Shard]:
+def _shards(clips: Clips | MixedClips, settings: LogMelSettings, folder: Path) -> list[Shard]:
     size = max(1, int(_SHARD_SECONDS // clips.clip_s))
     firsts = range(0, clips.count, size)
     return [Shard(clips, settings, folder, k, first, min(first + size, clips.count)) for k, first in enumerate(firsts)]
@@ -155,7 +158,7 @@ def _digest(settings: LogMelSettings, clip_s: float) -> str:
     return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _compute_all(clips: Clips, missing: Sequence[Shard], workers: Workers) -> None:
+def _compute_all(clips: Clips | MixedClips, missing: Sequence[Shard], workers: Workers) -> None:
     total = sum(len(shard) for shard in missing)
     with tqdm(total=total, desc=f"log-mel {clips.name}", unit=" clips", file=sys.stderr, disable=None) as bar:
         for count in workers(compute_shard, missing):
@@ -204,7 +207,7 @@ def _as_bytes(labels: list[dict[str, Any]]) -> bytes:
     return json.dumps(labels, sort_keys=True).encode()
 
 
-def _batches(examples: Iterator[dict[str, Any]], clips: Clips) -> Iterator[list[dict[str, Any]]]:
+def _batches(examples: Iterator[dict[str, Any]], clips: Clips | MixedClips) -> Iterator[list[dict[str, Any]]]:
     size = max(1, int(_BATCH_SECONDS // clips.clip_s))
     while batch := list(itertools.islice(examples, size)):
         yield batch

@@ -1,27 +1,16 @@
-"""Event clips of own sounds that are mixed anew for every pass over them."""
+"""Event clips that are mixed anew for every pass over them."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
-from keras_mtl.core import LogMelSettings
+from keras_mtl.datasets.mixing import number_of
 from keras_mtl.decoding import Event
-from keras_mtl.features.log_mel import shared_log_mel
+from keras_mtl.features.feeder import Feeder
 from keras_mtl.features.sets import EventSet
-
-_MIXED = "mixed/"
-
-
-class ClipMixer(Protocol):
-    """What mixes clips: see `keras_mtl.datasets.own.Mixer`."""
-
-    def clip(self, number: int, mix: int = 0) -> tuple[np.ndarray, list[Event]]:
-        """A clip: int16 [samples], and its events."""
 
 
 @dataclass(frozen=True)
@@ -29,26 +18,27 @@ class FreshMixtures(EventSet):
     """A set of which the mixed clips are other ones in each pass; those of pass 0 are those of the set.
 
     Attributes:
-        mixer: what mixes them.
-        settings: the features, before their normalisation.
+        feeder: what gives them.
     """
 
-    mixer: ClipMixer
-    settings: LogMelSettings
+    feeder: Feeder
 
     @classmethod
-    def of(cls, clips: EventSet, mixer: ClipMixer, settings: LogMelSettings) -> FreshMixtures:
+    def of(cls, clips: EventSet, feeder: Feeder) -> FreshMixtures:
         """The same clips, mixed anew in later passes."""
-        return cls(clips.log_mel, clips.events, clips.weak, clips.filenames, mixer, settings)
+        return cls(clips.log_mel, clips.events, clips.weak, clips.filenames, feeder)
 
     def clip(self, place: int, passed: int) -> tuple[np.ndarray, Sequence[Event]]:
         """See `EventSet.clip`."""
-        name = str(self.filenames[place])
-        if not passed or not name.startswith(_MIXED):
-            return super().clip(place, passed)
-        audio, events = self.mixer.clip(int(name.rpartition("-")[2]), passed)
-        return self._log_mel(audio[None])[0].astype(np.float16), events
+        number = self._number(place, passed)
+        return super().clip(place, passed) if number is None else self.feeder((number, passed))
 
-    @functools.cached_property
-    def _log_mel(self):  # type: ignore[no-untyped-def]
-        return shared_log_mel(self.settings)
+    def ahead(self, places: Sequence[int], passes: Sequence[int]) -> None:
+        """See `EventSet.ahead`."""
+        both = zip(places, passes, strict=True)
+        numbered = [(self._number(place, passed), passed) for place, passed in both]
+        self.feeder.ahead((number, passed) for number, passed in numbered if number is not None)
+
+    def _number(self, place: int, passed: int) -> int | None:
+        """The mixer's number of a clip that is mixed anew in this pass; None of any other."""
+        return number_of(str(self.filenames[place])) if passed else None

@@ -51,11 +51,12 @@ def prepare(
         fingerprint = corpus.fingerprint
         for task, splits in (("scenes", corpus.scenes), ("events", corpus.events)):
             for clips in splits.values() if task in tasks else ():
-                split = (corpus.key, clips.name, clips.clip_s, settings)
+                key = corpus.key_of(clips)
+                split = (key, clips.name, clips.clip_s, settings)
                 if split in listed:  # the parts of the scenes have all other splits in common
                     continue
                 listed.add(split)
-                opened = open_log_mel(clips, corpus.key, settings, cache, workers)
+                opened = open_log_mel(clips, key, settings, cache, workers)
                 seconds = round(clips.count * clips.clip_s, 3)
                 row: dict[str, Any] = {"name": clips.name, "clips": clips.count, "seconds": seconds}
                 rows.append(

@@ -6,18 +6,22 @@ disk until a clip is asked for, so that a set larger than memory can be trained 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from keras_mtl.core import DataError, LogMelSettings
 from keras_mtl.datasets import Corpus
+from keras_mtl.datasets.mixing import MixedClips
 from keras_mtl.datasets.prepare import Clips
 from keras_mtl.decoding import Event
 from keras_mtl.features.arrays import AnyLogMel, join, take
 from keras_mtl.features.cache import open_log_mel
+
+Split = TypeVar("Split", Clips, Clips | MixedClips)
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,9 @@ class EventSet:
         """Log-mel [frames, mel_bands] in dB and events of a clip in the given pass over the set: the same in all."""
         return self.log_mel[place], self.events[place]
 
+    def ahead(self, places: Sequence[int], passes: Sequence[int]) -> None:
+        """Says which clips will be asked for next, in their order; those that must be made first are begun."""
+
     def join(self, other: EventSet) -> EventSet:
         """Both sets as one."""
         return EventSet(
@@ -123,7 +130,7 @@ def event_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path)
         DataError: the corpus does not have it, or is opened at another rate than the features'.
     """
     clips = _split(corpus.events, split, corpus, "event (DESED)", settings)
-    opened = open_log_mel(clips, corpus.key, settings, cache)
+    opened = open_log_mel(clips, corpus.key_of(clips), settings, cache)
     log_mel, labels = opened.log_mel, opened.labels
     names = corpus.labels.events
     events = [[Event(on, off, names[label]) for on, off, label in row["events"]] for row in labels]
@@ -142,7 +149,7 @@ def log_mel_statistics(sets: Iterable[AnyLogMel], most_clips: int = 2000) -> tup
     return float(mean), float(np.sqrt(square / count - mean**2))
 
 
-def _split(splits: dict[str, Clips], name: str, corpus: Corpus, task: str, settings: LogMelSettings) -> Clips:
+def _split(splits: Mapping[str, Split], name: str, corpus: Corpus, task: str, settings: LogMelSettings) -> Split:
     if corpus.sample_rate_hz != settings.sample_rate_hz:
         raise DataError(
             f"{corpus.name} is opened at {corpus.sample_rate_hz} Hz, the features want {settings.sample_rate_hz} Hz",

@@ -226,13 +226,15 @@ def require_same_data(out: Path, fingerprint: str, parts: dict[str, str]) -> Non
     Args:
         out: the run folder, finished or not; it need not be there.
         fingerprint: of the data now.
-        parts: that of each data set in them.
+        parts: that of each data set in them, and of the soundbank, where it is used.
 
     Raises:
         DataError: the data are other ones; it says what differs.
     """
     then = _stamped(out)
-    if not then or then.get("fingerprint") == fingerprint:
+    before = then.get("parts") or parts
+    # Clips that are mixed for the training alone are no part of the fingerprint.
+    if not then or (then.get("fingerprint") == fingerprint and before.get("soundbank") == parts.get("soundbank")):
         return
     raise DataError(
         f"{out} was begun on other data ({then.get('name')}, {str(then.get('fingerprint'))[:12]}) than these "

@@ -6,7 +6,7 @@ one begins again, newly shuffled, while the longer one goes on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,8 @@ from keras_mtl.decoding import Grid
 from keras_mtl.features import EventSet, ImpulseCopies, SceneSet, normalise
 
 Batch = dict[str, np.ndarray]
+#: Clips at most that a set is told of before they are asked for: some 16 MB of log-mel.
+_AHEAD_CLIPS = 256
 
 
 class Stream(Protocol):
@@ -241,6 +243,8 @@ class EventStream:
         """Batch number `step`."""
         rows, strong, weak, has_strong, has_weak = [], [], [], [], []
         for kind, clips, sampler in self._parts:
+            places = np.arange(step * sampler.batch, step * sampler.batch + max(_AHEAD_CLIPS, sampler.batch))
+            clips.ahead(sampler.at(places).tolist(), (places // sampler.clips).tolist())
             for i, passed in zip(sampler(step).tolist(), sampler.passes(step).tolist(), strict=True):
                 log_mel, events = clips.clip(i, passed)
                 rows.append(log_mel)
@@ -306,10 +310,18 @@ def take_turns(streams: Mapping[str, Stream]) -> dict[str, Stream]:
     return {task: Turns(stream, turn, len(streams)) for turn, (task, stream) in enumerate(streams.items())}
 
 
-def as_dataset(streams: Mapping[str, Stream], first_step: int, steps: int) -> tf.data.Dataset:
+def as_dataset(
+    streams: Mapping[str, Stream], first_step: int, steps: int, got_batch: Callable[[], None] | None = None
+) -> tf.data.Dataset:
     """Steps `first_step` to `first_step + steps` of one or more streams, {task: batch}, read ahead in order.
 
     The number of clips is part of the tensors' shapes, but for streams that take turns.
+
+    Args:
+        streams: the streams by task.
+        first_step: the first step.
+        steps: their number.
+        got_batch: called whenever a batch is handed over.
     """
     example = {task: stream(0) for task, stream in streams.items()}
     varying = any(isinstance(stream, Turns) for stream in streams.values())
@@ -327,4 +339,18 @@ def as_dataset(streams: Mapping[str, Stream], first_step: int, steps: int) -> tf
         return out
 
     dataset = tf.data.Dataset.range(first_step, first_step + steps).map(batch_of, num_parallel_calls=1)
-    return dataset.prefetch(2)
+    dataset = dataset.prefetch(2)
+    if got_batch is None:
+        return dataset
+
+    def mark() -> np.float32:
+        got_batch()
+        return np.float32(0.0)
+
+    def handed_over(batch: Any) -> Any:
+        with tf.control_dependencies([tf.numpy_function(mark, [], tf.float32)]):
+            return tf.nest.map_structure(tf.identity, batch)
+
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False  # a batch would be marked before it is asked for
+    return dataset.map(handed_over).with_options(options)

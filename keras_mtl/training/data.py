@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import keras
@@ -16,6 +17,7 @@ from keras_mtl.datasets import Corpus
 from keras_mtl.decoding import auto_medians
 from keras_mtl.features import (
     EventSet,
+    Feeder,
     FreshMixtures,
     ImpulseCopies,
     SceneSet,
@@ -33,12 +35,15 @@ from keras_mtl.runs import Samples
 from keras_mtl.training.batches import EventStream, SceneStream, Stream, TaughtStream
 from keras_mtl.training.embedded import Embedded
 from keras_mtl.training.lessons import Lessons
+from keras_mtl.training.waiting import Waiting
 
 _HELD_OUT_BATCH = {"scenes": 64, "events": 16}
 #: Scene clips that a run keeps: so many, or as many as make so many seconds, and at the least so many.
 _CALIBRATION_CLIPS, _LEAST_CALIBRATION_CLIPS = 200, 16
 _GOLDEN_CLIPS, _LEAST_GOLDEN_CLIPS = 100, 4
 _GOLDEN_EVENT_CLIPS = 4
+#: Splits of strongly labelled clips that are trained on, those that are mixed from a soundbank last.
+_STRONG = ("strong_real", "strong_synthetic", "strong_mixed")
 _log = logging.getLogger("keras_mtl")
 
 
@@ -56,6 +61,7 @@ class TrainingData:
         pool: clips without a scene, for a teacher from outside; None where there are none.
         lessons: what such a teacher says of `scenes` and `varied`, and of `pool`; None without one.
         cache: where embeddings of event clips are kept, and what the data are named there.
+        waiting: measures how long the training waits for batches.
     """
 
     settings: LogMelSettings
@@ -69,6 +75,26 @@ class TrainingData:
     pool: SceneSet | None = None
     lessons: Lessons | None = None
     cache: tuple[Path, str] | None = None
+    waiting: Waiting = field(default_factory=Waiting)
+
+    @contextlib.contextmanager
+    def feeding(self) -> Iterator[None]:
+        """For the time of a training: processes that mix clips for it end with it, and what they raised is raised.
+
+        Raises:
+            KerasMtlError: what kept a clip from being made, in place of TensorFlow's error about it.
+        """
+        strong = self.events.get("strong")
+        feeder = strong.feeder if isinstance(strong, FreshMixtures) else None
+        try:
+            yield
+        except Exception:
+            if feeder is not None and feeder.error is not None:
+                raise feeder.error from None
+            raise
+        finally:
+            if feeder is not None:
+                feeder.close()
 
     def medians_s(self, labels: Sequence[str]) -> dict[str, float]:
         """What median filters of "auto" are of these classes, by the strong clips that are trained on, in seconds."""
@@ -139,11 +165,19 @@ class TrainingData:
         return EventStream(kinds, batches, self.settings, self.labels.events, stride, seed, embeddings, tagged)
 
 
-def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: Path) -> TrainingData:
+def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: Path, workers: int = 0) -> TrainingData:
     """Reads the sets that these tasks need, holds clips out and measures the normalisation.
 
     The scalar normalisation is that of the training clips of all the tasks' sets; a recipe that sets `std_db` to other
     than 1 keeps its own. Where the data have no weak clips, the classes of the strong ones are their weak labels, too.
+    Of strong clips those that were mixed from a soundbank are not held out, but where there are no others.
+
+    Args:
+        recipe: the recipe.
+        corpus: the data.
+        tasks: "scenes", "events" or both.
+        cache: where log-mel features are kept.
+        workers: processes that mix clips anew, as of `Feeder`.
 
     Raises:
         DataError: the corpus lacks what a task needs, or is opened for other clips or labels than the recipe's.
@@ -162,15 +196,16 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         varied_clips, _ = varied_scenes(corpus, kept, {}, recipe.augment, train.seed)
         varied = _joined([scenes_of(clips, corpus.key, settings, cache) for clips in varied_clips])
     if "events" in tasks:
-        strong = [
-            event_set(corpus, s, settings, cache) for s in ("strong_real", "strong_synthetic") if s in corpus.events
-        ]
-        joined = strong[0] if len(strong) == 1 else strong[0].join(strong[1])
+        strong = [event_set(corpus, split, settings, cache) for split in _STRONG if split in corpus.events]
+        kinds["strong"] = functools.reduce(EventSet.join, strong)
         if "held_out" in corpus.events:  # of other sounds than the clips that are trained on
-            kinds["strong"] = joined
             held_events = event_set(corpus, "held_out", settings, cache) if train.validation_fraction else None
+        elif len(strong) > 1 and "strong_mixed" in corpus.events:
+            others = functools.reduce(EventSet.join, strong[:-1])
+            trained, held_events = _hold_out_clips(others, train.validation_fraction, train.seed)
+            kinds["strong"] = trained.join(strong[-1])
         else:
-            kinds["strong"], held_events = _hold_out_clips(joined, train.validation_fraction, train.seed)
+            kinds["strong"], held_events = _hold_out_clips(kinds["strong"], train.validation_fraction, train.seed)
         for kind in ("weak", "unlabelled"):
             if kind in corpus.events:
                 kinds[kind] = event_set(corpus, kind, settings, cache)
@@ -180,7 +215,8 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
     if kinds:
         _say_what_lacks(kinds, recipe, corpus)
         if recipe.data.fresh_mixtures and corpus.mixer is not None:
-            kinds["strong"] = FreshMixtures.of(kinds["strong"], corpus.mixer, settings.normalised(0.0, 1.0))
+            feeder = Feeder(corpus.mixer, settings.normalised(0.0, 1.0), workers)
+            kinds["strong"] = FreshMixtures.of(kinds["strong"], feeder)
     for task in sorted(tasks - set(scored_tasks(tasks, corpus))):
         _log.warning("%s: no evaluation clips, so the run gets no figures of %s", corpus.name, task)
     kept_as = (cache, corpus.key)
@@ -235,7 +271,7 @@ def require_tasks(corpus: Corpus, tasks: set[str]) -> None:
     """Raises where a corpus lacks training clips of a task (DataError)."""
     there = {
         "scenes": "train" in corpus.scenes,
-        "events": not {"strong_real", "strong_synthetic"}.isdisjoint(corpus.events),
+        "events": not set(_STRONG).isdisjoint(corpus.events),
     }
     what = {"scenes": "no scene (TAU) clips to train on", "events": "no strongly labelled event (DESED) clips"}
     for task in sorted(tasks):

@@ -63,7 +63,7 @@ def train_phase(
         )
         with same_bits(), _logged(out / f"{phase.name}.csv", progress.epochs > 0) as log:
             model.fit(
-                as_dataset(streams, progress.step, rest or (epochs - progress.epochs) * steps),
+                as_dataset(streams, progress.step, rest or (epochs - progress.epochs) * steps, data.waiting.got_batch),
                 epochs=epochs,
                 initial_epoch=progress.epochs,
                 steps_per_epoch=rest or steps,
@@ -71,6 +71,7 @@ def train_phase(
                 shuffle=False,  # the streams are in their order already
                 verbose=1 if sys.stderr.isatty() else 2,
                 callbacks=[
+                    data.waiting,
                     StopOnNonFinite(streams, phase.name, steps, progress.step),
                     *conflict,
                     log,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _RECIPE = "recipe.toml"  # the first file of a run: a folder without it is none
 
 
-def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: bool = False) -> Run:
+def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: bool = False, workers: int = 0) -> Run:
     """Trains a network and writes its run folder.
 
     Args:
@@ -41,6 +41,8 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
         out: the run folder; must not hold anything unless `resume`.
         cache: where log-mel features are kept.
         resume: go on where an interrupted training of the same recipe and data stopped.
+        workers: processes that mix clips anew ahead of the training, where the recipe wants that; the run is the same
+            with any number. A script that asks for some has to keep what it does under `if __name__ == "__main__"`.
 
     Returns:
         The finished run; `info["metrics"]` holds the figures on the evaluation splits that there are.
@@ -63,13 +65,13 @@ def train(recipe: Recipe, corpus: Corpus, out: str | Path, cache: Path, resume: 
     strategy = open_strategy(recipe.train.strategy)
     if is_chief(strategy):
         _require_free(out, resume)
-        _train(recipe, phases, corpus, out, cache, resume, strategy)
+        _train(recipe, phases, corpus, out, cache, resume, strategy, workers)
         require_same(strategy, 0)
         return Run.load(out)
     with tempfile.TemporaryDirectory() as folder:
         if resume and (out / "checkpoints").is_dir():
             shutil.copytree(out / "checkpoints", Path(folder) / "checkpoints", ignore=shutil.ignore_patterns(".*"))
-        _train(recipe, phases, corpus, Path(folder), cache, resume, strategy, writes=False)
+        _train(recipe, phases, corpus, Path(folder), cache, resume, strategy, workers, writes=False)
         require_same(strategy, 0)  # the chief has written all of the run folder
     return Run.load(out)
 
@@ -82,6 +84,7 @@ def _train(
     cache: Path,
     resume: bool,
     strategy: Strategy | None,
+    workers: int,
     writes: bool = True,
 ) -> None:
     tasks = {task for phase in phases for task in phase.tasks}
@@ -99,7 +102,7 @@ def _train(
         recipe = replace(recipe, features=initial.normalised(recipe.features))
     if resume:
         _require_as_begun(out, recipe)  # before the minutes that features may take
-    data = load_training_data(recipe, corpus, tasks, cache)
+    data = load_training_data(recipe, corpus, tasks, cache, workers)
     decode = recipe.decode.resolved(data.medians_s(recipe.labels.events))
     recipe = replace(recipe, features=data.settings, decode=decode)
     if resume:
@@ -114,10 +117,11 @@ def _train(
         initial.assign(trained, checkpoints)
     seeds = SavedSeeds(trained)
     fresh = seeds.values()
-    for phase in phases:
-        # A phase's draws do not depend on the phase before, which a resumed training may not run.
-        seeds.assign(fresh)
-        train_phase(phase, trained, data, recipe, out, checkpoints, distiller)
+    with data.feeding():
+        for phase in phases:
+            # A phase's draws do not depend on the phase before, which a resumed training may not run.
+            seeds.assign(fresh)
+            train_phase(phase, trained, data, recipe, out, checkpoints, distiller)
     if not writes:
         return
     network.set_weights(trained.get_weights())
@@ -129,6 +133,8 @@ def _train(
     if initial:
         info["init"] = initial.record
     info["training_seconds"] = round(seconds, 1)
+    if data.waiting.fraction is not None:
+        info["waiting_fraction"] = round(data.waiting.fraction, 4)
     predictor = network_predictor(network, data.settings, recipe.decode, recipe.labels, sorted(tasks), recipe.data)
     info["metrics"] = evaluate(predictor, corpus, cache) if scored_tasks(tasks, corpus) else {}
     files.write_json(out / "run.json", info)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from keras_mtl.core import DataError, Labels
 from keras_mtl.datasets import Corpus, DataSettings, check_folder, open_corpus
-from keras_mtl.datasets.own import Mixer, mixer_of, open_own
+from keras_mtl.datasets.mixing import Mixer
+from keras_mtl.datasets.own import mixer_of, open_own
 
 SMALL = DataSettings(mixed_clips=8)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from keras_mtl.core import DataError
+from keras_mtl.datasets.mixing import Soundbank, Source, open_soundbank
 from keras_mtl.datasets.soundscapes.mixtures import SECONDS, SHORTEST_EVENT_S, Placed, Plan, draw_plan
-from keras_mtl.datasets.soundscapes.soundbank import Soundbank, Source, open_soundbank
 
 
 @pytest.fixture

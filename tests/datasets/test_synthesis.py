@@ -18,9 +18,9 @@ import soundfile
 from keras_mtl.cli.data_synthesize import command
 from keras_mtl.core import DCASE, DataError
 from keras_mtl.datasets import open_corpus
+from keras_mtl.datasets.mixing import Soundbank, open_soundbank
 from keras_mtl.datasets.soundscapes import mixtures, synthesis
 from keras_mtl.datasets.soundscapes.mixtures import Placed, Plan
-from keras_mtl.datasets.soundscapes.soundbank import Soundbank, open_soundbank
 from keras_mtl.datasets.soundscapes.synthesis import Order, synthesise
 
 _needs_scaper = pytest.mark.skipif(

@@ -1,14 +1,18 @@
-"""A bank of isolated events and backgrounds in Scaper's layout: `foreground/<label>/*` and `background/<label>/*`."""
+"""A bank of isolated events and backgrounds in Scaper's layout: `foreground/<label>/*` and `background/<label>/*`.
+
+DESED's has that layout, and lies in `audio/train/soundbank/`. There may be `distractor/<label>/*`, too: sounds that are
+no event.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from keras_mtl.core import DCASE, DataError
+from keras_mtl.core import DCASE, DataError, normal
 from keras_mtl.datasets.audio import AUDIO_SUFFIXES, audio_format
 
 #: Shorter sounds have no room for the fades at their ends.
@@ -51,9 +55,10 @@ class Soundbank:
     Attributes:
         foreground: the folder of the events.
         background: the folder of the backgrounds.
-        events: recordings by class of `DCASE.events`, in the order of that list, each class by folder and name.
+        events: recordings by class, in the order of the classes, each class by folder and name.
         backgrounds: recordings, by folder and name.
         fingerprint: sha256 over folders, names and sizes, the same wherever the bank lies.
+        distractors: recordings of sounds that are no event, by folder and name.
     """
 
     foreground: Path
@@ -61,15 +66,25 @@ class Soundbank:
     events: Mapping[str, tuple[Source, ...]]
     backgrounds: tuple[Source, ...]
     fingerprint: str
+    distractors: tuple[Source, ...] = ()
+
+    @property
+    def sources(self) -> list[Source]:
+        """All recordings."""
+        return [*(source for group in self.events.values() for source in group), *self.backgrounds, *self.distractors]
 
 
-def open_soundbank(foreground: Path, background: Path) -> Soundbank:
+def open_soundbank(
+    foreground: Path, background: Path, classes: Sequence[str] = DCASE.events, distractor: Path | None = None
+) -> Soundbank:
     """Lists a bank and reads its recordings' headers.
 
     Args:
-        foreground: a folder of folders named as the classes of `DCASE.events`. Those that end in `_nOn`, `_nOff` or
-            `_nOn_nOff`, as in DESED's bank, hold recordings without the event's begin, end, or both.
+        foreground: a folder of folders named as the classes. Those that end in `_nOn`, `_nOff` or `_nOn_nOff`, as in
+            DESED's bank, hold recordings without the event's begin, end, or both.
         background: a folder of folders with any names.
+        classes: the event classes.
+        distractor: a folder of folders with any names, too; None where there is none.
 
     Raises:
         DataError: a folder is missing or holds nothing, a label is no event class, or a file is no recording or
@@ -77,17 +92,32 @@ def open_soundbank(foreground: Path, background: Path) -> Soundbank:
     """
     events: dict[str, list[Source]] = defaultdict(list)
     for source in _sources(foreground):
-        label = source.folder.replace(_NO_ONSET, "").replace(_NO_OFFSET, "")
-        if label not in DCASE.events:
+        label = normal(source.folder.replace(_NO_ONSET, "").replace(_NO_OFFSET, ""))
+        if label not in classes:
             where = source.path.parent
-            raise DataError(f'{where}: "{label}" is not an event class', hint=f"classes: {', '.join(DCASE.events)}")
+            raise DataError(f'{where}: "{label}" is not an event class', hint=f"classes: {', '.join(classes)}")
         events[label].append(source)
+    ordered = {label: tuple(events[label]) for label in classes if label in events}
     backgrounds = tuple(_sources(background))
+    bank = Soundbank(
+        foreground, background, ordered, backgrounds, "", tuple(_sources(distractor)) if distractor else ()
+    )
     content = hashlib.sha256()
     for source in [source for group in events.values() for source in group] + list(backgrounds):
         content.update(f"\n{source.folder}/{source.path.name}\t{source.path.stat().st_size}".encode())
-    ordered = {label: tuple(events[label]) for label in DCASE.events if label in events}
-    return Soundbank(foreground, background, ordered, backgrounds, content.hexdigest())
+    return replace(bank, fingerprint=content.hexdigest())
+
+
+def open_desed_soundbank(root: Path, classes: Sequence[str] = DCASE.events) -> Soundbank:
+    """Opens DESED's bank: `foreground`, `background` and, where it is there, `distractor` of this folder.
+
+    Raises:
+        DataError: as of `open_soundbank`.
+    """
+    distractor = root / "distractor"
+    return open_soundbank(
+        root / "foreground", root / "background", classes, distractor if distractor.is_dir() else None
+    )
 
 
 def _sources(root: Path) -> Iterator[Source]:
