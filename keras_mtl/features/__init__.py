@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from keras_mtl.features.mixtures import FreshMixtures
     from keras_mtl.features.preparation import prepare
     from keras_mtl.features.sets import EventSet, SceneSet, event_set, log_mel_statistics, scene_set
+    from keras_mtl.features.shards import Batches, Rows, open_shards, split_folder
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "AnyLogMel", "EventSet", "FreshMixtures", "ImpulseCopies", "LogMel", "LogMelStream", "MappedLogMel", "SceneSet",
-    "event_set", "impulse_copies", "log_mel_statistics", "normalise", "prepare", "scene_set", "shared_log_mel",
+    "AnyLogMel", "Batches", "EventSet", "FreshMixtures", "ImpulseCopies", "LogMel", "LogMelStream", "MappedLogMel",
+    "Rows", "SceneSet", "event_set", "impulse_copies", "log_mel_statistics", "normalise", "open_shards", "prepare",
+    "scene_set", "shared_log_mel", "split_folder",
 ]  # fmt: skip
