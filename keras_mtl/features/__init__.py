@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from keras_mtl.features.mixtures import FreshMixtures
     from keras_mtl.features.preparation import prepare
     from keras_mtl.features.sets import EventSet, SceneSet, event_set, log_mel_statistics, scene_set, scenes_of
+    from keras_mtl.features.shards import Batches, Rows, open_shards, split_folder
     from keras_mtl.features.varied import NO_SCENE, recordings_in, varied_scenes
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "NO_SCENE", "AnyLogMel", "EventSet", "Feeder", "FreshMixtures", "ImpulseCopies", "LogMel", "LogMelStream",
-    "MappedLogMel", "SceneSet", "event_set", "impulse_copies", "log_mel_statistics", "normalise", "prepare",
-    "recordings_in", "scene_set", "scenes_of", "shared_log_mel", "varied_scenes",
+    "NO_SCENE", "AnyLogMel", "Batches", "EventSet", "Feeder", "FreshMixtures", "ImpulseCopies", "LogMel",
+    "LogMelStream", "MappedLogMel", "Rows", "SceneSet", "event_set", "impulse_copies", "log_mel_statistics",
+    "normalise", "open_shards", "prepare", "recordings_in", "scene_set", "scenes_of", "shared_log_mel",
+    "split_folder", "varied_scenes",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Log-mel of many clips that lie in several files: like an array, but only the clips asked for are read."""
+"""Log-mel of many clips, or a teacher's outputs, in several files: an array of which only what is asked for is read."""
 
 from __future__ import annotations
 
