@@ -2,7 +2,7 @@
 
 from keras_mtl.algorithms.cross import CrossHardMTL, CrossSoftMTL
 from keras_mtl.algorithms.decoders import TASKS, decoder_name, decoders_of, require_decoders
-from keras_mtl.algorithms.distillation import Distiller
+from keras_mtl.algorithms.distillation import Distiller, Ensemble, ensemble
 from keras_mtl.algorithms.freeze import FreezeMTL
 from keras_mtl.algorithms.frozen_events import FrozenEvents
 from keras_mtl.algorithms.gradnorm import GradNormMTL
@@ -22,7 +22,7 @@ from keras_mtl.algorithms.uncertainty import UncertaintyMTL
 
 __all__ = [
     "ALGORITHMS", "TASKS", "TEACHER_EMBEDDING", "TEACHER_SCENES", "TEACHER_TAGS", "CrossHardMTL", "CrossSoftMTL",
-    "Distiller", "FreezeMTL", "FrozenEvents", "GradNormMTL", "HardMTL", "MeanTeacher", "MultitaskModel", "PCGradMTL",
+    "Distiller", "Ensemble", "FreezeMTL", "FrozenEvents", "GradNormMTL", "HardMTL", "MeanTeacher", "MultitaskModel", "PCGradMTL",
     "PartialAdamW", "Phase", "Replicas", "SavedSeeds", "SingleTask", "SoftMTL", "TeacherTerms", "UncertaintyMTL",
-    "decoder_name", "decoders_of", "require_decoders", "use_precision",
+    "decoder_name", "decoders_of", "ensemble", "require_decoders", "use_precision",
 ]  # fmt: skip

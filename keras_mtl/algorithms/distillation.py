@@ -63,10 +63,7 @@ class Distiller:
 
     def loss(self, task: str, log_mel: Any, student: Any) -> Any:
         """D of the student's output for these clips."""
-        teacher = self.predict(task, log_mel)
-        if task == "scenes":
-            return scene_distillation(student, teacher, self.temperature)
-        return event_distillation(student, teacher)
+        return distillation(task, student, self.predict(task, log_mel), self.temperature)
 
     def get_config(self) -> dict[str, Any]:
         """Every constructor argument; the network as its own configuration."""
@@ -83,6 +80,54 @@ class Distiller:
     def from_config(cls, config: dict[str, Any]) -> Distiller:
         """Rebuilds what `get_config` describes."""
         return cls(keras.saving.deserialize_keras_object(config.pop("network")), **config)
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class Ensemble:
+    """Several teachers as one: the mean of their logits and of their probabilities; of a task, those that have it.
+
+    Args:
+        members: with one weight and one temperature.
+    """
+
+    def __init__(self, members: Sequence[Distiller]) -> None:
+        self.members = list(members)
+        self.tasks = tuple(sorted({task for member in members for task in member.tasks}))
+        self.weight, self.temperature = members[0].weight, members[0].temperature
+
+    def predict(self, task: str, log_mel: Any) -> Any:
+        """See `Distiller.predict`."""
+        found = [member.predict(task, log_mel) for member in self.members if task in member.tasks]
+        if task == "scenes":
+            return sum(found) / len(found)
+        length = found[0]["strong"].shape[1]
+        strong = sum(resize_time(each["strong"], length) for each in found) / len(found)
+        return {"strong": strong, "weak": sum(each["weak"] for each in found) / len(found)}
+
+    def loss(self, task: str, log_mel: Any, student: Any) -> Any:
+        """See `Distiller.loss`."""
+        return distillation(task, student, self.predict(task, log_mel), self.temperature)
+
+    def get_config(self) -> dict[str, Any]:
+        """The members as their own configurations."""
+        return {"members": [keras.saving.serialize_keras_object(member) for member in self.members]}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Ensemble:
+        """Rebuilds what `get_config` describes."""
+        return cls([keras.saving.deserialize_keras_object(member) for member in config["members"]])
+
+
+def ensemble(members: Sequence[Distiller]) -> Distiller | Ensemble | None:
+    """The one, several as one, or None."""
+    return Ensemble(members) if len(members) > 1 else members[0] if members else None
+
+
+def distillation(task: str, student: Any, teacher: Any, temperature: float) -> Any:
+    """D of a task, see `Distiller`."""
+    if task == "scenes":
+        return scene_distillation(student, teacher, temperature)
+    return event_distillation(student, teacher)
 
 
 def scene_distillation(student: Any, teacher: Any, temperature: float) -> Any:

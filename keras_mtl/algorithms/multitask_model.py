@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_mtl.algorithms.average import WeightAverage
 from keras_mtl.algorithms.decoders import TASKS, decoder_name, require_decoders
-from keras_mtl.algorithms.distillation import Distiller
+from keras_mtl.algorithms.distillation import Distiller, Ensemble
 from keras_mtl.algorithms.losses import consistency_loss, labelled_losses
 from keras_mtl.algorithms.mean_teacher import MeanTeacher, ramp
 from keras_mtl.algorithms.optimizer import PartialAdamW
@@ -66,7 +66,7 @@ class MultitaskModel(TaskGradients):
         ramp_steps: int = 1,
         mask_fraction: float = 0.15,
         mask_period: int = 100,
-        distiller: Distiller | None = None,
+        distiller: Distiller | Ensemble | None = None,
         encoder_rate: float = 1.0,
         seed: int = 0,
         augment: Augmentation | None = None,

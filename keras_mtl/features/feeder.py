@@ -52,6 +52,11 @@ class Feeder:
         #: What went wrong, where it did: TensorFlow, which asks for the batches, makes an error of its own of it.
         self.error: KerasMtlError | None = None
 
+    @property
+    def stands_for(self) -> str:
+        """What the clips depend on, as text."""
+        return repr(self._job)
+
     def __call__(self, wanted: Wanted) -> Fed:
         """A clip, as of `mixed_log_mel`.
 

@@ -132,7 +132,11 @@ def split_folder(clips: Clips | MixedClips) -> str:
 
 
 def open_shards(
-    clips: Clips | MixedClips, compute: Computation, folder: Path, workers: Workers = in_turn, obsolete: Sequence[str] = ()
+    clips: Clips | MixedClips,
+    compute: Computation,
+    folder: Path,
+    workers: Workers = in_turn,
+    obsolete: Sequence[str] = (),
 ) -> OpenedShards:
     """Opens a split's arrays; what is not there, or not as it was written, is computed first.
 

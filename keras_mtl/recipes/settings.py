@@ -51,7 +51,9 @@ class TrainSettings:
         cross_weight: of the cross terms of `cross_soft` and `cross_hard`.
         gradnorm_alpha: of `gradnorm`: how strongly a task that learns more slowly is pulled.
         gradnorm_rate: of `gradnorm`: learning rate of the tasks' weights.
-        teacher: path of the run of a larger network to learn from as well (distillation); "" for none.
+        teacher: path of the run of a larger network to learn from as well (distillation), or of several, whose outputs
+            are averaged; or a teacher from outside: a `.toml` that describes one, a `.tflite` or `.keras` file, or a
+            folder with `targets.npz` (see `keras_mtl.teachers`). "" for none.
         distillation_weight: of the teacher's term in the loss of each task it was trained on; of a teacher from
             outside, of its probe's soft labels of the scenes.
         distillation_temperature: of the scene logits in that term.
@@ -101,7 +103,7 @@ class TrainSettings:
     cross_weight: Amount = 1.0
     gradnorm_alpha: Amount = 1.5
     gradnorm_rate: Amount = 0.025
-    teacher: str = ""
+    teacher: str | tuple[str, ...] = ""
     distillation_weight: Amount = 1.0
     distillation_temperature: Amount = 2.0
     embedding_weight: Amount = 0.0
@@ -123,6 +125,11 @@ class TrainSettings:
     jit_compile: bool = False
     strategy: Literal["none", "mirrored", "multi_worker"] = "none"
     seed: Count = 0
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The paths of `teacher`."""
+        return tuple(path for path in ((self.teacher,) if isinstance(self.teacher, str) else self.teacher) if path)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_mtl.core import DataError, Labels, LogMelSettings
 from keras_mtl.datasets import Corpus
+from keras_mtl.datasets.prepare import Clips
 from keras_mtl.decoding import auto_medians
 from keras_mtl.features import (
     EventSet,
@@ -32,9 +33,10 @@ from keras_mtl.metrics import scored_tasks
 from keras_mtl.models import embeddings_of, frames_per_embedding
 from keras_mtl.recipes import Recipe
 from keras_mtl.runs import Samples
+from keras_mtl.teachers import Teacher
 from keras_mtl.training.batches import EventStream, SceneStream, Stream, TaughtStream
 from keras_mtl.training.embedded import Embedded
-from keras_mtl.training.lessons import Lessons
+from keras_mtl.training.lessons import Lessons, hears, learn
 from keras_mtl.training.waiting import Waiting
 
 _HELD_OUT_BATCH = {"scenes": 64, "events": 16}
@@ -165,7 +167,9 @@ class TrainingData:
         return EventStream(kinds, batches, self.settings, self.labels.events, stride, seed, embeddings, tagged)
 
 
-def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: Path, workers: int = 0) -> TrainingData:
+def load_training_data(
+    recipe: Recipe, corpus: Corpus, tasks: set[str], cache: Path, workers: int = 0, teacher: Teacher | None = None
+) -> TrainingData:
     """Reads the sets that these tasks need, holds clips out and measures the normalisation.
 
     The scalar normalisation is that of the training clips of all the tasks' sets; a recipe that sets `std_db` to other
@@ -178,12 +182,13 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         tasks: "scenes", "events" or both.
         cache: where log-mel features are kept.
         workers: processes that mix clips anew, as of `Feeder`.
+        teacher: a teacher from outside, or None.
 
     Raises:
         DataError: the corpus lacks what a task needs, or is opened for other clips or labels than the recipe's.
     """
     train, settings = recipe.train, recipe.features
-    scenes = held_scenes = held_events = copies = varied = None
+    scenes = held_scenes = held_events = copies = varied = pool = lessons = None
     kinds: dict[str, EventSet] = {}
     require_tasks(corpus, tasks)
     require_same_clips(recipe, corpus, tasks)
@@ -193,8 +198,6 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         scenes, held_scenes = (everything.take(kept), everything.take(held)) if len(held) else (everything, None)
         copies = impulse_copies(corpus, "train", everything, settings, cache, recipe.augment, train.seed)
         copies = copies.take(kept) if copies is not None else None
-        varied_clips, _ = varied_scenes(corpus, kept, {}, recipe.augment, train.seed)
-        varied = _joined([scenes_of(clips, corpus.key, settings, cache) for clips in varied_clips])
     if "events" in tasks:
         strong = [event_set(corpus, split, settings, cache) for split in _STRONG if split in corpus.events]
         kinds["strong"] = functools.reduce(EventSet.join, strong)
@@ -209,6 +212,16 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         for kind in ("weak", "unlabelled"):
             if kind in corpus.events:
                 kinds[kind] = event_set(corpus, kind, settings, cache)
+    if scenes is not None:
+        cut = _rows_to_cut(corpus, tasks, kinds, settings, cache) if hears(teacher) else {}
+        augment = recipe.augment if hears(teacher) else replace(recipe.augment, waveform_mixes=0, waveform_cuts=0)
+        splits = varied_scenes(corpus, kept, cut, augment, train.seed)
+        versions, others = (
+            [(clips, scenes_of(clips, corpus.key, settings, cache)) for clips in part] for part in splits
+        )
+        varied, pool = _joined(versions), _joined(others)
+        if teacher is not None:
+            lessons = learn(teacher, corpus, train, scenes, versions, others)
     if settings.std_db == 1.0:
         arrays = [kinds[k].log_mel for k in kinds] + ([scenes.log_mel] if scenes is not None else [])
         settings = settings.normalised(*(round(v, 3) for v in log_mel_statistics(arrays)))
@@ -219,12 +232,37 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
             kinds["strong"] = FreshMixtures.of(kinds["strong"], feeder)
     for task in sorted(tasks - set(scored_tasks(tasks, corpus))):
         _log.warning("%s: no evaluation clips, so the run gets no figures of %s", corpus.name, task)
-    kept_as = (cache, corpus.key)
-    return TrainingData(settings, scenes, held_scenes, kinds, held_events, corpus.labels, copies, varied, cache=kept_as)
+    return TrainingData(
+        settings,
+        scenes,
+        held_scenes,
+        kinds,
+        held_events,
+        corpus.labels,
+        copies,
+        varied,
+        pool,
+        lessons,
+        (cache, corpus.key),
+    )
 
 
-def _joined(sets: Sequence[SceneSet]) -> SceneSet | None:
-    return functools.reduce(SceneSet.join, sets) if sets else None
+def _joined(splits: Sequence[tuple[Clips, SceneSet]]) -> SceneSet | None:
+    return functools.reduce(SceneSet.join, [each for _, each in splits]) if splits else None
+
+
+def _rows_to_cut(
+    corpus: Corpus, tasks: set[str], kinds: dict[str, EventSet], settings: LogMelSettings, cache: Path
+) -> dict[str, np.ndarray]:
+    """Of the splits of event clips that a teacher may hear cuts of: the clips that are not held out."""
+    rows = {name: np.arange(corpus.events[name].count) for name in ("weak", "unlabelled") if name in corpus.events}
+    for name in _STRONG[:2]:
+        if name in corpus.events and "events" in tasks:
+            names = event_set(corpus, name, settings, cache).filenames
+            rows[name] = np.flatnonzero(np.isin(names, kinds["strong"].filenames))
+        elif name in corpus.events:
+            rows[name] = np.arange(corpus.events[name].count)
+    return rows
 
 
 def require_same_clips(recipe: Recipe, corpus: Corpus, tasks: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ from keras_mtl.core import DataError, LogMelSettings, files
 from keras_mtl.decoding import Event
 from keras_mtl.features import EventSet, FreshMixtures, normalise
 
-_BATCH = 16
+_BATCH, _AHEAD = 16, 256
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Embedded(EventSet):
         for weight in encoder.get_weights():
             digest.update(np.ascontiguousarray(weight).tobytes())
         if isinstance(clips, FreshMixtures):
-            digest.update(repr(clips.mixer).encode())
+            digest.update(clips.feeder.stands_for.encode())
         folder = cache / "embeddings" / digest.hexdigest()[:24]
         return cls(clips.log_mel, clips.events, clips.weak, clips.filenames, clips, settings, encoder, folder)
 
@@ -59,10 +59,14 @@ class Embedded(EventSet):
             # A batch may hold the end of a pass and the begin of the next.
             for old in [each for each in self._passes if each < number - 1]:
                 del self._passes[old]
-                self._file(old).unlink(missing_ok=True)
+                if old:
+                    self._file(old).unlink(missing_ok=True)
             self._passes[number] = self._embed(number)
         embeddings, events = self._passes[number]
         return embeddings[place], events[place]
+
+    def ahead(self, places: Sequence[int], passes: Sequence[int]) -> None:
+        """Nothing: a pass is there as a whole."""
 
     def _file(self, number: int) -> Path:
         return self.folder / f"pass-{number:05d}.npy"
@@ -80,6 +84,8 @@ class Embedded(EventSet):
                 np.lib.format.write_array_header_1_0(file, header)
                 bar = tqdm(total=shape[0], desc="embeddings", unit=" clips", file=sys.stderr, disable=None)
                 for first in range(0, shape[0], _BATCH):
+                    next_ones = range(first, min(first + _AHEAD, shape[0]))
+                    self.clips.ahead([*next_ones], [number] * len(next_ones))
                     rows = [self.clips.clip(place, number) for place in range(first, min(first + _BATCH, shape[0]))]
                     batch = normalise(np.stack([log_mel for log_mel, _ in rows]), self.settings)[..., None]
                     file.write(np.ascontiguousarray(self.encoder(batch, training=False), np.float16).data)

@@ -11,7 +11,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_mtl.algorithms import Distiller, MultitaskModel, PartialAdamW, Phase, Replicas, TeacherTerms, use_precision
+from keras_mtl.algorithms import (
+    Distiller,
+    Ensemble,
+    MultitaskModel,
+    PartialAdamW,
+    Phase,
+    Replicas,
+    TeacherTerms,
+    use_precision,
+)
 from keras_mtl.augmentation import Augmentation
 from keras_mtl.core import TrainingError
 from keras_mtl.models import frames_per_embedding
@@ -31,7 +40,7 @@ def train_phase(
     recipe: Recipe,
     out: Path,
     checkpoints: Checkpoints,
-    distiller: Distiller | None,
+    distiller: Distiller | Ensemble | None,
 ) -> None:
     """Trains a phase, or what is left of it; then the network has the weights that the phase hands on."""
     if checkpoints.done(phase.name).exists():
@@ -112,7 +121,7 @@ def _compiled(
     network: keras.Model,
     recipe: Recipe,
     steps: int,
-    distiller: Distiller | None,
+    distiller: Distiller | Ensemble | None,
     terms: TeacherTerms | None,
 ) -> MultitaskModel:
     train = recipe.train

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from keras_mtl.algorithms import ALGORITHMS, Distiller, Phase, SavedSeeds, require_decoders
+from keras_mtl.algorithms import ALGORITHMS, Distiller, Phase, SavedSeeds, ensemble, require_decoders
 from keras_mtl.core import LogMelSettings, RecipeError, RunError, files, read_labels
 from keras_mtl.datasets import Corpus
 from keras_mtl.inference import network_predictor
@@ -23,6 +23,7 @@ from keras_mtl.runs import Run, describe, require_same_data, save_samples, stamp
 from keras_mtl.training.checkpoints import Checkpoints
 from keras_mtl.training.data import load_training_data, pick_samples, require_tasks
 from keras_mtl.training.distribution import is_chief, open_strategy, require_possible, require_same, synchronise
+from keras_mtl.training.lessons import open_from_outside
 from keras_mtl.training.phases import train_phase
 from keras_mtl.training.transfer import Initial, require_same_features
 
@@ -96,13 +97,14 @@ def _train(
         with strategy.scope():
             trained = _network(recipe)
         synchronise(trained)
-    teacher = Teacher(recipe, tasks) if recipe.train.teacher else None
+    outside = open_from_outside(recipe, corpus, cache)
+    teachers = [] if outside else [RunTeacher(path, recipe, tasks) for path in recipe.train.teachers]
     initial = Initial(recipe, network, out / "checkpoints") if recipe.train.init else None
     if initial:
         recipe = replace(recipe, features=initial.normalised(recipe.features))
     if resume:
         _require_as_begun(out, recipe)  # before the minutes that features may take
-    data = load_training_data(recipe, corpus, tasks, cache, workers)
+    data = load_training_data(recipe, corpus, tasks, cache, workers, outside)
     decode = recipe.decode.resolved(data.medians_s(recipe.labels.events))
     recipe = replace(recipe, features=data.settings, decode=decode)
     if resume:
@@ -111,7 +113,7 @@ def _train(
     files.write_text(out / _RECIPE, to_toml(recipe))
     stamp_data(out, corpus)
     with strategy.scope() if strategy else contextlib.nullcontext():
-        distiller = teacher.distiller(data.settings) if teacher else None
+        distiller = ensemble([teacher.distiller(data.settings) for teacher in teachers])
     checkpoints = Checkpoints(out / "checkpoints")
     if initial:
         initial.assign(trained, checkpoints)
@@ -195,8 +197,8 @@ def _require_as_begun(out: Path, recipe: Recipe) -> None:
         raise RecipeError(f"{out} was begun with another recipe", hint=f"compare with {out / _RECIPE}")
 
 
-class Teacher:
-    """The run that a recipe names as `train.teacher`, checked.
+class RunTeacher:
+    """A run that a recipe names as `train.teacher`, checked.
 
     Raises:
         RunError: no finished run is there.
@@ -204,8 +206,8 @@ class Teacher:
         RecipeError: it has none of the student's tasks, or other labels.
     """
 
-    def __init__(self, recipe: Recipe, tasks: Iterable[str]) -> None:
-        self.run = Run.load(Path(recipe.train.teacher).expanduser())
+    def __init__(self, path: str, recipe: Recipe, tasks: Iterable[str]) -> None:
+        self.run = Run.load(Path(path).expanduser())
         self.tasks = tuple(sorted(set(self.run.info["tasks"]) & set(tasks)))
         if not self.tasks:
             raise RecipeError(
