@@ -103,8 +103,8 @@ def _lines(document: dict[str, Any], out: Path | None, wall_s: float) -> list[st
         for place, (word, key) in enumerate(_FIGURES[task])
     ]
     folds = [
-        f"{task}: {figures['clips']:,} clips in folds by {figures['folds_by']}, {figures['evaluation_clips']:,} to score"
-        for task, figures in document["figures"].items()
+        f"{task}: {found['clips']:,} clips in folds by {found['folds_by']}; {found['evaluation_clips']:,} to score on"
+        for task, found in document["figures"].items()
     ]
     written = [f"targets of {sum(document['clips'].values()):,} clips in {out}"] if out is not None else []
     head = [options.data_line(document["data"]), f"teacher  {document['teacher']['model']}", ""]

@@ -1,4 +1,4 @@
-"""Targets that others computed: a folder with `targets.npz`, as a PyTorch user exports it, or as `teach --out` writes it.
+"""Targets that others computed: a folder with `targets.npz`, exported from PyTorch or written by `teach --out`.
 
 | array | shape | what |
 |---|---|---|

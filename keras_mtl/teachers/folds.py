@@ -23,7 +23,7 @@ def deal(recordings: Sequence[str], scenes: Sequence[int], folds: int, seed: int
         seed: of the draw.
     """
     random = np.random.default_rng((seed, 11))
-    first = {name: scene for name, scene in reversed(list(zip(recordings, scenes, strict=True)))}
+    first = dict(zip(reversed(recordings), reversed(scenes), strict=True))
     dealt: list[str] = []
     for scene in sorted(set(first.values())):
         of_scene = sorted(name for name, each in first.items() if each == scene)
