@@ -22,7 +22,7 @@ from keras_mtl.algorithms.uncertainty import UncertaintyMTL
 
 __all__ = [
     "ALGORITHMS", "TASKS", "TEACHER_EMBEDDING", "TEACHER_SCENES", "TEACHER_TAGS", "CrossHardMTL", "CrossSoftMTL",
-    "Distiller", "Ensemble", "FreezeMTL", "FrozenEvents", "GradNormMTL", "HardMTL", "MeanTeacher", "MultitaskModel", "PCGradMTL",
-    "PartialAdamW", "Phase", "Replicas", "SavedSeeds", "SingleTask", "SoftMTL", "TeacherTerms", "UncertaintyMTL",
-    "decoder_name", "decoders_of", "ensemble", "require_decoders", "use_precision",
+    "Distiller", "Ensemble", "FreezeMTL", "FrozenEvents", "GradNormMTL", "HardMTL", "MeanTeacher", "MultitaskModel",
+    "PCGradMTL", "PartialAdamW", "Phase", "Replicas", "SavedSeeds", "SingleTask", "SoftMTL", "TeacherTerms",
+    "UncertaintyMTL", "decoder_name", "decoders_of", "ensemble", "require_decoders", "use_precision",
 ]  # fmt: skip
