@@ -50,7 +50,7 @@ def teacher(tmp_path_factory):
     keras.Model(audio, [scores]).save(folder / "small.keras")
     (folder / "small.toml").write_text(
         'model = "small.keras"\ninput = "waveform"\nsample_rate_hz = 16000\nwindow = 4000\nhop_s = 0.25\n'
-        'embedding = "embedding"\nscores = "scores"\n[probe]\nfolds = 2\n'
+        'embedding = "embedding"\nscores = "scores"\n'
     )
     return folder / "small.toml"
 
