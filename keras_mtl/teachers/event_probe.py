@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_mtl.core import DataError
-from keras_mtl.features import MappedLogMel
+from keras_mtl.features import AnyLogMel
 from keras_mtl.teachers.folds import Arrays, deal, kept
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 MOST_CLIPS = 2000
 _UNITS, _BATCH, _RATE, _DROPOUT = 64, 32, 2e-3, 0.3
 _PREDICTED, _SAMPLE = 64, 200  # clips predicted at a time, and that the standardisation is measured on
-Embeddings = np.ndarray | MappedLogMel
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,19 @@ class EventProbe:
         home: folder that fitted weights are kept in, or None. Its path must stand for all of the above.
     """
 
-    embeddings: Embeddings = field(repr=False)
+    embeddings: AnyLogMel = field(repr=False)
     targets: np.ndarray = field(repr=False)
     fold: np.ndarray = field(repr=False)
     folds: dict[str, int] = field(repr=False)
     seed: int
     epochs: int
     home: Path | None
-    _models: dict[tuple[int, ...], tuple[keras.Model, np.ndarray, np.ndarray]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
+    _fits: dict[tuple[int, ...], Arrays] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def fit(
         cls,
-        embeddings: Embeddings,
+        embeddings: AnyLogMel,
         targets: np.ndarray,
         groups: Sequence[str],
         seed: int,
@@ -79,7 +77,7 @@ class EventProbe:
             raise DataError(f"a probe for events can't be cross-fitted on {len(fold_of)} clips", hint=hint)
         return cls(embeddings, targets, np.asarray([fold_of[name] for name in groups]), fold_of, seed, epochs, home)
 
-    def probabilities(self, embeddings: Embeddings, groups: Sequence[str]) -> np.ndarray:
+    def probabilities(self, embeddings: AnyLogMel, groups: Sequence[str]) -> np.ndarray:
         """Frame probabilities by networks that saw none of a clip's group.
 
         Args:
@@ -99,27 +97,39 @@ class EventProbe:
             out[unknown] += self._apply(embeddings, unknown, (each,)) / count
         return out
 
-    def of_all(self, embeddings: Embeddings) -> np.ndarray:
+    def of_all(self, embeddings: AnyLogMel) -> np.ndarray:
         """Frame probabilities of clips that are none of the training's, by the network fitted on all folds."""
         return self._apply(embeddings, np.arange(len(embeddings)), ())
 
-    def _apply(self, embeddings: Embeddings, places: np.ndarray, without: tuple[int, ...]) -> np.ndarray:
+    def _apply(self, embeddings: AnyLogMel, places: np.ndarray, without: tuple[int, ...]) -> np.ndarray:
         if not len(places):
             return np.zeros((0, embeddings.shape[1], self.targets.shape[-1]), np.float32)
-        if without not in self._models:
-            network = _network(self.embeddings.shape[-1], self.targets.shape[-1], self.seed)
+        if without not in self._fits:
             name = "-".join(map(str, without)) or "none"
             path = self.home / f"events-without-{name}.npz" if self.home is not None else None
-            arrays = kept(path, lambda: self._fitted(network, without))
-            network.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("weights")])
-            self._models[without] = network, arrays["mean"], arrays["scale"]
-        network, mean, scale = self._models[without]
+            self._fits[without] = kept(path, lambda: self._fitted(without))
+        arrays, network = self._fits[without], self._network
+        network.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("weights")])
         parts = np.array_split(places, -(-len(places) // _PREDICTED))
-        return np.concatenate([network.predict_on_batch((_rows(embeddings, part) - mean) * scale) for part in parts])
+        rows = ((_rows(embeddings, part) - arrays["mean"]) * arrays["scale"] for part in parts)
+        return np.concatenate([network.predict_on_batch(each) for each in rows])
 
-    def _fitted(self, network: keras.Model, without: tuple[int, ...]) -> Arrays:
+    @functools.cached_property
+    def _network(self) -> keras.Model:
+        """One for all folds, with the weights of one after the other: what TensorFlow makes of it is made once."""
+        return _network(self.embeddings.shape[-1], self.targets.shape[-1], self.seed)
+
+    @functools.cached_property
+    def _beginning(self) -> list[tuple[Any, np.ndarray]]:
+        """The network's variables, and those of its dropout, as they were made."""
+        return [(variable, np.array(variable)) for variable in self._network.variables]
+
+    def _fitted(self, without: tuple[int, ...]) -> Arrays:
         import keras
 
+        network = self._network
+        for variable, value in self._beginning:
+            variable.assign(value)
         random = np.random.default_rng((self.seed, 13))
         chosen = np.flatnonzero(~np.isin(self.fold, without))
         if len(chosen) > MOST_CLIPS:
@@ -138,7 +148,7 @@ class EventProbe:
         return {"mean": mean, "scale": scale, **weights}
 
 
-def _rows(embeddings: Embeddings, places: np.ndarray) -> np.ndarray:
+def _rows(embeddings: AnyLogMel, places: np.ndarray) -> np.ndarray:
     return np.asarray(embeddings[places], np.float32)
 
 

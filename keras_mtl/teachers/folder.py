@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,9 @@ def read_targets(folder: Path, labels: Labels) -> tuple[Targets, Targets]:
     if "events" in found and not hop_s > 0:
         raise DataError(f"{path}: events without hop_s", hint="save the seconds from frame to frame as hop_s, too")
     events = found.pop("events", None)
-    values = {name: np.asarray(array, np.float32) for name, array in found.items() if name != "embedding"}
+    values: dict[str, Any] = {
+        name: np.asarray(array, np.float32) for name, array in found.items() if name != "embedding"
+    }
     if "embedding" in found:
         values["embedding"] = standardised(mean_of_windows(found["embedding"]), mean_of_windows(found["embedding"]))
     of_events = None if events is None else np.asarray(events, np.float32)

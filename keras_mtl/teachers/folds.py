@@ -42,5 +42,5 @@ def kept(path: Path | None, make: Callable[[], Arrays]) -> Arrays:
     arrays = make()
     if path is not None:
         with files.new_file(path) as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            np.savez(file, **arrays)
     return arrays

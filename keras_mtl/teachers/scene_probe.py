@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_mtl.core import DataError
+from keras_mtl.features import AnyLogMel
 from keras_mtl.teachers.folds import Arrays, deal, kept
 
 #: Clips that a model is fitted on at most, drawn by the seed.
@@ -50,7 +51,7 @@ class SceneProbe:
     @classmethod
     def fit(
         cls,
-        embeddings: np.ndarray,
+        embeddings: AnyLogMel,
         scenes: np.ndarray,
         recordings: Sequence[str],
         scene_count: int,
@@ -81,7 +82,7 @@ class SceneProbe:
         fold = np.asarray([fold_of[name] for name in recordings])
         return cls(mean_of_windows(embeddings), np.asarray(scenes), fold, fold_of, scene_count, seed, c, home)
 
-    def logits(self, embeddings: np.ndarray, recordings: Sequence[tuple[str, ...]]) -> np.ndarray:
+    def logits(self, embeddings: AnyLogMel, recordings: Sequence[tuple[str, ...]]) -> np.ndarray:
         """Logits of clips by models that saw none of their recordings.
 
         Args:
@@ -108,7 +109,7 @@ class SceneProbe:
             out[places] = np.mean([self._apply(rows[places], each) for each in left_out], axis=0)
         return out
 
-    def of_all(self, embeddings: np.ndarray) -> np.ndarray:
+    def of_all(self, embeddings: AnyLogMel) -> np.ndarray:
         """Logits of clips that are none of the training's, by the model fitted on all folds: float32 [n, scenes]."""
         return self._apply(mean_of_windows(embeddings), ())
 
@@ -150,7 +151,7 @@ class SceneProbe:
         return {"weights": full_weights.astype(np.float32), "bias": full_bias.astype(np.float32)}
 
 
-def mean_of_windows(embeddings: np.ndarray) -> np.ndarray:
+def mean_of_windows(embeddings: AnyLogMel) -> np.ndarray:
     """float32 [n, D] of [n, D] or [n, windows, D], a row after the other."""
     if len(embeddings.shape) == 2:
         return np.asarray(embeddings, np.float32)

