@@ -51,6 +51,11 @@ class MixedClips:
         """Seconds of a clip."""
         return self.mixer.clip_s
 
+    @property
+    def sample_rate_hz(self) -> int:
+        """Samples per second."""
+        return self.mixer.sample_rate_hz
+
     def between(self, first: int, last: int) -> Iterator[dict[str, Any]]:
         """Gives the clips of these numbers: examples of `prepare.clips.event_features`."""
         for number in range(first, last):

@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_mtl.datasets import Corpus
 from keras_mtl.datasets.audio import mixed, random_equaliser, random_gain, random_speed
+from keras_mtl.datasets.mixing import MixedClips
 from keras_mtl.datasets.prepare import Clips
 from keras_mtl.recipes import AugmentSettings
 
@@ -50,16 +51,16 @@ def varied_scenes(
     Returns:
         Splits with scenes, and splits without; each empty where none is asked for.
     """
-    scenes = _Chosen(corpus.scenes["train"], kept)
+    train, scenes = corpus.scenes["train"], _Chosen(corpus.scenes["train"], kept)
     sources = [_Chosen(corpus.events[split], rows) for split, rows in sorted(events.items()) if len(rows)]
     labelled: list[Clips] = []
     pool: list[Clips] = []
     if augment.waveform_copies:
-        labelled.append(_split(_Copies, "copies", [scenes], augment.waveform_copies, (seed, 9)))
+        labelled.append(_split(_Copies, train, "copies", [scenes], augment.waveform_copies, (seed, 9)))
     if augment.waveform_mixes:
-        pool.append(_split(_Mixes, "mixes", [scenes], augment.waveform_mixes, (seed, 10)))
+        pool.append(_split(_Mixes, train, "mixes", [scenes], augment.waveform_mixes, (seed, 10)))
     if augment.waveform_cuts and sources:
-        pool.append(_split(_Cuts, "cuts", [scenes, *sources], augment.waveform_cuts, (seed, 11)))
+        pool.append(_split(_Cuts, train, "cuts", [scenes, *sources], augment.waveform_cuts, (seed, 11)))
     return labelled, pool
 
 
@@ -67,7 +68,7 @@ def varied_scenes(
 class _Chosen:
     """Some clips of a split: those of these numbers, in its order."""
 
-    clips: Clips
+    clips: Clips | MixedClips
     rows: np.ndarray
 
     def between(self, first: int, last: int) -> Iterator[dict[str, Any]]:
@@ -89,9 +90,10 @@ def _endless(sources: Sequence[_Chosen], first: int) -> Iterator[dict[str, Any]]
             first = max(first - len(source.rows), 0)
 
 
-def _split(kind: type[_Varied], name: str, sources: Sequence[_Chosen], times: int, seed: tuple[int, ...]) -> Clips:
-    """`times` as many clips as there are scenes."""
-    scenes = sources[0].clips
+def _split(
+    kind: type[_Varied], scenes: Clips, name: str, sources: Sequence[_Chosen], times: int, seed: tuple[int, ...]
+) -> Clips:
+    """`times` as many clips as there are chosen `scenes`, which are the first of the sources."""
     digest = hashlib.sha256(repr(seed).encode())
     for source in sources:
         digest.update(f"{source.clips.name} {len(source.rows)} ".encode() + source.rows.astype("<i8").tobytes())

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.core import DataError, EngineCrash, EngineTimeout, run_isolated
+from keras_mtl.datasets.mixing import MixedClips
 from keras_mtl.datasets.prepare import Clips, Workers, in_turn
 from keras_mtl.features import Batches, MappedLogMel, Rows, open_shards, split_folder
 from keras_mtl.teachers.settings import TeacherSettings
@@ -50,7 +51,9 @@ class Heard:
         return len(self.labels)
 
 
-def hear(clips: Clips, key: str, teacher: TeacherSettings, cache: Path, workers: Workers = in_turn) -> Heard:
+def hear(
+    clips: Clips | MixedClips, key: str, teacher: TeacherSettings, cache: Path, workers: Workers = in_turn
+) -> Heard:
     """A teacher's outputs for a split; what is not in the cache is computed first.
 
     Args:

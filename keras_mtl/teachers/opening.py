@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_mtl.core import DataError, EngineError, RecipeError
 from keras_mtl.datasets import Corpus
+from keras_mtl.datasets.mixing import MixedClips
 from keras_mtl.datasets.prepare import Clips, Workers, in_turn
 from keras_mtl.decoding import Event, Grid
 from keras_mtl.features import MappedLogMel, Rows
@@ -43,7 +44,7 @@ class Teacher(ABC):
     @abstractmethod
     def targets(
         self,
-        clips: Clips,
+        clips: Clips | MixedClips,
         filenames: Sequence[str] | None = None,
         recordings: Sequence[tuple[str, ...]] | None = None,
         tasks: Sequence[str] = _TASKS,
@@ -86,7 +87,7 @@ class FileTeacher(Teacher):
         """See `Teacher`."""
         return self.settings.sample_rate_hz
 
-    def hear(self, clips: Clips) -> Heard:
+    def hear(self, clips: Clips | MixedClips) -> Heard:
         """The teacher's outputs for clips, cached."""
         return hear(clips, self.corpus.key_of(clips), self.settings, self.cache, self.workers)
 
@@ -126,7 +127,7 @@ class FileTeacher(Teacher):
 
     def targets(
         self,
-        clips: Clips,
+        clips: Clips | MixedClips,
         filenames: Sequence[str] | None = None,
         recordings: Sequence[tuple[str, ...]] | None = None,
         tasks: Sequence[str] = _TASKS,
@@ -180,7 +181,7 @@ class FolderTeacher(Teacher):
 
     def targets(
         self,
-        clips: Clips,
+        clips: Clips | MixedClips,
         filenames: Sequence[str] | None = None,
         recordings: Sequence[tuple[str, ...]] | None = None,
         tasks: Sequence[str] = _TASKS,

@@ -216,12 +216,12 @@ def load_training_data(
         cut = _rows_to_cut(corpus, tasks, kinds, settings, cache) if hears(teacher) else {}
         augment = recipe.augment if hears(teacher) else replace(recipe.augment, waveform_mixes=0, waveform_cuts=0)
         splits = varied_scenes(corpus, kept, cut, augment, train.seed)
-        versions, others = (
+        with_scene, without = (
             [(clips, scenes_of(clips, corpus.key, settings, cache)) for clips in part] for part in splits
         )
-        varied, pool = _joined(versions), _joined(others)
+        varied, pool = _joined(with_scene), _joined(without)
         if teacher is not None:
-            lessons = learn(teacher, corpus, train, scenes, versions, others)
+            lessons = learn(teacher, corpus, train, scenes, with_scene, without)
     if settings.std_db == 1.0:
         arrays = [kinds[k].log_mel for k in kinds] + ([scenes.log_mel] if scenes is not None else [])
         settings = settings.normalised(*(round(v, 3) for v in log_mel_statistics(arrays)))
@@ -255,9 +255,9 @@ def _rows_to_cut(
     corpus: Corpus, tasks: set[str], kinds: dict[str, EventSet], settings: LogMelSettings, cache: Path
 ) -> dict[str, np.ndarray]:
     """Of the splits of event clips that a teacher may hear cuts of: the clips that are not held out."""
-    rows = {name: np.arange(corpus.events[name].count) for name in ("weak", "unlabelled") if name in corpus.events}
-    for name in _STRONG[:2]:
-        if name in corpus.events and "events" in tasks:
+    rows: dict[str, np.ndarray] = {}
+    for name in (*_STRONG[:2], "weak", "unlabelled"):
+        if name in corpus.events and name in _STRONG and "events" in tasks:
             names = event_set(corpus, name, settings, cache).filenames
             rows[name] = np.flatnonzero(np.isin(names, kinds["strong"].filenames))
         elif name in corpus.events:
