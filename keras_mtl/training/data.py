@@ -121,15 +121,7 @@ def load_training_data(recipe: Recipe, corpus: Corpus, tasks: set[str], cache: P
         copies = impulse_copies(corpus, "train", everything, settings, cache, recipe.augment, train.seed)
         copies = copies.take(kept) if copies is not None else None
     if "events" in tasks:
-        strong = [
-            event_set(corpus, s, settings, cache) for s in ("strong_real", "strong_synthetic") if s in corpus.events
-        ]
-        joined = strong[0] if len(strong) == 1 else strong[0].join(strong[1])
-        if "held_out" in corpus.events:  # of other sounds than the clips that are trained on
-            kinds["strong"] = joined
-            held_events = event_set(corpus, "held_out", settings, cache) if train.validation_fraction else None
-        else:
-            kinds["strong"], held_events = _hold_out_clips(joined, train.validation_fraction, train.seed)
+        kinds["strong"], held_events = hold_out_events(corpus, settings, cache, train.validation_fraction, train.seed)
         for kind in ("weak", "unlabelled"):
             if kind in corpus.events:
                 kinds[kind] = event_set(corpus, kind, settings, cache)
@@ -236,6 +228,28 @@ def hold_out_recordings(
     chosen = [random.choice(each, round(fraction * len(each)), replace=False) for each in names]
     out = np.isin(scenes.recordings, np.concatenate(chosen))
     return np.flatnonzero(~out), np.flatnonzero(out)
+
+
+def hold_out_events(
+    corpus: Corpus, settings: LogMelSettings, cache: Path, fraction: float, seed: int
+) -> tuple[EventSet, EventSet | None]:
+    """The strong clips that a training keeps, and those that it holds out; None where it holds out none.
+
+    Held out are the clips of `held_out`, where the data have that split: they are of other sounds than the clips that
+    are trained on. Else they are drawn from all strong clips.
+
+    Args:
+        corpus: the data; of their splits only these are read.
+        settings: the features.
+        cache: where log-mel features are kept.
+        fraction: of the clips that is held out; 0 holds out none.
+        seed: of the draw, that of the training.
+    """
+    strong = [event_set(corpus, s, settings, cache) for s in ("strong_real", "strong_synthetic") if s in corpus.events]
+    joined = strong[0] if len(strong) == 1 else strong[0].join(strong[1])
+    if "held_out" in corpus.events:
+        return joined, event_set(corpus, "held_out", settings, cache) if fraction else None
+    return _hold_out_clips(joined, fraction, seed)
 
 
 def _hold_out_clips(events: EventSet, fraction: float, seed: int) -> tuple[EventSet, EventSet | None]:
