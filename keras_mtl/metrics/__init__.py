@@ -7,7 +7,13 @@ from keras_mtl.core.lazy import lazy
 if TYPE_CHECKING:
     from keras_mtl.metrics.bootstrap import Bootstrap
     from keras_mtl.metrics.evaluation import evaluate, scored_tasks
+    from keras_mtl.metrics.events import event_counts, f1_of_counts
+    from keras_mtl.metrics.false_alarms import false_alarm_figures, poisson_interval
+    from keras_mtl.metrics.psds import PSDS1, Psds
 else:
     __getattr__, __dir__ = lazy(__name__)
 
-__all__ = ["Bootstrap", "evaluate", "scored_tasks"]
+__all__ = [
+    "PSDS1", "Bootstrap", "Psds", "evaluate", "event_counts", "f1_of_counts", "false_alarm_figures", "poisson_interval",
+    "scored_tasks",
+]  # fmt: skip
