@@ -22,6 +22,7 @@ COMMANDS = {
     "teach": "What a pretrained network gives for the clips, and how well it does.",
     "sweep": "Train every combination of listed values; compare the runs.",
     "evaluate": "Score a run or an artifact on the evaluation split.",
+    "tune": "Choose thresholds and filters of each class on held-out recordings.",
     "compare": "Runs side by side: cost, figures with intervals, seeds.",
     "quantize": "Quantization-aware fine-tuning of a run.",
     "sensitivity": "What each layer costs when it alone is quantized.",

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from keras_mtl.core import UNUSED_PACKAGES, to_json
+from keras_mtl.core import UNUSED_PACKAGES, Column, Table, to_json
 
 #: A file or a folder, a file, and a folder, as `Path`.
 PATH = click.Path(path_type=Path)
@@ -112,6 +112,18 @@ def metric_lines(metrics: dict[str, Any]) -> list[str]:
         lines.append(f"events   {_figures(events, names)}   ({events['clips']} clips, {events['tool']})")
         lines.append(f"         {_figures(events, more)}")
     return lines
+
+
+def false_alarm_lines(ambient: dict[str, Any]) -> list[str]:
+    """The figures of `false_alarms` as lines for people."""
+    columns = [
+        Column("  class", lambda row: f"  {row[0]}"),
+        Column("false alarms", lambda row: row[1]["false_alarms"], "d"),
+        Column("per hour", lambda row: row[1]["per_hour"], ".3g"),
+        Column("95 %", lambda row: "[{:.3g}, {:.3g}]".format(*row[1]["interval"])),
+    ]
+    head = f"ambient  {ambient['hours']:.3g} hours in {ambient['recordings']} recordings, none of them with an event"
+    return [head, *Table(columns, list(ambient["classes"].items())).text()]
 
 
 def _figures(metrics: dict[str, Any], names: Sequence[tuple[str, str]]) -> str:

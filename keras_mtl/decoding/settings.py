@@ -105,7 +105,16 @@ class DecodeSettings:
         for name, seconds in medians_s.items():
             if self.of(name).median_s == AUTO:
                 classes.setdefault(name, {})["median_s"] = seconds
-        return replace(self, median_s=MEDIAN_S if self.median_s == AUTO else self.median_s, classes=classes)
+        found = replace(self, median_s=MEDIAN_S if self.median_s == AUTO else self.median_s, classes=classes)
+        if found == self:
+            return self
+        object.__setattr__(found, "_asked", self)  # no field: a recipe holds numbers only
+        return found
+
+    @property
+    def asked(self) -> DecodeSettings:
+        """The settings as they were before `resolved` put numbers into them; a copy by `replace` does not know them."""
+        return getattr(self, "_asked", self)
 
     def require_classes(self, labels: Sequence[str]) -> None:
         """Refuses a table for a class that is not there.

@@ -155,8 +155,13 @@ def _conflict(run: Path) -> Conflict | None:
 
 
 def _configuration(recipe: dict[str, Any], info: dict[str, Any], fingerprint: str) -> str:
-    """The same for runs that differ in their seed alone, and in the normalisation that follows from its split."""
+    """The same for runs that differ in their seed alone, and in what follows from its split.
+
+    These are the normalisation, and the numbers that were found for median filters of "auto".
+    """
     groups = {group: values for group, values in recipe.items() if isinstance(values, dict)}
+    if "tuning" not in info:
+        groups["decode"] = info.get("decode", groups.get("decode", {}))
     groups["train"] = {key: value for key, value in groups.get("train", {}).items() if key != "seed"}
     groups["features"] = {k: v for k, v in groups.get("features", {}).items() if k not in ("mean_db", "std_db")}
     stage = [info["stage"], info.get("scheme"), info.get("quantization", {}).get("epochs")]

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from keras_mtl.inference.overview import Overview
     from keras_mtl.inference.prediction import MOST_ROWS, Prediction, predict, recording_blocks
     from keras_mtl.inference.predictor import Predictor
+    from keras_mtl.inference.windows import EventInference
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "FORMATS", "MOST_ROWS", "SCENE_BATCH", "SUFFIXES", "Overview", "Prediction", "Predictor", "formats",
-    "label_tracks", "network_predictor", "predict", "predict_in_batches", "recording_blocks", "run_predictor",
+    "FORMATS", "MOST_ROWS", "SCENE_BATCH", "SUFFIXES", "EventInference", "Overview", "Prediction", "Predictor",
+    "formats", "label_tracks", "network_predictor", "predict", "predict_in_batches", "recording_blocks",
+    "run_predictor",
 ]  # fmt: skip

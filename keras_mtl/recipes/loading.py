@@ -13,6 +13,7 @@ from typing import Any
 import tomli_w
 
 from keras_mtl.core import LogMelSettings, RecipeError, field_value, nearest
+from keras_mtl.decoding import DecodeSettings
 from keras_mtl.recipes.settings import Recipe
 from keras_mtl.recipes.systems import system_of
 
@@ -68,6 +69,24 @@ def load_recipe(name_or_file: str | Path, overrides: Iterable[str] = ()) -> Reci
     groups = {group: _KINDS[group](**values) for group, values in given.items() if group != "features"}
     recipe = Recipe(name=stem, **groups)
     return replace(recipe, features=_features(system_of(recipe.model.system).features, given.get("features", {})))
+
+
+def override_decoding(decoding: DecodeSettings, overrides: Iterable[str]) -> DecodeSettings:
+    """Applies overrides to settings that are in no recipe, as those of an artifact.
+
+    Args:
+        decoding: the settings.
+        overrides: as of `load_recipe`, of the group `decode` only.
+
+    Raises:
+        RecipeError: a key of another group, an unknown one, or a value of the wrong type or out of range.
+    """
+    given: Given = {"decode": asdict(decoding)}
+    for override in overrides:
+        _override(given, override)
+    if others := sorted(given.keys() - {"decode"}):
+        raise RecipeError(f"--set {others[0]}: only decode can be set here", hint="decode.threshold=0.4")
+    return DecodeSettings(**given["decode"])
 
 
 def _features(of_system: LogMelSettings, given: dict[str, Any]) -> LogMelSettings:

@@ -20,7 +20,7 @@ import json
 import platform
 import subprocess
 import zipfile
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +169,8 @@ def describe(recipe: Recipe, settings: LogMelSettings, data: dict[str, Any]) -> 
         "seed": recipe.train.seed,
         "features": settings.to_dict(),
         "labels": recipe.labels.to_dict(),
+        # As asked for: "auto" where the recipe in the folder has the numbers of these data.
+        "decode": asdict(recipe.decode.asked),
         "data": data,
         "git_revision": git_revision(),
         "versions": versions(),

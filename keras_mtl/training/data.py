@@ -36,6 +36,7 @@ from keras_mtl.runs import Samples
 from keras_mtl.teachers import Teacher
 from keras_mtl.training.batches import EventStream, SceneStream, Stream, TaughtStream
 from keras_mtl.training.embedded import Embedded
+from keras_mtl.training.held_out import STRONG, hold_out_events, hold_out_recordings
 from keras_mtl.training.lessons import Lessons, hears, learn
 from keras_mtl.training.waiting import Waiting
 
@@ -44,8 +45,6 @@ _HELD_OUT_BATCH = {"scenes": 64, "events": 16}
 _CALIBRATION_CLIPS, _LEAST_CALIBRATION_CLIPS = 200, 16
 _GOLDEN_CLIPS, _LEAST_GOLDEN_CLIPS = 100, 4
 _GOLDEN_EVENT_CLIPS = 4
-#: Splits of strongly labelled clips that are trained on, those that are mixed from a soundbank last.
-_STRONG = ("strong_real", "strong_synthetic", "strong_mixed")
 _log = logging.getLogger("keras_mtl")
 
 
@@ -199,16 +198,7 @@ def load_training_data(
         copies = impulse_copies(corpus, "train", everything, settings, cache, recipe.augment, train.seed)
         copies = copies.take(kept) if copies is not None else None
     if "events" in tasks:
-        strong = [event_set(corpus, split, settings, cache) for split in _STRONG if split in corpus.events]
-        kinds["strong"] = functools.reduce(EventSet.join, strong)
-        if "held_out" in corpus.events:  # of other sounds than the clips that are trained on
-            held_events = event_set(corpus, "held_out", settings, cache) if train.validation_fraction else None
-        elif len(strong) > 1 and "strong_mixed" in corpus.events:
-            others = functools.reduce(EventSet.join, strong[:-1])
-            trained, held_events = _hold_out_clips(others, train.validation_fraction, train.seed)
-            kinds["strong"] = trained.join(strong[-1])
-        else:
-            kinds["strong"], held_events = _hold_out_clips(kinds["strong"], train.validation_fraction, train.seed)
+        kinds["strong"], held_events = hold_out_events(corpus, settings, cache, train.validation_fraction, train.seed)
         for kind in ("weak", "unlabelled"):
             if kind in corpus.events:
                 kinds[kind] = event_set(corpus, kind, settings, cache)
@@ -256,8 +246,8 @@ def _rows_to_cut(
 ) -> dict[str, np.ndarray]:
     """Of the splits of event clips that a teacher may hear cuts of: the clips that are not held out."""
     rows: dict[str, np.ndarray] = {}
-    for name in (*_STRONG[:2], "weak", "unlabelled"):
-        if name in corpus.events and name in _STRONG and "events" in tasks:
+    for name in (*STRONG[:2], "weak", "unlabelled"):
+        if name in corpus.events and name in STRONG and "events" in tasks:
             names = event_set(corpus, name, settings, cache).filenames
             rows[name] = np.flatnonzero(np.isin(names, kinds["strong"].filenames))
         elif name in corpus.events:
@@ -309,7 +299,7 @@ def require_tasks(corpus: Corpus, tasks: set[str]) -> None:
     """Raises where a corpus lacks training clips of a task (DataError)."""
     there = {
         "scenes": "train" in corpus.scenes,
-        "events": not set(_STRONG).isdisjoint(corpus.events),
+        "events": not set(STRONG).isdisjoint(corpus.events),
     }
     what = {"scenes": "no scene (TAU) clips to train on", "events": "no strongly labelled event (DESED) clips"}
     for task in sorted(tasks):
@@ -337,30 +327,3 @@ def _some(clips: SceneSet | EventSet, most: int, settings: LogMelSettings) -> np
 
     index = np.unique(np.linspace(0, len(clips) - 1, most).astype(int))
     return normalise(clips.log_mel[index], settings)
-
-
-def hold_out_recordings(
-    scenes: SceneSet, fraction: float, seed: int, by_scene: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the clips that are kept and held out, by whole recordings: clips of one are too alike to judge by.
-
-    Args:
-        scenes: the clips.
-        fraction: of the recordings that is held out.
-        seed: of the draw.
-        by_scene: whether that is the part of each scene's recordings: of few, a draw from all may leave a scene out.
-    """
-    random = np.random.default_rng((seed, 5))
-    groups = [scenes.scenes == each for each in np.unique(scenes.scenes)] if by_scene else [slice(None)]
-    names = [np.unique(scenes.recordings[group]) for group in groups]
-    chosen = [random.choice(each, round(fraction * len(each)), replace=False) for each in names]
-    out = np.isin(scenes.recordings, np.concatenate(chosen))
-    return np.flatnonzero(~out), np.flatnonzero(out)
-
-
-def _hold_out_clips(events: EventSet, fraction: float, seed: int) -> tuple[EventSet, EventSet | None]:
-    order = np.random.default_rng((seed, 6)).permutation(len(events))
-    count = round(fraction * len(events))
-    if count == 0:
-        return events, None
-    return events.take(np.sort(order[count:])), events.take(np.sort(order[:count]))

@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from keras_mtl import cli
 from keras_mtl.core import DCASE, RunError, read
+from keras_mtl.decoding import DecodeSettings
 from keras_mtl.experiments import (
     SORTS,
     Comparison,
@@ -137,6 +138,22 @@ def test_seeds_of_a_configuration_are_summarised(made):
     assert spread.mean == pytest.approx(statistics.fmean((0.4, 0.5, 0.7)))
     assert spread.std == pytest.approx(np.std([0.4, 0.5, 0.7], ddof=1))
     assert "0.533 ± 0.153" in "\n".join(comparison_lines(compare([*runs, other])))
+
+
+def test_seeds_are_summarised_by_the_decoding_that_was_asked_for(made):
+    """ "auto" finds other numbers for each split, and so for each seed."""
+
+    def one(name, seed, median_s, asked):
+        decoding = asdict(DecodeSettings(median_s=asked))
+        found = ("algorithm=soft", f"seed={seed}", f"decode.classes.Dog.median_s={median_s}")
+        return made(name, scenes(0.5), *found, decode=decoding)
+
+    runs = [one("s0", 0, 0.21, "auto"), one("s1", 1, 0.24, "auto"), one("other", 2, 0.21, 0.45)]
+    (summary,) = compare(runs).summaries
+    assert summary.runs == ("s0", "s1")
+    same = [made(f"old{i}", scenes(0.5), "algorithm=soft", f"seed={i}") for i in range(2)]
+    plain = made("new", scenes(0.5), "algorithm=soft", "seed=2", decode=asdict(DecodeSettings()))
+    assert compare([*same, plain]).summaries[0].runs == ("old0", "old1", "new"), "and runs from before it was kept"
 
 
 def test_other_data_other_clips_and_another_tool_are_told_apart(made, tmp_path):

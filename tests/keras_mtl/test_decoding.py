@@ -185,6 +185,8 @@ def test_median_filters_of_a_third_of_the_median_event() -> None:
     assert (resolved.median_s, resolved.longest_median_s("abc")) == (0.45, 0.45)
     assert DecodeSettings(classes={"a": {"median_s": "auto"}}).resolved(medians).classes == {"a": {"median_s": 0.2}}
     assert resolved.resolved({"a": 9.0}) == resolved
+    assert (resolved.asked, resolved.resolved({"a": 9.0}).asked) == (settings, settings)
+    assert settings.asked is settings
     with pytest.raises(RecipeError, match=r"decode\.median_s of 'a' is 'auto'"):
         decoder_numbers(settings, ["a", "b", "c"], STEP_S)
 

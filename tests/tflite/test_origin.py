@@ -18,11 +18,15 @@ def test_origin_names_data_recipe_and_figures(tmp_path) -> None:
         "seed": 3,
         "git_revision": None,
         "data": data,
-        "recipe": {"name": "small", "sha256": hashlib.sha256(text.encode()).hexdigest()},
+        "recipe": {
+            "name": "small",
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "validation_fraction": 0.05,
+        },
         "metrics": {"scenes": {"accuracy": 0.5}},
     }
 
 
 def test_run_without_its_recipe_says_so(tmp_path) -> None:
     info = {"seed": 3, "git_revision": None, "data": {}}
-    assert origin(Run(tmp_path, info))["recipe"] == {"name": None, "sha256": None}
+    assert origin(Run(tmp_path, info))["recipe"] == {"name": None, "sha256": None, "validation_fraction": None}

@@ -151,6 +151,41 @@ class Artifact:
         seconds = self.facts.audio_seconds
         return self.wiring.calls_per_second(1 / self.facts.features.hop_s if self.streams else 0.0, seconds)
 
+    def with_facts(self, facts: Mapping[str, Any]) -> Artifact:
+        """The same networks with some facts changed, as `decoding`: what a file has embedded is written anew.
+
+        Raises:
+            ArtifactError: facts of a wrong type, or a median filter that is longer than what the decoder reads.
+        """
+        values = {**self.facts.values, **facts}
+        if self.streams:
+            made = Artifact(self.members, self.wiring, Facts(values), self.golden)
+            _require_needed(made)
+            return made
+        model = flatbuffer.read_model(self.network.content)
+        return Artifact.of_member(Member.build(self.network.name, model, values), self.golden)
+
+    def save_facts(self, path: str | Path) -> Path:
+        """Writes the artifact over the one that it was made of by `with_facts`. Returns the path.
+
+        Of a streaming artifact that is its `artifact.json` alone, whole or not at all. Of one file all three are
+        written, one after the other: where that is interrupted, the artifact is refused until it is done again.
+
+        Raises:
+            ArtifactError: the folder is of an earlier version, or can't be written to.
+        """
+        path = Path(path)
+        if not self.streams:
+            return self.save(path)
+        folder = path.parent if path.name in (MANIFEST, _SET_MANIFEST) else path
+        if not (folder / MANIFEST).is_file():
+            raise ArtifactError(f"{folder} is of an earlier version", hint="write to another folder")
+        try:
+            files.write_json(folder / MANIFEST, self.manifest)
+        except OSError as error:
+            raise ArtifactError(f"can't write {folder}: {error.strerror}") from None
+        return folder
+
     def save(self, path: str | Path) -> Path:
         """Writes the artifact, whole or not at all. Returns the path.
 

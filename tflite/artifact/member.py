@@ -28,7 +28,7 @@ METADATA_NAME = "keras_mtl"
 #: Far more than any network for a microcontroller, or a phone, with one microphone.
 MOST_FILE_BYTES = 256 << 20
 #: What the file can't know of itself, and what a device has no use for: it would lie in its flash.
-_NOT_EMBEDDED = ("sha256", "file_bytes", "recipe", "metrics")
+_NOT_EMBEDDED = ("sha256", "file_bytes", "recipe", "metrics", "tuning")
 #: The manifest's keys that are read from the file.
 _OF_THE_FILE = ("schema", "inputs", "outputs", "parameter_bytes", "macs_per_second", "sha256", "file_bytes")
 #: Manifests hold some thousand bytes.

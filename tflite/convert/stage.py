@@ -97,11 +97,12 @@ def origin(run: Run) -> dict[str, Any]:
     """The facts of the run that a file was made of: seed, revision, data, recipe and figures."""
     info, recipe = run.info, run.path / "recipe.toml"
     digest = hashlib.sha256(recipe.read_bytes()).hexdigest() if recipe.is_file() else None
+    held_out = run.recipe.train.validation_fraction if digest else None
     return {
         "seed": info["seed"],
         "git_revision": info["git_revision"],
         "data": info["data"],
-        "recipe": {"name": info.get("recipe"), "sha256": digest},
+        "recipe": {"name": info.get("recipe"), "sha256": digest, "validation_fraction": held_out},
         "metrics": info.get("metrics"),
     }
 
