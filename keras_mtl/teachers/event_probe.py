@@ -117,16 +117,19 @@ class EventProbe:
     @functools.cached_property
     def _network(self) -> keras.Model:
         """One for all folds, with the weights of one after the other: what TensorFlow makes of it is made once."""
-        return _network(self.embeddings.shape[-1], self.targets.shape[-1], self.seed)
+        import keras
+
+        network = _network(self.embeddings.shape[-1], self.targets.shape[-1], self.seed)
+        network.compile(keras.optimizers.AdamW(_RATE), "binary_crossentropy", jit_compile=False)
+        network.optimizer.build(network.trainable_variables)
+        return network
 
     @functools.cached_property
     def _beginning(self) -> list[tuple[Any, np.ndarray]]:
-        """The network's variables, and those of its dropout, as they were made."""
-        return [(variable, np.array(variable)) for variable in self._network.variables]
+        """All variables, those of dropout and optimiser, too, as they were made."""
+        return [(each, np.array(each)) for each in (*self._network.variables, *self._network.optimizer.variables)]
 
     def _fitted(self, without: tuple[int, ...]) -> Arrays:
-        import keras
-
         network = self._network
         for variable, value in self._beginning:
             variable.assign(value)
@@ -136,14 +139,14 @@ class EventProbe:
             chosen = np.sort(random.choice(chosen, MOST_CLIPS, replace=False))
         sample = _rows(self.embeddings, chosen[:: max(1, len(chosen) // _SAMPLE)])
         mean, scale = sample.mean(axis=(0, 1)), 1.0 / (sample.std(axis=(0, 1)) + 1e-3)
-        steps = self.epochs * -(-len(chosen) // _BATCH)
-        optimizer = keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(_RATE, steps))
-        network.compile(optimizer, "binary_crossentropy", jit_compile=False)
+        steps, step = self.epochs * -(-len(chosen) // _BATCH), 0
         for _ in range(self.epochs):
             order = random.permutation(chosen)
             for first in range(0, len(order), _BATCH):
                 batch = order[first : first + _BATCH]
+                network.optimizer.learning_rate.assign(_RATE * 0.5 * (1.0 + np.cos(np.pi * step / steps)))
                 network.train_on_batch((_rows(self.embeddings, batch) - mean) * scale, self.targets[batch])
+                step += 1
         weights = {f"weights_{place:02d}": each for place, each in enumerate(network.get_weights())}
         return {"mean": mean, "scale": scale, **weights}
 
