@@ -40,8 +40,8 @@ def hold_out_events(
     """The strong clips that a training keeps, and those that it holds out; None where it holds out none.
 
     Held out are the clips of `held_out`, where the data have that split: they are of other sounds than the clips that
-    are trained on. Else they are drawn from all strong clips, of which those that were mixed from a soundbank count only
-    where there are no others.
+    are trained on. Else they are drawn from all strong clips; of those that were mixed from a soundbank only where there
+    are no others.
 
     Args:
         corpus: the data; of their splits only these are read.

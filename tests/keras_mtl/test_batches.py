@@ -8,7 +8,7 @@ from keras_mtl.decoding import Event
 from keras_mtl.features import EventSet, SceneSet
 from keras_mtl.training import EventStream, SceneStream, as_dataset
 from keras_mtl.training.batches import BalancedSampler, Sampler
-from keras_mtl.training.data import hold_out_recordings
+from keras_mtl.training.held_out import hold_out_recordings
 
 SETTINGS = LogMelSettings(mean_db=-40.0, std_db=20.0)
 
