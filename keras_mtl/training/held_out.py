@@ -40,7 +40,7 @@ def hold_out_events(
     """The strong clips that a training keeps, and those that it holds out; None where it holds out none.
 
     Held out are the clips of `held_out`, where the data have that split: they are of other sounds than the clips that
-    are trained on. Else they are drawn from all strong clips; of those that were mixed from a soundbank only where there
+    are trained on. Else they are drawn from all strong clips, from mixtures of a soundbank only where there
     are no others.
 
     Args:
