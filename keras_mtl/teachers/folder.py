@@ -26,7 +26,6 @@ from keras_mtl.teachers.targets import Targets
 #: The file that makes a folder one of targets.
 TARGETS = "targets.npz"
 _DIMENSIONS = {"embedding": (2, 3), "tags": (2,), "scenes": (2,), "events": (3,)}
-_MOST_DEVIATIONS = 5.0
 _OTHERS = ("filename", "events_filename", "hop_s")
 
 
@@ -70,13 +69,9 @@ def read_targets(folder: Path, labels: Labels) -> tuple[Targets, Targets]:
 
 
 def standardised(embedding: np.ndarray, training: np.ndarray) -> np.ndarray:
-    """float32 [n, D] by mean and standard deviation of the training clips [m, D]; what never varies becomes 0.
-
-    Values beyond five deviations are cut: a channel that hardly any training clip wakes would outweigh all others.
-    """
+    """float32 [n, D] by mean and standard deviation of the training clips [m, D]; what never varies becomes 0."""
     mean, deviation = training.mean(axis=0), training.std(axis=0)
-    values = (embedding - mean) / np.where(deviation > 0, deviation, 1.0)
-    return np.asarray(np.clip(values, -_MOST_DEVIATIONS, _MOST_DEVIATIONS), np.float32)
+    return np.asarray((embedding - mean) / np.where(deviation > 0, deviation, 1.0), np.float32)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
