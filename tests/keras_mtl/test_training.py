@@ -166,7 +166,7 @@ def test_a_teacher_with_another_normalisation_hears_the_same_levels(run, recipe)
     student = replace(recipe.train, teacher=str(run.path), distillation_weight=0.3)
     recipe = replace(recipe, labels=run.labels, train=student)
     ours = run.settings.normalised(run.settings.mean_db + 6.0, run.settings.std_db * 2)
-    distiller = RunTeacher(recipe, ("scenes", "events")).distiller(ours)
+    distiller = RunTeacher(recipe.train.teacher, recipe, ("scenes", "events")).distiller(ours)
     assert (distiller.tasks, distiller.weight) == (("events", "scenes"), 0.3)
     levels = np.asarray([-60.0, -20.0])
     expected = (levels - run.settings.mean_db) / run.settings.std_db
