@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_mtl.core import ArtifactError, LogMelSettings, VerdictFailed, to_json
-from keras_mtl.firmware_host.arena import arena_of_members, arena_reserve_bytes
+from keras_mtl.firmware_host.arena import arena_of, arena_of_members
 from keras_mtl.firmware_host.bundle.golden import (
     Chain,
     GoldenVectors,
@@ -48,6 +48,7 @@ from keras_mtl.firmware_host.emulate import stream_memory
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import MANIFEST, Artifact
+from keras_mtl.tflite.flatbuffer import aligned
 
 _LISTENER_SOURCES = ("log_mel", "cells", "embeddings", "event_decoder", "event_stream", "listener", "scene_smoother")
 
@@ -127,9 +128,11 @@ def bundle_files(name: str, artifact: Artifact, report: Report, timeout_s: float
 
 def _of_file(name: str, artifact: Artifact, report: Report, timeout_s: float) -> _Parts:
     member = artifact.network
-    arena = next(e.arena_bytes for e in report.engines if e.engine == "tflm" and e.arena_bytes is not None)
-    rows = op_rows(member.model)
-    network = Network(name, "model", member, rows, arena, arena_reserve_bytes(rows, Target(**report.target)))
+    measured = next(e.arena_bytes for e in report.engines if e.engine == "tflm" and e.arena_bytes is not None)
+    setting = aligned(measured)  # on 64 bit: for a file that can't be planned
+    with contextlib.suppress(ArtifactError):
+        setting = arena_of(member.model, measured, Target(**report.target))["device"]["arena_bytes"]
+    network = Network(name, "model", member, op_rows(member.model), measured, setting)
     vectors, settings = golden_vectors(artifact, timeout_s), features_of(artifact)
     tables = _tables(name, settings) if settings else {}
     chain = file_chain(artifact, settings, vectors, timeout_s) if settings and tables else None
@@ -150,12 +153,11 @@ def _of_stream(name: str, artifact: Artifact, report: Report, timeout_s: float) 
         )
     chain = stream_chain(artifact, timeout_s)
     target, networks = Target(**report.target), []
+    arena = arena_of_members(artifact.members, chain.arena_bytes, target)
     for m, member in artifact.members.items():
-        role, rows = identifier(m), op_rows(member.model)
-        reserve = arena_reserve_bytes(rows, target)
-        networks.append(Network(f"{name}_{role}", role, member, rows, chain.arena_bytes[m], reserve))
-    arena = arena_of_members(artifact.members, chain.arena_bytes)
-    ram = stream_memory(artifact, arena, target)
+        role, setting = identifier(m), arena["members"][m]["device"]["arena_bytes"]
+        networks.append(Network(f"{name}_{role}", role, member, op_rows(member.model), chain.arena_bytes[m], setting))
+    ram = stream_memory(artifact, arena)
     room = arena_bytes(arena, ram, target)
     if room is not None and not room.ok:
         raise VerdictFailed(

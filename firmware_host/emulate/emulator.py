@@ -72,7 +72,7 @@ def emulate(
     )
     found = parities(artifact, runs)
     nearest = found.get("outputs") or found.get("scenes")
-    arena, unplanned = _arena(artifact, runs)
+    arena, unplanned = _arena(artifact, runs, target)
     context = Context(
         artifact=artifact,
         target=target,
@@ -82,7 +82,7 @@ def emulate(
         engines=tuple(with_difference(result, nearest) for result in results),
         parities=found,
         arena=arena,
-        memory=stream_memory(artifact, arena, target) if artifact.streams and arena else None,
+        memory=stream_memory(artifact, arena) if artifact.streams and arena else None,
         findings=(),
         features=features,
     )
@@ -125,13 +125,13 @@ def _rows(artifact: Artifact) -> tuple[tuple[OpRow, ...], tuple[float, ...]]:
     return tuple(row for row, _ in found), tuple(rate for _, rate in found)
 
 
-def _arena(artifact: Artifact, runs: dict[str, EngineRun]) -> tuple[dict[str, Any] | None, list[str]]:
+def _arena(artifact: Artifact, runs: dict[str, EngineRun], target: Target) -> tuple[dict[str, Any] | None, list[str]]:
     """The arena's plan, or none and a note why."""
     measured = runs["tflm"].arena_bytes if "tflm" in runs else {}
     try:
         if artifact.streams:
-            return arena_of_members(artifact.members, measured), []
-        return arena_of(artifact.network.model, measured.get(artifact.network.name)), []
+            return arena_of_members(artifact.members, measured, target), []
+        return arena_of(artifact.network.model, measured.get(artifact.network.name), target), []
     except ArtifactError as error:
         return None, [f"the arena can't be planned: {error.message}"]
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keras_mtl.core import VerdictFailed
-from keras_mtl.firmware_host.arena import arena_setting_bytes
 from keras_mtl.firmware_host.bundle.text.c_source import extern_c, header, identifier, opening, values
 from keras_mtl.firmware_host.bundle.text.settings import settings_header
 from keras_mtl.firmware_host.compute import OpRow
@@ -33,7 +32,8 @@ _TYPED = {
     "SVDF": ("int8",),
     "TRANSPOSE_CONV": ("int8",),
 }
-_SHARED_SETTING = """/* Bytes of the arena of all: what each keeps, the most that one computes in, and a reserve. */
+_SHARED_SETTING = """/* Bytes of the arena of all: what each keeps, the most that one computes in with its kernels' scratch memory, and a
+ * small reserve. */
 #define {}_ARENA_BYTES {}
 """
 
@@ -97,7 +97,7 @@ class Network:
         member: the file and what is known of it.
         ops: its operators.
         arena_bytes: what TensorFlow Lite Micro used on the host.
-        reserve_bytes: what its arena may need on the device beyond that.
+        arena_setting_bytes: what to give its arena on the device.
     """
 
     name: str
@@ -105,12 +105,7 @@ class Network:
     member: Member
     ops: Sequence[OpRow]
     arena_bytes: int
-    reserve_bytes: int
-
-    @property
-    def arena_setting_bytes(self) -> int:
-        """What to give the arena on a device."""
-        return arena_setting_bytes(self.arena_bytes, self.reserve_bytes)
+    arena_setting_bytes: int
 
 
 def network_texts(network: Network) -> dict[str, str]:
@@ -127,7 +122,7 @@ def network_texts(network: Network) -> dict[str, str]:
         ),
         f"{role}_resolver.h": resolver_header(name, network.ops, f"{role}_resolver.h"),
         f"{role}_settings.h": settings_header(
-            name, network.member, network.arena_bytes, network.reserve_bytes, f"{role}_settings.h"
+            name, network.member, network.arena_bytes, network.arena_setting_bytes, f"{role}_settings.h"
         ),
     }
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from keras_mtl.core import Labels
 from keras_mtl.decoding import DecodeSettings
-from keras_mtl.firmware_host.arena import arena_setting_bytes
 from keras_mtl.firmware_host.bundle.golden import has_scenes, numbered
 from keras_mtl.firmware_host.bundle.text.c_source import header, real, string
 from keras_mtl.firmware_host.device import C_TYPES
@@ -19,7 +18,7 @@ def settings_header(
     name: str,
     member: Member,
     measured_arena_bytes: int,
-    reserve_bytes: int,
+    arena_setting_bytes: int,
     file: str = "model_settings.h",
 ) -> str:
     """The text of a network's settings (C and C++; macros only)."""
@@ -28,12 +27,11 @@ def settings_header(
     lines = [
         "#include <stdint.h>",
         "",
-        "/* The tensor arena: measured on the host by TensorFlow Lite Micro, plus a reserve for what the device's own",
-        " * kernels need besides (scratch buffers of CMSIS-NN), rounded up to 16. After the first AllocateTensors() on",
-        " * the device, interpreter.arena_used_bytes() gives what is used: the setting may then shrink. */",
+        "/* The tensor arena on the device: planned for 32 bit, with the scratch memory of the target's kernels and a small",
+        " * reserve. On a PC (64 bit, reference kernels) TensorFlow Lite Micro used ARENA_MEASURED_BYTES. After the first",
+        " * AllocateTensors() on the device, interpreter.arena_used_bytes() gives what is used: the setting may shrink. */",
         f"#define {prefix}_ARENA_MEASURED_BYTES {measured_arena_bytes}",
-        f"#define {prefix}_ARENA_RESERVE_BYTES {reserve_bytes}",
-        f"#define {prefix}_ARENA_BYTES {arena_setting_bytes(measured_arena_bytes, reserve_bytes)}",
+        f"#define {prefix}_ARENA_BYTES {arena_setting_bytes}",
         "",
         *_ports(prefix, "input", inputs),
         *_ports(prefix, "output", outputs),
