@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -118,6 +119,7 @@ def test_cpp_is_well_formed_and_has_one_arena(bundled, tmp_path, kind):
     readme = (folder / "README.md").read_text()
     assert f"one arena of {facts['arena_bytes']:,} bytes" in readme
     assert ("bidirectional" in readme) == (kind == "both ways")
+    assert bool(re.search(r"A turn is .* of 480 MHz: [\d,]+ samples", readme, re.S)) == (kind == "both ways")
 
 
 def test_emulator_and_bundle_agree_on_the_last_byte_of_ram(bundled, tmp_path):

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -272,12 +273,17 @@ def test_variables_are_counted_once_and_their_handles_not_at_all():
     assert 0 < grown <= _ONE_MORE_OPERATOR
 
 
-def _arm() -> Any:
-    """Arm's own functions, as the development extra brings them; the test is skipped without."""
-    try:
-        return importlib.import_module("executorch.backends.cortex_m.library.cmsis_nn")
-    except ImportError:
-        pytest.skip("Arm's buffer-size functions are not installed: sh scripts/cmsis_nn.sh gets them")
+@pytest.fixture(scope="module")
+def arm() -> Any:
+    """Arm's own functions, as `scripts/cmsis_nn.sh` gets them; the test is skipped without."""
+    folder = Path(__file__).parents[2] / ".venv" / "share" / "cmsis-nn"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        try:
+            found = importlib.import_module("executorch.backends.cortex_m.library.cmsis_nn")
+        except ModuleNotFoundError:
+            pytest.skip("Arm's buffer-size functions are not there: sh scripts/cmsis_nn.sh gets them")
+        yield found
 
 
 @st.composite
@@ -304,9 +310,9 @@ def _layers(draw: Any) -> tuple[Window, int]:
 
 @settings(max_examples=150, deadline=None)
 @given(_layers(), st.sampled_from(("mve", "dsp", "c")))
-def test_sizes_are_those_of_arms_own_functions(layer, variant):
+def test_sizes_are_those_of_arms_own_functions(arm, layer, variant):
     """CMSIS-NN's C functions, compiled for this machine in executorch 1.5.1, against this project's formulas."""
-    arm, (one, multiplier) = _arm(), layer
+    one, multiplier = layer
     backend = {"mve": arm.Backend.MVE, "dsp": arm.Backend.DSP, "c": arm.Backend.SCALAR}[variant]
     build, types = KernelBuild("cmsis-nn", (7, 0), variant), arm.DataType
     sides = {"padding_hw": one.padding, "stride_hw": one.stride, "dilation_hw": one.dilation}

@@ -9,9 +9,13 @@ from typing import Any
 from keras_mtl.core import Column, Table
 from keras_mtl.firmware_host.bundle.golden import C_VECTORS, GoldenVectors
 from keras_mtl.firmware_host.bundle.text.c_source import filled
+from keras_mtl.firmware_host.bundle.text.computing import computing_section, turn_words
 from keras_mtl.firmware_host.bundle.text.listener_source import EXAMPLE
-from keras_mtl.firmware_host.bundle.text.networks import Network, registrations
+from keras_mtl.firmware_host.bundle.text.networks import Network
+from keras_mtl.firmware_host.bundle.text.resolver import registrations
+from keras_mtl.firmware_host.bundle.text.tflm_build import tflm_section
 from keras_mtl.firmware_host.report import Report
+from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact, Port
 
 #: What the C++ around TensorFlow Lite Micro is compiled with: the macros that its BUILD_TYPE=release sets and that its
@@ -45,8 +49,8 @@ _SMOOTHING = (
 )
 _TURNS = (
     " The event decoder is\n"
-    "   bidirectional: every {hop} steps it runs over {ring} embeddings within one push. Keep the microphone's\n"
-    "   samples meanwhile, in a DMA buffer or by a task of its own."
+    "   bidirectional: every {hop} steps ({hop_s} s) it runs over {ring} embeddings within one push. Keep the samples\n"
+    "   of the microphone meanwhile, in a DMA buffer or by a task of its own. {work}"
 )
 _CELLS = (
     " Scores behind the recurrent cells may: these\n"
@@ -159,7 +163,7 @@ def readme(
     }
     of_files: dict[str, Any] = {"tflm": next(e.version for e in report.engines if e.engine == "tflm")}
     if vectors is None:
-        words |= _of_stream(artifact, facts)
+        words |= _of_stream(artifact, facts, Target(**report.target))
         of_files["members"] = len(networks)
         about, steps, basis, listed, note = _sections("README_stream.md.in", words)
         own = {"networks": f"\n{listed}\n", "note": f"\n{note}\n", "resolvers": "resolvers'", "more": _CMSIS_DSP}
@@ -169,7 +173,7 @@ def readme(
         words["front_end"] = _FRONT_END if front_end else _NO_FRONT_END
         words["smoothing"] = _SMOOTHING if "kmtl/kmtl_scene_smoother.c" in files else ""
         of_files |= {
-            "operators": len(registrations(network.ops)),
+            "operators": len(registrations(network.member.model)),
             "model_bytes": f"{report.artifact['file_bytes']:,}",
             "vectors": len(vectors),
             "c_vectors": min(C_VECTORS, len(vectors)),
@@ -193,10 +197,12 @@ def readme(
         table=file_table(files, of_files),
         checks=checks,
         build=_build(name, stages, front_end),
+        tflm=tflm_section(report.target),
+        computing=computing_section(name, report, front_end),
     )
 
 
-def _of_stream(artifact: Artifact, facts: Mapping[str, Any]) -> dict[str, str]:
+def _of_stream(artifact: Artifact, facts: Mapping[str, Any], target: Target) -> dict[str, str]:
     """Words for a streaming artifact's own sections."""
     calls, wiring = artifact.manifest["calls_per_second"], artifact.wiring
     members = [
@@ -208,7 +214,7 @@ def _of_stream(artifact: Artifact, facts: Mapping[str, Any]) -> dict[str, str]:
         "arenas": f"{sum(facts['arenas'].values()):,}",
         "buffers": f"{sum(facts['buffers'].values()):,}",
         "scratch": f"{facts['buffers']['scratch']:,}",
-        "turns": _TURNS.format(ring=wiring.event_ring, hop=wiring.stream.event_hop) if wiring.event_ring else "",
+        "turns": _TURNS.format(**turn_words(artifact, target)) if wiring.event_ring else "",
         "latency": ", ".join(f"{task} {value:g} s" for task, value in artifact.manifest["latency_s"].items()),
     }
 
@@ -230,6 +236,7 @@ def _build(name: str, stages: Sequence[str], front_end: bool) -> str:
         name=name,
         stages=listed,
         dsp_option=dsp,
+        dsp_words=", and CMSIS-DSP beside this folder" if front_end else "",
         zephyr_dsp=zephyr,
         esp_dsp=esp,
         tflm_definitions=" and ".join(f"`{each}`" for each in TFLM_DEFINITIONS),
@@ -271,6 +278,7 @@ def cmake_text(name: str, files: Iterable[str], front_end: bool) -> str:
     words = {group: "\n".join(f"  {file}" for file in listed) for group, listed in groups.items()}
     words["tflm_definitions"] = ";".join(TFLM_DEFINITIONS)
     dsp = filled("CMakeDsp.txt.in", name=name) if front_end else ""
+    words["dsp_option"] = " -DCMSISDSP_SOURCE_DIR=/path/to/CMSIS-DSP" if front_end else ""
     words["link_dsp"] = f"target_link_libraries({name} PUBLIC {name}_dsp)" if front_end else ""
     words["programs"] = _LISTEN.format(file=EXAMPLE, name=name) if EXAMPLE in files else ""
     return filled("CMakeLists.txt.in", name=name, dsp=dsp, **words)
