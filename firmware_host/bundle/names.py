@@ -42,7 +42,7 @@ def _required(names: Sequence[str], count: int) -> list[str]:
     """The names, of which so many are needed; refused where they are none or clash."""
     odd = [name for name in names if identifier(name) != name]
     if odd:
-        raise ArtifactError(f"{odd[0]!r} is no name for C symbols", hint=f"as {identifier(odd[0])!r}")
+        raise ArtifactError(f"{odd[0]!r} is no name for C symbols", hint=f"{identifier(odd[0])!r} is one")
     if len(names) != count:
         raise ArtifactError(
             f"{len(names)} names for {count} artifacts", hint="give --name once for each, in their order"

@@ -232,6 +232,9 @@ def test_several_files_of_others_make_one_firmware(folders, tmp_path):
     text = (folders / "README.md").read_text()
     assert all(f'#include "{name}/model_networks.h"' in text for name in starts)
     assert "_LABELS" not in (folders / "signal" / "model_settings.h").read_text()
+    text = (folders / "signal" / "README.md").read_text()
+    assert "a file that keras_mtl did not make" in text
+    assert not re.search("`unknown`|labels stand", text)
 
 
 def test_resolver_without_an_operator_makes_no_bundle(board, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from keras_mtl.firmware_host.bundle.text.resolver import registrations
 from keras_mtl.firmware_host.bundle.text.tflm_build import tflm_section
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.targets import Target
-from keras_mtl.tflite.artifact import Artifact, Port
+from keras_mtl.tflite.artifact import UNKNOWN, Artifact, Port
 
 #: What the C++ around TensorFlow Lite Micro is compiled with: the macros that its BUILD_TYPE=release sets and that its
 #: headers ask for.
@@ -28,6 +28,13 @@ _LISTEN = """
 add_executable({name}_listen {file})
 target_link_libraries({name}_listen PRIVATE {name})
 set_target_properties({name}_listen PROPERTIES CXX_STANDARD 17)"""
+_OTHERS = (
+    "**Feed the inputs.** What they are and how often the network runs is not known of a file that keras_mtl did not\n"
+    "   make; types, shapes and quantization stand in `model_settings.h`."
+)
+_FRAMES = "**Feed features.** {} Frames come first, then mel bands."
+_REAL = "`real = OUTPUT_SCALE * (integer - OUTPUT_ZERO_POINT)`"
+_LABELS = "; the labels stand in `model_settings.h` in the\n   output's order"
 _FRONT_END = (
     "`kmtl/kmtl_log_mel.h` is the front end: samples in, a frame of log-mel out each hop; its header has the loop.\n"
     "   `INPUT_PER_DB` and `INPUT_AT_0_DB` of the settings turn dB into the input's integers in one step. It\n"
@@ -170,8 +177,7 @@ def readme(
     else:
         (network,) = networks
         words |= {"measured": f"{network.arena_bytes:,}", "tolerance": report.target["parity_lsb"]}
-        words["front_end"] = _FRONT_END if front_end else _NO_FRONT_END
-        words["smoothing"] = _SMOOTHING if "kmtl/kmtl_scene_smoother.c" in files else ""
+        words |= _of_file(artifact, network, front_end, "kmtl/kmtl_scene_smoother.c" in files)
         of_files |= {
             "operators": len(registrations(network.member.model)),
             "model_bytes": f"{report.artifact['file_bytes']:,}",
@@ -200,6 +206,20 @@ def readme(
         tflm=tflm_section(report.target),
         computing=computing_section(name, report, front_end),
     )
+
+
+def _of_file(artifact: Artifact, network: Network, front_end: bool, smoothed: bool) -> dict[str, str]:
+    """Words for the sections of one file's own, by what is known about it."""
+    known, others = artifact.facts, artifact.facts.part == UNKNOWN
+    scaled = any(port.scale is not None for port in network.member.outputs)
+    features = _FRAMES.format(_FRONT_END if front_end else _NO_FRONT_END)
+    made = f"part `{known.part}` of system `{known.get('system') or 'unknown'}`"
+    return {
+        "origin": "of a file that keras_mtl did not make" if others else made,
+        "features": _OTHERS if others and not front_end else features,
+        "reading": (_REAL if scaled else "it is real as it is") + (_LABELS if known.labels.to_dict() else ""),
+        "smoothing": _SMOOTHING if smoothed else "",
+    }
 
 
 def _of_stream(artifact: Artifact, facts: Mapping[str, Any], target: Target) -> dict[str, str]:
