@@ -66,7 +66,13 @@ def test_the_path_check_lets_other_text_be(text: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["requirements.lock", "requirements-compiler.lock", "requirements-scaper.lock", "requirements-cmsis-dsp.lock"],
+    [
+        "requirements.lock",
+        "requirements-compiler.lock",
+        "requirements-scaper.lock",
+        "requirements-cmsis-dsp.lock",
+        "requirements-cmsis-nn.lock",
+    ],
 )
 def test_lock_has_hashes_and_no_addresses(repository, name: str) -> None:
     text = (repository.root / name).read_text()

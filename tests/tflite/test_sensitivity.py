@@ -323,7 +323,7 @@ def test_the_command_measures_proposes_and_draws(float_run, cache, tmp_path):
     for row in (*document["layers"], document["all_layers"]):
         assert row["accuracy"] == pytest.approx(document["float_accuracy"] + row["accuracy_change"])
     found = document["proposal"]
-    assert found["limit_bytes"] == 180_000 - 5 * 1024
+    assert found["limit_bytes"] == 180_000
     assert found["interpreter_reserve_bytes"] == INTERPRETER_BYTES
     assert found["fits"]
     assert found["activation_bytes"] <= found["limit_bytes"] - INTERPRETER_BYTES
