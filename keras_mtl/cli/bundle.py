@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from keras_mtl.cli.options import PATH, json_option, print_result
+from keras_mtl.cli.options import PATH, json_option, load_network, network_options, print_result
+
+if TYPE_CHECKING:
+    from keras_mtl.tflite.artifact import Artifact
 
 
 @click.command("bundle")
 @click.argument("artifacts", nargs=-1, metavar="[ARTIFACT...]")
 @click.option("--target", metavar="NAME_OR_FILE", help="A board, as stm32h743, or a TOML file of yours.")
 @click.option("--out", type=PATH, metavar="DIR", help="The folder to write.")
+@network_options
 @click.option("--sign", "key", type=PATH, metavar="KEY", help="Also sign it: an Ed25519 key, PEM (extra `sign`).")
 @click.option("--verify", type=PATH, metavar="DIR", help="Instead of writing: hold a bundle against its manifest.")
 @click.option("--public-key", type=PATH, metavar="KEY", help="With --verify: it must be signed by this key's owner.")
@@ -21,6 +26,8 @@ def command(
     artifacts: tuple[str, ...],
     target: str | None,
     out: Path | None,
+    hop_s: float | None,
+    signature: str | None,
     key: Path | None,
     verify: Path | None,
     public_key: Path | None,
@@ -54,18 +61,17 @@ def command(
     if not artifacts or target is None or out is None:
         missing = [name for name, there in (("ARTIFACT", artifacts), ("--target", target), ("--out", out)) if not there]
         raise click.UsageError(f"missing: {', '.join(missing)} (or --verify DIR)")
-    _write(artifacts, target, out, key, as_json)
+    loaded = [(path, load_network(path, hop_s, signature)) for path in artifacts]
+    _write(loaded, target, out, key, as_json)
 
 
-def _write(artifacts: tuple[str, ...], target: str, out: Path, key: Path | None, as_json: bool) -> None:
+def _write(loaded: list[tuple[str, Artifact]], target: str, out: Path, key: Path | None, as_json: bool) -> None:
     from keras_mtl.firmware_host.bundle import require_free, write_bundle
     from keras_mtl.firmware_host.bundle.release import load_private_key
     from keras_mtl.firmware_host.emulate import emulate
     from keras_mtl.firmware_host.targets import load_target
-    from keras_mtl.tflite.artifact import Artifact
 
     held_against = load_target(target)
-    loaded = [(path, Artifact.load(path)) for path in artifacts]
     require_free(out)
     private_key = None if key is None else load_private_key(key)
     checked = []
