@@ -40,7 +40,8 @@ def data_input(op: str) -> int:
 def weight_inputs(op: str, inputs: int) -> tuple[int, ...]:
     """Numbers of the inputs of an operator that hold weights; none of other operators.
 
-    The first one is always given, others that may be left out where the operator has so many `inputs`. The second factor of BATCH_MATMUL counts as weights whether it is a constant or not.
+    The first one is always given, others that may be left out where the operator has so many `inputs`. The second
+    factor of BATCH_MATMUL counts as weights whether it is a constant or not.
     """
     if op == "LSTM" and inputs == _BASIC_LSTM_INPUTS:
         return (2,)
