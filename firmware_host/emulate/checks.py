@@ -167,8 +167,9 @@ def parity_lsb(context: Context) -> Check | str | None:
         return Check("parity_lsb", None, target.parity_lsb, "LSB", False, f"no engine could run {_word(artifact)}")
     refused = [check for check in made if isinstance(check, Check) and not check.ok]
     undecided = [check for check in made if isinstance(check, str)]
-    passed = [check for check in made if isinstance(check, Check)]
-    return [*refused, *undecided, *sorted(passed, key=lambda check: -(check.value or 0))][0]
+    passed = sorted((check for check in made if isinstance(check, Check)), key=lambda check: -(check.value or 0))
+    ranked: list[Check | str] = [*refused, *undecided, *passed]
+    return ranked[0]
 
 
 def _parity_of(context: Context, kind: str) -> Check | str:

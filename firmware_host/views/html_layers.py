@@ -98,7 +98,7 @@ def compute_section(compute: dict[str, Any] | None) -> str:
     """The section on the estimate; empty without one."""
     if compute is None:
         return ""
-    per, clock = compute["per"], compute["clock_hz"]
+    per, clock = compute.get("per", "second"), compute["clock_hz"]
     least, most = compute[f"instructions_per_{per}"]
     what = "a second of audio" if per == "second" else "an inference"
     lead = (

@@ -152,7 +152,7 @@ def operator_name(row: OpRow) -> str:
 
 
 def _compute_lines(compute: dict[str, Any]) -> list[str]:
-    per, per_mac = compute["per"], compute["instructions_per_mac"]
+    per, per_mac = compute.get("per", "second"), compute["instructions_per_mac"]
     span = f", {per_mac[0]:g} to {per_mac[1]:g} a MAC" if per_mac else ""
     what, short = ("a second of audio", "a second") if per == "second" else ("an inference", "an inference")
     total = f"{_millions(compute[f'instructions_per_{per}'])} M instructions for {what}{span}"
@@ -174,7 +174,7 @@ def _compute_lines(compute: dict[str, Any]) -> list[str]:
 def clock_share(compute: dict[str, Any]) -> str:
     """How much of the clock an estimate takes or, of an inference, how long it takes; at one instruction a cycle."""
     clock_hz = compute["clock_hz"]
-    if compute["per"] == "second":
+    if compute.get("per", "second") == "second":
         least, most = compute["load"]
         return f"{least:.0%} to {most:.0%} of {clock_hz / 1e6:g} MHz"
     first, last = (1000 * end / clock_hz for end in compute["instructions_per_inference"])

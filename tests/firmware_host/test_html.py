@@ -64,7 +64,6 @@ def full(report):
         "kernels": "cmsis-nn",
         "dtype": "int8",
         "instructions_per_mac": [6.3, 7.4],
-        "per": "second",
         "instructions_per_second": [12_000, 17_000],
         "clock_hz": 64_000_000,
         "load": [0.0002, 0.0003],

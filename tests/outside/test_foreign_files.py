@@ -167,11 +167,11 @@ def test_a_manifest_beside_a_file_of_others_states_how_often_it_runs(tmp_path):
 def test_signatures_are_listed_and_chosen(tmp_path, quiet):
     path = tmp_path / "two.tflite"
     path.write_bytes(made.two_signatures())
+    other = Artifact.load(path, "embed")
     report = emulate(Artifact.load(path), BOARD)
     assert report.artifact["signatures"] == ["classify", "embed"]
     assert "of its signatures classify was checked, and not embed: --signature chooses one" in report.notes
     assert Artifact.load(path, "classify").network.content == made.two_signatures()
-    other = Artifact.load(path, "embed")
     assert (other.network.outputs[0].shape, other.network.macs) == ((1, 4), 32)
     assert other.file_bytes < len(made.two_signatures()) + 64
     assert not [note for note in emulate(other, BOARD).notes if "signature" in note]

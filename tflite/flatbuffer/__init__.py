@@ -42,8 +42,8 @@ if TYPE_CHECKING:
         write_model,
     )
     from keras_mtl.tflite.flatbuffer.operands import data_input, keeps_state, weight_inputs
-    from keras_mtl.tflite.flatbuffer.signatures import of_signature, signatures
     from keras_mtl.tflite.flatbuffer.steps import output_steps, tensor_step
+    from keras_mtl.tflite.flatbuffer.subgraphs import of_signature, signatures
     from keras_mtl.tflite.flatbuffer.wrapped import ENDINGS, unwrapped
 else:
     __getattr__, __dir__ = lazy(__name__)
