@@ -152,8 +152,10 @@ def test_inputs_that_say_a_shape_are_those_of_the_output(op, shapes, output, wan
 
 
 def test_a_file_that_only_takes_zeros_is_run_on_them(monkeypatch):
+    """TensorFlow Lite Micro may read beyond a table where another interpreter refuses to."""
+
     def picky(engine, artifact, inputs, *rest, **named):
-        if inputs["input_0"].any():
+        if inputs["input_0"].any() and engine != "tflm":
             raise made.EngineRefused("index out of bounds")
         return made.engines({"tflm": 0, "litert-reference": 0})(engine, artifact, inputs)
 
@@ -162,6 +164,14 @@ def test_a_file_that_only_takes_zeros_is_run_on_them(monkeypatch):
     report = emulate(Artifact.of(content), BOARD)
     assert report.passed, report.failures()
     assert [engine.ran for engine in report.engines] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("engine", ["tflm", "litert-reference"])
+def test_a_scalar_stays_one(engine):
+    content = made.one_operator("ADD", [((), FLOAT), ((1, 4), FLOAT)], ((1, 4), FLOAT), schema.AddOptionsT())
+    inputs = {"input_0": np.array([2.0], np.float32), "input_1": np.arange(4, dtype=np.float32)[None]}
+    (found,) = run(engine, Artifact.of(content), inputs).outputs.values()
+    assert found[0].tolist() == [2.0, 3.0, 4.0, 5.0]
 
 
 def lstm(inputs: int = 24) -> bytes:
