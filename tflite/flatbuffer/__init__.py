@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from keras_mtl.tflite.flatbuffer.mac_count import macs, operator_macs
     from keras_mtl.tflite.flatbuffer.model import (
         add_constant,
+        code_name,
         constant,
         constant_bytes,
         graph_inputs,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         quantization,
         read_metadata,
         read_model,
+        resource_variables,
         set_constant,
         set_metadata,
         tensor_dtype,
@@ -49,11 +51,11 @@ else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "ALIGNMENT_BYTES", "ENDINGS", "LOOPS", "Block", "add_constant", "aligned", "branch_graphs", "constant",
-    "constant_bytes", "data_input", "end_of", "extent_bytes", "float_islands", "graph_inputs", "graph_outputs",
-    "indices", "keeps_state", "loop_graphs", "macs", "of_signature", "offsets", "op_inputs", "op_name", "op_outputs",
-    "op_version", "operator_code", "operator_macs", "operators", "output_steps", "parameter_bytes", "quantization",
-    "read_metadata", "read_model", "require_integer_only", "set_constant", "set_metadata", "signatures",
-    "tensor_dtype", "tensor_name", "tensor_shape", "tensor_step", "text", "trip_count", "unwrapped",
-    "weight_inputs", "write_model",
+    "ALIGNMENT_BYTES", "ENDINGS", "LOOPS", "Block", "add_constant", "aligned", "branch_graphs", "code_name",
+    "constant", "constant_bytes", "data_input", "end_of", "extent_bytes", "float_islands", "graph_inputs",
+    "graph_outputs", "indices", "keeps_state", "loop_graphs", "macs", "of_signature", "offsets", "op_inputs",
+    "op_name", "op_outputs", "op_version", "operator_code", "operator_macs", "operators", "output_steps",
+    "parameter_bytes", "quantization", "read_metadata", "read_model", "require_integer_only", "resource_variables",
+    "set_constant", "set_metadata", "signatures", "tensor_dtype", "tensor_name", "tensor_shape", "tensor_step",
+    "text", "trip_count", "unwrapped", "weight_inputs", "write_model",
 ]  # fmt: skip
