@@ -44,8 +44,12 @@ def turn_words(artifact: Artifact, target: Target) -> dict[str, Any]:
         longest_s = most / compute["clock_hz"]
         samples = math.ceil(longest_s * artifact.facts.features.sample_rate_hz)
         work = (
-            f"A turn is {least / 1e6:,.0f} to {most / 1e6:,.0f} M instructions by the\n"
+            f"A turn is {_millions(least)} to {_millions(most)} M instructions by the\n"
             f"   estimate, {longest_s:.2g} s at one a cycle of {compute['clock_hz'] / 1e6:g} MHz: "
             f"{samples:,} samples, {samples * _BYTES_PER_SAMPLE:,} bytes."
         )
     return {"ring": wiring.event_ring, "hop": wiring.stream.event_hop, "hop_s": f"{hop_s:g}", "work": work}
+
+
+def _millions(value: float) -> str:
+    return f"{value / 1e6:,.0f}" if value >= 1e8 else f"{value / 1e6:.3g}"
