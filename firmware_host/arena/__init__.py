@@ -5,16 +5,8 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.firmware_host.arena.report import (
-        arena_of,
-        arena_of_members,
-        arena_reserve_bytes,
-        arena_setting_bytes,
-        shared_reserve_bytes,
-    )
+    from keras_mtl.firmware_host.arena.report import arena_of, arena_of_members, largest_scratch
 else:
     __getattr__, __dir__ = lazy(__name__)
 
-__all__ = [
-    "arena_of", "arena_of_members", "arena_reserve_bytes", "arena_setting_bytes", "shared_reserve_bytes",
-]  # fmt: skip
+__all__ = ["arena_of", "arena_of_members", "largest_scratch"]

@@ -2,20 +2,24 @@
 
 The arena has two ends. At its beginning lie activations and kernels' scratch memory, laid out by size and lifetime
 (`flatbuffer.offsets`, `lives`). At its end lies what is kept: the interpreter's structures and kernels' data
-(`persistent_bytes`). The plan is for the reference kernels; those of CMSIS-NN ask for more scratch memory.
+(`persistent_bytes`). On the host the kernels are the reference kernels; on a device they may be a vendor's, whose
+scratch memory is placed with the tensors.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from keras_mtl.core import ArtifactError
-from keras_mtl.firmware_host.arena.kernels import MADE_IN_PREPARE, Requests, requests
+from keras_mtl.firmware_host.arena.kernels import MADE_IN_PREPARE, Operator, Requests, operator_of, requests
 from keras_mtl.firmware_host.arena.lives import Key, Lives, Step, lives
 from keras_mtl.firmware_host.arena.sizes import DEVICE, HOST, Sizes
+from keras_mtl.firmware_host.arena.variables import Variables, variables_of
+from keras_mtl.firmware_host.arena.vendor_kernels import vendor_requests
+from keras_mtl.firmware_host.targets import REFERENCE, KernelBuild
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.flatbuffer import ALIGNMENT_BYTES, Block, aligned, end_of, extent_bytes, offsets
 
@@ -43,11 +47,14 @@ class _Tail:
         self.parts[part] = self.parts.get(part, 0) + self.used - before
 
 
-def persistent_bytes(model: Any, asked: Iterable[Requests], sizes: Sizes, variables_bytes: int) -> dict[str, int]:
+def persistent_bytes(
+    model: Any, asked: Iterable[Requests], sizes: Sizes, variables: int, variables_bytes: int, family: str = "reference"
+) -> dict[str, int]:
     """Bytes that are kept, by what they are for.
 
-    `asked`: what each operator's kernel asks for, in the order of the file, subgraph after subgraph. `variables_bytes`:
-    bytes of all tensors that keep their values between inferences, each aligned.
+    `asked`: what each operator's kernel asks for, in the order of the file, subgraph after subgraph. `variables`: how
+    many resource variables there are. `variables_bytes`: bytes of all tensors that keep their values between
+    inferences, each aligned. `family`: of the kernels.
 
     Returns:
         The bytes under `interpreter`, `tensors`, `operators` (nodes and their options), `kernels`, `variables` and
@@ -58,17 +65,16 @@ def persistent_bytes(model: Any, asked: Iterable[Requests], sizes: Sizes, variab
     requests = list(asked)
     for structure in (sizes.buffer_allocator, sizes.memory_planner, sizes.allocator):
         tail.take("interpreter", structure, pointer)
-    named = {str(operator.builtinOptions.sharedName) for name, operator in operators if name == "VAR_HANDLE"}
-    if named:
+    if variables:
         tail.take("variables", sizes.variables)
-        tail.take("variables", sizes.variable * len(named))
+        tail.take("variables", sizes.variable * variables)
     tail.take("interpreter", sizes.options_allocator, pointer)
     tail.take("interpreter", sizes.graph * len(model.subgraphs), pointer)
     for graph in model.subgraphs:
         tail.take("tensors", sizes.eval_tensor * len(graph.tensors), pointer)
     for graph in model.subgraphs:
         tail.take("operators", sizes.node * len(graph.operators or []), pointer)
-    kernels = [sizes.kernel(name) for name, _ in operators]
+    kernels = [sizes.kernel(name, family) for name, _ in operators]
     for kernel in kernels:
         if kernel.options:
             tail.take("operators", kernel.options, kernel.options_alignment)
@@ -114,6 +120,41 @@ class Placed:
 
 
 @dataclass(frozen=True)
+class Scratch:
+    """What one operator's kernel asks for while it runs.
+
+    Attributes:
+        op: the operator, as "CONV_2D".
+        name: of its first output.
+        size_bytes: of all its buffers, each aligned.
+    """
+
+    op: str
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class DevicePlan:
+    """The arena of one file on a 32-bit device.
+
+    Attributes:
+        activations_bytes: what activations and scratch memory are laid out in.
+        persistent_bytes: what is kept.
+        scratch: of each operator whose kernel asks for any, in the order of the file.
+    """
+
+    activations_bytes: int
+    persistent_bytes: int
+    scratch: tuple[Scratch, ...]
+
+    @property
+    def planned_bytes(self) -> int:
+        """The whole arena."""
+        return aligned(self.activations_bytes + self.persistent_bytes)
+
+
+@dataclass(frozen=True)
 class ArenaPlan:
     """The arena of one file.
 
@@ -122,7 +163,7 @@ class ArenaPlan:
         blocks: activations and scratch memory, in the order of the file.
         activations_bytes: what these are laid out in, gaps included.
         kept: bytes of what is kept on the host (64-bit pointers), by what it is for.
-        device_bytes: the whole arena on a 32-bit device.
+        device: the arena on a 32-bit device.
         assumed: operators whose kernels are not known: an allowance was made for them.
     """
 
@@ -130,7 +171,7 @@ class ArenaPlan:
     blocks: tuple[Placed, ...]
     activations_bytes: int
     kept: dict[str, int]
-    device_bytes: int
+    device: DevicePlan
     assumed: tuple[str, ...]
 
     @property
@@ -162,54 +203,76 @@ class ArenaPlan:
         return alive
 
 
-def plan_arena(model: Any) -> ArenaPlan:
+def plan_arena(model: Any, builds: Sequence[KernelBuild] = (REFERENCE,)) -> ArenaPlan:
     """Plans the arena of a file, given as its object tree.
+
+    `builds`: of the device's kernels; of several, each operator is planned for the one that asks for the most.
 
     Raises:
         ArtifactError: operators with missing tensors, or a file that has no arena: tensors without a fixed shape or of
             a type without a fixed size, a loop that runs itself.
     """
     try:
-        return _plan(model)
+        return _plan(model, builds)
     except (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError, OverflowError, RecursionError):
         raise ArtifactError("the TFLite file has operators with missing tensors", hint="convert it again") from None
 
 
-def _plan(model: Any) -> ArenaPlan:
-    life = lives(model)
-    host, device = _asked(model, HOST), _asked(model, DEVICE)
-    named, blocks = _blocks(model, life, host)
+def _plan(model: Any, builds: Sequence[KernelBuild]) -> ArenaPlan:
+    life, variables = lives(model), variables_of(model)
+    host = _asked(model, HOST, variables, requests)
+    device = _asked(model, DEVICE, variables, lambda operator: vendor_requests(operator, builds))
+    named, blocks = _blocks(model, life, host, variables)
     starts = offsets(blocks)
     placed = tuple(
         Placed(name, kind, block.taken_bytes, offset, block.first, block.last)
         for (name, kind), block, offset in zip(named, blocks, starts, strict=True)
     )
-    variables = sum(aligned(_tensor_bytes(t)) for graph in model.subgraphs for t in graph.tensors if t.isVariable)
-    kept = persistent_bytes(model, host.values(), HOST, variables)
-    narrow = _blocks(model, life, device)[1]
+    state = sum(aligned(_tensor_bytes(t)) for graph in model.subgraphs for t in graph.tensors if t.isVariable)
+    kept = persistent_bytes(model, host.values(), HOST, variables.number, state)
+    narrow = _blocks(model, life, device, variables)[1]
     small = end_of(blocks, starts) if narrow == blocks else extent_bytes(narrow)
-    small += sum(persistent_bytes(model, device.values(), DEVICE, variables).values())
+    there = persistent_bytes(model, device.values(), DEVICE, variables.number, state, builds[0].family)
     names = (flatbuffer.op_name(model, operator) for _, operator in flatbuffer.operators(model))
     unknown = dict.fromkeys(name for name in names if not HOST.kernel(name).known)
-    return ArenaPlan(life.steps, placed, end_of(blocks, starts), kept, aligned(small), tuple(unknown))
+    planned = DevicePlan(small, sum(there.values()), _scratch(model, device))
+    return ArenaPlan(life.steps, placed, end_of(blocks, starts), kept, planned, tuple(unknown))
 
 
-def _asked(model: Any, sizes: Sizes) -> dict[Key, Requests]:
+def _asked(model: Any, sizes: Sizes, variables: Variables, ask: Callable[[Operator], Requests]) -> dict[Key, Requests]:
     """What every operator's kernel asks for."""
-    return {
-        (number, index): requests(model, graph, operator, sizes)
-        for number, graph in enumerate(model.subgraphs)
-        for index, operator in enumerate(graph.operators or [])
-    }
+    found = {}
+    for number, graph in enumerate(model.subgraphs):
+        for index, operator in enumerate(graph.operators or []):
+            found[number, index] = ask(operator_of(model, graph, operator, sizes))
+            if (number, index) in variables.made:
+                found[number, index].persistent.append(_tensor_bytes(variables.made[number, index]))
+    return found
 
 
-def _blocks(model: Any, life: Lives, asked: dict[Key, Requests]) -> tuple[list[tuple[str, str]], list[Block]]:
+def _scratch(model: Any, asked: dict[Key, Requests]) -> tuple[Scratch, ...]:
+    found = []
+    for (number, index), request in asked.items():
+        graph, size = model.subgraphs[number], sum(aligned(each) for each in request.scratch)
+        if size:
+            operator = graph.operators[index]
+            outputs = flatbuffer.op_outputs(graph, operator)
+            name = flatbuffer.tensor_name(outputs[0]) if outputs else ""
+            found.append(Scratch(flatbuffer.op_name(model, operator), name, size))
+    return tuple(found)
+
+
+def _blocks(
+    model: Any, life: Lives, asked: dict[Key, Requests], variables: Variables
+) -> tuple[list[tuple[str, str]], list[Block]]:
     """Names and kinds of all that is placed, and the blocks: tensors of all subgraphs, then scratch memory."""
     names, blocks = [], []
     inputs, outputs = (set(map(int, ports)) for ports in (model.subgraphs[0].inputs, model.subgraphs[0].outputs))
     for number, graph in enumerate(model.subgraphs):
         for index, tensor in enumerate(graph.tensors):
-            if tensor.isVariable or flatbuffer.constant_bytes(model, tensor) is not None:
+            if tensor.isVariable or (number, index) in variables.handles:
+                continue
+            if flatbuffer.constant_bytes(model, tensor) is not None:
                 continue
             size = _tensor_bytes(tensor)
             if size:
@@ -219,7 +282,7 @@ def _blocks(model: Any, life: Lives, asked: dict[Key, Requests]) -> tuple[list[t
     for (number, index), request in asked.items():
         graph = model.subgraphs[number]
         result = flatbuffer.op_outputs(graph, graph.operators[index])
-        for size in request.scratch:
+        for size in filter(None, request.scratch):
             names.append((f"scratch of {flatbuffer.tensor_name(result[0]) if result else index}", "scratch"))
             blocks.append(Block(size, *life.operators.get((number, index), _NEVER)))
     if len(blocks) > _MOST_BLOCKS:

@@ -1,41 +1,32 @@
-"""The arena of a report (the plan beside what the interpreter measured), and its size on a device."""
+"""The arena of a report: the plan beside what the interpreter measured, and what a device is to give it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from keras_mtl.firmware_host.arena.plan import ArenaPlan, plan_arena
-from keras_mtl.firmware_host.compute import OpRow
-from keras_mtl.firmware_host.targets import Target
+from keras_mtl.firmware_host.arena.sizes import DEVICE
+from keras_mtl.firmware_host.targets import REFERENCE, KernelBuild, Target
+from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Member
+from keras_mtl.tflite.flatbuffer import ALIGNMENT_BYTES, aligned
 
 _NAMED = 3
-#: TensorFlow Lite Micro aligns its arena to this.
-_ALIGNMENT_BYTES = 16
-#: Operators for which CMSIS-NN asks for scratch buffers; of dense layers only those of 8 bits.
-_WITH_SCRATCH = {
-    "AVERAGE_POOL_2D",
-    "BATCH_MATMUL",
-    "CONV_2D",
-    "DEPTHWISE_CONV_2D",
-    "SVDF",
-    "TRANSPOSE_CONV",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM",
-}
 
 
-def arena_of(model: Any, measured_bytes: int | None) -> dict[str, Any]:
+def arena_of(model: Any, measured_bytes: int | None, target: Target | None = None) -> dict[str, Any]:
     """The arena of one file.
 
     Operators are numbered in the order in which they run, those of loops in their place. In a file without loops these
     are the numbers of the report's rows.
 
-    `measured_bytes`: what TensorFlow Lite Micro used; None where it did not run.
+    `measured_bytes`: what TensorFlow Lite Micro used; None where it did not run. `target`: has the device's kernels;
+    None for reference kernels.
 
     Returns:
-        `planned_bytes` and `measured_bytes` (on this host), `planned_32bit_bytes` (on a device, reference kernels),
+        `planned_bytes` and `measured_bytes` (on this host), `planned_32bit_bytes` (on the device, its kernels' scratch
+        memory included), `device` (that figure's parts and what to give the arena, see `_device`),
         `activations_bytes` (laid out), `activations_peak_bytes` (alive at once), `persistent_bytes` and
         `persistent_parts`, `peak_operator`, `operators`: [{"op", "name"}], `tensors`: [{"name", "kind", "bytes",
         "offset", "first_operator", "last_operator"}], `timeline` (bytes alive at each operator), `explained`,
@@ -44,13 +35,15 @@ def arena_of(model: Any, measured_bytes: int | None) -> dict[str, Any]:
     Raises:
         ArtifactError: a file that can't be planned.
     """
-    plan = plan_arena(model)
+    builds = target.kernel_builds if target else (REFERENCE,)
+    plan = plan_arena(model, builds)
     timeline = plan.timeline()[1:]
     peak = timeline.index(max(timeline)) if timeline else None
     return {
         "planned_bytes": plan.planned_bytes,
         "measured_bytes": measured_bytes,
-        "planned_32bit_bytes": plan.device_bytes,
+        "planned_32bit_bytes": plan.device.planned_bytes,
+        "device": _device(model, plan, measured_bytes, target, builds),
         "activations_bytes": plan.activations_bytes,
         "activations_peak_bytes": max(timeline, default=0),
         "persistent_bytes": plan.persistent_bytes,
@@ -75,19 +68,23 @@ def arena_of(model: Any, measured_bytes: int | None) -> dict[str, Any]:
     }
 
 
-def arena_of_members(members: Mapping[str, Member], measured: Mapping[str, int | None]) -> dict[str, Any]:
+def arena_of_members(
+    members: Mapping[str, Member], measured: Mapping[str, int | None], target: Target | None = None
+) -> dict[str, Any]:
     """The arenas of files that work together, each with its own.
 
     Args:
         members: each file by its name.
         measured: what was measured for each; a name that is missing was not.
+        target: as of `arena_of`.
 
     Returns:
         The keys of `arena_of` that add up: sums of bytes, except that `activations_peak_bytes` is that of the member
         with the largest; `peak_operator` is the number of its operator, `peak_member` its name. `members` holds the
-        arena of each, and `shared_bytes` is what they need on this host if activations share their memory.
+        arena of each, and `shared_bytes` is what they need on this host if activations share their memory. `device`
+        is that of one arena for all.
     """
-    arenas = {name: arena_of(member.model, measured.get(name)) for name, member in members.items()}
+    arenas = {name: arena_of(member.model, measured.get(name), target) for name, member in members.items()}
     largest = max(arenas, key=lambda name: arenas[name]["activations_peak_bytes"])
     sizes = [arena["measured_bytes"] for arena in arenas.values()]
     found: dict[str, Any] = {
@@ -96,6 +93,7 @@ def arena_of_members(members: Mapping[str, Member], measured: Mapping[str, int |
     }
     found["measured_bytes"] = None if None in sizes else sum(sizes)
     found["shared_bytes"] = found["persistent_bytes"] + max(arena["activations_bytes"] for arena in arenas.values())
+    found["device"] = _shared_device(list(arenas.values()))
     found["activations_peak_bytes"] = arenas[largest]["activations_peak_bytes"]
     found |= {"peak_member": largest, "peak_operator": arenas[largest]["peak_operator"], "tensors": [], "timeline": []}
     found["explained"] = f"{largest} needs the most: {arenas[largest]['explained']}"
@@ -116,27 +114,72 @@ def _explained(plan: ArenaPlan, peak: int | None) -> str:
     return where + (f"; laid out they take {plan.activations_bytes:,}, {gaps:,} more" if gaps else "")
 
 
-def arena_reserve_bytes(rows: Sequence[OpRow], target: Target) -> int:
-    """Bytes that a network's arena may need on a target beyond what was measured on the host."""
-    dense = any(row.op == "FULLY_CONNECTED" and row.input_dtypes[0] == "int8" for row in rows)
-    scratch = dense or any(row.op in _WITH_SCRATCH for row in rows)
-    return target.arena_reserve_bytes if scratch else target.small_reserve_bytes
+#: Bytes of RAM beside the arena on a 32-bit device, of TensorFlow Lite Micro of August 2026: a MicroInterpreter with
+#: its state, and a MicroMutableOpResolver, by itself and for each operator that it knows.
+_INTERPRETER_BYTES, _RESOLVER_BYTES, _REGISTRATION_BYTES = 212, 12, 36
 
 
-def shared_reserve_bytes(networks: Iterable[Sequence[OpRow]], target: Target) -> int:
-    """The same of one arena that several networks share.
+def _device(
+    model: Any, plan: ArenaPlan, measured: int | None, target: Target | None, builds: Sequence[KernelBuild]
+) -> dict[str, Any]:
+    """The arena of one file on the device.
 
-    Scratch buffers of a device's kernels lie in what is shared, so that the largest reserve is enough for them; of the
-    other networks only the records of their operators may be larger.
-
-    Args:
-        networks: the operators of each; at least one network.
-        target: has the reserves.
+    Returns:
+        `kernels` (the family), `activations_bytes` and `persistent_bytes` of the plan, `scratch`: [{"op", "name",
+        "bytes"}], `beyond_plan_bytes` (by how much the interpreter on this host used more than its plan),
+        `reserve_bytes`, `arena_bytes` (what to give the arena: all of these, aligned), `interpreter_bytes` (RAM
+        beside the arena, for the interpreter itself) and `pc_arena_bytes` (what to give it on a PC of 64 bit, for a
+        self-test there).
     """
-    reserves = [arena_reserve_bytes(rows, target) for rows in networks]
-    return max(reserves) + (len(reserves) - 1) * target.small_reserve_bytes
+    device, operators = plan.device, list(flatbuffer.operators(model))
+    kinds = {flatbuffer.op_name(model, operator) for _, operator in operators}
+    beyond = max(0, (measured or 0) - plan.planned_bytes)
+    reserve = target.arena_reserve_bytes if target else None
+    # Another version of TensorFlow Lite Micro may have an operator's record one step of the alignment larger.
+    found = {
+        "kernels": builds[0].family,
+        "activations_bytes": device.activations_bytes,
+        "persistent_bytes": device.persistent_bytes,
+        "scratch": [{"op": each.op, "name": each.name, "bytes": each.size_bytes} for each in device.scratch],
+        "beyond_plan_bytes": beyond,
+        "reserve_bytes": ALIGNMENT_BYTES * len(operators) if reserve is None else reserve,
+    }
+    resolver = _RESOLVER_BYTES + _REGISTRATION_BYTES * len(kinds)
+    pc = aligned(plan.planned_bytes + beyond + found["reserve_bytes"])
+    return _given(found) | {"interpreter_bytes": _INTERPRETER_BYTES + resolver, "pc_arena_bytes": pc}
 
 
-def arena_setting_bytes(measured: int, reserve: int) -> int:
-    """Bytes to give the arena: what was measured on the host, plus the reserve, rounded up to the alignment."""
-    return math.ceil((measured + reserve) / _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
+def _shared_device(arenas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One arena for several files: the largest of what they compute in, and what each keeps, with one allocator."""
+    devices = [arena["device"] for arena in arenas]
+
+    def total(key: str) -> int:
+        return sum(int(device[key]) for device in devices)
+
+    once = (len(devices) - 1) * (DEVICE.buffer_allocator + DEVICE.memory_planner + DEVICE.allocator)
+    found = {
+        "kernels": devices[0]["kernels"],
+        "activations_bytes": max(device["activations_bytes"] for device in devices),
+        "persistent_bytes": total("persistent_bytes") - once,
+        "scratch": [each for device in devices for each in device["scratch"]],
+        "beyond_plan_bytes": total("beyond_plan_bytes"),
+        "reserve_bytes": total("reserve_bytes"),
+    }
+    computed = [arena["activations_bytes"] for arena in arenas]
+    pc = total("pc_arena_bytes") - sum(computed) + max(computed)
+    return _given(found) | {"interpreter_bytes": total("interpreter_bytes"), "pc_arena_bytes": aligned(pc)}
+
+
+def _given(device: dict[str, Any]) -> dict[str, Any]:
+    """With what to give the arena."""
+    parts = ("activations_bytes", "persistent_bytes", "beyond_plan_bytes", "reserve_bytes")
+    return device | {"arena_bytes": aligned(sum(device[part] for part in parts))}
+
+
+def largest_scratch(scratch: Iterable[Mapping[str, Any]]) -> str:
+    """What the kernels ask for, in words: the largest and how many there are."""
+    found = sorted(scratch, key=lambda each: -each["bytes"])
+    if not found:
+        return "no scratch memory of its kernels"
+    first, layer = found[0], found[0]["name"].split(";")[0]
+    return f"scratch memory of {len(found)} kernels, at most {first['bytes']:,} of {first['op']} {layer}"

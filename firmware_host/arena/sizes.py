@@ -68,13 +68,19 @@ class Sizes:
     variable: int
     matmul_quantization: int = 28
 
-    def kernel(self, op: str) -> KernelSize:
-        """What the kernel of an operator keeps; an allowance for one that is not known."""
+    def kernel(self, op: str, family: str = "reference") -> KernelSize:
+        """What the kernel of an operator keeps; an allowance for one that is not known.
+
+        `family`: of the kernels; those of a vendor are known for a 32-bit device.
+        """
         if op in _PLAIN:
             return KernelSize()
         if op not in _KERNELS:
             return _ALLOWANCE
-        return KernelSize(*(_KERNELS[op][:3] if self.pointer == 8 else _KERNELS[op][3:]))
+        if self.pointer == 8:
+            return KernelSize(*_KERNELS[op][:3])
+        data, *options = _KERNELS[op][3:]
+        return KernelSize(_VENDOR_DATA.get(family, {}).get(op, data), *options)
 
 
 # More than any kernel of the table but the LSTM's keeps.
@@ -152,6 +158,22 @@ _KERNELS = {
     "UNPACK": (0, 8, 4, 0, 8, 4),
     "VAR_HANDLE": (4, 16, 8, 4, 8, 4),
     "WHILE": (8, 8, 4, 8, 8, 4),
+}
+#: The data of a vendor's kernels on a 32-bit device, where they are others than the reference kernel's.
+_VENDOR_DATA = {
+    "cmsis-nn": {
+        "AVERAGE_POOL_2D": 36,
+        "BATCH_MATMUL": 36,
+        "CONV_2D": 60,
+        "DEPTHWISE_CONV_2D": 60,
+        "FULLY_CONNECTED": 72,
+        "MAX_POOL_2D": 36,
+        "SOFTMAX": 64,
+        "SVDF": 40,
+        "TRANSPOSE_CONV": 76,
+        "UNIDIRECTIONAL_SEQUENCE_LSTM": 908,
+    },
+    "esp-nn": {"CONV_2D": 60, "DEPTHWISE_CONV_2D": 60, "SOFTMAX": 60},
 }
 #: The Python package of TFLM on a 64-bit host, whose allocator records.
 HOST = Sizes(8, 104, 72, 272, 16, 24, 64, 24, 64, 24, 16, 40)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from keras_mtl.core import ArtifactError, LogMelSettings, VerdictFailed, to_json
-from keras_mtl.firmware_host.arena import arena_of_members, arena_reserve_bytes
+from keras_mtl.firmware_host.arena import arena_of, arena_of_members
 from keras_mtl.firmware_host.bundle.golden import (
     Chain,
     GoldenVectors,
@@ -42,13 +42,13 @@ from keras_mtl.firmware_host.bundle.text import (
     static_texts,
     vectors_texts,
 )
-from keras_mtl.firmware_host.compute import op_rows
 from keras_mtl.firmware_host.device import listener_buffers
 from keras_mtl.firmware_host.emulate import stream_arena_bytes as arena_bytes
 from keras_mtl.firmware_host.emulate import stream_memory
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import MANIFEST, Artifact
+from keras_mtl.tflite.flatbuffer import aligned
 
 _LISTENER_SOURCES = ("log_mel", "cells", "embeddings", "event_decoder", "event_stream", "listener", "scene_smoother")
 
@@ -61,7 +61,7 @@ class _Parts:
         role: what the header of the networks, and of a lone network its files, begin with.
         folder: where the networks' own files lie, with a slash at its end; "" is beside the others.
         networks: the members.
-        shared_arena_bytes: of the one arena of all networks; None where there is one network, whose settings have it.
+        shared_arena: sizes of the one arena of all networks; None where there is one, whose settings have them.
         chain: the golden chain; None for a network without features of ours.
         stages: of the self-test behind the front end.
         sources: static C, by its names between "kmtl_" and the ending.
@@ -75,7 +75,7 @@ class _Parts:
     role: str
     folder: str
     networks: list[Network]
-    shared_arena_bytes: int | None
+    shared_arena: tuple[int, int] | None
     chain: Chain | None
     stages: list[Stage]
     sources: Sequence[str]
@@ -97,7 +97,7 @@ def bundle_files(name: str, artifact: Artifact, report: Report, timeout_s: float
         ArtifactError: a stream's features that CMSIS-DSP has no FFT for.
     """
     parts = (_of_stream if artifact.streams else _of_file)(name, artifact, report, timeout_s)
-    file, chain, networks, shared = f"{parts.role}_networks", parts.chain, parts.networks, parts.shared_arena_bytes
+    file, chain, networks, shared = f"{parts.role}_networks", parts.chain, parts.networks, parts.shared_arena
     stages = [*(front_end_stages(name, artifact.network.inputs[0]) if chain else ()), *parts.stages]
     named = [f"kmtl_{source}.{end}" for source in parts.sources for end in ("h", "c")]
     texts = {
@@ -128,16 +128,18 @@ def bundle_files(name: str, artifact: Artifact, report: Report, timeout_s: float
 
 def _of_file(name: str, artifact: Artifact, report: Report, timeout_s: float) -> _Parts:
     member = artifact.network
-    arena = next(e.arena_bytes for e in report.engines if e.engine == "tflm" and e.arena_bytes is not None)
-    reserve = arena_reserve_bytes(op_rows(member.model), Target(**report.target))
-    network = Network(name, "model", member, arena, reserve)
+    measured = next(e.arena_bytes for e in report.engines if e.engine == "tflm" and e.arena_bytes is not None)
+    sizes = aligned(measured), aligned(measured)  # on 64 bit: for a file that can't be planned
+    with contextlib.suppress(ArtifactError):
+        sizes = _sizes(arena_of(member.model, measured, Target(**report.target)))
+    network = Network(name, "model", member, measured, sizes)
     alone, settings = restricted(artifact), features_of(artifact)
     vectors = golden_vectors(alone, timeout_s)
     tables = _tables(name, settings) if settings else {}
     chain = file_chain(alone, settings, vectors, timeout_s) if settings and tables else None
     sources = [*(["log_mel"] if chain else []), *(["scene_smoother"] if has_scenes(member) else [])]
     stages = network_stages(name, member, vectors, chain)
-    facts = {"arena_bytes": network.arena_setting_bytes}
+    facts = {"arena_bytes": network.sizes[0]}
     return _Parts("model", "", [network], None, chain, stages, sources, tables, {}, facts, vectors)
 
 
@@ -152,21 +154,26 @@ def _of_stream(name: str, artifact: Artifact, report: Report, timeout_s: float) 
         )
     chain = stream_chain(restricted(artifact), timeout_s)
     target, networks = Target(**report.target), []
+    arena = arena_of_members(artifact.members, chain.arena_bytes, target)
     for m, member in artifact.members.items():
-        role, reserve = identifier(m), arena_reserve_bytes(op_rows(member.model), target)
-        networks.append(Network(f"{name}_{role}", role, member, chain.arena_bytes[m], reserve))
-    arena = arena_of_members(artifact.members, chain.arena_bytes)
-    ram = stream_memory(artifact, arena, target)
+        role, sizes = identifier(m), _sizes(arena["members"][m])
+        networks.append(Network(f"{name}_{role}", role, member, chain.arena_bytes[m], sizes))
+    ram = stream_memory(artifact, arena)
     room = arena_bytes(arena, ram, target)
     if room is not None and not room.ok:
         raise VerdictFailed(
             f"the artifact does not fit {report.target['name']}: {room.why}", hint="no bundle was written"
         )
-    shared = ram["shared_arena_bytes"]
-    facts = {"arena_bytes": shared, "arenas": chain.arena_bytes, "buffers": listener_buffers(artifact)}
+    shared = _sizes(arena)
+    facts = {"arena_bytes": shared[0], "arenas": chain.arena_bytes, "buffers": listener_buffers(artifact)}
     texts, stages = listener_texts(name, artifact), listener_stages(name, artifact)
     texts[MANIFEST] = to_json(artifact.manifest)
     return _Parts("listener", "models/", networks, shared, chain, stages, _LISTENER_SOURCES, tables, texts, facts)
+
+
+def _sizes(arena: Mapping[str, Any]) -> tuple[int, int]:
+    """What to give an arena on the device and on a PC."""
+    return arena["device"]["arena_bytes"], arena["device"]["pc_arena_bytes"]
 
 
 def _tables(name: str, settings: LogMelSettings) -> dict[str, str]:

@@ -30,6 +30,8 @@ _FAMILIES: dict[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
     "cmsis-nn": ("CMSIS-NN", CMSIS_NN_TYPES),
     "esp-nn": ("ESP-NN", ESP_NN_TYPES),
 }
+#: Types of a network's layers; others count, index or compare.
+_NETWORK_TYPES = ("int8", "int16", "float32")
 _PER_TENSOR = "convert with dense layers per tensor"
 _NO_SUM = "MEAN or BATCH_MATMUL in its place, on which all runtimes agree"
 _FULL_INTEGER = "convert with full-integer quantization: a representative dataset, activations in int8 or int16 too"
@@ -214,7 +216,7 @@ def _reference_kernels(layer: _Layer, kernels: str) -> Iterator[Finding]:
     """Operators and types that the family has no kernel for, so that TFLM's own runs, in plain C."""
     family, types = _FAMILIES[kernels]
     dtype = layer.dtype()
-    if layer.op in MOVES_DATA:
+    if layer.op in MOVES_DATA or layer.op.startswith(CUSTOM):
         return
     if dtype in types.get(layer.op, ()):
         if layer.op in ("ADD", "MUL") and len({_shape(tensor) for tensor in layer.inputs[:2]}) > 1:
@@ -224,12 +226,13 @@ def _reference_kernels(layer: _Layer, kernels: str) -> Iterator[Finding]:
     if layer.op == "MEAN":
         why = f"{family} has no kernel for MEAN: TFLM's reference kernel takes 130 instructions an element, measured"
         yield layer.finding(kernels, "slow", why, "AVERAGE_POOL_2D where the result is the same")
-    elif layer.op in types:
+    elif layer.op in types and dtype in _NETWORK_TYPES:
         why = f"{family} has no {dtype} kernel for {layer.op}: TFLM's reference kernel runs it"
         remedy = "int8, or another target" if dtype == "int16" else "int8 or int16x8"
         yield layer.finding(kernels, "slow", why, remedy)
     else:
-        why = f"{family} has no kernel for {layer.op}: TFLM's reference kernel runs it"
+        kernel = f"{dtype} kernel" if layer.op in types else "kernel"
+        why = f"{family} has no {kernel} for {layer.op}: TFLM's reference kernel runs it"
         yield layer.finding(kernels, "note", why, "nothing, where its tensors are small")
 
 

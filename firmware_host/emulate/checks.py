@@ -71,7 +71,8 @@ def flash_bytes(context: Context) -> Check | None:
 def arena_bytes(context: Context) -> Check | None:
     """The RAM that the artifact needs against what the application leaves; None for a budget.
 
-    Of a file the arena that TensorFlow Lite Micro used, of a stream see `memory.arena_bytes`.
+    Of a file: the arena to give it on the device, planned with the kernels' scratch memory, and the interpreter. TFLM
+    must have run it, which shows that the plan is right. Of a stream see `memory.arena_bytes`.
     """
     limit, target, arena = arena_limit_bytes(context.target), context.target, context.arena
     if limit is None:
@@ -82,17 +83,18 @@ def arena_bytes(context: Context) -> Check | None:
     if tflm is None or tflm.arena_bytes is None:
         why = f"not measured: TFLM did not run the file{planned}"
         return Check("arena_bytes", None, limit, "bytes", False, why)
-    kept = target.application_ram_bytes or 0
-    why = f"measured by TFLM on the host{planned}; of {target.arena_ram_bytes:,} the application keeps {kept:,}"
-    why += f" and {target.arena_reserve_bytes:,} are a reserve for the device's own scratch buffers"
-    return at_most("arena_bytes", tflm.arena_bytes, limit, "bytes", why)
+    measured = f"measured by TFLM on the host {tflm.arena_bytes:,}{planned}"
+    kept = f"of {target.arena_ram_bytes:,} the application keeps {target.application_ram_bytes or 0:,}"
+    if arena is None:
+        return at_most("arena_bytes", tflm.arena_bytes, limit, "bytes", f"{measured}, not planned; {kept}")
+    device = arena["device"]
+    why = f"{stream_memory.device_words(device)}; {measured}; {kept}"
+    return at_most("arena_bytes", device["arena_bytes"] + device["interpreter_bytes"], limit, "bytes", why)
 
 
 def arena_limit_bytes(target: Target) -> int | None:
-    """The most that the arena of one file may take: what the application and the reserve leave; None for a budget."""
-    if target.arena_ram_bytes is None:
-        return None
-    return target.arena_ram_bytes - (target.application_ram_bytes or 0) - target.arena_reserve_bytes
+    """The most that arena and interpreter may take: what the application leaves; None for a budget."""
+    return None if target.arena_ram_bytes is None else target.arena_ram_bytes - (target.application_ram_bytes or 0)
 
 
 def audio_latency_s(context: Context) -> Check | str | None:

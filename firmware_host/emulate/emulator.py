@@ -70,7 +70,7 @@ def emulate(
     inputs, runs, results = _runs(artifact, engines_for(target, engines), timeout_s)
     found = parities(artifact, runs)
     nearest = found.get("outputs") or found.get("scenes")
-    arena, unplanned = _arena(artifact, runs)
+    arena, unplanned = _arena(artifact, runs, target)
     context = Context(
         artifact=artifact,
         target=target,
@@ -80,7 +80,7 @@ def emulate(
         engines=tuple(with_difference(result, nearest) for result in results),
         parities=found,
         arena=arena,
-        memory=stream_memory(artifact, arena, target) if artifact.streams and arena else None,
+        memory=stream_memory(artifact, arena) if artifact.streams and arena else None,
         findings=(),
         features=features,
     )
@@ -138,13 +138,13 @@ def _rows(artifact: Artifact) -> tuple[tuple[OpRow, ...], tuple[float, ...] | No
     return tuple(row for row, _ in found), tuple(rate for _, rate in found) if rates else None
 
 
-def _arena(artifact: Artifact, runs: dict[str, EngineRun]) -> tuple[dict[str, Any] | None, list[str]]:
+def _arena(artifact: Artifact, runs: dict[str, EngineRun], target: Target) -> tuple[dict[str, Any] | None, list[str]]:
     """The arena's plan, or none and a note why."""
     measured = runs["tflm"].arena_bytes if "tflm" in runs else {}
     try:
         if artifact.streams:
-            return arena_of_members(artifact.members, measured), []
-        return arena_of(artifact.network.model, measured.get(artifact.network.name)), []
+            return arena_of_members(artifact.members, measured, target), []
+        return arena_of(artifact.network.model, measured.get(artifact.network.name), target), []
     except ArtifactError as error:
         return None, [f"the arena can't be planned: {error.message}"]
 
@@ -202,15 +202,18 @@ def _left_out(context: Context, differences: Mapping[str, dict[str, Any]]) -> li
     notes = []
     for kind, values in differences.items():
         parity, first = context.parities[kind], values["first_difference"] or {}
-        left_out = {} if kind == "events" else parity.left_out(context.target.parity_lsb, context.wrong_kernels)
-        if not left_out:
+        limit, wrong_kernels = context.target.parity_lsb, context.wrong_kernels
+        left_out = {} if kind == "events" else parity.left_out(limit, wrong_kernels)
+        # Where what decides differs as well, the check has said so.
+        failed = values["limit_lsb"] is not None and (values["largest_lsb"] is None or values["largest_lsb"] > limit)
+        if not left_out or failed:
             continue
         words = ", ".join(f"{name} by {lsb:,.6g} LSB" for name, lsb in left_out.items())
         row = " one after the other" if kind == "in_a_row" else ""
         note = f"from {parity.base} differs{row} {words}, which is no fault of the file"
         if "op" in first:
             note += f": {first['engine']} begins at operator {first['operator']}, {first['op']} ({first['layer']})"
-        wrong = [f"{name} computes {op} wrongly" for name, op in context.wrong_kernels.items() if name in left_out]
+        wrong = [f"{name} computes {op} wrongly" for name, op in wrong_kernels.items() if name in left_out]
         notes.append("; ".join([note, *wrong]))
     return notes
 

@@ -8,37 +8,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from keras_mtl.firmware_host.arena import arena_setting_bytes, shared_reserve_bytes
-from keras_mtl.firmware_host.compute import op_rows
+from keras_mtl.firmware_host.arena import largest_scratch
 from keras_mtl.firmware_host.device import FRONT_END, LISTENER_STATE_BYTES, listener_buffers
 from keras_mtl.firmware_host.report import Check, at_most
 from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
 
 
-def stream_memory(artifact: Artifact, arena: Mapping[str, Any], target: Target) -> dict[str, Any]:
+def stream_memory(artifact: Artifact, arena: Mapping[str, Any]) -> dict[str, Any]:
     """The RAM of a streaming artifact, in bytes.
 
-    `arena`: of its members, as `arena.arena_of_members` gives it. `target`: says what is kept in reserve.
+    `arena`: of its members, as `arena.arena_of_members` gives it.
 
     Returns:
-        As the members and the manifest have it: `arena_bytes` of each member (measured, or planned where TFLM did not
-        run it), `buffer_bytes` of each buffer that is kept between calls, `separate_bytes` (each member with an arena
-        of its own, and the buffers) and `shared_bytes` (the members' planned parts laid over each other, what each
-        keeps side by side, and the buffers).
-        As a bundle has it: `shared_arena_bytes` (the one arena, with its reserve), `reserve_bytes` (how much of that),
-        `listener_bytes` (the struct of the C listener: buffers, front end and state), `front_end_bytes` (how much of
-        that is the front end's) and `total_bytes` (arena and struct).
+        As the members and the manifest have it, on this host: `arena_bytes` of each member (measured, or planned where
+        TFLM did not run it), `buffer_bytes` of each buffer that is kept between calls, `separate_bytes` (each member
+        with an arena of its own, and the buffers) and `shared_bytes` (the members' planned parts laid over each other,
+        what each keeps side by side, and the buffers).
+        As a bundle has it, on the device: `shared_arena_bytes` (the one arena), `reserve_bytes` (how much of that is
+        beyond its plan), `interpreter_bytes` (the interpreters themselves), `listener_bytes` (the struct of the C
+        listener: buffers, front end and state), `front_end_bytes` (how much of that is the front end's) and
+        `total_bytes` (arena, interpreters and struct).
 
     Raises:
         ArtifactError: the members have other ports than a streaming artifact's.
     """
-    members, kept = arena["members"], artifact.manifest["buffers"]
+    members, kept, device = arena["members"], artifact.manifest["buffers"], arena["device"]
     arenas = {name: one["measured_bytes"] or one["planned_bytes"] for name, one in members.items()}
     activations = [one["activations_bytes"] for one in members.values()]
     shared = sum(arenas.values()) - sum(activations) + max(activations)
-    reserve = shared_reserve_bytes((op_rows(member.model) for member in artifact.members.values()), target)
-    setting, buffers = arena_setting_bytes(shared, reserve), listener_buffers(artifact)
+    setting, interpreters, buffers = device["arena_bytes"], device["interpreter_bytes"], listener_buffers(artifact)
     listener = sum(buffers.values()) + LISTENER_STATE_BYTES
     return {
         "arena_bytes": arenas,
@@ -46,17 +45,16 @@ def stream_memory(artifact: Artifact, arena: Mapping[str, Any], target: Target) 
         "separate_bytes": sum(arenas.values()) + sum(kept.values()),
         "shared_bytes": shared + sum(kept.values()),
         "shared_arena_bytes": setting,
-        "reserve_bytes": setting - shared,
+        "reserve_bytes": device["reserve_bytes"],
+        "interpreter_bytes": interpreters,
         "listener_bytes": listener,
         "front_end_bytes": sum(buffers[name] for name in FRONT_END),
-        "total_bytes": setting + listener,
+        "total_bytes": setting + interpreters + listener,
     }
 
 
 def arena_bytes(arena: Mapping[str, Any], ram: Mapping[str, Any], target: Target) -> Check | None:
     """All that a streaming artifact needs of RAM, against what the application leaves; None for a budget.
-
-    The arena has its reserve already, so that none is kept from the limit.
 
     `arena`: of the members, as `arena.arena_of_members` gives it.
     """
@@ -67,12 +65,18 @@ def arena_bytes(arena: Mapping[str, Any], ram: Mapping[str, Any], target: Target
     if arena["measured_bytes"] is None:
         why = f"not measured: TFLM did not run the artifact{planned(arena)}"
         return Check("arena_bytes", None, limit, "bytes", False, why)
-    why = f"one arena of {ram['shared_arena_bytes']:,} for all networks, {ram['reserve_bytes']:,} of it in reserve for "
-    why += f"the device's own kernels, and a listener of {ram['listener_bytes']:,}, {ram['front_end_bytes']:,} of it "
-    why += f"the front end's; arenas of their own {arena['measured_bytes']:,}, measured by TFLM on the host"
-    why += f"{planned(arena)}, and with the buffers between calls {ram['separate_bytes']:,}; "
-    why += f"of {target.arena_ram_bytes:,} the application keeps {kept:,}"
+    why = f"{device_words(arena['device'], 'one arena for all networks')}, a listener of {ram['listener_bytes']:,}, "
+    why += f"{ram['front_end_bytes']:,} of it the front end's; on the host arenas of their own take "
+    why += f"{arena['measured_bytes']:,}, measured by TFLM{planned(arena)}, and with the buffers between calls "
+    why += f"{ram['separate_bytes']:,}; of {target.arena_ram_bytes:,} the application keeps {kept:,}"
     return at_most("arena_bytes", ram["total_bytes"], limit, "bytes", why)
+
+
+def device_words(device: Mapping[str, Any], what: str = "an arena") -> str:
+    """What an arena on the device is made of, in words."""
+    words = f"for 32 bit {what} of {device['arena_bytes']:,}, {device['reserve_bytes']:,} of it in reserve, "
+    words += f"with {largest_scratch(device['scratch'])} ({device['kernels']}); "
+    return words + f"{device['interpreter_bytes']:,} for the interpreter{'s' if 'all' in what else ''}"
 
 
 def planned(arena: Mapping[str, Any] | None) -> str:

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from keras_mtl.core import TargetError, read, read_bytes
+from keras_mtl.firmware_host.targets.kernel_library import KERNEL_VERSIONS, KernelBuild, kernel_builds
 
 Size = Annotated[int, Meta(ge=0)]
 Text = Annotated[str, Meta(pattern=r"\S")]
@@ -28,10 +29,7 @@ _BOARD_FIELDS = (
 )
 _NEEDED = {"budget": (), "board": tuple(_BOARD_FIELDS.split())}
 #: What is assumed or measured here for every target, and belongs into a report only where a target says otherwise.
-_ASSUMED = (
-    *("parity_probability", "events_differ_fraction", "interpreter_code_bytes", "untyped_code_bytes"),
-    *("arena_reserve_bytes", "small_reserve_bytes"),
-)
+_ASSUMED = ("parity_probability", "events_differ_fraction", "interpreter_code_bytes", "untyped_code_bytes")
 #: Code of the interpreter and its kernels, measured for a small CNN on a Cortex-M: CMSIS-NN int8, strings stripped.
 #: ESP-NN's was not measured: it is taken for as large.
 _OPTIMISED_CODE_BYTES = 52 * 1024
@@ -59,13 +57,13 @@ class Target:
         arena_ram_bytes: the contiguous region that the tensor arena lies in; `application_ram_bytes` of that region are
             the application's.
         kernels: kernel family of the firmware: "cmsis-nn", "esp-nn" or "reference".
+        kernels_version: of that library, as "7.0"; None: scratch memory is planned for the version that asks for the
+            most.
         interpreter_code_bytes: code of the interpreter and its kernels in flash; None for what was measured for the
             kernel family.
         untyped_code_bytes: what a float model adds, which has no typed registrations: kernels of all types are linked.
-        arena_reserve_bytes: what a network's arena may need on the device beyond the host's figure, for scratch buffers
-            of its own kernels: within this a device was found.
-        small_reserve_bytes: the same of a network without such kernels: CMSIS-NN's records of an operator are some
-            bytes larger than those of the reference kernels.
+        arena_reserve_bytes: what the arena is given beyond its plan; None: 16 bytes for each operator, by which its
+            record may be larger in another version of TensorFlow Lite Micro.
         audio_latency_s: longest that the application lets a sound wait for its result, computing time not counted: an
             artifact that needs longer stretches of audio is refused.
     """
@@ -86,16 +84,21 @@ class Target:
     application_flash_bytes: Size | None = None
     application_ram_bytes: Size | None = None
     kernels: Literal["cmsis-nn", "esp-nn", "reference"] | None = None
+    kernels_version: Text | None = None
     audio_latency_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     interpreter_code_bytes: Size | None = None
     untyped_code_bytes: Size = 30 * 1024
-    arena_reserve_bytes: Size = 5 * 1024
-    small_reserve_bytes: Size = 1024
+    arena_reserve_bytes: Size | None = None
 
     @property
     def is_board(self) -> bool:
         """Whether a firmware has to run there, so that TensorFlow Lite Micro must take the model."""
         return self.kind == "board"
+
+    @property
+    def kernel_builds(self) -> tuple[KernelBuild, ...]:
+        """The builds of the kernel library that the firmware may have; reference kernels of a budget."""
+        return kernel_builds(self.kernels or "reference", self.kernels_version, self.core)
 
     def code_bytes(self, integer: bool) -> int:
         """Code of the interpreter and its kernels for an integer model, or for one with floats."""
@@ -170,7 +173,11 @@ def _require_sense(where: str, target: Target, given: Mapping[str, Any]) -> None
         ("interpreter_code_bytes", "flash_bytes"),
         ("untyped_code_bytes", "flash_bytes"),
         ("arena_reserve_bytes", "arena_ram_bytes"),
-        ("small_reserve_bytes", "arena_ram_bytes"),
     ):
         if part in given and getattr(target, part) > getattr(target, whole):
             raise TargetError(f"target {where}: {part} is more than {whole}")
+    known = KERNEL_VERSIONS[str(target.kernels)]
+    if target.kernels_version is not None and target.kernels_version not in known:
+        named = f"versions of {target.kernels} are {', '.join(known)}" if known else f"{target.kernels} has none"
+        found = f"kernels_version = {target.kernels_version!r} is not known"
+        raise TargetError(f"target {where}: {found}", hint=f"{named}; or leave it out")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from keras_mtl.firmware_host.arena import largest_scratch
 from keras_mtl.firmware_host.views.html_parts import (
     WIDTH,
     box,
@@ -49,11 +50,11 @@ def arena_section(arena: dict[str, Any] | None) -> str:
 
 
 def _figures(arena: dict[str, Any]) -> str:
-    measured = arena["measured_bytes"]
+    measured, kernels = arena["measured_bytes"], _kernels(arena.get("device"))
     rows = [
         ("planned from the file", f"{number(arena['planned_bytes'])} bytes on this host"),
         ("measured by TFLM", "it did not run the file" if measured is None else f"{number(measured)} bytes"),
-        ("on a 32-bit device", f"{number(arena['planned_32bit_bytes'])} bytes planned, with reference kernels"),
+        ("on the 32-bit device", f"{number(arena['planned_32bit_bytes'])} bytes planned{kernels}"),
         ("alive at once", f"{number(arena['activations_peak_bytes'])} bytes of activations at most"),
         ("kept", f"{number(arena['persistent_bytes'])} bytes{_kept(arena)}"),
     ]
@@ -62,6 +63,10 @@ def _figures(arena: dict[str, Any]) -> str:
     if arena.get("assumed_operators"):
         rows.append(("allowances", "kernels not known: " + ", ".join(arena["assumed_operators"])))
     return definitions(rows)
+
+
+def _kernels(device: dict[str, Any] | None) -> str:
+    return f", with {device['kernels']}: {largest_scratch(device['scratch'])}" if device else ""
 
 
 def _kept(arena: dict[str, Any]) -> str:

@@ -50,10 +50,11 @@ _DIFFERENCES = (
 )
 _COLUMNS = (Column("memory", 0), Column("", 1), Column("bytes", 2, ","), Column("calls a second", 3, "g"))
 _ON_A_DEVICE = (
-    ("one arena, its reserve too", "shared_arena_bytes"),
+    ("one arena, scratch memory too", "shared_arena_bytes"),
+    ("interpreters", "interpreter_bytes"),
     ("front end", "front_end_bytes"),
     ("listener: front end, buffers", "listener_bytes"),
-    ("arena and listener", "total_bytes"),
+    ("all of it", "total_bytes"),
 )
 
 
@@ -97,7 +98,9 @@ def _arena_lines(report: Report) -> list[str]:
     lines, arena = [], report.arena
     if arena is not None:
         measured = "not measured" if arena["measured_bytes"] is None else f"measured {arena['measured_bytes']:,}"
-        sizes = f"planned {arena['planned_bytes']:,} bytes, {measured}; for 32-bit {arena['planned_32bit_bytes']:,}"
+        kernels = f" with {arena['device']['kernels']}" if "device" in arena else ""
+        sizes = f"planned {arena['planned_bytes']:,} bytes, {measured}; "
+        sizes += f"for 32-bit{kernels} {arena['planned_32bit_bytes']:,}"
         words = (short_name(word) if "/" in word else word for word in arena["explained"].split(" "))
         lines += [f"arena     {sizes}", f"          {' '.join(words)}"]
     for parity in compared(report.parity).values():

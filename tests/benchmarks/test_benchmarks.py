@@ -31,6 +31,7 @@ def _run(repository, script: str, *arguments: str) -> str:
         "streaming.py",
         "firmware_c.py",
         "emulation.py",
+        "devices.py",
     ],
 )
 def test_help_says_how_it_is_called(repository, script: str) -> None:

@@ -187,7 +187,7 @@ def test_settings_say_window_and_fft_apart(checked):
 
     def settings() -> str:
         known = replace(member, facts=Facts({**member.facts.values, "features": features}))
-        return settings_header("net", known, 1000, 24)
+        return settings_header("net", known, 1000, (1024, 1040))
 
     text = settings()
     for line in ("NET_WINDOW 3072", "NET_FFT 4096", "NET_HOP 500", "NET_KEEP_LAST_FRAME 1", "NET_HIGH_HZ 16000.0f"):
@@ -201,11 +201,12 @@ def test_settings_say_window_and_fft_apart(checked):
     assert "is no frame" in text
 
 
-def test_arena_is_the_measured_one_with_its_reserve(folder, checked):
-    arena = next(engine.arena_bytes for engine in checked["int8"][1].engines if engine.engine == "tflm")
+def test_arena_is_the_one_that_the_check_held_against_the_board(folder, checked):
+    report = checked["int8"][1]
     setting = json.loads((folder / "manifest.json").read_text())["arena_bytes"]
     assert setting % 16 == 0
-    assert arena + 5 * 1024 <= setting < arena + 5 * 1024 + 16
+    assert setting == report.arena["device"]["arena_bytes"]
+    assert report.check("arena_bytes").value == setting + report.arena["device"]["interpreter_bytes"]
 
 
 def test_arena_has_the_reserve_of_the_target(make_artifact, board, tmp_path):
@@ -213,10 +214,11 @@ def test_arena_has_the_reserve_of_the_target(make_artifact, board, tmp_path):
     artifact = make_artifact("int8")
     report = emulate(artifact, own, ("tflm",))
     folder = write_bundle([(artifact, report)], tmp_path / "firmware").path
-    (arena,) = [engine.arena_bytes for engine in report.engines if engine.engine == "tflm"]
+    device = report.arena["device"]
+    planned = device["activations_bytes"] + device["persistent_bytes"]
     settings = (folder / "model_settings.h").read_text()
-    assert "_ARENA_RESERVE_BYTES 2048\n" in settings
-    assert f"_ARENA_BYTES {-(-(arena + 2048) // 16) * 16}\n" in settings
+    assert f"_ARENA_BYTES {-(-(planned + 2048) // 16) * 16}\n" in settings
+    assert f"_ARENA_MEASURED_BYTES {report.arena['measured_bytes']}\n" in settings
 
 
 def test_same_artifact_gives_the_same_bytes(folder, checked, make_artifact, board, tmp_path):

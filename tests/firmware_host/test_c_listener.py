@@ -32,7 +32,6 @@ from keras_mtl.firmware_host.bundle.text import (
     static_texts,
 )
 from keras_mtl.firmware_host.bundle.text.c_source import header, real
-from keras_mtl.firmware_host.compute import op_rows
 from keras_mtl.firmware_host.device import listener_buffers
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.targets import load_target
@@ -331,12 +330,11 @@ def test_networks_in_one_arena_and_the_example_are_well_formed(name: str, builde
     artifact = make_two_state(builder, *KINDS[name])
     shared = arena_of_members(artifact.members, {})["shared_bytes"]
     networks = [
-        Network(f"{NAME}_{role}", role, member, op_rows(member.model), 4096, 1024)
-        for role, member in artifact.members.items()
+        Network(f"{NAME}_{role}", role, member, 4096, (4096, 5120)) for role, member in artifact.members.items()
     ]
     bundle = write_listener(artifact, tmp_path / "bundle")
     texts = {f"models/{file}": text for network in networks for file, text in network_texts(network).items()}
-    texts["listener_networks.h"] = networks_header(NAME, "listener_networks.h", networks, shared)
+    texts["listener_networks.h"] = networks_header(NAME, "listener_networks.h", networks, (shared, shared))
     texts["listener_networks.cc"] = networks_source(NAME, "listener_networks.h", networks, "models/", True)
     texts |= static_texts(["kmtl_tflm.h"])
     for file, text in texts.items():

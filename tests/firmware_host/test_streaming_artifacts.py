@@ -262,14 +262,22 @@ def test_report_tells_the_memory(streams):
     # What is planned lies over each other, what interpreters keep adds up.
     assert memory["shared_bytes"] == report.arena["shared_bytes"] + kept
     assert memory["shared_bytes"] < memory["separate_bytes"]
-    # On a device: one arena with its reserve, and a listener that has the front end's memory.
+    # On a device of 32 bit: one arena, the interpreters, and a listener that has the front end's memory.
     room, fft = report.check("arena_bytes"), FEATURES.fft
-    assert memory["shared_arena_bytes"] == memory["shared_bytes"] - kept + memory["reserve_bytes"]
-    # One reserve for scratch buffers, and a small one for each of the other six networks.
-    assert 0 <= memory["reserve_bytes"] - (5 + 6) * 1024 < 16
+    device, operators = report.arena["device"], sum(len(one["operators"]) for one in arenas.values())
+    parts = ("activations_bytes", "persistent_bytes", "beyond_plan_bytes", "reserve_bytes")
+    assert 0 <= memory["shared_arena_bytes"] - sum(device[part] for part in parts) < 16
+    assert device["activations_bytes"] == max(one["device"]["activations_bytes"] for one in arenas.values())
+    assert device["persistent_bytes"] < sum(one["device"]["persistent_bytes"] for one in arenas.values())
+    assert memory["reserve_bytes"] == 16 * operators
+    assert 7 * 224 < memory["interpreter_bytes"] < 7 * 800
     assert memory["front_end_bytes"] == 4 * (FEATURES.window + 2 * fft + BANDS)
     assert kept + memory["front_end_bytes"] < memory["listener_bytes"]
-    assert room.value == memory["total_bytes"] == memory["shared_arena_bytes"] + memory["listener_bytes"]
+    assert (
+        room.value
+        == memory["total_bytes"]
+        == sum(memory[part] for part in ("shared_arena_bytes", "interpreter_bytes", "listener_bytes"))
+    )
     assert room.limit == 524_288 - 65_536
     assert f"{memory['separate_bytes']:,}" in room.why
     assert report.check("audio_latency_s").value == 0.344
@@ -347,13 +355,13 @@ def test_memory_of_what_was_planned_only(streams):
     measured = {name: one["planned_bytes"] for name, one in plans["members"].items()}
     for found in ({}, {**measured, ENCODER: None}):
         arena = arena_of_members(artifact.members, found)
-        ram = stream_memory(artifact, arena, board)
+        ram = stream_memory(artifact, arena)
         assert ram["arena_bytes"] == measured
         check = arena_bytes(arena, ram, board)
         assert (check.value, check.ok) == (None, False)
         assert check.why.startswith("not measured: TFLM did not run the artifact, planned from the file")
     whole = arena_of_members(artifact.members, measured)
-    assert stream_memory(artifact, whole, board) == ram
+    assert stream_memory(artifact, whole) == ram
     assert arena_bytes(whole, ram, board).ok
     assert arena_bytes(whole, ram, load_target("dcase-asc")) is None
 
@@ -453,13 +461,14 @@ def test_commands(streams, tmp_path):
         "arenas over each other",
         "encoder_states",
         "front end",
-        "arena and listener",
+        "interpreters",
+        "all of it",
         "latency   at most",
         "scenes 0.124 s",
     ):
         assert words in done.stdout
     page = (tmp_path / "report.html").read_text()
-    assert all(words in page for words in ("<h2>Memory</h2>", "arena and listener", "scenes 0.124 s"))
+    assert all(words in page for words in ("<h2>Memory</h2>", "all of it", "scenes 0.124 s"))
     macs = streams["int8", None].manifest["macs_per_second"]
     assert f"{macs:,} MACs for a second of audio" in page
     assert f"{macs:,} MAC/s" in done.stdout

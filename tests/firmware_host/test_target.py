@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import replace
@@ -10,7 +11,6 @@ from importlib import resources
 import pytest
 
 from keras_mtl.core import TargetError
-from keras_mtl.firmware_host.arena import arena_reserve_bytes, shared_reserve_bytes
 from keras_mtl.firmware_host.compute import OpRow, estimate
 from keras_mtl.firmware_host.targets import Target, load_target, target_names
 from keras_mtl.firmware_host.targets.target import read_target
@@ -100,15 +100,12 @@ def test_what_is_assumed_is_a_matter_of_the_target():
     assert replace(usual, kernels="reference").code_bytes(True) == 35 * 1024
     assert set(usual.to_dict()) == {*tomllib.loads(BOARD), "description", "parity_lsb"}
     own = {"parity_probability": 0, "events_differ_fraction": 0.1, "interpreter_code_bytes": 60_000}
-    own |= {"untyped_code_bytes": 0, "arena_reserve_bytes": 2_048, "small_reserve_bytes": 256}
-    text = BOARD + "".join(f"{key} = {value}\n" for key, value in own.items())
+    own |= {"untyped_code_bytes": 0, "arena_reserve_bytes": 2_048, "kernels_version": "7.0"}
+    text = BOARD + "".join(f"{key} = {json.dumps(value)}\n" for key, value in own.items())
     target = read_target(text, "mine.toml")
     assert target.to_dict() == usual.to_dict() | own
     assert Target(**target.to_dict()) == target
     assert (target.code_bytes(True), target.code_bytes(False)) == (60_000, 60_000)
-    networks = [[OpRow(0, op, 1, "x", ("int8",), ((1, 4),), "int8", (1, 4), 0, 0, 0)] for op in ("CONV_2D", "ADD")]
-    assert [arena_reserve_bytes(rows, target) for rows in networks] == [2_048, 256]
-    assert (shared_reserve_bytes(networks, target), shared_reserve_bytes(networks, usual)) == (2_304, 6 * 1024)
 
 
 def test_unknown_name_gives_the_nearest():
@@ -151,6 +148,12 @@ def test_missing_file_is_one_line(tmp_path):
         ("[end]", "arena_reserve_bytes = 0.5", r"arena_reserve_bytes = 0.5 \(it must be a whole number"),
         ("[end]", "arena_reserve = 1", r"no key arena_reserve \(did you mean arena_reserve_bytes\?\)"),
         ("[end]", "arena_reserve_bytes = 200_001", "arena_reserve_bytes is more than arena_ram_bytes"),
+        (
+            "[end]",
+            'kernels_version = "3.9"',
+            r"kernels_version = '3.9' .*versions of cmsis-nn are 4.0, 4.1, .*leave it out",
+        ),
+        ("[end]", "kernels_version = 7.0", r"kernels_version = 7.0 \(it must be a text"),
         ("[end]", "interpreter_code_bytes = 1_000_001", "interpreter_code_bytes is more than flash_bytes"),
     ],
 )
@@ -158,3 +161,23 @@ def test_wrong_field_is_named(old, new, message):
     old = f"# {old}" if old == "[end]" else old
     with pytest.raises(TargetError, match=message):
         read_target(BOARD.replace(old, new, 1), "mine.toml")
+
+
+def test_a_version_of_the_kernels_is_one_of_that_library():
+    for kernels, version in (("esp-nn", "7.0"), ("reference", "1.1")):
+        with pytest.raises(TargetError, match=f"kernels_version = '{version}' is not known"):
+            read_target(BOARD.replace("cmsis-nn", kernels) + f'kernels_version = "{version}"\n', "mine.toml")
+
+
+def test_builds_are_those_that_version_and_core_leave_open():
+    """One where both are known; every known version where a file names none; every variant of a core not known."""
+    usual = read_target(BOARD, "mine.toml")
+    assert {build.variant for build in usual.kernel_builds} == {"dsp"}
+    assert [build.version for build in usual.kernel_builds] == [(4, 0), (4, 1), (5, 0), (6, 0), (7, 0)]
+    (one,) = replace(usual, kernels_version="7.0", core="Cortex-M55").kernel_builds
+    assert (one.family, one.version, one.variant) == ("cmsis-nn", (7, 0), "mve")
+    unknown = replace(usual, kernels_version="7.0", core="cortex-x1").kernel_builds
+    assert {build.variant for build in unknown} == {"c", "dsp", "mve"}
+    assert {build.family for build in replace(usual, kernels="reference").kernel_builds} == {"reference"}
+    (chip,) = replace(usual, kernels="esp-nn", kernels_version="1.1", core="xtensa-lx7").kernel_builds
+    assert (chip.variant, chip.version) == ("esp32s3", (1, 1))

@@ -77,6 +77,7 @@ def test_a_file_that_differs_from_both_families_fails_and_says_by_which_limit(ve
     check = report.check("parity_lsb")
     assert (check.value, check.ok, report.verdict) == (9, False, "failed")
     assert "allowed are the 2 of parity_lsb of the target stm32h743" in check.why
+    assert not _notes(report, "from tflm differs")
     assert "allowed are" not in verdict(dict.fromkeys(made.ENGINES, 0)).check("parity_lsb").why
 
 

@@ -91,6 +91,13 @@ def test_what_runs_other_operators_needs_no_kernel_of_a_vendor():
     assert {each.op for each in found if each.where == "cmsis-nn"} == {"ADD"}
 
 
+def test_a_count_in_32_bits_is_no_slow_layer():
+    content = made.one_operator("ADD", [((4,), "int32"), ((4,), "int32")], ((4,), "int32"), schema.AddOptionsT())
+    (found,) = compatibility({"": flatbuffer.read_model(content)}, BOARD)
+    assert (found.severity, found.remedy) == ("note", "nothing, where its tensors are small")
+    assert found.why == "CMSIS-NN has no int32 kernel for ADD: TFLM's reference kernel runs it"
+
+
 @pytest.mark.parametrize("kind", ["int32", "int64"])
 def test_indices_are_within_their_table_and_zeros_come_first(kind):
     inputs = random_inputs(Artifact.of(gathered(kind)).network)["input_0"]

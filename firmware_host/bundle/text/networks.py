@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from keras_mtl.firmware_host.arena import arena_setting_bytes
 from keras_mtl.firmware_host.bundle.text.c_source import extern_c, header, opening, values
 from keras_mtl.firmware_host.bundle.text.resolver import resolver_header
-from keras_mtl.firmware_host.bundle.text.settings import settings_header
+from keras_mtl.firmware_host.bundle.text.settings import arena_lines, settings_header
 from keras_mtl.tflite.artifact import Member
 
-_SHARED_SETTING = """/* Bytes of the arena of all: what each keeps, the most that one computes in, and a reserve. */
-#define {}_ARENA_BYTES {}
+_SHARED_SETTING = """#include <stdint.h>
+
+/* Bytes of the arena of all: what each keeps, the most that one computes in, its kernels' scratch memory with it, and a
+ * reserve. */
+{}
 """
 
 
@@ -25,19 +27,14 @@ class Network:
         role: what its files begin with: "model", or a member's name.
         member: the file and what is known of it.
         arena_bytes: what TensorFlow Lite Micro used on the host.
-        reserve_bytes: what its arena may need on the device beyond that.
+        sizes: what to give its arena on the device, and on a PC of 64 bit, where the self-test runs, too.
     """
 
     name: str
     role: str
     member: Member
     arena_bytes: int
-    reserve_bytes: int
-
-    @property
-    def arena_setting_bytes(self) -> int:
-        """What to give the arena on a device."""
-        return arena_setting_bytes(self.arena_bytes, self.reserve_bytes)
+    sizes: tuple[int, int]
 
 
 def network_texts(network: Network) -> dict[str, str]:
@@ -54,18 +51,20 @@ def network_texts(network: Network) -> dict[str, str]:
         ),
         f"{role}_resolver.h": resolver_header(name, network.member.model, f"{role}_resolver.h"),
         f"{role}_settings.h": settings_header(
-            name, network.member, network.arena_bytes, network.reserve_bytes, f"{role}_settings.h"
+            name, network.member, network.arena_bytes, network.sizes, f"{role}_settings.h"
         ),
     }
 
 
-def networks_header(name: str, file: str, networks: Sequence[Network], shared_arena_bytes: int | None = None) -> str:
+def networks_header(
+    name: str, file: str, networks: Sequence[Network], shared_arena: tuple[int, int] | None = None
+) -> str:
     """The header that starts and runs all networks of a bundle, for C and C++.
 
-    `shared_arena_bytes`: of the one arena that all of them share; None where each has its own.
+    `shared_arena`: sizes of the one arena that all of them share, as a network's; None where each has its own.
     """
     prefix = name.upper()
-    shared = "" if shared_arena_bytes is None else _SHARED_SETTING.format(prefix, shared_arena_bytes)
+    shared = _SHARED_SETTING.format("\n".join(arena_lines(prefix, shared_arena))) if shared_arena else ""
     members = "\n".join(f"#define {_number(name, network)} {place}" for place, network in enumerate(networks))
     declared = f"""
 /* Makes the interpreters. 0: done. Else the number of the first network, counted from 1, that did not start: its arena

@@ -8,7 +8,6 @@ from typing import Any
 
 from keras_mtl.core import Labels
 from keras_mtl.decoding import DecodeSettings
-from keras_mtl.firmware_host.arena import arena_setting_bytes
 from keras_mtl.firmware_host.bundle.golden import has_scenes, numbered
 from keras_mtl.firmware_host.bundle.text.c_source import header, real, string
 from keras_mtl.firmware_host.device import C_TYPES
@@ -19,21 +18,23 @@ def settings_header(
     name: str,
     member: Member,
     measured_arena_bytes: int,
-    reserve_bytes: int,
+    arena_bytes: tuple[int, int],
     file: str = "model_settings.h",
 ) -> str:
-    """The text of a network's settings (C and C++; macros only)."""
+    """The text of a network's settings (C and C++; macros only).
+
+    `measured_arena_bytes`: what TensorFlow Lite Micro used on the host. `arena_bytes`: as of `arena_lines`.
+    """
     prefix = name.upper()
     inputs, outputs, facts = member.inputs, member.outputs, member.facts
     lines = [
         "#include <stdint.h>",
         "",
-        "/* The tensor arena: measured on the host by TensorFlow Lite Micro, plus a reserve for what the device's own",
-        " * kernels need besides (scratch buffers of CMSIS-NN), rounded up to 16. After the first AllocateTensors() on",
-        " * the device, interpreter.arena_used_bytes() gives what is used: the setting may then shrink. */",
+        "/* The tensor arena. For a device it is planned with the scratch memory of the target's kernels and a small",
+        " * reserve: interpreter.arena_used_bytes() gives what is used after the first AllocateTensors() there, the",
+        " * setting may shrink to it. On a PC (64 bit, reference kernels) ARENA_MEASURED_BYTES were used. */",
         f"#define {prefix}_ARENA_MEASURED_BYTES {measured_arena_bytes}",
-        f"#define {prefix}_ARENA_RESERVE_BYTES {reserve_bytes}",
-        f"#define {prefix}_ARENA_BYTES {arena_setting_bytes(measured_arena_bytes, reserve_bytes)}",
+        *arena_lines(prefix, arena_bytes),
         "",
         *_ports(prefix, "input", inputs),
         *_ports(prefix, "output", outputs),
@@ -48,6 +49,18 @@ def settings_header(
     if facts.get("audio_seconds"):
         lines += ["", f"#define {prefix}_AUDIO_SECONDS {real(facts.audio_seconds)}"]
     return header(name, file, f"Settings of {name}.", "\n".join(lines))
+
+
+def arena_lines(prefix: str, arena_bytes: tuple[int, int]) -> list[str]:
+    """The macro of an arena's size. `arena_bytes`: for a device of 32 bit and for a PC, whose structures are larger."""
+    device, pc = arena_bytes
+    return [
+        "#if UINTPTR_MAX > 0xFFFFFFFFu",
+        f"#define {prefix}_ARENA_BYTES {pc}",
+        "#else",
+        f"#define {prefix}_ARENA_BYTES {device}",
+        "#endif",
+    ]
 
 
 def _ports(prefix: str, kind: str, ports: Sequence[Port]) -> list[str]:
