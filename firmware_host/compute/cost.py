@@ -10,7 +10,7 @@ from typing import Any
 
 from keras_mtl.core import ArtifactError
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.flatbuffer import loop_graphs, operator_macs, trip_count
+from keras_mtl.tflite.flatbuffer import branch_graphs, data_input, loop_graphs, operator_macs, trip_count
 
 _ELEMENT_BITS = {"bool": 8, "int4": 4, "uint4": 4, "bfloat16": 16, "complex64": 64, "complex128": 128}
 #: Loops that share their bodies can make a small file run as many operators as it likes.
@@ -31,7 +31,7 @@ class OpRow:
         output_dtype, output_shape: of its first output.
         output_dtypes, output_shapes: of all its outputs; empty in a report that was written before they were listed.
         macs: multiply-accumulates of one inference, all repeats together; None where they are not known. A loop's are
-            those of its body's rows.
+            those of its body's rows, a branch's those of its dearer side's.
         weight_bytes: bytes of the constants that it reads.
         activation_bytes: bytes of its outputs.
         repeats: how often it runs in one inference: 1, or the steps of the loops that it stands in; None where the file
@@ -53,6 +53,16 @@ class OpRow:
     output_dtypes: tuple[str, ...] = ()
     output_shapes: tuple[tuple[int, ...], ...] = ()
 
+    @property
+    def data_dtype(self) -> str:
+        """Type of the input that holds its data; "-" where it has none."""
+        return self.input_dtypes[data_input(self.op)] if len(self.input_dtypes) > data_input(self.op) else "-"
+
+    @property
+    def data_elements(self) -> int:
+        """Elements of the input that holds its data; 0 where it has none."""
+        return sum(map(math.prod, self.input_shapes[data_input(self.op) :][:1]))
+
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
         return asdict(self)
@@ -61,7 +71,8 @@ class OpRow:
 def op_rows(model: Any) -> tuple[OpRow, ...]:
     """The operators of a file, given as its object tree, in the order of execution.
 
-    A loop (WHILE) is followed by the operators of its body; those of its condition are left out.
+    A loop (WHILE) is followed by the operators of its body, and a branch (IF) by those of its dearer side, the first
+    one where both cost the same; the others are left out, as are those that CALL_ONCE runs at the start.
 
     Raises:
         ArtifactError: operators with missing tensors, or more of them than can be listed.
@@ -85,14 +96,16 @@ def uncounted(model: Any) -> str:
     return ""
 
 
-def activation_bytes_per_second(rows: Sequence[OpRow], calls_per_second: Sequence[float]) -> int | None:
+def activation_bytes_per_second(rows: Sequence[OpRow], calls_per_second: Sequence[float] | None) -> int | None:
     """Bytes that all operators write for one second of audio.
 
-    `calls_per_second`: how often the file of each row runs for one second of audio, one for each row.
+    `calls_per_second`: how often the file of each row runs for one second of audio, one for each row; None: not known.
 
     Returns:
-        The bytes, or None where a loop's repeats are not known.
+        The bytes, or None where a loop's repeats or the calls are not known.
     """
+    if calls_per_second is None:
+        return None
     total = 0.0
     for row, calls in zip(rows, calls_per_second, strict=True):
         if row.repeats is None:
@@ -104,21 +117,34 @@ def activation_bytes_per_second(rows: Sequence[OpRow], calls_per_second: Sequenc
 def _executed(
     model: Any, number: int, repeats: int | None, within: frozenset[int]
 ) -> Iterator[tuple[Any, Any, int | None]]:
-    """(subgraph, operator, repeats) of a subgraph and of the loop bodies in it; a loop that holds itself once."""
+    """(subgraph, operator, repeats) of a subgraph, its loops' bodies and branches' sides; what holds itself once."""
     graph = model.subgraphs[number]
     for operator in graph.operators or []:
         yield graph, operator, repeats
-        if flatbuffer.op_name(model, operator) != "WHILE":
+        name = flatbuffer.op_name(model, operator)
+        steps: int | None = 1
+        if name == "WHILE":
+            inner = loop_graphs(model, operator)[1]
+            try:
+                steps = trip_count(model, graph, operator)
+            except ArtifactError:
+                steps = None
+        elif name == "IF":
+            inner = max(branch_graphs(model, operator), key=lambda side: _side_macs(model, side))
+        else:
             continue
-        body = loop_graphs(model, operator)[1]
-        if body in within | {number}:
-            continue
-        try:
-            steps: int | None = trip_count(model, graph, operator)
-        except ArtifactError:
-            steps = None
-        inner = None if steps is None or repeats is None else steps * repeats
-        yield from _executed(model, body, inner, within | {number})
+        if inner not in within | {number}:
+            times = None if steps is None or repeats is None else steps * repeats
+            yield from _executed(model, inner, times, within | {number})
+
+
+def _side_macs(model: Any, number: int) -> float:
+    """MACs of a side of a branch: one whose MACs can't be counted is the dearer one."""
+    graph = model.subgraphs[number]
+    try:
+        return sum(operator_macs(model, graph, operator) for operator in graph.operators or [])
+    except ArtifactError:
+        return math.inf
 
 
 def _row(model: Any, index: int, subgraph: Any, operator: Any, repeats: int | None) -> OpRow:
@@ -146,7 +172,7 @@ def _macs(model: Any, subgraph: Any, operator: Any, repeats: int | None) -> int 
         once = operator_macs(model, subgraph, operator)
     except ArtifactError:
         return None
-    if flatbuffer.op_name(model, operator) == "WHILE":
+    if flatbuffer.op_name(model, operator) in ("WHILE", "IF"):
         return 0
     return None if repeats is None else once * repeats
 

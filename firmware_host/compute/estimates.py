@@ -54,12 +54,12 @@ _ELSEWHERE = 2.5
 
 
 def estimate(
-    rows: Sequence[OpRow], calls_per_second: Sequence[float], target: Target
+    rows: Sequence[OpRow], calls_per_second: Sequence[float] | None, target: Target
 ) -> tuple[dict[str, Any] | None, str]:
-    """The target's work for one second of audio.
+    """The target's work for one second of audio, or for one inference where it is not known how often they come.
 
-    `calls_per_second`: how often the file of each row runs for one second of audio, one for each row. `target`: a
-    board; a budget has no core to estimate for.
+    `calls_per_second`: how often the file of each row runs for one second of audio, one for each row; None: not known.
+    `target`: a board; a budget has no core to estimate for.
 
     Returns:
         The estimate as plain values for a report (see the table in docs/cli.md), and "", or None and why there is none:
@@ -71,13 +71,13 @@ def estimate(
     if core is None:
         return None, f"no compute estimate: no figures for the core {target.core} (there are for {', '.join(_CORES)})"
     parts: dict[tuple[str, str], list[tuple[float, Range]]] = {}
-    for row, calls in zip(rows, calls_per_second, strict=True):
+    for row, calls in zip(rows, calls_per_second or [1.0] * len(rows), strict=True):
         if row.macs is None or row.repeats is None:
             return None, f"no compute estimate: the MACs of {row.op} can't be counted"
-        dtype = _DTYPES.get(row.input_dtypes[0] if row.input_dtypes else "")
+        dtype = _DTYPES.get(row.data_dtype)
         if row.macs and dtype is None:
-            return None, f"no compute estimate: no figures for {row.input_dtypes[0]} kernels ({row.op})"
-        elements = sum(map(math.prod, row.input_shapes[:1])) * row.repeats
+            return None, f"no compute estimate: no figures for {row.data_dtype} kernels ({row.op})"
+        elements = row.data_elements * row.repeats
         if max(row.macs, elements) >= 1 << 63:
             return None, f"no compute estimate: the size of {row.op} is beyond all reason"
         amount, rate = _of_row(row, elements, core, kernels, str(dtype))
@@ -86,12 +86,14 @@ def estimate(
         if amount and rate is not None:
             made = amount * calls * rate[0], amount * calls * rate[1]
             parts.setdefault((row.op, str(dtype)), []).append((row.macs * calls, made))
-    return (_summed(parts, core, target), "") if parts else (None, "no compute estimate: the file has no MACs")
+    if not parts:
+        return None, "no compute estimate: the file has no MACs"
+    return _summed(parts, core, target, "inference" if calls_per_second is None else "second"), ""
 
 
 def overload(compute: dict[str, Any]) -> str:
     """A sentence where the estimate is more than the core has; else empty."""
-    least, most = compute["load"]
+    least, most = compute["load"] or (0, 0)
     if most <= 1:
         return ""
     sure = "is" if least > 1 else "may be"
@@ -125,23 +127,26 @@ def _of_row(row: OpRow, elements: int, core: str, kernels: str, dtype: str) -> t
     return row.macs, (least / _BEYOND, most * _BEYOND)
 
 
-def _summed(parts: dict[tuple[str, str], list[tuple[float, Range]]], core: str, target: Target) -> dict[str, Any]:
+def _summed(
+    parts: dict[tuple[str, str], list[tuple[float, Range]]], core: str, target: Target, per: str
+) -> dict[str, Any]:
     listed: list[dict[str, Any]] = []
     for (op, dtype), rows in parts.items():
-        part = {"op": op, "dtype": dtype, "macs_per_second": round(sum(macs for macs, _ in rows))}
-        listed.append({**part, "instructions_per_second": _total(made for _, made in rows)})
-    total = _total(part["instructions_per_second"] for part in listed)
-    macs, clock_hz = sum(part["macs_per_second"] for part in listed), target.clock_hz or 0
+        part = {"op": op, "dtype": dtype, f"macs_per_{per}": round(sum(macs for macs, _ in rows))}
+        listed.append({**part, f"instructions_per_{per}": _total(made for _, made in rows)})
+    total = _total(part[f"instructions_per_{per}"] for part in listed)
+    macs, clock_hz = sum(part[f"macs_per_{per}"] for part in listed), target.clock_hz or 0
     # Without MACs a type has only operators that were not measured as that type's kernels.
-    dtypes = {part["dtype"] for part in listed if part["macs_per_second"]} or {part["dtype"] for part in listed}
+    dtypes = {part["dtype"] for part in listed if part[f"macs_per_{per}"]} or {part["dtype"] for part in listed}
     return {
         "core": target.core,
         "kernels": target.kernels,
         "dtype": " and ".join(sorted(dtypes, key=len)),
         "instructions_per_mac": [round(end / macs, 2) for end in total] if macs else None,
-        "instructions_per_second": total,
+        "per": per,
+        f"instructions_per_{per}": total,
         "clock_hz": clock_hz,
-        "load": [round(end / clock_hz, 4) for end in total],
+        "load": [round(end / clock_hz, 4) for end in total] if per == "second" else None,
         "basis": _basis(sorted(dtypes, key=len), core, target),
         "measured": False,
         "parts": listed,

@@ -20,17 +20,21 @@ from keras_mtl.firmware_host.compute.operator_tables import (
     TFLITE_RUNTIME_VERSIONS,
     TFLM_CUSTOM_OPERATORS,
     TFLM_OPERATORS,
+    WRONG_SUMS,
 )
 from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.flatbuffer import LOOPS
+from keras_mtl.tflite.flatbuffer import LOOPS, data_input, weight_inputs
 
 _FAMILIES: dict[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
     "cmsis-nn": ("CMSIS-NN", CMSIS_NN_TYPES),
     "esp-nn": ("ESP-NN", ESP_NN_TYPES),
 }
+#: Types of a network's layers; others count, index or compare.
+_NETWORK_TYPES = ("int8", "int16", "float32")
 _PER_TENSOR = "convert with dense layers per tensor"
 _NO_SUM = "MEAN or BATCH_MATMUL in its place, on which all runtimes agree"
+_FULL_INTEGER = "convert with full-integer quantization: a representative dataset, activations in int8 or int16 too"
 _INT64 = "patch the bias to INT64, as `keras_mtl convert` does"
 
 
@@ -97,9 +101,16 @@ class _Layer:
     outputs: tuple[Any, ...]
     options: Any
 
-    def dtype(self, index: int = 0) -> str:
+    def dtype(self, index: int | None = None) -> str:
+        """Type of an input, by default of the one that holds the data; "-" where there is none."""
+        index = data_input(self.op) if index is None else index
         tensor = self.inputs[index] if index < len(self.inputs) else None
         return "-" if tensor is None else flatbuffer.tensor_dtype(tensor)
+
+    def hybrid(self) -> bool:
+        """Whether data in floating point meet weights that are integers."""
+        places = weight_inputs(self.op, len(self.inputs))
+        return self.dtype().startswith("float") and any("int" in self.dtype(place) for place in places)
 
     def per_channel(self) -> bool:
         quantization = flatbuffer.quantization(self.inputs[1]) if len(self.inputs) > 1 and self.inputs[1] else None
@@ -156,6 +167,9 @@ def _tflm(layer: _Layer) -> Iterator[Finding]:
         yield layer.finding("tflm", "blocks", why, "convert the network without it")
     elif layer.op not in TFLM_OPERATORS:
         yield layer.finding("tflm", "blocks", f"TFLM has no kernel for {layer.op}", "convert the network without it")
+    elif layer.hybrid():
+        why = f"TFLM refuses hybrid layers: {layer.op} has {layer.dtype()} data and integer weights"
+        yield layer.finding("tflm", "blocks", why, _FULL_INTEGER)
     elif "float16" in (layer.dtype(), *map(flatbuffer.tensor_dtype, layer.outputs[:1])):
         remedy = "convert to int8 or int16x8 for a microcontroller; float16 is for LiteRT-class devices"
         yield layer.finding("tflm", "blocks", "TFLM has no float16 kernels", remedy)
@@ -202,7 +216,7 @@ def _reference_kernels(layer: _Layer, kernels: str) -> Iterator[Finding]:
     """Operators and types that the family has no kernel for, so that TFLM's own runs, in plain C."""
     family, types = _FAMILIES[kernels]
     dtype = layer.dtype()
-    if layer.op in MOVES_DATA:
+    if layer.op in MOVES_DATA or layer.op.startswith(CUSTOM):
         return
     if dtype in types.get(layer.op, ()):
         if layer.op in ("ADD", "MUL") and len({_shape(tensor) for tensor in layer.inputs[:2]}) > 1:
@@ -212,12 +226,13 @@ def _reference_kernels(layer: _Layer, kernels: str) -> Iterator[Finding]:
     if layer.op == "MEAN":
         why = f"{family} has no kernel for MEAN: TFLM's reference kernel takes 130 instructions an element, measured"
         yield layer.finding(kernels, "slow", why, "AVERAGE_POOL_2D where the result is the same")
-    elif layer.op in types:
+    elif layer.op in types and dtype in _NETWORK_TYPES:
         why = f"{family} has no {dtype} kernel for {layer.op}: TFLM's reference kernel runs it"
         remedy = "int8, or another target" if dtype == "int16" else "int8 or int16x8"
         yield layer.finding(kernels, "slow", why, remedy)
     else:
-        why = f"{family} has no kernel for {layer.op}: TFLM's reference kernel runs it"
+        kernel = f"{dtype} kernel" if layer.op in types else "kernel"
+        why = f"{family} has no {kernel} for {layer.op}: TFLM's reference kernel runs it"
         yield layer.finding(kernels, "note", why, "nothing, where its tensors are small")
 
 
@@ -231,10 +246,12 @@ def _host_runtimes(layer: _Layer) -> Iterator[Finding]:
     elif layer.version > most:
         why = f"tflite-runtime 2.14 has {layer.op} up to version {most}, not {layer.version}"
         yield layer.finding("tflite-runtime", "note", why, remedy)
-    elif layer.op == "SUM" and layer.dtype() == "int16":
-        why = "LiteRT's reference kernel gives a wrong int16 SUM, without a word; its optimised one and TFLM agree"
-        yield layer.finding("litert", "note", why, _NO_SUM)
-        if [_scale(tensor) for tensor in layer.inputs[:1]] != [_scale(tensor) for tensor in layer.outputs[:1]]:
+    elif layer.op == "SUM" and layer.dtype() in WRONG_SUMS:
+        why = f"LiteRT's reference kernel gives a wrong {layer.dtype()} SUM, without a word (LiteRT issue 4079); its "
+        yield layer.finding("litert", "note", f"{why}optimised one and TFLM agree", _NO_SUM)
+        if layer.dtype() == "int16" and [_scale(tensor) for tensor in layer.inputs[:1]] != [
+            _scale(tensor) for tensor in layer.outputs[:1]
+        ]:
             why = "tflite-runtime 2.14 refuses an int16 SUM whose output has another scale than its input"
             yield layer.finding("tflite-runtime", "note", why, _NO_SUM)
     elif layer.op == "REVERSE_V2" and len(layer.inputs) > 1 and max(_shape(layer.inputs[1]), default=1) > 1:

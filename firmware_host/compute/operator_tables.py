@@ -105,10 +105,10 @@ _CMSIS_NN = """
 _CMSIS_NN_INT8 = "MAXIMUM MINIMUM PAD PADV2 SVDF TRANSPOSE TRANSPOSE_CONV"
 _ESP_NN = "ADD AVERAGE_POOL_2D CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED MAX_POOL_2D MUL SOFTMAX"
 _MOVES_DATA = """
-    BROADCAST_TO CONCATENATION EXPAND_DIMS FILL GATHER PACK QUANTIZE RESHAPE SHAPE SLICE SPLIT SPLIT_V SQUEEZE
-    STRIDED_SLICE UNPACK ZEROS_LIKE
+    ASSIGN_VARIABLE BROADCAST_TO CALL_ONCE CONCATENATION EXPAND_DIMS FILL GATHER IF PACK QUANTIZE READ_VARIABLE RESHAPE
+    SHAPE SLICE SPLIT SPLIT_V SQUEEZE STRIDED_SLICE UNPACK VAR_HANDLE ZEROS_LIKE
 """
-#: Types of the first input that TFLM's folder `kernels/cmsis_nn` (the same commit) hands to CMSIS-NN. Others run TFLM's
+#: Types of the data that TFLM's folder `kernels/cmsis_nn` (the same commit) hands to CMSIS-NN. Others run TFLM's
 #: own reference kernels. int16 DEPTHWISE_CONV_2D calls CMSIS-NN's generic function, a slow one.
 CMSIS_NN_TYPES = {
     **dict.fromkeys(_CMSIS_NN.split(), ("int8", "int16")),
@@ -116,5 +116,8 @@ CMSIS_NN_TYPES = {
 }
 #: The same of esp-tflite-micro's folder `kernels/esp_nn`, commit 99f49e1 of 14 August 2026.
 ESP_NN_TYPES = dict.fromkeys(_ESP_NN.split(), ("int8",))
-#: Operators that only move or rename data: not worth a note where they run plain C.
+#: Types whose SUM LiteRT's reference kernel adds up in the type itself, so that it overflows: LiteRT issue 4079, of
+#: version 2.0.2; measured here with 2.3.0.
+WRONG_SUMS = ("int8", "int16")
+#: Operators that only move or rename data, or run others: not worth a note where they run plain C.
 MOVES_DATA = frozenset(_MOVES_DATA.split())

@@ -29,5 +29,6 @@ class OpenMember:
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
         """One inference on contiguous copies where they are needed; the outputs are copies."""
-        made = self.invoke([np.ascontiguousarray(values) for values in arrays])
+        # `np.ascontiguousarray` would make a vector of a scalar.
+        made = self.invoke([np.asarray(values, order="C") for values in arrays])
         return [np.array(values) for values in made]

@@ -1,7 +1,8 @@
 """The checks of a report, one function each. Every check has where its figure comes from, or what is wrong.
 
-A check takes the `Context` and gives None where the target, the artifact or the call has nothing to be checked. A new
-one goes into `CHECKS`, at the place where it shall stand in the report.
+A check takes the `Context` and gives None where the target, the artifact or the call has nothing to be checked. Where
+there is a limit and nothing to hold against it, it gives a text: why it was not checked. A new one goes into `CHECKS`,
+at the place where it shall stand in the report.
 """
 
 from __future__ import annotations
@@ -37,13 +38,17 @@ def parameter_bytes(context: Context) -> Check | None:
     return at_most("parameter_bytes", context.artifact.parameter_bytes, limit, "bytes", why)
 
 
-def macs_per_second(context: Context) -> Check | None:
+def macs_per_second(context: Context) -> Check | str | None:
     """Multiply-accumulates for one second of audio against the target's limit; None when it has none."""
     limit, artifact = context.target.macs_per_second, context.artifact
     if limit is None:
         return None
     if artifact.macs_per_second is None:
-        return Check("macs_per_second", None, limit, "MAC/s", False, uncounted(artifact.network.model))
+        macs = artifact.network.macs
+        if macs is None:
+            return Check("macs_per_second", None, limit, "MAC/s", False, uncounted(artifact.network.model))
+        most = f"within {limit:,} MAC/s up to {limit // macs:,} inferences a second" if macs else "none at any rate"
+        return f"the file does not say how often it runs; {macs:,} MACs an inference, {most}"
     note = _seconds_note(artifact)
     if artifact.streams:
         rates = artifact.manifest["calls_per_second"]
@@ -95,7 +100,7 @@ def arena_limit_bytes(target: Target) -> int | None:
     return None if target.arena_ram_bytes is None else target.arena_ram_bytes - (target.application_ram_bytes or 0)
 
 
-def audio_latency_s(context: Context) -> Check | None:
+def audio_latency_s(context: Context) -> Check | str | None:
     """How long a sound waits for the end of the audio that its result needs; None where the target has no limit.
 
     Computing comes on top, and is not in it.
@@ -103,7 +108,9 @@ def audio_latency_s(context: Context) -> Check | None:
     target, artifact = context.target, context.artifact
     if target.audio_latency_s is None:
         return None
-    seconds, remedies = artifact.facts.audio_seconds, ["shorter clips", _STREAMING]
+    seconds, remedies = artifact.facts.audio_seconds or artifact.facts.hop_s, ["shorter clips", _STREAMING]
+    if seconds is None:
+        return "the file does not say how much audio an inference takes"
     waits_for = f"the end of the audio: {_seconds_note(artifact)}"
     if artifact.streams:
         waits = artifact.manifest["latency_s"]
@@ -149,28 +156,47 @@ def integer_only(context: Context) -> Check | None:
     return Check("integer_only", len(islands), 0, "operators", not islands, why)
 
 
-def parity_lsb(context: Context) -> Check | None:
-    """Largest difference of integer outputs, or logits, between engines.
+def parity_lsb(context: Context) -> Check | str | None:
+    """Difference of outputs, or logits, of the results that decide (`Parity.decided_by`); of a state, the larger one.
 
     None for a stream without scenes, and where the target needs no comparison and there is nothing to compare.
     """
-    artifact, target = context.artifact, context.target
+    artifact, target, ran = context.artifact, context.target, list(context.runs)
     if artifact.streams and not artifact.wiring.scene_head:
         return None
+    kinds = ("scenes",) if artifact.streams else ("outputs", "in_a_row")
+    made = [_parity_of(context, kind) for kind in kinds if kind in context.parities]
+    if not made and ran:
+        return f"only {ran[0]} ran: nothing to compare with" if target.is_board else None
+    if not made:
+        return Check("parity_lsb", None, target.parity_lsb, "LSB", False, f"no engine could run {_word(artifact)}")
+    refused = [check for check in made if isinstance(check, Check) and not check.ok]
+    undecided = [check for check in made if isinstance(check, str)]
+    passed = sorted((check for check in made if isinstance(check, Check)), key=lambda check: -(check.value or 0))
+    ranked: list[Check | str] = [*refused, *undecided, *passed]
+    return ranked[0]
+
+
+def _parity_of(context: Context, kind: str) -> Check | str:
+    """The check of one kind of outputs."""
+    artifact, target, parity = context.artifact, context.target, context.parities[kind]
+    limit, wrong = target.parity_lsb, context.wrong_kernels
     basis = "golden inputs" if artifact.golden else "random inputs"
     basis = "calls of the scene decoder" if artifact.streams else basis
-    parity = context.parities.get("scenes" if artifact.streams else "outputs")
-    ran = list(context.runs)
-    if parity is None:
-        if ran and not target.is_board:
-            return None
-        why = f"only {ran[0]} ran: nothing to compare with" if ran else f"no engine could run {_word(artifact)}"
-        return Check("parity_lsb", None, target.parity_lsb, "LSB", False, why)
-    why = f"{parity.pair[0]} against {parity.pair[1]}, {parity.inputs} {basis}; ran: {', '.join(ran)}"
-    if not math.isfinite(parity.largest_lsb):
+    if "in_a_row" in context.parities:
+        basis += " one after the other" if kind == "in_a_row" else ", a reset before each"
+    pair = parity.decided_by(limit, wrong)
+    if pair is None:
+        listed = ", ".join(f"{name} by {lsb:g} LSB" for name, lsb in parity.left_out(limit, wrong).items())
+        return f"the reference kernels did not run, or are wrong; from {parity.base} differs {listed}, {basis}"
+    why = f"{pair[0]} against {pair[1]}, {parity.inputs} {basis}; ran: {', '.join(context.runs)}"
+    lsb = parity.pairs.get(pair, math.inf)
+    if not math.isfinite(lsb):
         why = f"not a number, or outputs of different shapes or none: {why}"
-        return Check("parity_lsb", None, target.parity_lsb, "LSB", False, why)
-    return at_most("parity_lsb", round(parity.largest_lsb, 3), target.parity_lsb, "LSB", why)
+        return Check("parity_lsb", None, limit, "LSB", False, why)
+    if lsb > limit:
+        why += f"; allowed are the {limit:g} of parity_lsb of the target {target.name}"
+    return at_most("parity_lsb", round(lsb, 3), limit, "LSB", why)
 
 
 def parity_probability(context: Context) -> Check | None:
@@ -240,7 +266,7 @@ def features_match(context: Context) -> Check | None:
 
 
 #: All checks, in the order of the report.
-CHECKS: tuple[Callable[[Context], Check | None], ...] = (
+CHECKS: tuple[Callable[[Context], Check | str | None], ...] = (
     parameter_bytes,
     macs_per_second,
     flash_bytes,
@@ -256,9 +282,9 @@ CHECKS: tuple[Callable[[Context], Check | None], ...] = (
 
 
 def _seconds_note(artifact: Artifact) -> str:
-    known = artifact.facts.part != "unknown"
-    assumed = "" if known else " (assumed: the file does not say)"
-    return f"one inference hears {artifact.facts.audio_seconds:g} s{assumed}"
+    hop_s, seconds = artifact.facts.hop_s, artifact.facts.audio_seconds
+    every = f", one comes every {hop_s:g} s" if artifact.facts.get("hop_s") else ""
+    return f"one inference hears {seconds:g} s{every}" if seconds else f"an inference comes every {hop_s:g} s"
 
 
 def _word(artifact: Artifact) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 
 from keras_mtl.core import LogMelSettings
 from keras_mtl.firmware_host.compute import Finding, OpRow
-from keras_mtl.firmware_host.emulate.parity import Parity
+from keras_mtl.firmware_host.emulate.parity import Parity, wrong_kernels
 from keras_mtl.firmware_host.engines import EngineRun
 from keras_mtl.firmware_host.report import EngineResult
 from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
+from keras_mtl.tflite.flatbuffer import float_islands
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +24,12 @@ class Context:
         artifact: what is checked.
         target: what it is held against.
         rows: the operators of all members.
-        calls_per_second: how often the member of each row runs for one second of audio, one for each row.
+        calls_per_second: how often the member of each row runs for one second of audio, one for each row; None where
+            it is not known.
         runs: what the engines that ran gave, by their names.
         engines: a row for each engine that was tried.
-        parities: how the outputs differ: "outputs" of clips, "scenes" and "events" of a stream, where they were
-            compared.
+        parities: how the outputs differ: "outputs" of clips and "in_a_row" of those that keep a state, "scenes" and
+            "events" of a stream, where they were compared.
         arena: the plan and what was measured, see `report`; None for files that can't be planned.
         memory: the RAM of a streaming artifact, see `stream_memory`; None of another, or without a plan.
         findings: what the target's kernels or the runtimes lack.
@@ -37,7 +39,7 @@ class Context:
     artifact: Artifact
     target: Target
     rows: tuple[OpRow, ...]
-    calls_per_second: tuple[float, ...]
+    calls_per_second: tuple[float, ...] | None
     runs: Mapping[str, EngineRun]
     engines: tuple[EngineResult, ...]
     parities: Mapping[str, Parity]
@@ -53,12 +55,19 @@ class Context:
 
     @property
     def integer(self) -> bool:
-        """Whether it is an integer artifact, by its format or else by its input."""
+        """Whether it is an integer artifact: by its format, or a quantized input, or since nothing is in float."""
         if self.artifact.streams:
             return True
         if self.artifact.facts.format:
             return self.artifact.facts.format.startswith("int")
-        return self.artifact.network.inputs[0].dtype.startswith(("int", "uint"))
+        network = self.artifact.network
+        quantized = any(port.scale is not None and not port.dtype.startswith("float") for port in network.inputs)
+        return quantized or not float_islands(network.model)
+
+    @property
+    def wrong_kernels(self) -> dict[str, str]:
+        """Engines that compute an operator of the artifact wrongly, and that operator."""
+        return wrong_kernels(self.rows)
 
     @property
     def members(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,11 +22,12 @@ from keras_mtl.firmware_host.compute import (
 from keras_mtl.firmware_host.emulate.checks import CHECKS
 from keras_mtl.firmware_host.emulate.context import Context
 from keras_mtl.firmware_host.emulate.first_difference import first_difference
+from keras_mtl.firmware_host.emulate.inputs import random_inputs, takes_unquantized
 from keras_mtl.firmware_host.emulate.memory import stream_memory
-from keras_mtl.firmware_host.emulate.on_engines import engines_for, random_inputs, run_on_each, with_difference
+from keras_mtl.firmware_host.emulate.on_engines import engines_for, run_on_each, with_difference
 from keras_mtl.firmware_host.emulate.parity import parities
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run
-from keras_mtl.firmware_host.report import Report
+from keras_mtl.firmware_host.report import Check, EngineResult, Report
 from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
 
@@ -45,8 +46,9 @@ def emulate(
     """Checks one artifact for one target.
 
     The engines run on the artifact's golden inputs and are compared with its reference outputs too; without golden data
-    a file runs on seeded random inputs and the engines are compared with each other. A streaming artifact takes its
-    golden recording from a start to its end, in parts as they would come.
+    a file runs on seeded random inputs and the engines are compared with each other. What keeps a state runs on them
+    one after the other, and with a reset before each. A streaming artifact takes its golden recording from a start to
+    its end, in parts as they would come.
 
     Args:
         artifact: what to check.
@@ -65,12 +67,8 @@ def emulate(
     """
     if artifact.streams and not artifact.golden:
         raise ArtifactError(f"{path or 'the artifact'} has no golden data", hint="convert the run again")
-    inputs = dict(artifact.golden.inputs) if artifact.golden else random_inputs(artifact.network)
-    pushes = _pushes(len(inputs["recording"])) if artifact.streams else None
     rows, calls = _rows(artifact)
-    runs, results = run_on_each(
-        engines_for(target, engines), lambda name: run(name, artifact, inputs, pushes, timeout_s)
-    )
+    inputs, runs, results = _runs(artifact, engines_for(target, engines), timeout_s)
     found = parities(artifact, runs)
     nearest = found.get("outputs") or found.get("scenes")
     arena, unplanned = _arena(artifact, runs, target)
@@ -89,41 +87,56 @@ def emulate(
     )
     context = replace(context, findings=compatibility(context.members, target))
     compute, no_compute = estimate(rows, calls, target)
-    kind = "artifact" if artifact.streams else "file"
-    notes = [f"{each.engine} did not run the {kind}: {each.reason}" for each in results if not each.ran]
-    if artifact.streams:
-        seconds = len(inputs["recording"]) * artifact.facts.features.hop_s
-        notes.append(f"{seconds:g} s of audio were predicted, from a start to their end")
+    differences = _differences(context, inputs, timeout_s)
+    made = {make.__name__: check for make in CHECKS if (check := make(context))}
+    notes = [f"{name}: not checked: {check}" for name, check in made.items() if isinstance(check, str)]
+    notes += [*_about_notes(context, inputs), *_left_out(context, differences)]
     return Report(
         _about(context, path),
         target.to_dict(),
-        tuple(check for make in CHECKS if (check := make(context))),
+        tuple(check for check in made.values() if isinstance(check, Check)),
         rows,
         context.engines,
         (*notes, *unplanned, *compute_notes(compute, no_compute)),
         compute=compute,
         arena=arena,
-        parity=_differences(context, inputs, timeout_s),
+        parity=_nested(differences),
         compatibility=tuple(finding.to_dict() for finding in context.findings),
     )
+
+
+def _runs(
+    artifact: Artifact, engines: Sequence[str], timeout_s: float
+) -> tuple[dict[str, np.ndarray], dict[str, EngineRun], list[EngineResult]]:
+    """The inputs, the runs by engine of those that ran on them, and a row of the report for each engine."""
+    inputs = dict(artifact.golden.inputs) if artifact.golden else random_inputs(artifact.network)
+    pushes = _pushes(len(inputs["recording"])) if artifact.streams else None
+    runs, results = run_on_each(engines, lambda name: run(name, artifact, inputs, pushes, timeout_s))
+    if len(runs) < len(engines) and not artifact.golden and takes_unquantized(artifact.network):
+        # They may be indices in a way that is not seen in the file: 0 is the one that is always there.
+        zeros = random_inputs(artifact.network, zeros=True)
+        again, others = run_on_each(engines, lambda name: run(name, artifact, zeros, timeout_s=timeout_s))
+        if len(again) > len(runs):
+            return zeros, again, others
+    return inputs, runs, results
 
 
 def _pushes(frames: int) -> list[int]:
     return [min(_PUSH, frames - first) for first in range(0, frames, _PUSH)]
 
 
-def _rows(artifact: Artifact) -> tuple[tuple[OpRow, ...], tuple[float, ...]]:
+def _rows(artifact: Artifact) -> tuple[tuple[OpRow, ...], tuple[float, ...] | None]:
     """The operators of all members, numbered through, of a stream each with its member's name before its own.
 
-    And for each how often its member runs for one second of audio.
+    And for each how often its member runs for one second of audio; None where that is not known.
     """
     found: list[tuple[OpRow, float]] = []
     rates = artifact.calls_per_second
     for name, member in artifact.members.items():
         for row in op_rows(member.model):
             shown = f"{name}/{row.name}" if artifact.streams else row.name
-            found.append((replace(row, name=shown, index=len(found)), rates[name]))
-    return tuple(row for row, _ in found), tuple(rate for _, rate in found)
+            found.append((replace(row, name=shown, index=len(found)), rates[name] if rates else 0.0))
+    return tuple(row for row, _ in found), tuple(rate for _, rate in found) if rates else None
 
 
 def _arena(artifact: Artifact, runs: dict[str, EngineRun], target: Target) -> tuple[dict[str, Any] | None, list[str]]:
@@ -143,7 +156,8 @@ def _about(context: Context, path: str) -> dict[str, Any]:
     per_second = artifact.macs_per_second
     macs = artifact.network.macs
     if artifact.streams and per_second is not None:
-        macs = round(per_second * facts.audio_seconds)
+        macs = round(per_second * (facts.audio_seconds or 1.0))
+    signatures = artifact.network.signatures if not artifact.streams else {}
     listed = ("buffers", "members", "latency_s", "rings", "calls_per_second") if artifact.streams else ()
     return {
         "path": path,
@@ -157,6 +171,8 @@ def _about(context: Context, path: str) -> dict[str, Any]:
         "features": facts.get("features"),
         "labels": facts.labels.to_dict(),
         "audio_seconds": facts.audio_seconds,
+        "hop_s": facts.hop_s,
+        **({"signatures": list(signatures)} if signatures else {}),
         "parameter_bytes": artifact.parameter_bytes,
         "macs": macs,
         "macs_per_second": per_second,
@@ -167,21 +183,67 @@ def _about(context: Context, path: str) -> dict[str, Any]:
     }
 
 
-def _differences(context: Context, inputs: dict[str, np.ndarray], timeout_s: float) -> dict[str, Any] | None:
-    """How outputs differ as plain values; None where nothing was compared.
+def _about_notes(context: Context, inputs: dict[str, np.ndarray]) -> list[str]:
+    """What a reader should know of the artifact."""
+    artifact = context.artifact
+    if artifact.streams:
+        seconds = len(inputs["recording"]) * artifact.facts.features.hop_s
+        return [f"{seconds:g} s of audio were predicted, from a start to their end"]
+    notes, signatures = [], artifact.network.signatures
+    if artifact.facts.hop_s is None:
+        notes.append("figures are per inference: the file does not say how often it runs; --hop-s SECONDS states it")
+    others = [name for name, number in signatures.items() if number != 0]
+    if others:
+        first = next((name for name, number in signatures.items() if number == 0), "the first subgraph")
+        notes.append(f"of its signatures {first} was checked, and not {', '.join(others)}: --signature chooses one")
+    return notes
 
-    Of a stream the scenes' parity with the key `of`, and the events' under `events`; or the one that there is.
-    """
-    artifact, limit = context.artifact, context.target.parity_lsb
-    found = []
-    for name, parity in context.parities.items():
+
+def _left_out(context: Context, differences: Mapping[str, dict[str, Any]]) -> list[str]:
+    """The engines that differ by more than is allowed and do not decide, and the operator that begins it."""
+    notes = []
+    for kind, values in differences.items():
+        parity, first = context.parities[kind], values["first_difference"] or {}
+        limit, wrong_kernels = context.target.parity_lsb, context.wrong_kernels
+        left_out = {} if kind == "events" else parity.left_out(limit, wrong_kernels)
+        # Where what decides differs as well, the check has said so.
+        failed = values["limit_lsb"] is not None and (values["largest_lsb"] is None or values["largest_lsb"] > limit)
+        if not left_out or failed:
+            continue
+        words = ", ".join(f"{name} by {lsb:,.6g} LSB" for name, lsb in left_out.items())
+        row = " one after the other" if kind == "in_a_row" else ""
+        note = f"from {parity.base} differs{row} {words}, which is no fault of the file"
+        if "op" in first:
+            note += f": {first['engine']} begins at operator {first['operator']}, {first['op']} ({first['layer']})"
+        wrong = [f"{name} computes {op} wrongly" for name, op in wrong_kernels.items() if name in left_out]
+        notes.append("; ".join([note, *wrong]))
+    return notes
+
+
+def _differences(context: Context, inputs: dict[str, np.ndarray], timeout_s: float) -> dict[str, dict[str, Any]]:
+    """How outputs differ as plain values, by what was compared."""
+    artifact, limit, wrong = context.artifact, context.target.parity_lsb, context.wrong_kernels
+    found: dict[str, dict[str, Any]] = {}
+    for kind, parity in context.parities.items():
         allowed: float = limit
-        if name == "events":  # what is allowed there is a difference of probabilities
+        if kind == "events":  # what is allowed there is a difference of probabilities
             port = artifact.members[artifact.wiring.classifiers].outputs[0]
             allowed = context.target.parity_probability / (port.scale or 1.0)
-        first = first_difference(artifact, inputs, context.runs, parity, allowed, limit, timeout_s)
-        values = parity.to_dict(limit if name != "events" else round(allowed, 3), first)
-        found.append({"of": name, **values} if artifact.streams else values)
-    if len(found) == 2:
-        return found[0] | {"events": found[1]}
-    return found[0] if found else None
+        runs = context.runs
+        if kind == "outputs" and "in_a_row" in context.parities:
+            runs = {name: replace(each, outputs=each.from_reset) for name, each in runs.items()}
+        first = first_difference(artifact, inputs, runs, parity, allowed, limit, timeout_s)
+        if kind == "in_a_row" and first and not found["outputs"]["first_difference"]:
+            ends = {key: first[key] for key in ("engine", "against")}
+            first = ends | {"why": "with a reset before each inference they agree: they differ in the state they carry"}
+        values = parity.to_dict(limit if kind != "events" else round(allowed, 3), first, wrong)
+        found[kind] = {"of": kind, **values} if artifact.streams else values
+    return found
+
+
+def _nested(differences: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """What was compared first with what was compared besides under its name; None where nothing was."""
+    if not differences:
+        return None
+    first, *others = differences
+    return differences[first] | {kind: differences[kind] for kind in others}

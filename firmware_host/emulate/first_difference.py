@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from keras_mtl.core import KerasMtlError
-from keras_mtl.firmware_host.emulate.on_engines import random_inputs
-from keras_mtl.firmware_host.emulate.parity import REFERENCE, Parity, differences
+from keras_mtl.firmware_host.emulate.inputs import random_inputs
+from keras_mtl.firmware_host.emulate.parity import REFERENCE, Parity, differences, steps_apart
 from keras_mtl.firmware_host.engines import EngineRun, run
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Member
@@ -100,9 +101,10 @@ def first_operator(
     """
     exposed, tensors = expose(member)
     graph = member.model.subgraphs[0]
+    step = partial(flatbuffer.tensor_step, member.model, graph)
     there, here = (run(name, exposed, inputs, timeout_s=timeout_s).outputs.values() for name in engines)
     largest = {
-        tensor: float(np.max(differences(known, known, found), initial=0.0))
+        tensor: float(np.max(steps_apart(known, known, found, step(tensor)), initial=0.0))
         for tensor, known, found in zip(tensors, here, there, strict=True)
     }
     for number, operator in enumerate(graph.operators):

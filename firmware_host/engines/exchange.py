@@ -20,6 +20,8 @@ PACKAGES = {
 }
 #: The file in the exchange folder that takes what native code prints.
 WORDS = "words.txt"
+#: What the names of outputs begin with before each of which there was a reset.
+FROM_RESET = "from_reset_"
 _MOST_WORDS_BYTES = 1 << 16
 #: What to try where an engine has too little memory.
 LARGE = "see the shapes of its tensors"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from keras_mtl.core import ArtifactError, EngineRefused
+from keras_mtl.firmware_host.engines.exchange import FROM_RESET
 from keras_mtl.firmware_host.engines.request import make_request, run_worker
 from keras_mtl.tflite.artifact import Artifact
 
@@ -24,6 +25,7 @@ class EngineRun:
         engine: its name, one of `ENGINES`.
         version: version of its package.
         outputs: arrays by their names, see `run`.
+        from_reset: of a file that keeps a state, the same with a reset before each row; else empty.
         arena_bytes: bytes of tensor arena of each member by its name; None for engines without one.
         busy_s: seconds that it spent on the inputs.
     """
@@ -33,6 +35,7 @@ class EngineRun:
     outputs: dict[str, np.ndarray]
     arena_bytes: dict[str, int | None]
     busy_s: float = 0.0
+    from_reset: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def arena_total_bytes(self) -> int | None:
@@ -78,12 +81,15 @@ def run(
         folder = Path(name)
         request = make_request(engine, artifact, folder) | {"inputs": list(arrays)}
         request["pushes"] = list(map(int, pushes)) if pushes is not None else [len(next(iter(arrays.values())))]
+        request["from_reset"] = not artifact.streams and artifact.network.keeps_state
         for key, values in arrays.items():
             np.save(folder / f"{key}.npy", values)
         answer = run_worker(_WORKER, request, artifact, timeout_s)
         found = {key: np.load(folder / f"out_{key}.npy") for key in answer["outputs"]}
+    from_reset = {name.removeprefix(FROM_RESET): found.pop(name) for name in [*found] if name.startswith(FROM_RESET)}
     outputs = _stream_outputs(engine, artifact, arrays, found) if artifact.streams else _single(found)
-    return EngineRun(engine, answer["version"], outputs, answer["arena_bytes"], answer["busy_s"])
+    arenas, busy_s = answer["arena_bytes"], answer["busy_s"]
+    return EngineRun(engine, answer["version"], outputs, arenas, busy_s, _single(from_reset))
 
 
 def _batches(artifact: Artifact, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_mtl.core import ArtifactError, EngineRefused
 from keras_mtl.firmware_host.device import OpenMember, StreamLoop
-from keras_mtl.firmware_host.engines.exchange import LARGE, PACKAGES, clear_refusals, package_version
+from keras_mtl.firmware_host.engines.exchange import FROM_RESET, LARGE, PACKAGES, clear_refusals, package_version
 from keras_mtl.firmware_host.engines.interpreters import open_members
 from keras_mtl.tflite.artifact import Wiring
 
@@ -24,8 +24,9 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     """Runs the request's artifact on its inputs.
 
     Args:
-        request: as `open_members` takes it, `inputs` (their names) and `pushes` (sizes of the parts in which a
-            recording comes); in the folder `NAME.npy` of each input, as `runner.run` takes them.
+        request: as `open_members` takes it, `inputs` (their names), `pushes` (sizes of the parts in which a recording
+            comes) and `from_reset` (whether rows are computed from a reset, too); in the folder `NAME.npy` of each
+            input, as `runner.run` takes them.
 
     Returns:
         `version`, `arena_bytes` of each member by its name, `busy_s` (seconds spent on the inputs) and `outputs`, names
@@ -44,9 +45,13 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
         elif wiring.streams:
             outputs = _stream_clips(wiring, members, given)
         else:
-            outputs = _rows(members[wiring.encoder], given)
+            outputs = _rows(lambda: members[wiring.encoder], given)
         busy_s = time.perf_counter() - began
         arenas = {name: member.arena() for name, member in members.items()}
+        if request["from_reset"]:
+            # Interpreters differ in what their resets reset: one that was just opened has no past.
+            again = _rows(lambda: open_members(request)[wiring.encoder], given)
+            outputs |= {f"{FROM_RESET}{name}": values for name, values in again.items()}
     for name, values in outputs.items():
         np.save(folder / f"out_{name}.npy", values)
     return {
@@ -57,11 +62,11 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _rows(member: OpenMember, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """One file, row by row."""
+def _rows(member: Callable[[], OpenMember], given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """One file, row by row; `member` gives it for each."""
     found: list[list[np.ndarray]] = []
     for row in zip(*given.values(), strict=True):
-        found.append(member(*row))
+        found.append(member()(*row))
         each = sum(values.nbytes for values in found[-1])
         if each > _SMALL_OUTPUT_BYTES and len(next(iter(given.values()))) * each > _MOST_OUTPUT_BYTES:
             raise EngineRefused(f"the outputs are larger than {_MOST_OUTPUT_BYTES:,} bytes", hint=LARGE)

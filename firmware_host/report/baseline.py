@@ -1,6 +1,7 @@
 """Compares reports with an older one of the same artifacts, for continuous integration: what grew, and by how much.
 
-Each report is held against the baseline's of the same part, schedule, format and target. Sizes and work may grow by a
+Each report is held against the baseline's of the same part, schedule, format and target and, where there are several of
+these, of the same file (by its hash) or the same name. Sizes and work may grow by a
 percentage, parity by a part of a step, and an engine that ran must run still.
 """
 
@@ -10,11 +11,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from keras_mtl.core import ArtifactError, Labels, RecipeError, read_bytes
 from keras_mtl.firmware_host.report.report import MOST_BYTES, SCHEMA, Report
+from keras_mtl.tflite.artifact import UNKNOWN
 
 REPORTS_SCHEMA = "keras_mtl.reports/1"
 _MAKE = "make one by `keras_mtl emulate ... --report FILE`"
@@ -29,6 +31,7 @@ _COMPARED = (
     ("file_bytes", "bytes", "percent"),
     ("parameter_bytes", "bytes", "percent"),
     ("macs_per_second", "MAC/s", "percent"),
+    ("macs", "MACs", "percent"),
     ("arena_bytes", "bytes", "percent"),
     ("parity_lsb", "LSB", "lsb"),
     ("parity_probability", "", "probability"),
@@ -96,34 +99,58 @@ class Baseline:
         return cls(str(path), tuple(reports))
 
     def require(self, reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The older report of each one's key, in their order; those of one key in their own order.
+        """The older report of each one, in their order: by its key, and where several have it by hash, then by name.
 
         Args:
             reports: as plain values. What was not emulated yet may have no more than `target` with its `name` and, as
-                `artifact`, its manifest.
+                `artifact`, its manifest with `path` and `sha256`.
 
         Raises:
-            ArtifactError: one without an older report or with other labels, or an older report that is left over.
+            ArtifactError: one without an older report or with other labels, one of which it is not known which of
+                several older ones is meant, or an older report that is left over.
         """
-        waiting, found = list(self.reports), []
-        for report in reports:
+        found = self._matched(reports)
+        taken = [id(old) for old in found.values()]
+        waiting = [old for old in self.reports if id(old) not in taken]
+        for number, report in enumerate(reports):
             key = report_key(report)
-            place = next((i for i, old in enumerate(waiting) if report_key(old) == key), None)
-            if place is None:
-                held = ", ".join(key_text(report_key(old)) for old in waiting) or "nothing else"
+            if number not in found:
+                alike = sum(report_key(old) == key for old in waiting)
+                if alike > 1:
+                    raise ArtifactError(
+                        f"the baseline {self.path} has {alike} reports on {key_text(key)}, none of {file_name(report)}",
+                        hint=f"name the files as they were, or {_MAKE}",
+                    )
+                held = ", ".join(key_text(report_key(old), file_name(old)) for old in waiting) or "nothing else"
                 unclear = key[1] == "stream" in [report_key(old)[0] for old in waiting]  # older ones have no schedule
                 hint = "its stream may be of scenes, of events or of both" if unclear else "emulate the same artifacts"
                 raise ArtifactError(
-                    f"the baseline {self.path} has no report on {key_text(key)}; it has {held}",
+                    f"the baseline {self.path} has no report on {key_text(key, file_name(report))}; it has {held}",
                     hint=f"{hint}, or {_MAKE}",
                 )
-            found.append(waiting.pop(place))
-            self._require_same_labels(report, found[-1])
+            self._require_same_labels(report, found[number])
         if waiting:
+            old = key_text(report_key(waiting[0]), file_name(waiting[0]))
             raise ArtifactError(
-                f"the baseline {self.path} has a report on {key_text(report_key(waiting[0]))}, which is missing now",
+                f"the baseline {self.path} has a report on {old}, which is missing now",
                 hint="emulate the same artifacts, or make the baseline anew",
             )
+        return [found[number] for number in range(len(reports))]
+
+    def _matched(self, reports: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
+        """The older report of each one by its number, of those that have one for sure."""
+        found: dict[int, dict[str, Any]] = {}
+        waiting = list(self.reports)
+        # By the file itself, by its name, and what is left where one is.
+        for way in (_digest, file_name, lambda report: ""):
+            keys = {i: (report_key(each), way(each)) for i, each in enumerate(reports) if i not in found}
+            for number, key in keys.items():
+                alike = [old for old in waiting if (report_key(old), way(old)) == key]
+                # Copies of one file are alike whichever is taken.
+                sure = way is _digest or len(alike) == [*keys.values()].count(key) == 1
+                if key[1] is not None and alike and sure:
+                    found[number] = alike[0]
+                    waiting = [old for old in waiting if old is not alike[0]]
         return found
 
     def _require_same_labels(self, report: Mapping[str, Any], old: dict[str, Any]) -> None:
@@ -139,10 +166,10 @@ class Baseline:
         """Holds new reports against the older ones.
 
         Returns:
-            Plain values: `path`, `tolerance_percent`, `tolerance_lsb`, `artifacts`: [{`part`, `schedule`, `format`,
-            `target`, `target_changed` (its fields), `differences`: [{`name`, `unit`, `old`, `new`, `change`, `allowed`,
-            `change_percent`, `regression`}], `engines`: [{`engine`, `old`, `new`, `regression`}], `regressions`}],
-            `verdict`.
+            Plain values: `path`, `tolerance_percent`, `tolerance_lsb`, `artifacts`: [{`name`, `part`, `schedule`,
+            `format`, `target`, `target_changed` (its fields), `differences`: [{`name`, `unit`, `old`, `new`, `change`,
+            `allowed`, `change_percent`, `regression`}], `engines`: [{`engine`, `old`, `new`, `regression`}],
+            `regressions`}], `verdict`.
 
         Raises:
             ArtifactError: reports on other artifacts, labels or another target, or an older one that is not whole.
@@ -172,15 +199,31 @@ def report_key(report: Mapping[str, Any]) -> Key:
     return part, schedule, about.get("format"), report["target"].get("name")
 
 
-def key_text(key: Key) -> str:
-    """The artifact and the target of a report, for people."""
+def file_name(report: Mapping[str, Any]) -> str | None:
+    """Name of the file or folder that a report is on; None where it does not say."""
+    path = report["artifact"].get("path")
+    return PurePath(path).name if isinstance(path, str) and path else None
+
+
+def _digest(report: Mapping[str, Any]) -> str | None:
+    return report["artifact"].get("sha256")
+
+
+def key_text(key: Key, name: str | None = None) -> str:
+    """The artifact and the target of a report, for people; `name`: of the file, which tells those of others apart."""
     part, schedule, fmt, target = key
     words = [part, *([schedule] if schedule == "stream" != part else []), *([fmt] if fmt else [])]
+    if part == UNKNOWN and name:
+        words = [name]
     return f"{' '.join(map(str, words))} for {target}"
 
 
 def _compared(old: dict[str, Any], new: dict[str, Any], tolerance: Tolerance) -> dict[str, Any]:
     before, after = _figures(old), _figures(new)
+    # Of a file of which it is not known how often it runs, or was not, those of one inference.
+    unknown = None in (before["macs_per_second"], after["macs_per_second"]) and before["macs"] is not None
+    for figures in (before, after):
+        del figures["macs_per_second" if unknown else "macs"]
     differences = [
         _difference(name, unit, before.get(name), after.get(name), kind, tolerance)
         for name, unit, kind in _COMPARED
@@ -191,6 +234,7 @@ def _compared(old: dict[str, Any], new: dict[str, Any], tolerance: Tolerance) ->
     fields = sorted({*old["target"], *new["target"]})
     worse = [found["name"] for found in differences if found["regression"]]
     return {
+        "name": file_name(new),
         "part": part,
         "schedule": schedule,
         "format": fmt,
@@ -206,7 +250,7 @@ def _figures(report: dict[str, Any]) -> dict[str, float | None]:
     """The figures of a report by name; without the check, a budget's arena is that of the engine which measured it."""
     checks = {check["name"]: check["value"] for check in report["checks"]}
     arenas = [engine["arena_bytes"] for engine in report["engines"] if engine.get("arena_bytes") is not None]
-    keys = ("file_bytes", "parameter_bytes", "macs_per_second")
+    keys = ("file_bytes", "parameter_bytes", "macs_per_second", "macs")
     found = {key: report["artifact"].get(key) for key in keys} | {"arena_bytes": arenas[0] if arenas else None}
     found |= {name: checks[name] for name, _, _ in _COMPARED if name in checks and name not in keys}
     figures = {key: None if value is None else float(value) for key, value in found.items()}

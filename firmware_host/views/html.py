@@ -11,7 +11,7 @@ from keras_mtl.firmware_host.report import Check, Report
 from keras_mtl.firmware_host.views.html_arena import arena_section
 from keras_mtl.firmware_host.views.html_layers import compatibility_section, compute_section, layers_section
 from keras_mtl.firmware_host.views.html_parts import WIDTH, box, definitions, drawing, line, mark, number, span, text
-from keras_mtl.firmware_host.views.text import latency_line, memory_table, short_name
+from keras_mtl.firmware_host.views.text import compared, latency_line, memory_table, short_name
 
 STYLE = """
 :root { --ink: #1d2733; --quiet: #5b6875; --rule: #dde3ea; --page: #ffffff; --card: #f5f7f9;
@@ -115,7 +115,7 @@ def _section(report: Report) -> str:
         ("sha256", str(artifact["sha256"])),
         ("target", f"{report.target['name']}: {report.target.get('description', '')}"),
         ("file", f"{number(artifact.get('file_bytes'))} bytes"),
-        ("work", f"{number(artifact.get('macs_per_second'))} MACs for a second of audio"),
+        ("work", _work(artifact)),
     ]
     parts = [
         f"<h1>{escape(_title(report))} {mark(report.passed, report.verdict)}</h1>",
@@ -133,6 +133,12 @@ def _section(report: Report) -> str:
         Table(_ENGINES, report.engines).html(),
     ]
     return "\n".join(filter(None, parts))
+
+
+def _work(artifact: dict[str, Any]) -> str:
+    if artifact.get("macs_per_second") is None and artifact.get("macs") is not None:
+        return f"{number(artifact['macs'])} MACs an inference"
+    return f"{number(artifact.get('macs_per_second'))} MACs for a second of audio"
 
 
 def _memory(report: Report) -> str:
@@ -159,19 +165,22 @@ def parity_section(parity: dict[str, Any] | None) -> str:
     """The section on parity; empty where nothing was compared."""
     if parity is None:
         return ""
-    parts = ["<h2>Parity</h2>", _compared(parity)]
-    if parity.get("events"):
-        parts += ["<h3>Probabilities of events</h3>", _compared(parity["events"])]
-    return "\n".join(parts)
+    titles = {
+        "": "<h2>Parity</h2>",
+        "events": "<h3>Probabilities of events</h3>",
+        "in_a_row": "<h3>Inferences one after the other, without a reset</h3>",
+    }
+    return "\n".join(part for kind, each in compared(parity).items() for part in (titles[kind], _compared(each)))
 
 
 def _compared(parity: dict[str, Any]) -> str:
     largest, limit = parity["largest_lsb"], parity["limit_lsb"]
-    ok = largest is not None and largest <= limit
+    ok = limit is None or (largest is not None and largest <= limit)
     unit = "steps of the output's last place (LSB)"
     measured = mark(ok, "not a number" if largest is None else f"{largest:g} LSB")
-    pair = f"{' and '.join(parity['pair'])} differ most"
-    lead = f"<p>{escape(pair)}: {measured}, {limit:g} allowed, in {unit}. Against {escape(parity['base'])}:</p>"
+    pair = " against ".join(parity["pair"])
+    allowed = "not checked" if limit is None else f"{limit:g} allowed"
+    lead = f"<p>{escape(pair)}: {measured}, {allowed}, in {unit}. Against {escape(parity['base'])}:</p>"
     return lead + _histograms(parity) + _first(parity["first_difference"])
 
 

@@ -11,7 +11,7 @@ from keras_mtl.core import Column, Html, Table
 from keras_mtl.firmware_host.compute import OpRow
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.views.html_parts import WIDTH, bars, box, drawing, line, number, short_number, span, text
-from keras_mtl.firmware_host.views.text import operator_name, short_name
+from keras_mtl.firmware_host.views.text import clock_share, operator_name, short_name
 
 _MOST_BARS = 48
 _LEFT, _LEFT_OF_SETS = 218, 300
@@ -29,7 +29,9 @@ _LACKING = (
 def layers_section(report: Report) -> str:
     """The section on layers."""
     audio, total = report.artifact.get("audio_seconds"), report.artifact.get("macs_per_second")
-    each = f"{number(total)} MACs for a second of audio" if total is not None else "MACs that can't all be counted"
+    macs = report.artifact.get("macs")
+    each = f"{number(macs)} MACs an inference" if macs is not None else "MACs that can't all be counted"
+    each = f"{number(total)} MACs for a second of audio" if total is not None else each
     written = report.artifact.get("activation_bytes_per_second")
     each += f", in which operators write {number(written)} bytes of activations" if written is not None else ""
     lead = f"{each}; {number(report.artifact.get('parameter_bytes'))} bytes of weights and other constants"
@@ -96,19 +98,19 @@ def compute_section(compute: dict[str, Any] | None) -> str:
     """The section on the estimate; empty without one."""
     if compute is None:
         return ""
-    least, most = compute["instructions_per_second"]
-    low, high = compute["load"]
-    clock = compute["clock_hz"]
+    per, clock = compute.get("per", "second"), compute["clock_hz"]
+    least, most = compute[f"instructions_per_{per}"]
+    what = "a second of audio" if per == "second" else "an inference"
     lead = (
-        f"An estimate, not a measured latency: {_million(least)} to {_million(most)} M instructions for a second of "
-        f"audio on {compute['core']} with {compute['kernels']} kernels. At one instruction a cycle that is "
-        f"{low:.0%} to {high:.0%} of {clock / 1e6:g} MHz."
+        f"An estimate, not a measured latency: {_million(least)} to {_million(most)} M instructions for {what} on "
+        f"{compute['core']} with {compute['kernels']} kernels. At one instruction a cycle that is "
+        f"{clock_share(compute)}."
     )
     rows = [(f"{part['op']} {part.get('dtype', '')}".strip(), part) for part in compute["parts"]]
-    ranges = [(name, part["instructions_per_second"], part.get("macs_per_second")) for name, part in rows]
+    ranges = [(name, part[f"instructions_per_{per}"], part.get(f"macs_per_{per}")) for name, part in rows]
     ranges.append(("all", (least, most), None))
     basis = f'<p class="quiet">Basis: {escape(compute["basis"])}.</p>'
-    return f"<h2>Compute estimate</h2>\n<p>{escape(lead)}</p>{_ranges(ranges, clock)}{basis}"
+    return f"<h2>Compute estimate</h2>\n<p>{escape(lead)}</p>{_ranges(ranges, clock, what)}{basis}"
 
 
 def compatibility_section(findings: Sequence[dict[str, Any]]) -> str:
@@ -123,8 +125,8 @@ def _million(value: float) -> str:
     return f"{value / 1e6:,.1f}" if value >= 1e6 else f"{value / 1e6:.3g}"
 
 
-def _ranges(ranges: Sequence[tuple[str, Sequence[float], float | None]], clock_hz: float) -> str:
-    """Bars from the least to the most, on a logarithmic axis, and the clock as a line across them."""
+def _ranges(ranges: Sequence[tuple[str, Sequence[float], float | None]], clock_hz: float, what: str) -> str:
+    """Bars from the least to the most for `what`, on a logarithmic axis, and the clock as a line across them."""
     ends = [end for _, both, _ in ranges for end in both if end > 0] + [clock_hz]
     first, last = math.floor(math.log10(min(ends))), math.ceil(math.log10(max(ends)))
     last = max(last, first + 1)
@@ -140,7 +142,7 @@ def _ranges(ranges: Sequence[tuple[str, Sequence[float], float | None]], clock_h
     for index, (name, (least, most), macs) in enumerate(ranges):
         y = _TOP + index * _ROW
         counted = f", {macs:,.0f} MACs" if macs else ""
-        title = f"{name}: {least:,.0f} to {most:,.0f} instructions for a second of audio{counted}"
+        title = f"{name}: {least:,.0f} to {most:,.0f} instructions for {what}{counted}"
         start = place(least)
         parts += [
             text(_LEFT - 8, y + 13, name, "end", most=_LEFT - 10),
@@ -151,5 +153,5 @@ def _ranges(ranges: Sequence[tuple[str, Sequence[float], float | None]], clock_h
         line(x, _TOP - 8, x, height, "clock"),
         text(min(x, WIDTH - 50), height + 14, f"clock {clock_hz / 1e6:g} MHz", "middle"),
     ]
-    parts.append(text(_LEFT, height + 14, "instructions for a second of audio, logarithmic", kind="quiet"))
-    return drawing(height + 20, parts, "Ranges of instructions for a second of audio")
+    parts.append(text(_LEFT, height + 14, f"instructions for {what}, logarithmic", kind="quiet"))
+    return drawing(height + 20, parts, f"Ranges of instructions for {what}")

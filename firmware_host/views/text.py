@@ -31,11 +31,6 @@ _LACKING = (
     Column("why", "why"),
     Column("try", "try"),
 )
-_PARTS = (
-    Column("operators", lambda part: f"{part['op']} {part['dtype']}"),
-    Column("MACs a second", "macs_per_second", ","),
-    Column("M instructions a second", lambda part: _millions(part["instructions_per_second"]), ">"),
-)
 _OPERATORS = (
     Column("#", "index", "d"),
     Column("operator", lambda row: operator_name(row)),
@@ -69,6 +64,8 @@ def report_text(report: Report, ops: bool = True) -> str:
     facts = [f"{artifact['file_bytes']:,} bytes", *(str(artifact[key]) for key in ("part", "format") if artifact[key])]
     if artifact["macs_per_second"] is not None:
         facts.append(f"{artifact['macs_per_second']:,} MAC/s")
+    elif artifact["macs"] is not None:
+        facts.append(f"{artifact['macs']:,} MACs an inference")
     lines = [
         f"artifact  {artifact['path'] or artifact['sha256']}  ({', '.join(facts)})",
         f"target    {target['name']}  ({target.get('description', '')})",
@@ -77,6 +74,8 @@ def report_text(report: Report, ops: bool = True) -> str:
         "",
         *Table(_ENGINES, report.engines).text(),
     ]
+    if report.notes:
+        lines += ["", *(f"note      {note}" for note in report.notes)]
     lines += _memory_lines(report) + _arena_lines(report)
     if report.compatibility:
         lines += ["", *Table(_LACKING, report.compatibility).text()]
@@ -104,11 +103,18 @@ def _arena_lines(report: Report) -> list[str]:
         sizes += f"for 32-bit{kernels} {arena['planned_32bit_bytes']:,}"
         words = (short_name(word) if "/" in word else word for word in arena["explained"].split(" "))
         lines += [f"arena     {sizes}", f"          {' '.join(words)}"]
-    for parity in filter(None, (report.parity, (report.parity or {}).get("events"))):
+    for parity in compared(report.parity).values():
         first = parity["first_difference"]
         if first is not None:
             lines.append(f"differs   {first['engine']} against {first['against']}: {_where(first)}")
     return ["", *lines] if lines else []
+
+
+def compared(parity: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """What was compared, of a report's parity: the first by an empty name, the others by theirs."""
+    if parity is None:
+        return {}
+    return {"": parity} | {kind: parity[kind] for kind in ("events", "in_a_row") if kind in parity}
 
 
 def _where(first: dict[str, Any]) -> str:
@@ -125,7 +131,8 @@ def baseline_text(baseline: dict[str, Any]) -> str:
     lines = [f"baseline  {baseline['path']}  (may grow by {baseline['tolerance_percent']:g} %, parity by "]
     lines[0] += f"{baseline['tolerance_lsb']:g} LSB)"
     for artifact in baseline["artifacts"]:
-        title = key_text((artifact["part"], artifact["schedule"], artifact["format"], artifact["target"]))
+        key = (artifact["part"], artifact["schedule"], artifact["format"], artifact["target"])
+        title = key_text(key, artifact["name"])
         lines += ["", title, *Table(_DIFFERENCES, artifact["differences"]).text()]
         for engine in artifact["engines"]:
             word = "REGRESSION" if engine["regression"] else "differs"
@@ -149,18 +156,33 @@ def operator_name(row: OpRow) -> str:
 
 def compute_lines(compute: dict[str, Any]) -> list[str]:
     """A report's estimate of instructions, with its basis and its parts by operator."""
-    least, most = compute["load"]
-    per_mac = compute["instructions_per_mac"]
+    per, per_mac = compute.get("per", "second"), compute["instructions_per_mac"]
     span = f", {per_mac[0]:g} to {per_mac[1]:g} a MAC" if per_mac else ""
-    total = f"{_millions(compute['instructions_per_second'])} M instructions for a second of audio{span}"
+    what, short = ("a second of audio", "a second") if per == "second" else ("an inference", "an inference")
+    total = f"{_millions(compute[f'instructions_per_{per}'])} M instructions for {what}{span}"
+    columns = (
+        Column("operators", lambda part: f"{part['op']} {part['dtype']}"),
+        Column(f"MACs {short}", f"macs_per_{per}", ","),
+        Column(f"M instructions {short}", lambda part: _millions(part[f"instructions_per_{per}"]), ">"),
+    )
     return [
         f"compute   an estimate, not measured: {total}",
-        f"          at one instruction a cycle {least:.0%} to {most:.0%} of {compute['clock_hz'] / 1e6:g} MHz",
+        f"          at one instruction a cycle {clock_share(compute)}",
         *([f"          {overload(compute)}"] if overload(compute) else []),
         f"          basis: {compute['basis']}",
         "",
-        *Table(_PARTS, compute["parts"]).text(),
+        *Table(columns, compute["parts"]).text(),
     ]
+
+
+def clock_share(compute: dict[str, Any]) -> str:
+    """How much of the clock an estimate takes or, of an inference, how long it takes; at one instruction a cycle."""
+    clock_hz = compute["clock_hz"]
+    if compute.get("per", "second") == "second":
+        least, most = compute["load"]
+        return f"{least:.0%} to {most:.0%} of {clock_hz / 1e6:g} MHz"
+    first, last = (1000 * end / clock_hz for end in compute["instructions_per_inference"])
+    return f"{first:.3g} to {last:.3g} ms at {clock_hz / 1e6:g} MHz"
 
 
 def _millions(ends: Sequence[float]) -> str:

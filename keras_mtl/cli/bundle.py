@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from keras_mtl.cli.options import PATH, engines_option, json_option, print_result, timeout_option
+from keras_mtl.cli.options import (
+    PATH,
+    engines_option,
+    json_option,
+    load_network,
+    network_options,
+    print_result,
+    timeout_option,
+)
+
+if TYPE_CHECKING:
+    from keras_mtl.tflite.artifact import Artifact
 
 
 @click.command("bundle")
@@ -22,6 +34,7 @@ from keras_mtl.cli.options import PATH, engines_option, json_option, print_resul
 )
 @engines_option
 @timeout_option
+@network_options
 @click.option("--sign", "key", type=PATH, metavar="KEY", help="Also sign it: an Ed25519 key, PEM (extra `sign`).")
 @click.option("--verify", type=PATH, metavar="DIR", help="Instead of writing: hold a bundle against its manifest.")
 @click.option("--public-key", type=PATH, metavar="KEY", help="With --verify: it must be signed by this key's owner.")
@@ -33,6 +46,8 @@ def command(
     names: tuple[str, ...],
     engines: tuple[str, ...],
     timeout_s: float,
+    hop_s: float | None,
+    signature: str | None,
     key: Path | None,
     verify: Path | None,
     public_key: Path | None,
@@ -70,11 +85,12 @@ def command(
     if not artifacts or target is None or out is None:
         missing = [name for name, there in (("ARTIFACT", artifacts), ("--target", target), ("--out", out)) if not there]
         raise click.UsageError(f"missing: {', '.join(missing)} (or --verify DIR)")
-    _write(artifacts, target, out, names, engines, timeout_s, key, as_json)
+    loaded = [(path, load_network(path, hop_s, signature)) for path in artifacts]
+    _write(loaded, target, out, names, engines, timeout_s, key, as_json)
 
 
 def _write(
-    artifacts: tuple[str, ...],
+    loaded: list[tuple[str, Artifact]],
     target: str,
     out: Path,
     names: tuple[str, ...],
@@ -88,10 +104,8 @@ def _write(
     from keras_mtl.firmware_host.emulate import emulate
     from keras_mtl.firmware_host.engines import ENGINES
     from keras_mtl.firmware_host.targets import load_target
-    from keras_mtl.tflite.artifact import Artifact
 
     held_against = load_target(target)
-    loaded = [(path, Artifact.load(path)) for path in artifacts]
     called = bundle_names([(artifact, path) for path, artifact in loaded], names)
     require_free(out)
     private_key = None if key is None else load_private_key(key)

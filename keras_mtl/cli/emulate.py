@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from keras_mtl.cli.options import FILE, engines_option, json_option, timeout_option
+from keras_mtl.cli.options import FILE, engines_option, json_option, load_network, network_options, timeout_option
 from keras_mtl.core import to_json, write_text
 from keras_mtl.firmware_host.targets import target_names
 
@@ -17,6 +17,7 @@ from keras_mtl.firmware_host.targets import target_names
     "--target", required=True, metavar="NAME_OR_FILE", help=f"{', '.join(target_names())}, or a TOML file of yours."
 )
 @engines_option
+@network_options
 @click.option("--run", "run_folder", metavar="RUN", help="Also compare the artifact's features with this run's.")
 @click.option("--html", type=FILE, help="Also write one self-contained page.")
 @click.option("--report", "report_file", type=FILE, help="Also write what --json prints: the next baseline.")
@@ -47,6 +48,8 @@ def command(
     artifacts: tuple[str, ...],
     target: str,
     engines: tuple[str, ...],
+    hop_s: float | None,
+    signature: str | None,
     run_folder: str | None,
     html: Path | None,
     report_file: Path | None,
@@ -58,7 +61,9 @@ def command(
 ) -> None:
     """Run each ARTIFACT on real interpreters and hold it against a target's limits.
 
-    An ARTIFACT is a .tflite file, or the folder of a streaming artifact.
+    An ARTIFACT is a .tflite file, which may be the array of a C source or lie in an archive (.mltk.zip), or the folder
+    of a streaming artifact. Of a file that this project did not make, figures are per inference unless --hop-s says how
+    often it runs.
 
     Every interpreter runs in a process of its own. Parameters and multiply-accumulates are counted from the file, the
     arena is what TensorFlow Lite Micro used, and parity is the largest difference between any two interpreters and the
@@ -73,6 +78,7 @@ def command(
       keras_mtl emulate scenes.int8.tflite --target stm32h743 --html report.html
       keras_mtl emulate scenes.int16x8.tflite --target my_board.toml --engine tflm --engine litert --json
       keras_mtl emulate joint.int8/ --target stm32h743
+      keras_mtl emulate wake_word.tflite --target esp32-s3 --hop-s 0.03
       keras_mtl emulate scenes.int8.tflite --target rp2350 --report report.json
       keras_mtl emulate scenes.int8.tflite --target rp2350 --baseline report.json --tolerance 1
     """
@@ -81,7 +87,6 @@ def command(
     from keras_mtl.firmware_host.report import REPORTS_SCHEMA, Baseline, Tolerance
     from keras_mtl.firmware_host.targets import load_target
     from keras_mtl.firmware_host.views import baseline_text, report_html, report_text
-    from keras_mtl.tflite.artifact import Artifact
 
     held_against = load_target(target)
     features = None
@@ -90,11 +95,12 @@ def command(
 
         features = Run.load(run_folder).settings
     # All are read before any is run, so that wrong use is found at once.
-    loaded = [(path, Artifact.load(path)) for path in artifacts]
+    loaded = [(path, load_network(path, hop_s, signature)) for path in artifacts]
     older = None if baseline is None else Baseline.load(baseline)
     if older is not None:
         named = {"name": held_against.name}
-        older.require([{"artifact": each.facts.values, "target": named} for _, each in loaded])
+        known = [{**each.facts.values, "path": path, "sha256": each.sha256} for path, each in loaded]
+        older.require([{"artifact": about, "target": named} for about in known])
     names = ENGINES if "all" in engines else engines
     reports = []
     for path, artifact in loaded:

@@ -56,10 +56,11 @@ def command(source: str | None, model: str, device: str | None, engine: str, tim
     if source is not None and device is not None:
         raise click.UsageError("--device takes a sound card, and FILE or - another source: give one of them")
     from keras_mtl.firmware_host.engines import LiveSession
-    from keras_mtl.predictors import JsonView, TextView, from_device, from_file, from_raw
+    from keras_mtl.predictors import JsonView, TextView, from_device, from_file, from_raw, require_own
     from keras_mtl.tflite.artifact import Artifact
 
     artifact = Artifact.load(model)
+    require_own(artifact, model)
     artifact.wiring.stream  # noqa: B018  refuses an artifact that takes clips before the engine starts
     rate_hz = artifact.facts.features.sample_rate_hz
     if source is None:

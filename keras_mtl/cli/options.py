@@ -10,11 +10,14 @@ import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from keras_mtl.core import UNUSED_PACKAGES, Column, Table, to_json
+
+if TYPE_CHECKING:
+    from keras_mtl.tflite.artifact import Artifact
 
 #: A file or a folder, a file, and a folder, as `Path`.
 PATH = click.Path(path_type=Path)
@@ -70,6 +73,34 @@ timeout_option = click.option(
 recipe_option = click.option(
     "--recipe", "recipe_name", required=True, metavar="NAME_OR_FILE", help="A shipped recipe or a TOML file."
 )
+
+
+_hop_option = click.option(
+    "--hop-s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="From one inference of a file to the next; a manifest beside it may state it, too.",
+)
+_signature_option = click.option(
+    "--signature", metavar="NAME", help="Of a file with several networks the one to take; by default the first."
+)
+
+
+def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of a command that takes files of others, for `load_network`."""
+    return _hop_option(_signature_option(command))
+
+
+def load_network(path: str, hop_s: float | None, signature: str | None) -> Artifact:
+    """Reads an artifact with what the options of `network_options` say of it.
+
+    Raises:
+        ArtifactError: it can't be read, or is a streaming one, which takes neither.
+    """
+    from keras_mtl.tflite.artifact import Artifact
+
+    artifact = Artifact.load(path, signature)
+    return artifact if hop_s is None else artifact.every(hop_s)
 
 
 def quiet_tensorflow() -> None:

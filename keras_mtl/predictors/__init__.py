@@ -6,6 +6,7 @@ from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
     from keras_mtl.predictors.ambient import ambient_tracks, false_alarms
+    from keras_mtl.predictors.foreign import require_own
     from keras_mtl.predictors.opening import open_for_scoring, open_predictor
     from keras_mtl.predictors.operating_points import Tunable
     from keras_mtl.predictors.sources import from_device, from_file, from_raw
@@ -26,4 +27,5 @@ __all__ = [
     "open_for_scoring",
     "open_predictor",
     "predict_stream",
+    "require_own",
 ]

@@ -14,7 +14,8 @@ from keras_mtl.datasets import Corpus, DataSettings, open_corpus
 from keras_mtl.features import AnyLogMel, normalise
 from keras_mtl.firmware_host.engines import EngineRun, run
 from keras_mtl.inference import Predictor
-from keras_mtl.tflite.artifact import Artifact, Facts, is_folder
+from keras_mtl.predictors.foreign import require_own
+from keras_mtl.tflite.artifact import Artifact, Facts, is_artifact
 
 
 def open_predictor(path: Path, engine: str = "litert") -> Predictor:
@@ -23,7 +24,7 @@ def open_predictor(path: Path, engine: str = "litert") -> Predictor:
     Raises:
         RunError, ArtifactError: it is neither, or can't be read.
     """
-    if path.suffix == ".tflite" or is_folder(path):
+    if is_artifact(path):
         return artifact_predictor(Artifact.load(path), engine, str(path))
     from keras_mtl.inference import run_predictor
     from keras_mtl.runs import Run
@@ -77,6 +78,7 @@ def artifact_predictor(artifact: Artifact, engine: str = "litert", name: str = "
         ArtifactError: it is neither: a file of others, an encoder alone, or one member of a streaming artifact; or a
             file whose manifest has no labels.
     """
+    require_own(artifact, name)
     part = artifact.facts.part
     if part not in ("scenes", "events", "joint"):
         raise ArtifactError(

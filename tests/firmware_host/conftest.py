@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,91 +14,18 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.lib.stride_tricks import sliding_window_view
 
 from keras_mtl.core import LogMelSettings
-from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Golden
 
 sys.path.insert(
     0, str(Path(__file__).parent)
 )  # for the modules beside the tests: pytest imports these without their folder
+from file_builder import Builder
 
 SHAPE, CHANNELS, CLASSES = (8, 6), 4, 5
 FORMATS = ("float32", "float16", "int8", "int16x8")
 #: Step of the input, of the convolution's output and of the logits, and the two zero points that are not 0.
 STEPS = {"int8": (1 / 32, 6 / 255, 16 / 255), "int16x8": (4 / 32767, 6 / 32767, 12 / 32767)}
 ZEROS = {"int8": (3, -128, -5), "int16x8": (0, 0, 0)}
-
-
-@dataclass
-class Builder:
-    """Collects the tensors and operators of one model; `bytes()` packs it."""
-
-    buffers: list[bytes] = field(default_factory=lambda: [b""])
-    tensors: list[list[Any]] = field(default_factory=lambda: [[]])
-    operators: list[list[Any]] = field(default_factory=lambda: [[]])
-    ends: list[tuple[list[int], list[int]]] = field(default_factory=lambda: [([], [])])
-    codes: list[tuple[int, int]] = field(default_factory=list)
-
-    def tensor(
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        dtype: str,
-        data: Any = None,
-        steps: Any = None,
-        zeros: Any = 0,
-        axis: int = 0,
-        graph: int = 0,
-    ) -> int:
-        made = schema.TensorT()
-        made.name, made.shape, made.type = name, list(shape), getattr(schema.TensorType, dtype.upper())
-        made.buffer = 0
-        if data is not None:
-            self.buffers.append(np.asarray(data, dtype).tobytes())
-            made.buffer = len(self.buffers) - 1
-        if steps is not None:
-            made.quantization = schema.QuantizationParametersT()
-            made.quantization.scale = np.atleast_1d(np.asarray(steps, np.float32))
-            made.quantization.zeroPoint = np.broadcast_to(np.int64(zeros), made.quantization.scale.shape).copy()
-            made.quantization.quantizedDimension = axis
-        self.tensors[graph].append(made)
-        return len(self.tensors[graph]) - 1
-
-    def op(
-        self, name: str, version: int, inputs: list[int], outputs: list[int], options: Any = None, graph: int = 0
-    ) -> None:
-        code = (getattr(schema.BuiltinOperator, name), version)
-        if code not in self.codes:
-            self.codes.append(code)
-        made = schema.OperatorT()
-        made.opcodeIndex, made.inputs, made.outputs = self.codes.index(code), inputs, outputs
-        if options is not None:
-            made.builtinOptions = options
-            made.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__[:-1])
-        self.operators[graph].append(made)
-
-    def graph(self) -> int:
-        self.tensors.append([])
-        self.operators.append([])
-        self.ends.append(([], []))
-        return len(self.tensors) - 1
-
-    def bytes(self) -> bytes:
-        model = schema.ModelT()
-        model.version, model.description = 3, "test"
-        model.operatorCodes, model.buffers, model.subgraphs = [], [], []
-        for number, version in self.codes:
-            code = schema.OperatorCodeT()
-            code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), version
-            model.operatorCodes.append(code)
-        for data in self.buffers:
-            buffer = schema.BufferT()
-            buffer.data = np.frombuffer(data, np.uint8) if data else None
-            model.buffers.append(buffer)
-        for tensors, operators, (inputs, outputs) in zip(self.tensors, self.operators, self.ends, strict=True):
-            graph = schema.SubGraphT()
-            graph.tensors, graph.operators, graph.inputs, graph.outputs = tensors, operators, inputs, outputs
-            model.subgraphs.append(graph)
-        return flatbuffer.write_model(model)
 
 
 def _weights() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

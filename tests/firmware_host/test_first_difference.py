@@ -39,10 +39,14 @@ def summed(builder):
 def test_the_operator_that_differs_first_is_named(summed):
     artifact = Artifact.build(summed, {"part": "unknown", "format": "int16x8", "audio_seconds": 1.0})
     report = emulate(artifact, load_target("dcase-asc"), _ENGINES)
-    assert not report.check("parity_lsb").ok
+    check = report.check("parity_lsb")
+    assert check.ok
+    assert check.why.startswith("tflm against litert, ")
     parity, first = report.parity, report.parity["first_difference"]
-    assert (parity["base"], parity["limit_lsb"]) == ("tflm", 2)
-    assert parity["largest_lsb"] == report.check("parity_lsb").value
+    assert (parity["base"], parity["limit_lsb"], parity["pair"]) == ("tflm", 2, ["tflm", "litert"])
+    assert (parity["largest_lsb"], parity["left_out"]) == (check.value, ["litert-reference"])
+    (note,) = (note for note in report.notes if note.startswith("from tflm differs litert-reference by"))
+    assert "begins at operator 1, SUM (total); litert-reference computes int16 SUM wrongly" in note
     wrong, right = parity["engines"]["litert-reference"], parity["engines"]["litert"]
     assert right["histogram"][">2"] == right["histogram"]["2"] == 0
     assert wrong["histogram"][">2"] > 32

@@ -51,9 +51,7 @@ def test_depthwise_and_batch_matmul(odd_models):
     assert macs(flatbuffer.read_model(odd_models["batch_matmul_adjoint"])) == 2 * 3 * 5 * 4
 
 
-@pytest.mark.parametrize(
-    ("name", "op"), [("endless_loop", "WHILE"), ("no_kernel_anywhere", "CUSTOM"), ("svdf", "SVDF")]
-)
+@pytest.mark.parametrize(("name", "op"), [("endless_loop", "WHILE"), ("no_kernel_anywhere", "CUSTOM")])
 def test_operators_that_may_hide_macs_are_refused_by_name(odd_models, name, op):
     with pytest.raises(ArtifactError, match=f"operator {op}.* can't be counted"):
         macs(flatbuffer.read_model(odd_models[name]))

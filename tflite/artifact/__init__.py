@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.tflite.artifact.artifact import MANIFEST, Artifact, is_folder
+    from keras_mtl.tflite.artifact.artifact import MANIFEST, Artifact, is_artifact, is_folder
     from keras_mtl.tflite.artifact.facts import UNKNOWN, Facts
     from keras_mtl.tflite.artifact.golden import Golden
     from keras_mtl.tflite.artifact.member import METADATA_NAME, Member
@@ -16,5 +16,5 @@ else:
 
 __all__ = [
     "MANIFEST", "METADATA_NAME", "SCENE_HOP", "UNKNOWN", "Artifact", "Facts", "Golden", "Member", "Pass", "Port",
-    "Recurrent", "State", "Stream", "Wiring", "is_folder", "name_ports",
+    "Recurrent", "State", "Stream", "Wiring", "is_artifact", "is_folder", "name_ports",
 ]  # fmt: skip

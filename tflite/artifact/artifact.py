@@ -146,10 +146,24 @@ class Artifact:
         return self.wiring.stream.stride * self.facts.features.hop_s
 
     @property
-    def calls_per_second(self) -> dict[str, float]:
-        """How often each member runs for one second of audio."""
-        seconds = self.facts.audio_seconds
-        return self.wiring.calls_per_second(1 / self.facts.features.hop_s if self.streams else 0.0, seconds)
+    def calls_per_second(self) -> dict[str, float] | None:
+        """How often each member runs for one second of audio; None of a file that does not say how often it runs."""
+        if self.streams:
+            return self.wiring.calls_per_second(1 / self.facts.features.hop_s)
+        hop_s = self.facts.hop_s
+        return None if hop_s is None else self.wiring.calls_per_second(0.0, hop_s)
+
+    def every(self, hop_s: float) -> Artifact:
+        """The same file, said to run so often: seconds from one inference to the next.
+
+        Raises:
+            ArtifactError: it takes a stream, which says itself how often its members run.
+        """
+        if self.streams:
+            raise ArtifactError("a streaming artifact says itself how often it runs", hint="leave the hop out")
+        member = self.network
+        facts = Facts({**member.facts.values, "hop_s": hop_s})
+        return Artifact.of_member(Member(member.name, member.content, member.model, facts), self.golden)
 
     def with_facts(self, facts: Mapping[str, Any]) -> Artifact:
         """The same networks with some facts changed, as `decoding`: what a file has embedded is written anew.
@@ -206,22 +220,31 @@ class Artifact:
             raise ArtifactError(f"can't write {path}: {error.strerror}", hint="name another file or folder") from None
 
     @staticmethod
-    def load(path: str | Path) -> Artifact:
+    def load(path: str | Path, signature: str | None = None) -> Artifact:
         """Reads an artifact: a `.tflite` file, the folder of a streaming artifact, or the `artifact.json` in it.
 
+        A `.tflite` file may be the array of a C source, or lie in an archive: see `flatbuffer.unwrapped`.
+
+        Args:
+            path: of the file or the folder.
+            signature: of a file with several, the one that is the network; the one that comes first by default.
+
         Raises:
-            ArtifactError: it is missing or can't be read, a member is missing, is another file than the manifest's or
-                lies outside of the folder, or the manifest or the golden data do not fit the files.
+            ArtifactError: it is missing or can't be read, has no such signature, a member is missing, is another file
+                than the manifest's or lies outside of the folder, or the manifest or the golden data do not fit the
+                files.
         """
         path = Path(path)
         if is_folder(path):
+            if signature is not None:
+                raise ArtifactError(f"{path} is a streaming artifact, whose files have one network each")
             folder = path.parent if path.name in (MANIFEST, _SET_MANIFEST) else path
             try:
                 return _load_folder(folder)
             except (ArtifactError, FeatureMismatch) as error:
                 where = "" if str(folder) in error.message else f"{folder}: "
                 raise ArtifactError(f"{where}{error.message}", hint=error.hint) from None
-        member = Member.load(path)
+        member = Member.load(path, signature=signature)
         try:
             return Artifact.of_member(member, read_rows(path.with_suffix(".golden.npz"), member))
         except ArtifactError as error:
@@ -250,6 +273,11 @@ def is_folder(path: str | Path) -> bool:
     """Whether a path is the folder of a streaming artifact, or the manifest in it."""
     path = Path(path)
     return path.name in (MANIFEST, _SET_MANIFEST) or any((path / name).is_file() for name in (MANIFEST, _SET_MANIFEST))
+
+
+def is_artifact(path: str | Path) -> bool:
+    """Whether a path names an artifact by its ending, or is the folder of a streaming one."""
+    return Path(path).suffix.lower() in flatbuffer.ENDINGS or is_folder(path)
 
 
 def _load_folder(folder: Path) -> Artifact:

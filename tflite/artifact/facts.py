@@ -13,6 +13,8 @@ from keras_mtl.decoding import DecodeSettings
 #: The part of a file that this project did not make.
 UNKNOWN = "unknown"
 _AGAIN = "convert the run again"
+#: What may be stated about a file of others in a manifest beside it.
+STATED = ("hop_s", "audio_seconds", "part", "format", "system", "features", "labels", "decoding", "output")
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,9 @@ class Facts:
         """Refuses facts of another type than they are read as (ArtifactError, naming the key)."""
         for key in ("part", "format", "system", "output", "cells", "schedule"):
             self._require(self.values.get(key) is None or isinstance(self.values[key], str), key, "a text")
-        seconds = self.values.get("audio_seconds", 1.0)
-        self._require(_is_number(seconds) and seconds > 0, "audio_seconds", "a positive number")
+        for key in ("audio_seconds", "hop_s"):
+            seconds = self.values.get(key, 1.0)
+            self._require(_is_number(seconds) and seconds > 0, key, "a positive number")
         for key in ("features", "labels", "decoding", "data"):
             self._require(self.values.get(key) is None or isinstance(self.values[key], dict), key, "a table")
         for task, names in (self.values.get("labels") or {}).items():
@@ -55,9 +58,16 @@ class Facts:
         return self.values.get("format")
 
     @property
-    def audio_seconds(self) -> float:
-        """Seconds of audio of one inference, or of a stream 1; 1 where it is not known."""
-        return float(self.values.get("audio_seconds", 1.0))
+    def audio_seconds(self) -> float | None:
+        """Seconds of audio of one inference, or of a stream 1; None where it is not known."""
+        seconds = self.values.get("audio_seconds")
+        return None if seconds is None else float(seconds)
+
+    @property
+    def hop_s(self) -> float | None:
+        """Seconds from one inference to the next: the audio's of one, where no other is stated; None: not known."""
+        hop_s = self.values.get("hop_s")
+        return self.audio_seconds if hop_s is None else float(hop_s)
 
     @property
     def labels(self) -> Labels:

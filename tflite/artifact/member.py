@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 
-from keras_mtl.core import ArtifactError, KerasMtlError, files, is_one_line
+from keras_mtl.core import ArtifactError, KerasMtlError, files, is_one_line, nearest
 from keras_mtl.tflite import flatbuffer
-from keras_mtl.tflite.artifact.facts import UNKNOWN, Facts
+from keras_mtl.tflite.artifact.facts import STATED, UNKNOWN, Facts
 from keras_mtl.tflite.artifact.port import Port
 from keras_mtl.tflite.flatbuffer import macs
 
@@ -75,27 +75,37 @@ class Member:
         """A file by its bytes alone: what is embedded in it is what is known about it.
 
         Raises:
-            ArtifactError: not a TFLite file, without a subgraph, or with metadata that can't be read.
+            ArtifactError: not a TFLite file, without operators, or with metadata that can't be read.
         """
         model = flatbuffer.read_model(content)
+        _require_operators(model)
         embedded = flatbuffer.read_metadata(model, METADATA_NAME)
         bare = cls(name, content, model)
         if embedded is None:
-            return cls(name, content, model, Facts({"part": UNKNOWN, "audio_seconds": 1.0}))
+            return cls(name, content, model, Facts({"part": UNKNOWN}))
         return bare._with_manifest(embedded, "what is embedded in it")
 
     @classmethod
-    def load(cls, path: Path, name: str = "network") -> Member:
+    def load(cls, path: Path, name: str = "network", signature: str | None = None) -> Member:
         """Reads a file and, where it lies beside it, its manifest.
 
+        Args:
+            path: a `.tflite` file, a C source with one as an array, or an archive with one: see `flatbuffer.unwrapped`.
+            name: in the wiring.
+            signature: the one of its signatures that is the network; the one that comes first by default.
+
         Raises:
-            ArtifactError: missing, empty, not a TFLite file, without a subgraph, or with a manifest of another file.
+            ArtifactError: missing, empty, not a TFLite file, without operators or without the signature, or with a
+                manifest of another file.
         """
         try:
             content = files.read_bytes(path, MOST_FILE_BYTES)
         except OSError as error:
             raise ArtifactError(f"can't read {path}: {error.strerror}") from None
         try:
+            content = flatbuffer.unwrapped(content, path.name, MOST_FILE_BYTES)
+            if signature is not None:
+                content = _of_signature(content, signature)
             sidecar = path.with_suffix(".manifest.json")
             if not os.path.lexists(sidecar):
                 return cls.of(content, name)
@@ -103,7 +113,9 @@ class Member:
                 manifest = files.read_bytes(sidecar, MOST_MANIFEST_BYTES)
             except OSError as error:
                 raise ArtifactError(f"its manifest can't be read: {error.strerror}", hint=_remove(sidecar)) from None
-            return cls(name, content, flatbuffer.read_model(content))._with_manifest(manifest, sidecar.name)
+            model = flatbuffer.read_model(content)
+            _require_operators(model)
+            return cls(name, content, model)._with_manifest(manifest, sidecar.name)
         except ArtifactError as error:
             raise ArtifactError(f"{path}: {error.message}", hint=error.hint) from None
 
@@ -126,6 +138,16 @@ class Member:
             return None
 
     @cached_property
+    def signatures(self) -> dict[str, int]:
+        """The subgraph of each of the file's signatures by its name."""
+        return flatbuffer.signatures(self.model)
+
+    @cached_property
+    def keeps_state(self) -> bool:
+        """Whether an inference may depend on those before it."""
+        return flatbuffer.keeps_state(self.model)
+
+    @cached_property
     def parameter_bytes(self) -> int:
         """Bytes of all constants that operators read."""
         return flatbuffer.parameter_bytes(self.model)
@@ -140,11 +162,12 @@ class Member:
         """Plain values: the facts, and what follows from the file.
 
         These are `inputs`, `outputs` (see `Port`), `parameter_bytes`, `macs_per_second` (None where the file holds
-        operators that can't be counted), `sha256` and `file_bytes`.
+        operators that can't be counted, or it is not known how often it runs), `sha256` and `file_bytes`.
         """
         if not self.inputs:
             raise ArtifactError("the TFLite file has no input tensor")
-        per_second = None if self.macs is None else self.macs / self.facts.audio_seconds
+        hop_s = self.facts.hop_s
+        per_second = None if self.macs is None or hop_s is None else self.macs / hop_s
         return {
             "schema": SCHEMA,
             **self.facts.values,
@@ -166,6 +189,8 @@ class Member:
         embedded = not where.endswith(".json")
         try:
             manifest = parse_json(content)
+            if not embedded and self._is_of_others and "schema" not in manifest:
+                return self._with_stated(manifest, where)
             schema = manifest["schema"]
             digest = self.sha256 if embedded else manifest["sha256"]
         except (ValueError, KeyError, TypeError) as error:
@@ -182,6 +207,32 @@ class Member:
             known = {key: value for key, value in known.items() if key not in _NOT_EMBEDDED}
         require_same(manifest, known, "the file holds")
         return found
+
+    @property
+    def _is_of_others(self) -> bool:
+        return flatbuffer.read_metadata(self.model, METADATA_NAME) is None
+
+    def _with_stated(self, stated: dict[str, Any], where: str) -> Member:
+        """A file of others with what is stated about it, as {"hop_s": 0.03}."""
+        for key in stated:
+            if key not in STATED:
+                raise ArtifactError(f"{where}: no key {key[:60]}", hint=nearest(key, STATED))
+        return Member(self.name, self.content, self.model, Facts({"part": UNKNOWN, **stated}))
+
+
+def _of_signature(content: bytes, name: str) -> bytes:
+    """The bytes of a file whose network is that of a signature: the same ones where it comes first."""
+    model = flatbuffer.read_model(content)
+    found = flatbuffer.of_signature(model, name)
+    return content if found is model else flatbuffer.write_model(found)
+
+
+def _require_operators(model: Any) -> None:
+    """Refuses a file whose first subgraph, the one that runs, has no operators."""
+    if model.subgraphs[0].operators is None or not len(model.subgraphs[0].operators):
+        named = ", ".join(flatbuffer.signatures(model))
+        hint = f"choose one of its signatures: {named}" if named else "convert the network that was meant"
+        raise ArtifactError("the TFLite file computes nothing: its first subgraph holds no operators", hint=hint)
 
 
 def _remove(sidecar: Path | str) -> str:

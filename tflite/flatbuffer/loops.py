@@ -1,4 +1,4 @@
-"""Loops in a `.tflite` file: which subgraphs a WHILE runs, and how often, read from the file (no TensorFlow here).
+"""Loops and branches in a `.tflite` file: which subgraphs a WHILE or an IF runs, and a loop how often, by the file.
 
 The converter writes a Keras GRU as a WHILE with two counters that start at a constant 0. The condition is the
 LOGICAL_AND of LESS(counter, steps), and the body adds a constant 1 to each counter. A trip count is given for that form
@@ -39,6 +39,29 @@ def loop_graphs(model: Any, operator: Any) -> tuple[int, int]:
         return int(options.condSubgraphIndex), int(options.bodySubgraphIndex)
     except AttributeError:
         raise ArtifactError("operator WHILE names no subgraphs", hint="convert it again") from None
+
+
+def branch_graphs(model: Any, operator: Any) -> tuple[int, int]:
+    """Numbers of the subgraphs that an IF chooses from.
+
+    Args:
+        model: the object tree of a `.tflite` file.
+        operator: the IF.
+
+    Returns:
+        (then, else).
+
+    Raises:
+        ArtifactError: the operator names none that is there.
+    """
+    options = operator.builtinOptions
+    try:
+        found = int(options.thenSubgraphIndex), int(options.elseSubgraphIndex)
+    except AttributeError:
+        found = (-1, -1)
+    if not all(0 <= number < len(model.subgraphs) for number in found):
+        raise ArtifactError("operator IF names no subgraphs", hint="convert it again")
+    return found
 
 
 def trip_count(model: Any, subgraph: Any, operator: Any) -> int:

@@ -18,8 +18,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_mtl.core import ArtifactError
 from keras_mtl.tflite.flatbuffer.verify import fault_of, structure_fault
+from keras_mtl.tflite.flatbuffer.wrapped import IDENTIFIER, is_network
 
-_IDENTIFIER = b"TFL3"
 _ALIGNMENT_BYTES = 16
 _DTYPES: dict[int, str] = {
     getattr(schema.TensorType, name): name.lower() for name in dir(schema.TensorType) if name.isupper()
@@ -66,14 +66,14 @@ def read_model(content: bytes) -> Any:
     """The object tree of a `.tflite` file.
 
     Returns:
-        A `ModelT` with at least one subgraph.
+        A `ModelT` with at least one subgraph and one operator.
 
     Raises:
         ArtifactError: no bytes, not a TFLite file, cut off or corrupt, or a model without operators.
     """
     if not content:
         raise ArtifactError("the .tflite file has 0 bytes", hint="convert the run again")
-    if len(content) < 8 or content[4:8] != _IDENTIFIER:
+    if len(content) < 8 or not is_network(content):
         raise ArtifactError("not a TFLite file: it lacks the identifier TFL3", hint="give a .tflite file")
     try:
         fault = structure_fault(content)
@@ -100,7 +100,7 @@ def write_model(model: Any) -> bytes:
             aligned.data = buffer.data
             model.buffers[index] = aligned
     builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
     return bytes(builder.Output())
 
 

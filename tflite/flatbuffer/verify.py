@@ -168,8 +168,11 @@ def fault_of(model: Any) -> str | None:
 
 
 def _faults(model: Any) -> Iterator[str]:
-    if not model.subgraphs or not model.subgraphs[0].operators:
-        yield "holds no subgraph with operators"
+    if not model.subgraphs:
+        yield "holds no subgraph"
+        return
+    if not any(len(_list(subgraph.operators)) for subgraph in model.subgraphs):
+        yield "computes nothing: it holds no operators"
         return
     buffers, codes = len(_list(model.buffers)), len(_list(model.operatorCodes))
     # 0 and 1 stand for none. No size that is counted from the file would be true of such a file.

@@ -33,7 +33,7 @@ def turn_words(artifact: Artifact, target: Target) -> dict[str, Any]:
     wiring = artifact.wiring
     hop_s = wiring.stream.event_hop * artifact.step_s
     cells = [name for layer in wiring.recurrent for name in layer.cells]
-    calls = artifact.calls_per_second
+    calls = artifact.calls_per_second or {}
     found = [
         (row, calls[name]) for name in (*cells, wiring.classifiers) for row in op_rows(artifact.members[name].model)
     ]
