@@ -59,6 +59,8 @@ class TrainSettings:
         distillation_temperature: of the scene logits in that term.
         embedding_weight: of the distance to the embedding of a teacher from outside.
         tag_weight: of the cross-entropy to the tags of a teacher from outside.
+        event_weight: of the cross-entropy to the event probabilities of a teacher from outside, frame by frame; not on
+            clips that are mixed anew.
         pool_batch: clips without a label in a scene batch, beside those of `scene_batch`: a teacher from outside tells
             what they are.
         average: decay of the moving average of the weights, which is what is judged and handed on; 0 for none.
@@ -108,6 +110,7 @@ class TrainSettings:
     distillation_temperature: Amount = 2.0
     embedding_weight: Amount = 0.0
     tag_weight: Amount = 0.0
+    event_weight: Amount = 0.0
     pool_batch: Count = 0
     average: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     embedding_dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
