@@ -144,6 +144,7 @@ class AugmentSettings:
         roll_s: largest circular shift in time, in seconds; 0 is off.
         freq_mixstyle_probability: part of the batches whose mel bands trade their statistics; 0 is off.
         freq_mixstyle_alpha: their shares are by Beta(alpha, alpha).
+        filter_db: largest gain of a random filter over the mel bands (FilterAugment), in dB; 0 is off.
         freq_mixstyle_by: "batch", or "clip": then it is the part of the clips of each batch.
         waveform_copies: versions of each scene clip at another speed, in another colour, at another level, prepared
             once; they keep their label.
@@ -161,6 +162,7 @@ class AugmentSettings:
     freq_mixstyle_probability: Share = 0.0
     freq_mixstyle_alpha: Annotated[float, Meta(gt=0)] = 0.4
     freq_mixstyle_by: Literal["batch", "clip"] = "batch"
+    filter_db: Amount = 0.0
     waveform_copies: Count = 0
     waveform_mixes: Count = 0
     waveform_cuts: Count = 0

@@ -145,7 +145,12 @@ def _compiled(
             encoder_rate=train.encoder_rate,
             seed=train.seed,
             augment=Augmentation.of(
-                recipe.augment, recipe.features.frame_rate, stride, len(recipe.labels.scenes), train.seed
+                recipe.augment,
+                recipe.features.frame_rate,
+                stride,
+                len(recipe.labels.scenes),
+                train.seed,
+                recipe.features.std_db,
             )
             if not phase.embedded
             else None,
