@@ -15,7 +15,7 @@ from keras_mtl.datasets.mixing import number_of
 from keras_mtl.datasets.prepare import Clips
 from keras_mtl.features import EventSet, SceneSet, recordings_in
 from keras_mtl.recipes import Recipe, TrainSettings
-from keras_mtl.teachers import TARGETS, FolderTeacher, Teacher, open_teacher
+from keras_mtl.teachers import TARGETS, FolderTeacher, Teacher, open_teacher, standardised
 from keras_mtl.training.taught import Taught, TaughtEvents
 
 #: What the scenes' loss has of a teacher, by the names of `Targets`.
@@ -109,7 +109,10 @@ def learn(
     varied: Sequence[tuple[Clips, SceneSet]],
     pool: Sequence[tuple[Clips, SceneSet]],
 ) -> Lessons:
-    """Asks a teacher of all scene clips of a training.
+    """Asks a teacher of all scene clips of a training, and standardises its embeddings over all of them.
+
+    Channels that hardly vary over the plain clips may do so over the others, and would then make up most of the
+    distance.
 
     Args:
         teacher: the teacher.
@@ -126,7 +129,13 @@ def learn(
     plain = _of(teacher, corpus.scenes["train"], scenes.filenames, None, train)
     versions = [_asked(teacher, clips, each, train) for clips, each in varied]
     others = [_asked(teacher, clips, each, train) for clips, each in pool]
-    return Lessons(_joined([plain, *versions]), _joined(others) if others else None)
+    lessons = Lessons(_joined([plain, *versions]), _joined(others) if others else None)
+    heard = [each.targets for each in (lessons.scenes, lessons.pool) if each is not None]
+    if TEACHER_EMBEDDING in heard[0]:
+        whole = np.concatenate([targets[TEACHER_EMBEDDING] for targets in heard])
+        for targets in heard:
+            targets[TEACHER_EMBEDDING] = standardised(targets[TEACHER_EMBEDDING], whole)
+    return lessons
 
 
 def learn_events(

@@ -83,6 +83,8 @@ def test_every_clip_that_is_trained_on_has_targets(data):
     assert set(data.pool.scenes.tolist()) == {NO_SCENE}
     embedding = lessons.scenes.targets["teacher_embedding"]
     assert len(np.unique(np.round(embedding, 4), axis=0)) > 0.9 * scenes, "a copy sounds otherwise than its source"
+    whole = np.concatenate([embedding, lessons.pool.targets["teacher_embedding"]])
+    np.testing.assert_allclose([whole.mean(axis=0), whole.std(axis=0)], np.repeat([[0.0], [1.0]], 12, 1), atol=1e-3)
 
 
 def test_held_out_recordings_have_no_part_in_anything(data):
