@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from keras_mtl.predictors.ambient import ambient_tracks, false_alarms
     from keras_mtl.predictors.opening import open_for_scoring, open_predictor
     from keras_mtl.predictors.operating_points import Tunable
-    from keras_mtl.predictors.sources import from_device, from_file, from_raw
+    from keras_mtl.predictors.sources import from_device, from_file, from_stream
     from keras_mtl.predictors.streaming import predict_stream
     from keras_mtl.predictors.view import JsonView, TextView
 else:
@@ -22,7 +22,7 @@ __all__ = [
     "false_alarms",
     "from_device",
     "from_file",
-    "from_raw",
+    "from_stream",
     "open_for_scoring",
     "open_predictor",
     "predict_stream",
