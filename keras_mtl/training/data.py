@@ -23,6 +23,7 @@ from keras_mtl.features import (
     FreshMixtures,
     ImpulseCopies,
     SceneSet,
+    durations_s,
     event_set,
     impulse_copies,
     log_mel_statistics,
@@ -235,7 +236,8 @@ def load_training_data(
     if kinds:
         _say_what_lacks(kinds, recipe, corpus)
         if recipe.data.fresh_mixtures and corpus.mixer is not None:
-            feeder = Feeder(corpus.mixer, settings.normalised(0.0, 1.0), workers)
+            mixer = replace(corpus.mixer, durations_s=durations_s(kinds["strong"]))
+            feeder = Feeder(mixer, settings.normalised(0.0, 1.0), workers)
             kinds["strong"] = FreshMixtures.of(kinds["strong"], feeder)
     for task in sorted(tasks - set(scored_tasks(tasks, corpus))):
         _log.warning("%s: no evaluation clips, so the run gets no figures of %s", corpus.name, task)
