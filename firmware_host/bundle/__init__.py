@@ -6,8 +6,9 @@ from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
     from keras_mtl.firmware_host.bundle.folder import require_free, write_bundle
+    from keras_mtl.firmware_host.bundle.names import bundle_names
     from keras_mtl.firmware_host.bundle.release.verify import verify_bundle
 else:
     __getattr__, __dir__ = lazy(__name__)
 
-__all__ = ["require_free", "verify_bundle", "write_bundle"]
+__all__ = ["bundle_names", "require_free", "verify_bundle", "write_bundle"]

@@ -37,6 +37,7 @@ from keras_mtl.firmware_host.bundle.text import (
     networks_source,
     readme,
     require_listener,
+    restricted,
     selftest_texts,
     static_texts,
     vectors_texts,
@@ -90,7 +91,7 @@ def bundle_files(name: str, artifact: Artifact, report: Report, timeout_s: float
     `report`: the emulator's, with a run of TensorFlow Lite Micro.
 
     Raises:
-        EngineError: TensorFlow Lite Micro does not run a member any more.
+        EngineError: TensorFlow Lite Micro does not run a member with the operators of its resolver.
         VerdictFailed: an operator that no resolver can have, a streaming artifact that the C listener does not run, or
             one that does not fit the target's RAM.
         ArtifactError: a stream's features that CMSIS-DSP has no FFT for.
@@ -128,11 +129,12 @@ def bundle_files(name: str, artifact: Artifact, report: Report, timeout_s: float
 def _of_file(name: str, artifact: Artifact, report: Report, timeout_s: float) -> _Parts:
     member = artifact.network
     arena = next(e.arena_bytes for e in report.engines if e.engine == "tflm" and e.arena_bytes is not None)
-    rows = op_rows(member.model)
-    network = Network(name, "model", member, rows, arena, arena_reserve_bytes(rows, Target(**report.target)))
-    vectors, settings = golden_vectors(artifact, timeout_s), features_of(artifact)
+    reserve = arena_reserve_bytes(op_rows(member.model), Target(**report.target))
+    network = Network(name, "model", member, arena, reserve)
+    alone, settings = restricted(artifact), features_of(artifact)
+    vectors = golden_vectors(alone, timeout_s)
     tables = _tables(name, settings) if settings else {}
-    chain = file_chain(artifact, settings, vectors, timeout_s) if settings and tables else None
+    chain = file_chain(alone, settings, vectors, timeout_s) if settings and tables else None
     sources = [*(["log_mel"] if chain else []), *(["scene_smoother"] if has_scenes(member) else [])]
     stages = network_stages(name, member, vectors, chain)
     facts = {"arena_bytes": network.arena_setting_bytes}
@@ -148,12 +150,11 @@ def _of_stream(name: str, artifact: Artifact, report: Report, timeout_s: float) 
             f"no bundle of this artifact: CMSIS-DSP has no FFT of {settings.fft} points",
             hint="train with features.fft = 2048",
         )
-    chain = stream_chain(artifact, timeout_s)
+    chain = stream_chain(restricted(artifact), timeout_s)
     target, networks = Target(**report.target), []
     for m, member in artifact.members.items():
-        role, rows = identifier(m), op_rows(member.model)
-        reserve = arena_reserve_bytes(rows, target)
-        networks.append(Network(f"{name}_{role}", role, member, rows, chain.arena_bytes[m], reserve))
+        role, reserve = identifier(m), arena_reserve_bytes(op_rows(member.model), target)
+        networks.append(Network(f"{name}_{role}", role, member, chain.arena_bytes[m], reserve))
     arena = arena_of_members(artifact.members, chain.arena_bytes)
     ram = stream_memory(artifact, arena, target)
     room = arena_bytes(arena, ram, target)

@@ -9,8 +9,9 @@ from typing import Any
 
 from keras_mtl.core import ArtifactError, KerasMtlError, VerdictFailed, new_folder
 from keras_mtl.firmware_host.bundle.files import bundle_files
+from keras_mtl.firmware_host.bundle.names import bundle_names
 from keras_mtl.firmware_host.bundle.release import MANIFEST, SCHEMA, SIGNATURE, manifest_json, sign
-from keras_mtl.firmware_host.bundle.text import identifier
+from keras_mtl.firmware_host.bundle.text import several_texts
 from keras_mtl.firmware_host.engines import package_version
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.tflite.artifact import Artifact
@@ -38,25 +39,26 @@ def write_bundle(
     out: str | Path,
     timeout_s: float = 120.0,
     private_key: Any = None,
+    names: Sequence[str] = (),
 ) -> Bundle:
-    """Writes one folder for a firmware engineer. Several artifacts get a sub-folder each.
+    """Writes one folder for a firmware engineer. Several artifacts get a sub-folder each, for one firmware.
 
     Args:
         checked: artifacts, each with the emulator's report on it.
         out: the folder; must not be there, or be empty.
         timeout_s: for each run of TensorFlow Lite Micro on golden data.
         private_key: signs the manifest: what `signature.load_private_key` gives.
+        names: identifiers in C, one for each artifact; by default those of `bundle_names`.
 
     Raises:
         VerdictFailed: a report that failed, or one without a run of TensorFlow Lite Micro.
-        ArtifactError: a report on another artifact, or two artifacts of one part and format.
+        ArtifactError: a report on another artifact, or names that are none in C or that clash.
         KerasMtlError: the folder is there and holds something, is a link, or can't be written.
     """
-    names = [model_name(artifact) for artifact, _ in checked]
+    places = [(artifact, str(report.artifact.get("path") or "")) for artifact, report in checked]
+    names = bundle_names(places, names)
     for (artifact, report), name in zip(checked, names, strict=True):
         _require_passed(artifact, report, name)
-    if len(set(names)) < len(names):
-        raise ArtifactError(f"two artifacts have the same part and format: {', '.join(names)}")
     require_free(out)
     content: dict[str, bytes] = {}
     for (artifact, report), name in zip(checked, names, strict=True):
@@ -64,17 +66,13 @@ def write_bundle(
         made = bundle_files(name, artifact, _without_path(report), timeout_s)
         content |= {f"{folder}{file}": data for file, data in made.items()}
     if len(checked) > 1:
+        headers = {name: _networks_header(name, content) for name in names}
+        content |= {file: text.encode("utf-8") for file, text in several_texts(headers).items()}
         content[MANIFEST] = _manifest_of_all(names, content)
     if private_key is not None:
         content[SIGNATURE] = sign(content[MANIFEST], private_key)
     _write(content, Path(out))
     return Bundle(Path(out), tuple(sorted(content)))
-
-
-def model_name(artifact: Artifact) -> str:
-    """The identifier of an artifact in C: its part or "stream", and its format, as "scenes_int8" or "stream_int8"."""
-    part = artifact.wiring.schedule.kind if artifact.streams else artifact.facts.get("part") or "model"
-    return identifier(f"{part} {artifact.facts.format or artifact.network.inputs[0].dtype}")
 
 
 def require_free(out: str | Path) -> None:
@@ -114,6 +112,12 @@ def _require_passed(artifact: Artifact, report: Report, name: str) -> None:
     if tflm is None or tflm.arena_bytes is None:
         reason = tflm.reason if tflm else "the report has no run of it"
         raise VerdictFailed(f"{name} does not run in TFLM, so there is no firmware for it: {reason}")
+
+
+def _networks_header(name: str, files: Mapping[str, bytes]) -> str:
+    """The header that starts and runs the networks of one of several bundles, in its folder."""
+    found = (path.removeprefix(f"{name}/") for path in files if path.startswith(f"{name}/"))
+    return next(path for path in found if path in ("model_networks.h", "listener_networks.h"))
 
 
 def _manifest_of_all(names: Sequence[str], files: Mapping[str, bytes]) -> bytes:

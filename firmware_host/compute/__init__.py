@@ -8,10 +8,11 @@ if TYPE_CHECKING:
     from keras_mtl.firmware_host.compute.cost import OpRow, activation_bytes_per_second, op_rows, uncounted
     from keras_mtl.firmware_host.compute.estimates import compute_notes, estimate, overload
     from keras_mtl.firmware_host.compute.lacking import Finding, compatibility, tflm_blocks
+    from keras_mtl.firmware_host.compute.operator_tables import RESOLVER_METHODS
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "Finding", "OpRow", "activation_bytes_per_second", "compatibility", "compute_notes", "estimate", "op_rows",
-    "overload", "tflm_blocks", "uncounted",
+    "RESOLVER_METHODS", "Finding", "OpRow", "activation_bytes_per_second", "compatibility", "compute_notes", "estimate",
+    "op_rows", "overload", "tflm_blocks", "uncounted",
 ]  # fmt: skip

@@ -13,9 +13,12 @@ from typing import Any
 
 from keras_mtl.firmware_host.compute.operator_tables import (
     CMSIS_NN_TYPES,
+    CUSTOM,
     ESP_NN_TYPES,
     MOVES_DATA,
+    NPU_OPERATORS,
     TFLITE_RUNTIME_VERSIONS,
+    TFLM_CUSTOM_OPERATORS,
     TFLM_OPERATORS,
 )
 from keras_mtl.firmware_host.targets import Target
@@ -143,8 +146,13 @@ def _tflm(layer: _Layer) -> Iterator[Finding]:
         why = "TFLM can't run loops: it loads WHILE and hangs on the first invocation"
         remedy = "convert cells instead: one step of the loop as a model of its own; LiteRT runs the file as it is"
         yield layer.finding("tflm", "blocks", why, remedy)
-    elif layer.op.startswith(("CUSTOM", "UNKNOWN_")):
-        why = f"no resolver can be generated for {layer.op}, which is none of TFLM's builtin operators"
+    elif layer.op in NPU_OPERATORS:
+        why = f"{layer.op.removeprefix(CUSTOM)} runs on the device's own processing unit: nothing on this host runs it"
+        yield layer.finding("tflm", "blocks", why, "check the file that it was compiled from")
+    elif layer.op in TFLM_CUSTOM_OPERATORS:
+        return
+    elif layer.op.startswith((CUSTOM, "UNKNOWN_")):
+        why = f"no resolver can be generated for {layer.op}, which is none of TFLM's operators"
         yield layer.finding("tflm", "blocks", why, "convert the network without it")
     elif layer.op not in TFLM_OPERATORS:
         yield layer.finding("tflm", "blocks", f"TFLM has no kernel for {layer.op}", "convert the network without it")
@@ -216,7 +224,7 @@ def _reference_kernels(layer: _Layer, kernels: str) -> Iterator[Finding]:
 def _host_runtimes(layer: _Layer) -> Iterator[Finding]:
     remedy = "nothing for a firmware: this runtime is a check only; LiteRT takes the file"
     most = TFLITE_RUNTIME_VERSIONS.get(layer.op)
-    if layer.op.startswith(("CUSTOM", "UNKNOWN_")):
+    if layer.op.startswith((CUSTOM, "UNKNOWN_")):
         return
     if most is None:
         yield layer.finding("tflite-runtime", "note", f"tflite-runtime 2.14 has no {layer.op}", remedy)

@@ -20,6 +20,52 @@ _TFLM = """
 """
 #: Builtin operators of TensorFlow Lite Micro, which looks at the operator alone, never at its version.
 TFLM_OPERATORS = frozenset(_TFLM.split())
+#: Prefix of a custom operator's name in a file (`flatbuffer.op_name`).
+CUSTOM = "CUSTOM:"
+# The same header: what TFLM calls its custom operators in a file, and the method that registers each.
+_TFLM_CUSTOM = """
+    CIRCULAR_BUFFER AddCircularBuffer
+    SignalDelay AddDelay
+    SignalEnergy AddEnergy
+    SignalFftAutoScale AddFftAutoScale
+    SignalFilterBank AddFilterBank
+    SignalFilterBankLog AddFilterBankLog
+    SignalFilterBankSpectralSubtraction AddFilterBankSpectralSubtraction
+    SignalFilterBankSquareRoot AddFilterBankSquareRoot
+    SignalFramer AddFramer
+    SignalIrfft AddIrfft
+    SignalOverlapAdd AddOverlapAdd
+    SignalPCAN AddPCAN
+    SignalRfft AddRfft
+    SignalStacker AddStacker
+    SignalWindow AddWindow
+    TFLM_DECODE AddDecode
+    TFLite_Detection_PostProcess AddDetectionPostprocess
+    ethos-u AddEthosU
+"""
+_TFLM_CUSTOM_METHODS = {CUSTOM + name: method for name, method in map(str.split, _TFLM_CUSTOM.strip().splitlines())}
+#: Custom operators of TensorFlow Lite Micro, as `flatbuffer.op_name` has them.
+TFLM_CUSTOM_OPERATORS = frozenset(_TFLM_CUSTOM_METHODS)
+#: Those that run on a neural processing unit and have no kernel on any host.
+NPU_OPERATORS = frozenset({"CUSTOM:ethos-u"})
+# Whose method is not simply the operator's name in camel case.
+_OTHER_METHODS = {
+    "BATCH_MATMUL": "AddBatchMatMul",
+    "CUMSUM": "AddCumSum",
+    "PADV2": "AddPadV2",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "AddUnidirectionalSequenceLSTM",
+}
+
+
+def _camel_case(name: str) -> str:
+    return "".join(part if part[0].isdigit() else part.capitalize() for part in name.split("_"))
+
+
+#: The method of TFLM's `MicroMutableOpResolver` that registers an operator.
+RESOLVER_METHODS = {
+    **{name: _OTHER_METHODS.get(name) or f"Add{_camel_case(name)}" for name in TFLM_OPERATORS},
+    **_TFLM_CUSTOM_METHODS,
+}
 
 # As the interpreter of tflite-runtime 2.14.0 (2023) reported for every operator of the schema and versions 1 to 13.
 _TFLITE_RUNTIME = """

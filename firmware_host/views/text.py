@@ -80,7 +80,7 @@ def report_text(report: Report, ops: bool = True) -> str:
     if report.compatibility:
         lines += ["", *Table(_LACKING, report.compatibility).text()]
     if report.compute is not None:
-        lines += ["", *_compute_lines(report.compute)]
+        lines += ["", *compute_lines(report.compute)]
     if ops:
         lines += ["", *Table(_OPERATORS, report.ops).text()]
     return "\n".join([*lines, "", f"verdict   {report.verdict}"]) + "\n"
@@ -144,7 +144,8 @@ def operator_name(row: OpRow) -> str:
     return f"{row.op} v{row.version}{repeats}"
 
 
-def _compute_lines(compute: dict[str, Any]) -> list[str]:
+def compute_lines(compute: dict[str, Any]) -> list[str]:
+    """A report's estimate of instructions, with its basis and its parts by operator."""
     least, most = compute["load"]
     per_mac = compute["instructions_per_mac"]
     span = f", {per_mac[0]:g} to {per_mac[1]:g} a MAC" if per_mac else ""

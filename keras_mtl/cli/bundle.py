@@ -6,13 +6,22 @@ from pathlib import Path
 
 import click
 
-from keras_mtl.cli.options import PATH, json_option, print_result
+from keras_mtl.cli.options import PATH, engines_option, json_option, print_result, timeout_option
 
 
 @click.command("bundle")
 @click.argument("artifacts", nargs=-1, metavar="[ARTIFACT...]")
 @click.option("--target", metavar="NAME_OR_FILE", help="A board, as stm32h743, or a TOML file of yours.")
 @click.option("--out", type=PATH, metavar="DIR", help="The folder to write.")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="What a network is called in C, one for each ARTIFACT in their order.  [default: from its part or file]",
+)
+@engines_option
+@timeout_option
 @click.option("--sign", "key", type=PATH, metavar="KEY", help="Also sign it: an Ed25519 key, PEM (extra `sign`).")
 @click.option("--verify", type=PATH, metavar="DIR", help="Instead of writing: hold a bundle against its manifest.")
 @click.option("--public-key", type=PATH, metavar="KEY", help="With --verify: it must be signed by this key's owner.")
@@ -21,6 +30,9 @@ def command(
     artifacts: tuple[str, ...],
     target: str | None,
     out: Path | None,
+    names: tuple[str, ...],
+    engines: tuple[str, ...],
+    timeout_s: float,
     key: Path | None,
     verify: Path | None,
     public_key: Path | None,
@@ -31,8 +43,11 @@ def command(
     The folder holds the networks as C arrays with their exact operator resolvers, settings, portable C for what
     surrounds them, golden data and a self-test, CMakeLists.txt, a bill of materials, a manifest with the hash of every
     file, and a README that says what to do with each. What fails the target is refused with exit status 1, and nothing
-    is written. Several artifacts get a sub-folder each. Of a streaming artifact the C takes samples for as long as
-    there are some, and gives scenes and events.
+    is written. Several artifacts get a sub-folder each, and go into one firmware. Of a streaming artifact the C takes
+    samples for as long as there are some, and gives scenes and events.
+
+    Names of C functions, macros and arrays begin with the artifact's part and format, or for a file that keras_mtl did
+    not make, or two that would be called the same, with the name of the file or folder; --name gives another.
 
     With --verify, a folder is held against its manifest, and files that were changed, are missing or were added are
     named. Exit status 1: there are some, or the signature is not the key's.
@@ -42,10 +57,11 @@ def command(
       keras_mtl bundle scenes.int8.tflite --target stm32h743 --out firmware
       keras_mtl bundle joint.int8/ --target stm32h743 --out firmware --sign key.pem
       keras_mtl bundle scenes.int8.tflite scenes.int16x8.tflite --target my_board.toml --out firmware --json
+      keras_mtl bundle kws.tflite vad.tflite --target stm32h743 --out firmware --name wake --name voice
       keras_mtl bundle --verify firmware --public-key key.pub
     """
     if verify is not None:
-        if artifacts or target or out or key:
+        if artifacts or target or out or key or names:
             raise click.UsageError("--verify takes a folder and nothing else but --public-key and --json")
         _verify(verify, public_key, as_json)
         return
@@ -54,25 +70,37 @@ def command(
     if not artifacts or target is None or out is None:
         missing = [name for name, there in (("ARTIFACT", artifacts), ("--target", target), ("--out", out)) if not there]
         raise click.UsageError(f"missing: {', '.join(missing)} (or --verify DIR)")
-    _write(artifacts, target, out, key, as_json)
+    _write(artifacts, target, out, names, engines, timeout_s, key, as_json)
 
 
-def _write(artifacts: tuple[str, ...], target: str, out: Path, key: Path | None, as_json: bool) -> None:
-    from keras_mtl.firmware_host.bundle import require_free, write_bundle
+def _write(
+    artifacts: tuple[str, ...],
+    target: str,
+    out: Path,
+    names: tuple[str, ...],
+    engines: tuple[str, ...],
+    timeout_s: float,
+    key: Path | None,
+    as_json: bool,
+) -> None:
+    from keras_mtl.firmware_host.bundle import bundle_names, require_free, write_bundle
     from keras_mtl.firmware_host.bundle.release import load_private_key
     from keras_mtl.firmware_host.emulate import emulate
+    from keras_mtl.firmware_host.engines import ENGINES
     from keras_mtl.firmware_host.targets import load_target
     from keras_mtl.tflite.artifact import Artifact
 
     held_against = load_target(target)
     loaded = [(path, Artifact.load(path)) for path in artifacts]
+    called = bundle_names([(artifact, path) for path, artifact in loaded], names)
     require_free(out)
     private_key = None if key is None else load_private_key(key)
     checked = []
     for path, artifact in loaded:
         click.echo(f"checking {path} for {held_against.name}", err=True)
-        checked.append((artifact, emulate(artifact, held_against, path=path)))
-    bundle = write_bundle(checked, out, private_key=private_key)
+        on = ENGINES if "all" in engines else engines
+        checked.append((artifact, emulate(artifact, held_against, on, path=path, timeout_s=timeout_s)))
+    bundle = write_bundle(checked, out, timeout_s, private_key, called)
     print_result(
         bundle.to_dict(), as_json, lambda: [f"bundle   {bundle.path}", *(f"  {file}" for file in bundle.files)]
     )

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import click
 
-from keras_mtl.cli.options import FILE, json_option
+from keras_mtl.cli.options import FILE, engines_option, json_option, timeout_option
 from keras_mtl.core import to_json, write_text
 from keras_mtl.firmware_host.targets import target_names
-
-_ENGINES = ("tflm", "litert", "litert-reference", "tflite-runtime", "all")
 
 
 @click.command("emulate")
@@ -18,25 +16,11 @@ _ENGINES = ("tflm", "litert", "litert-reference", "tflite-runtime", "all")
 @click.option(
     "--target", required=True, metavar="NAME_OR_FILE", help=f"{', '.join(target_names())}, or a TOML file of yours."
 )
-@click.option(
-    "--engine",
-    "engines",
-    type=click.Choice(_ENGINES),
-    multiple=True,
-    default=("all",),
-    help="Interpreter to run; repeatable. A board runs tflm in any case: it measures the arena.",
-)
+@engines_option
 @click.option("--run", "run_folder", metavar="RUN", help="Also compare the artifact's features with this run's.")
 @click.option("--html", type=FILE, help="Also write one self-contained page.")
 @click.option("--report", "report_file", type=FILE, help="Also write what --json prints: the next baseline.")
-@click.option(
-    "--timeout",
-    "timeout_s",
-    type=click.FloatRange(min=0.001),
-    default=120.0,
-    metavar="SECONDS",
-    help="For each interpreter.",
-)
+@timeout_option
 @click.option(
     "--baseline",
     type=FILE,

@@ -49,6 +49,24 @@ engine_option = click.option(
     help="Interpreter of an artifact. Of integer artifacts all give the same within the last place.",
 )
 
+engines_option = click.option(
+    "--engine",
+    "engines",
+    type=click.Choice(("tflm", "litert", "litert-reference", "tflite-runtime", "all")),
+    multiple=True,
+    default=("all",),
+    help="Interpreter to run; repeatable. A board runs tflm in any case: it measures the arena.",
+)
+
+timeout_option = click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0.001),
+    default=120.0,
+    metavar="SECONDS",
+    help="For each interpreter.",
+)
+
 recipe_option = click.option(
     "--recipe", "recipe_name", required=True, metavar="NAME_OR_FILE", help="A shipped recipe or a TOML file."
 )

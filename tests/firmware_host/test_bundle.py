@@ -15,17 +15,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from keras_mtl.core import ArtifactError, KerasMtlError, LogMelSettings, VerdictFailed
 from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
 from keras_mtl.firmware_host.bundle.text import identifier
 from keras_mtl.firmware_host.bundle.text.c_source import real, string, values
-from keras_mtl.firmware_host.bundle.text.networks import registrations
+from keras_mtl.firmware_host.bundle.text.resolver import registrations
 from keras_mtl.firmware_host.bundle.text.settings import settings_header
-from keras_mtl.firmware_host.compute import op_rows
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.engines import run
 from keras_mtl.firmware_host.targets import load_target
+from keras_mtl.firmware_host.views import compute_lines
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Facts
 
@@ -168,8 +169,16 @@ def test_readme_names_every_file_and_leaves_nothing_open(folder):
     text = (folder / "README.md").read_text()
     for name in FILES - {"README.md"}:
         assert f"`{name}`" in text
-    assert not re.search(r"\$\{?\w", text)
+    of_the_shell = re.sub(r"```sh\n.*?```", "", text, flags=re.S).replace("$TFLM_INCLUDE_DIRS", "")
+    assert not re.search(r"\$\{?\w", of_the_shell.replace("$TFLM_LIBRARY", ""))
     assert "Apache-2.0" in text
+
+
+def test_readme_has_the_estimate_and_what_is_not_in_it(folder, checked):
+    text = (folder / "README.md").read_text()
+    (total,) = [line for line in compute_lines(checked["int8"][1].compute) if "for a second of audio" in line]
+    for words in (total, "needs an FPU", "of the networks alone", "`scenes_int8_run` is not re-entrant"):
+        assert words in text
 
 
 def test_settings_say_window_and_fft_apart(checked):
@@ -279,11 +288,12 @@ def test_two_artifacts_get_a_folder_each(checked, tmp_path):
     bundle = write_bundle([checked["int8"], checked["int16x8"]], tmp_path / "both")
     names = ("scenes_int8", "scenes_int16x8")
     expected = {f"{name}/{file.replace('scenes_int8', name)}" for name in names for file in FILES}
-    assert set(bundle.files) == expected | {"manifest.json"}
-    assert verify_bundle(bundle.path).files == len(expected)
+    above = {"CMakeLists.txt", "README.md"}
+    assert set(bundle.files) == expected | above | {"manifest.json"}
+    assert verify_bundle(bundle.path).files == len(expected | above)
     assert all(verify_bundle(bundle.path / name).passed for name in names)
     assert all((bundle.path / file).is_file() for file in bundle.files)
-    with pytest.raises(ArtifactError, match="same part and format"):
+    with pytest.raises(ArtifactError, match="clash in a firmware: scenes_int8, scenes_int8"):
         write_bundle([checked["int8"], checked["int8"]], tmp_path / "twice")
     assert [path.name for path in tmp_path.iterdir()] == ["both"]
 
@@ -318,25 +328,26 @@ def test_folder_that_holds_something_is_kept(checked, tmp_path):
 
 
 def test_typed_registrations_only_where_all_uses_agree(models):
-    conv, pool, dense = op_rows(flatbuffer.read_model(models["int8"]))
-    assert registrations([conv, pool, dense])[0] == "AddConv2D(tflite::Register_CONV_2D_INT8())"
-    mixed = [dense, replace(dense, input_dtypes=("int16", "int8", "int64"), output_dtype="int16")]
-    assert registrations(mixed) == ("AddFullyConnected()",)
-    floats = op_rows(flatbuffer.read_model(models["float32"]))
-    assert registrations(floats) == ("AddConv2D()", "AddFullyConnected()", "AddMaxPool2D()")
-    names = ["BATCH_MATMUL", "L2_POOL_2D", "PADV2", "RELU6", "SPLIT_V", "STRIDED_SLICE", "TANH"]
-    calls = registrations([replace(conv, op=name, input_dtypes=("float32",)) for name in names])
-    assert [call.split("(")[0] for call in calls] == [
-        "AddBatchMatMul",
-        "AddL2Pool2D",
-        "AddPadV2",
-        "AddRelu6",
-        "AddSplitV",
-        "AddStridedSlice",
-        "AddTanh",
-    ]
-    with pytest.raises(VerdictFailed, match="CUSTOM:mine"):
-        registrations([replace(conv, op="CUSTOM:mine")])
+    calls = {fmt: registrations(flatbuffer.read_model(models[fmt])) for fmt in ("int8", "int16x8", "float32")}
+    assert calls["int8"][0] == "AddConv2D(tflite::Register_CONV_2D_INT8())"
+    assert calls["int16x8"][1] == "AddFullyConnected(tflite::Register_FULLY_CONNECTED_INT16())"
+    assert calls["float32"] == ("AddConv2D()", "AddFullyConnected()", "AddMaxPool2D()")
+    mixed = flatbuffer.read_model(models["int8"])
+    mixed.subgraphs.append(flatbuffer.read_model(models["int16x8"]).subgraphs[0])
+    assert registrations(mixed) == calls["float32"]
+
+
+def test_weights_of_four_bits_have_registrations_of_their_own(models):
+    """A kernel registered for weights of 8 bits reads two of 4 bits as one."""
+    model = flatbuffer.read_model(models["int8"])
+    for graph, operator in flatbuffer.operators(model):
+        if flatbuffer.op_name(model, operator) in ("CONV_2D", "FULLY_CONNECTED"):
+            flatbuffer.op_inputs(graph, operator)[1].type = schema.TensorType.INT4
+    expected = (
+        "AddConv2D(tflite::Register_CONV_2D_INT4())",
+        "AddFullyConnected(tflite::Register_FULLY_CONNECTED_INT4())",
+    )
+    assert registrations(model)[:2] == expected
 
 
 def test_pieces_of_c():

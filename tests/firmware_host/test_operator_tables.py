@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from keras_mtl.firmware_host.compute.operator_tables import (
     CMSIS_NN_TYPES,
+    CUSTOM,
     ESP_NN_TYPES,
     MOVES_DATA,
+    NPU_OPERATORS,
     TFLITE_RUNTIME_VERSIONS,
+    TFLM_CUSTOM_OPERATORS,
     TFLM_OPERATORS,
 )
 
@@ -17,9 +20,10 @@ import json, os, sys
 from ai_edge_litert import schema_py_generated as schema
 from keras_mtl.tflite.flatbuffer import model as flatbuffer
 
-def file_of(number, version):
+def file_of(number, version, custom=None):
     model, code, graph, operator = schema.ModelT(), schema.OperatorCodeT(), schema.SubGraphT(), schema.OperatorT()
     code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), version
+    code.customCode = custom
     tensors = []
     for name in ("in", "out"):
         tensor = schema.TensorT()
@@ -44,13 +48,19 @@ def lacks(ask):
     os.waitpid(child, 0)
     said = os.pread(words, 1 << 16, 0).decode("utf-8", "replace")
     os.close(words)
-    return "Didn't find op" in said or "out of range" in said
+    return any(words in said for words in ("Didn't find op", "out of range", "Failed to get registration"))
 """
 _TFLM = """
 from tflite_micro.python.tflite_micro import runtime
 
 numbers = {name: getattr(schema.BuiltinOperator, name) for name in sys.argv[1:]}
 files = {name: file_of(number, 99) for name, number in numbers.items()}
+print(json.dumps([n for n in files if lacks(lambda: runtime.Interpreter.from_bytes(files[n], arena_size=1 << 16))]))
+"""
+_TFLM_CUSTOM = """
+from tflite_micro.python.tflite_micro import runtime
+
+files = {name: file_of(schema.BuiltinOperator.CUSTOM, 1, name) for name in sys.argv[1:]}
 print(json.dumps([n for n in files if lacks(lambda: runtime.Interpreter.from_bytes(files[n], arena_size=1 << 16))]))
 """
 _TFLITE_RUNTIME = """
@@ -66,6 +76,12 @@ _NOT_IN_TFLM = ("RELU_N1_TO_1", "RFFT2D", "COMPLEX_ABS", "REDUCE_PROD", "GELU", 
 
 def test_tflm_has_what_the_table_says_in_any_version(run_python):
     assert run_python(_ASK + _TFLM, *sorted(TFLM_OPERATORS), *_NOT_IN_TFLM) == list(_NOT_IN_TFLM)
+
+
+def test_tflm_has_the_custom_operators_of_the_table_but_those_of_a_device(run_python):
+    lacking = [*sorted(name.removeprefix(CUSTOM) for name in NPU_OPERATORS), "SignalMine"]
+    asked = sorted(name.removeprefix(CUSTOM) for name in TFLM_CUSTOM_OPERATORS - NPU_OPERATORS)
+    assert run_python(_ASK + _TFLM_CUSTOM, *asked, *lacking) == lacking
 
 
 def test_tflite_runtime_has_each_operator_up_to_the_version_of_the_table(run_python):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from tflm_declarations import check_for_tflm
 from keras_mtl.cli.bundle import command
 from keras_mtl.core import ArtifactError, Labels, VerdictFailed
 from keras_mtl.decoding import DecodeSettings, Grid
-from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
+from keras_mtl.firmware_host.bundle import bundle_names, verify_bundle, write_bundle
 from keras_mtl.firmware_host.bundle.golden.chain import frames_of
 from keras_mtl.firmware_host.device import LISTENER_STATE_BYTES
 from keras_mtl.firmware_host.device.predictor import LogMelStream
@@ -119,6 +120,14 @@ def test_cpp_is_well_formed_and_has_one_arena(bundled, tmp_path, kind):
     readme = (folder / "README.md").read_text()
     assert f"one arena of {facts['arena_bytes']:,} bytes" in readme
     assert ("bidirectional" in readme) == (kind == "both ways")
+    assert bool(re.search(r"A turn is .* of 480 MHz: [\d,]+ samples", readme, re.S)) == (kind == "both ways")
+
+
+def test_two_streaming_artifacts_are_told_apart_by_their_folders(bundled):
+    artifact, *_ = bundled("causal")
+    assert bundle_names([(artifact, "kitchen.int16x8/")]) == [f"stream_{artifact.facts.format}"]
+    paths = ("rooms/kitchen.int16x8/", "rooms/hall/artifact.json")
+    assert bundle_names([(artifact, path) for path in paths]) == ["kitchen_int16x8", "hall"]
 
 
 def test_emulator_and_bundle_agree_on_the_last_byte_of_ram(bundled, tmp_path):

@@ -37,6 +37,7 @@ template <unsigned int N> class MicroMutableOpResolver {
  public:
   METHODS
  private:
+  TfLiteStatus Add(const TFLMRegistration*) { return kTfLiteError; }
   TfLiteStatus Add(const TFLMRegistration&) {
     MicroPrintf("the resolver is too small (%d).", static_cast<int>(N));
     return kTfLiteError;
@@ -55,19 +56,30 @@ class MicroAllocator {
 };
 }
 """,
+    "micro/micro_resource_variable.h": """
+#pragma once
+#include "tensorflow/lite/micro/micro_allocator.h"
+namespace tflite {
+class MicroResourceVariables {
+ public:
+  static MicroResourceVariables* Create(MicroAllocator*, int);
+};
+}
+""",
     "micro/micro_interpreter.h": """
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include "tensorflow/lite/micro/micro_allocator.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+#include "tensorflow/lite/micro/micro_resource_variable.h"
 struct TfLiteTensor { union { char* raw; } data; std::size_t bytes; };
 namespace tflite {
 struct Model;
 class MicroInterpreter {
  public:
-  template <class Resolver> MicroInterpreter(const Model*, const Resolver&, std::uint8_t*, std::size_t) {}
-  template <class Resolver> MicroInterpreter(const Model*, const Resolver&, MicroAllocator*) {}
+  template <class Resolver>
+  MicroInterpreter(const Model*, const Resolver&, MicroAllocator*, MicroResourceVariables* = nullptr) {}
   TfLiteStatus AllocateTensors();
   TfLiteStatus Invoke();
   TfLiteTensor* input(std::size_t);
@@ -94,6 +106,7 @@ void MicroPrintf(const char*, ...) {}
 namespace tflite {
 const Model* GetModel(const void*) { return nullptr; }
 MicroAllocator* MicroAllocator::Create(std::uint8_t*, std::size_t) { return nullptr; }
+MicroResourceVariables* MicroResourceVariables::Create(MicroAllocator*, int) { return nullptr; }
 TfLiteStatus MicroInterpreter::AllocateTensors() { return kTfLiteError; }
 TfLiteStatus MicroInterpreter::Invoke() { return kTfLiteError; }
 TfLiteTensor* MicroInterpreter::input(std::size_t) { return nullptr; }
@@ -140,7 +153,7 @@ def built_by_cmake(folder: Path, bundles: Path, tmp_path: Path) -> set[str]:
     headers, build = tmp_path / "tflm", tmp_path / "build"
     registrations = _declare(bundles, headers)
     source, built = headers / "library.cc", headers / "library.o"
-    source.write_text(_LIBRARY.replace("DEFINITIONS", registrations.replace(";", " { return {}; }")))
+    source.write_text(_LIBRARY.replace("DEFINITIONS", registrations.replace("();", "() { return {}; }")))
     defined = [f"-D{name}" for name in RELEASE]
     _run("g++", "-std=c++17", *defined, f"-I{headers}", "-c", str(source), "-o", str(built))
     library = headers / "libtensorflow-microlite.a"
@@ -156,9 +169,18 @@ def _declare(folder: Path, headers: Path) -> str:
     """Writes the declarations that the bundles below a folder need; gives those of the kernels' registrations."""
     resolvers = "".join(path.read_text() for path in folder.rglob("*_resolver.h"))
     typed = sorted(set(re.findall(r"tflite::(Register_\w+)\(\)", resolvers)))
+    signal = sorted(set(re.findall(r"tflite::tflm_signal::(Register_\w+)\(\)", resolvers)))
+    # Kernels of the signal library are registered by pointers.
+    pointed = set(re.findall(r"resolver->(Add\w+)\(tflite::tflm_signal::", resolvers))
     added = sorted(set(re.findall(r"resolver->(Add\w+)\(", resolvers)))
-    registrations = "\n".join(f"TFLMRegistration {name}();" for name in typed)
-    methods = [f"TfLiteStatus {name}(const TFLMRegistration& r = {{}}) {{ return Add(r); }}" for name in added]
+    registrations = "\n".join(
+        [f"TFLMRegistration {name}();" for name in typed]
+        + [f"namespace tflm_signal {{ TFLMRegistration* {name}(); }}" for name in signal]
+    )
+    kinds = {name: "* r = nullptr" if name in pointed else "& r = {}" for name in added}
+    methods = [
+        f"TfLiteStatus {name}(const TFLMRegistration{kind}) {{ return Add(r); }}" for name, kind in kinds.items()
+    ]
     for file, text in _TFLM.items():
         path = headers / "tensorflow" / "lite" / file
         path.parent.mkdir(parents=True, exist_ok=True)

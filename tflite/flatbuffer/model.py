@@ -119,7 +119,11 @@ def operators(model: Any) -> Iterator[tuple[Any, Any]]:
 
 def op_name(model: Any, operator: Any) -> str:
     """Name of an operator, as "CONV_2D"; "CUSTOM:name" for a custom one."""
-    code = model.operatorCodes[operator.opcodeIndex]
+    return code_name(model.operatorCodes[operator.opcodeIndex])
+
+
+def code_name(code: Any) -> str:
+    """Name of an entry of a file's list of operator codes, as `op_name` has it."""
     # Files before schema 3a hold the code in the deprecated field only.
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     name = _OPS.get(number, f"UNKNOWN_{number}")
@@ -152,6 +156,19 @@ def op_inputs(subgraph: Any, operator: Any) -> list[Any | None]:
 def op_outputs(subgraph: Any, operator: Any) -> list[Any]:
     """Output tensors of an operator."""
     return [subgraph.tensors[i] for i in indices(operator.outputs)]
+
+
+def resource_variables(model: Any) -> set[tuple[str, str]]:
+    """The variables of all subgraphs that keep their values from one inference to the next: container and name of each.
+
+    Raises:
+        ArtifactError: a VAR_HANDLE that names none.
+    """
+    handles = [operator.builtinOptions for _, operator in operators(model) if op_name(model, operator) == "VAR_HANDLE"]
+    try:
+        return {(text(handle.container), text(handle.sharedName)) for handle in handles}
+    except AttributeError:
+        raise ArtifactError("operator VAR_HANDLE names no variable", hint="convert it again") from None
 
 
 def graph_inputs(model: Any) -> list[Any]:

@@ -10,26 +10,28 @@
 
 #include "tensorflow/lite/micro/micro_allocator.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/micro/micro_resource_variable.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
 namespace keras_mtl {
 
-/* Nothing is allocated but in the arena. An object holds one network; make it once, and not before RAM is set up. */
-template <class Resolver>
+/* Nothing is allocated but in the arena. An object holds one network; make it once, and not before RAM is set up.
+ * kVariables is the number of variables that the network keeps from one inference to the next. */
+template <class Resolver, int kVariables>
 class TflmNetwork {
  public:
   typedef TfLiteStatus (*RegisterFunction)(Resolver*);
 
-  TflmNetwork(const unsigned char* model, std::uint8_t* arena, std::size_t arena_bytes)
-      : resolver_(), interpreter_(tflite::GetModel(model), resolver_, arena, arena_bytes), status_(kTfLiteError) {}
-
-  /* Several networks with one allocator, in one arena: what they compute lies in the same memory, so none may run while
-   * another does, and nothing is left in the arena from one inference to the next but what Run() copies out. */
+  /* With an allocator in an arena. Several networks may share one: what they compute lies in the same memory, so none
+   * may run while another does, and nothing is left in the arena from one inference to the next but the variables. */
   TflmNetwork(const unsigned char* model, tflite::MicroAllocator* allocator)
-      : resolver_(), interpreter_(tflite::GetModel(model), resolver_, allocator), status_(kTfLiteError) {}
+      : resolver_(),
+        interpreter_(tflite::GetModel(model), resolver_, allocator, Variables(allocator)),
+        status_(kTfLiteError) {}
 
   /* Registers the operators and lays out the arena; to be called once. kTfLiteError: the arena is too small, or the
-   * library lacks an operator; TensorFlow Lite Micro prints which. */
+   * library lacks a kernel. TensorFlow Lite Micro prints which, unless its error strings are stripped, as those of
+   * BUILD_TYPE=release are: BUILD_TYPE=release_with_logs keeps them. */
   TfLiteStatus Start(RegisterFunction register_operators) {
     if (register_operators(&resolver_) != kTfLiteOk) {
       return kTfLiteError;
@@ -66,6 +68,10 @@ class TflmNetwork {
   std::size_t arena_used_bytes() const { return interpreter_.arena_used_bytes(); }
 
  private:
+  static tflite::MicroResourceVariables* Variables(tflite::MicroAllocator* allocator) {
+    return kVariables == 0 ? nullptr : tflite::MicroResourceVariables::Create(allocator, kVariables);
+  }
+
   Resolver resolver_;
   tflite::MicroInterpreter interpreter_;
   TfLiteStatus status_;

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from keras_mtl.firmware_host.bundle.text.golden_source import audio_binaries, audio_texts, vectors_texts
     from keras_mtl.firmware_host.bundle.text.listener_source import listener_texts, require_listener
     from keras_mtl.firmware_host.bundle.text.networks import Network, network_texts, networks_header, networks_source
+    from keras_mtl.firmware_host.bundle.text.resolver import restricted
     from keras_mtl.firmware_host.bundle.text.selftest import (
         Stage,
         front_end_stages,
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
         network_stages,
         selftest_texts,
     )
+    from keras_mtl.firmware_host.bundle.text.several import several_texts
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
     "ALWAYS", "FOLDER", "Network", "Stage", "audio_binaries", "audio_texts", "front_end_stages", "identifier",
     "listener_stages", "listener_texts", "log_mel_tables", "network_stages", "network_texts", "networks_header",
-    "networks_source", "readme", "require_listener", "selftest_texts", "static_texts", "vectors_texts",
+    "networks_source", "readme", "require_listener", "restricted", "selftest_texts", "several_texts",
+    "static_texts", "vectors_texts",
 ]  # fmt: skip

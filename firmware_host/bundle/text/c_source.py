@@ -16,12 +16,29 @@ FOLDER = "kmtl"
 #: What every bundle has: the call of TensorFlow Lite Micro and the self-test's comparisons.
 ALWAYS = ("kmtl_network.h", "kmtl_tflm.h", "kmtl_selftest.h", "kmtl_selftest.c")
 _PLACES = ("c", "templates")
+# Words of C and C++, namespaces that the sources use, names that CMake keeps to itself, and libraries that are linked.
+_KEYWORDS = """
+    alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl concept const consteval
+    constexpr constinit continue co_await co_return co_yield decltype default delete do double else enum explicit export
+    extern false float for friend goto if inline int long main mutable namespace new noexcept not not_eq nullptr
+    operator or or_eq private protected public register reinterpret_cast requires restrict return short signed sizeof
+    static static_assert struct switch template this thread_local throw true try typedef typeid typename union unsigned
+    using virtual void volatile wchar_t while xor xor_eq
+    flatbuffers keras_mtl kmtl std tflite
+    all all_build clean edit_cache help install list_install_components package package_source preinstall rebuild_cache
+    run_tests test zero_check
+    c gcc m nosys pthread rt
+"""
+_RESERVED = frozenset(_KEYWORDS.split())
 
 
 def identifier(text: str) -> str:
-    """A text as a C identifier in lower case: "scenes int16x8" becomes "scenes_int16x8"."""
+    """A text as a C identifier in lower case: "scenes int16x8" becomes "scenes_int16x8".
+
+    It is a name for a namespace in C++ and for a target of CMake, too.
+    """
     name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
-    return f"m_{name}" if not name or name[0].isdigit() else name
+    return f"m_{name}" if not name or name[0].isdigit() or name in _RESERVED else name
 
 
 def header(name: str, file: str, about: str, body: str) -> str:

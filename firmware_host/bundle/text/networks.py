@@ -5,86 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from keras_mtl.core import VerdictFailed
 from keras_mtl.firmware_host.arena import arena_setting_bytes
-from keras_mtl.firmware_host.bundle.text.c_source import extern_c, header, identifier, opening, values
+from keras_mtl.firmware_host.bundle.text.c_source import extern_c, header, opening, values
+from keras_mtl.firmware_host.bundle.text.resolver import resolver_header
 from keras_mtl.firmware_host.bundle.text.settings import settings_header
-from keras_mtl.firmware_host.compute import OpRow
 from keras_mtl.tflite.artifact import Member
 
-#: Operators whose method is not simply their name in camel case.
-_METHODS = {
-    "BATCH_MATMUL": "AddBatchMatMul",
-    "CUMSUM": "AddCumSum",
-    "PADV2": "AddPadV2",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": "AddUnidirectionalSequenceLSTM",
-}
-#: Operators that have typed registrations, and for which types of the first input.
-_TYPED = {
-    "ADD": ("int8", "int16"),
-    "AVERAGE_POOL_2D": ("int8", "int16"),
-    "BATCH_MATMUL": ("int8", "int16"),
-    "CONV_2D": ("int8", "int16"),
-    "DEPTHWISE_CONV_2D": ("int8", "int16"),
-    "FULLY_CONNECTED": ("int8", "int16"),
-    "MAX_POOL_2D": ("int8", "int16"),
-    "MUL": ("int8",),
-    "SOFTMAX": ("int8", "int16"),
-    "SVDF": ("int8",),
-    "TRANSPOSE_CONV": ("int8",),
-}
 _SHARED_SETTING = """/* Bytes of the arena of all: what each keeps, the most that one computes in, and a reserve. */
 #define {}_ARENA_BYTES {}
 """
-
-
-def registrations(rows: Sequence[OpRow]) -> tuple[str, ...]:
-    """The calls that register a file's operators, as "AddConv2D(tflite::Register_CONV_2D_INT8())", sorted by operator.
-
-    Raises:
-        VerdictFailed: a custom operator, which the firmware's author has to bring.
-    """
-    calls = []
-    for op in sorted({row.op for row in rows}):
-        if op.startswith(("CUSTOM:", "UNKNOWN_")):
-            raise VerdictFailed(f"no resolver can be written for operator {op}", hint="convert the network without it")
-        uses = {(row.input_dtypes[0] if row.input_dtypes else "-", row.output_dtype) for row in rows if row.op == op}
-        source, result = next(iter(uses))
-        typed = len(uses) == 1 and source in _TYPED.get(op, ()) and source == result
-        calls.append(f"{_method(op)}({f'tflite::Register_{op}_{source.upper()}()' if typed else ''})")
-    return tuple(calls)
-
-
-def resolver_header(name: str, rows: Sequence[OpRow], file: str = "model_resolver.h") -> str:
-    """The text of a resolver's header (C++)."""
-    calls = registrations(rows)
-    guard = f"KERAS_MTL_{name}_{identifier(file)}_".upper()
-    adds = "\n".join(f"  if (resolver->{call} != kTfLiteOk) {{\n    return kTfLiteError;\n  }}" for call in calls)
-    return f"""{opening(f"The {len(calls)} operators that {name} uses, and no other (C++).")}#ifndef {guard}
-#define {guard}
-
-#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
-
-namespace keras_mtl {{
-namespace {name} {{
-
-using OpResolver = tflite::MicroMutableOpResolver<{len(calls)}>;
-
-inline TfLiteStatus RegisterOperators(OpResolver* resolver) {{
-{adds}
-  return kTfLiteOk;
-}}
-
-}}  // namespace {name}
-}}  // namespace keras_mtl
-
-#endif  // {guard}
-"""
-
-
-def _method(op: str) -> str:
-    parts = (part if part[0].isdigit() else part.capitalize() for part in op.split("_"))
-    return _METHODS.get(op) or "Add" + "".join(parts)
 
 
 @dataclass(frozen=True)
@@ -95,7 +24,6 @@ class Network:
         name: its identifier in C, unique in a firmware: "scenes_int8", "joint_int8_encoder".
         role: what its files begin with: "model", or a member's name.
         member: the file and what is known of it.
-        ops: its operators.
         arena_bytes: what TensorFlow Lite Micro used on the host.
         reserve_bytes: what its arena may need on the device beyond that.
     """
@@ -103,7 +31,6 @@ class Network:
     name: str
     role: str
     member: Member
-    ops: Sequence[OpRow]
     arena_bytes: int
     reserve_bytes: int
 
@@ -125,7 +52,7 @@ def network_texts(network: Network) -> dict[str, str]:
             + f"alignas(16) const unsigned char {name}_model[] = {{\n{values(content)}\n}};\n"
             + f"const unsigned int {name}_model_bytes = {len(content)}u;\n"
         ),
-        f"{role}_resolver.h": resolver_header(name, network.ops, f"{role}_resolver.h"),
+        f"{role}_resolver.h": resolver_header(name, network.member.model, f"{role}_resolver.h"),
         f"{role}_settings.h": settings_header(
             name, network.member, network.arena_bytes, network.reserve_bytes, f"{role}_settings.h"
         ),
@@ -166,25 +93,21 @@ def networks_source(
     """
     kinds = ("data", "resolver", "settings")
     includes = "\n".join(f'#include "{folder}{each.role}_{kind}.h"' for each in networks for kind in kinds)
+    sizes = {"shared": name} if share_arena else {each.role: each.name for each in networks}
     arenas = "\n".join(
-        f"alignas(16) KERAS_MTL_ARENA static std::uint8_t {each.role}_arena[{each.name.upper()}_ARENA_BYTES];"
-        for each in networks
+        f"alignas(16) KERAS_MTL_ARENA static std::uint8_t {arena}_arena[{owner.upper()}_ARENA_BYTES];"
+        for arena, owner in sizes.items()
     )
-    places = {each.role: f"{each.role}_arena, sizeof({each.role}_arena)" for each in networks}
-    allocator = ""
-    if share_arena:
-        arenas = f"alignas(16) KERAS_MTL_ARENA static std::uint8_t shared_arena[{name.upper()}_ARENA_BYTES];"
-        places = dict.fromkeys(places, "allocator")
-        made = "tflite::MicroAllocator::Create(shared_arena, sizeof(shared_arena))"
-        allocator = f"  tflite::MicroAllocator* allocator{{{made}}};\n"
-    fields = allocator + "\n".join(
-        f"  keras_mtl::TflmNetwork<keras_mtl::{each.name}::OpResolver> {each.role}"
-        f"{{{each.name}_model, {places[each.role]}}};"
-        for each in networks
+    made = [f"tflite::MicroAllocator::Create({arena}_arena, sizeof({arena}_arena))" for arena in sizes]
+    shared = f"  tflite::MicroAllocator* allocator{{{made[0]}}};\n" if share_arena else ""
+    allocators = ["allocator"] * len(networks) if share_arena else made
+    fields = shared + "\n".join(
+        f"  keras_mtl::TflmNetwork<{_space(each)}::OpResolver, {_space(each)}::kResourceVariables> {each.role}"
+        f"{{{each.name}_model, {allocator}}};"
+        for each, allocator in zip(networks, allocators, strict=True)
     )
     starts = "\n".join(
-        f"  if (all.{each.role}.Start(keras_mtl::{each.name}::RegisterOperators) != kTfLiteOk) {{\n"
-        f"    return {place};\n  }}"
+        f"  if (all.{each.role}.Start({_space(each)}::RegisterOperators) != kTfLiteOk) {{\n    return {place};\n  }}"
         for place, each in enumerate(networks, start=1)
     )
     runs = "\n".join(
@@ -205,7 +128,9 @@ def networks_source(
 {includes}
 #include "kmtl/kmtl_tflm.h"
 
-/* Attributes of the arenas, as a section: -DKERAS_MTL_ARENA='__attribute__((section(".sdram")))'. */
+/* Attributes of the arenas, as a section: -DKERAS_MTL_ARENA='__attribute__((section(".bss.sdram")))'. GCC and Clang
+ * write the zeros of a section of any other name into the image, unless the linker script has it as (NOLOAD). Its
+ * own memory TensorFlow Lite Micro sets up by itself: it need not begin as zeros. */
 #ifndef KERAS_MTL_ARENA
 #define KERAS_MTL_ARENA
 #endif
@@ -252,6 +177,10 @@ extern "C" unsigned long {name}_arena_used_bytes(int network) {{
   }}
 }}
 """
+
+
+def _space(network: Network) -> str:
+    return f"keras_mtl::{network.name}"
 
 
 def _number(name: str, network: Network) -> str:

@@ -9,10 +9,14 @@ from typing import Any
 from keras_mtl.core import Column, Table
 from keras_mtl.firmware_host.bundle.golden import C_VECTORS, GoldenVectors
 from keras_mtl.firmware_host.bundle.text.c_source import filled
+from keras_mtl.firmware_host.bundle.text.computing import computing_section, turn_words
 from keras_mtl.firmware_host.bundle.text.listener_source import EXAMPLE
-from keras_mtl.firmware_host.bundle.text.networks import Network, registrations
+from keras_mtl.firmware_host.bundle.text.networks import Network
+from keras_mtl.firmware_host.bundle.text.resolver import registrations
+from keras_mtl.firmware_host.bundle.text.tflm_build import tflm_section
 from keras_mtl.firmware_host.report import Report
-from keras_mtl.tflite.artifact import Artifact, Port
+from keras_mtl.firmware_host.targets import Target
+from keras_mtl.tflite.artifact import UNKNOWN, Artifact, Port
 
 #: What the C++ around TensorFlow Lite Micro is compiled with: the macros that its BUILD_TYPE=release sets and that its
 #: headers ask for.
@@ -24,6 +28,13 @@ _LISTEN = """
 add_executable({name}_listen {file})
 target_link_libraries({name}_listen PRIVATE {name})
 set_target_properties({name}_listen PROPERTIES CXX_STANDARD 17)"""
+_OTHERS = (
+    "**Feed the inputs.** What they are and how often the network runs is not known of a file that keras_mtl did not\n"
+    "   make; types, shapes and quantization stand in `model_settings.h`."
+)
+_FRAMES = "**Feed features.** {} Frames come first, then mel bands."
+_REAL = "`real = OUTPUT_SCALE * (integer - OUTPUT_ZERO_POINT)`"
+_LABELS = "; the labels stand in `model_settings.h` in the\n   output's order"
 _FRONT_END = (
     "`kmtl/kmtl_log_mel.h` is the front end: samples in, a frame of log-mel out each hop; its header has the loop.\n"
     "   `INPUT_PER_DB` and `INPUT_AT_0_DB` of the settings turn dB into the input's integers in one step. It\n"
@@ -45,8 +56,8 @@ _SMOOTHING = (
 )
 _TURNS = (
     " The event decoder is\n"
-    "   bidirectional: every {hop} steps it runs over {ring} embeddings within one push. Keep the microphone's\n"
-    "   samples meanwhile, in a DMA buffer or by a task of its own."
+    "   bidirectional: every {hop} steps ({hop_s} s) it runs over {ring} embeddings within one push. Keep the samples\n"
+    "   of the microphone meanwhile, in a DMA buffer or by a task of its own. {work}"
 )
 _CELLS = (
     " Scores behind the recurrent cells may: these\n"
@@ -159,17 +170,16 @@ def readme(
     }
     of_files: dict[str, Any] = {"tflm": next(e.version for e in report.engines if e.engine == "tflm")}
     if vectors is None:
-        words |= _of_stream(artifact, facts)
+        words |= _of_stream(artifact, facts, Target(**report.target))
         of_files["members"] = len(networks)
         about, steps, basis, listed, note = _sections("README_stream.md.in", words)
         own = {"networks": f"\n{listed}\n", "note": f"\n{note}\n", "resolvers": "resolvers'", "more": _CMSIS_DSP}
     else:
         (network,) = networks
         words |= {"measured": f"{network.arena_bytes:,}", "tolerance": report.target["parity_lsb"]}
-        words["front_end"] = _FRONT_END if front_end else _NO_FRONT_END
-        words["smoothing"] = _SMOOTHING if "kmtl/kmtl_scene_smoother.c" in files else ""
+        words |= _of_file(artifact, network, front_end, "kmtl/kmtl_scene_smoother.c" in files)
         of_files |= {
-            "operators": len(registrations(network.ops)),
+            "operators": len(registrations(network.member.model)),
             "model_bytes": f"{report.artifact['file_bytes']:,}",
             "vectors": len(vectors),
             "c_vectors": min(C_VECTORS, len(vectors)),
@@ -193,10 +203,26 @@ def readme(
         table=file_table(files, of_files),
         checks=checks,
         build=_build(name, stages, front_end),
+        tflm=tflm_section(report.target),
+        computing=computing_section(name, report, front_end),
     )
 
 
-def _of_stream(artifact: Artifact, facts: Mapping[str, Any]) -> dict[str, str]:
+def _of_file(artifact: Artifact, network: Network, front_end: bool, smoothed: bool) -> dict[str, str]:
+    """Words for the sections of one file's own, by what is known about it."""
+    known, others = artifact.facts, artifact.facts.part == UNKNOWN
+    scaled = any(port.scale is not None for port in network.member.outputs)
+    features = _FRAMES.format(_FRONT_END if front_end else _NO_FRONT_END)
+    made = f"part `{known.part}` of system `{known.get('system') or 'unknown'}`"
+    return {
+        "origin": "of a file that keras_mtl did not make" if others else made,
+        "features": _OTHERS if others and not front_end else features,
+        "reading": (_REAL if scaled else "it is real as it is") + (_LABELS if known.labels.to_dict() else ""),
+        "smoothing": _SMOOTHING if smoothed else "",
+    }
+
+
+def _of_stream(artifact: Artifact, facts: Mapping[str, Any], target: Target) -> dict[str, str]:
     """Words for a streaming artifact's own sections."""
     calls, wiring = artifact.manifest["calls_per_second"], artifact.wiring
     members = [
@@ -208,7 +234,7 @@ def _of_stream(artifact: Artifact, facts: Mapping[str, Any]) -> dict[str, str]:
         "arenas": f"{sum(facts['arenas'].values()):,}",
         "buffers": f"{sum(facts['buffers'].values()):,}",
         "scratch": f"{facts['buffers']['scratch']:,}",
-        "turns": _TURNS.format(ring=wiring.event_ring, hop=wiring.stream.event_hop) if wiring.event_ring else "",
+        "turns": _TURNS.format(**turn_words(artifact, target)) if wiring.event_ring else "",
         "latency": ", ".join(f"{task} {value:g} s" for task, value in artifact.manifest["latency_s"].items()),
     }
 
@@ -230,6 +256,7 @@ def _build(name: str, stages: Sequence[str], front_end: bool) -> str:
         name=name,
         stages=listed,
         dsp_option=dsp,
+        dsp_words=", and CMSIS-DSP beside this folder" if front_end else "",
         zephyr_dsp=zephyr,
         esp_dsp=esp,
         tflm_definitions=" and ".join(f"`{each}`" for each in TFLM_DEFINITIONS),
@@ -271,6 +298,7 @@ def cmake_text(name: str, files: Iterable[str], front_end: bool) -> str:
     words = {group: "\n".join(f"  {file}" for file in listed) for group, listed in groups.items()}
     words["tflm_definitions"] = ";".join(TFLM_DEFINITIONS)
     dsp = filled("CMakeDsp.txt.in", name=name) if front_end else ""
+    words["dsp_option"] = " -DCMSISDSP_SOURCE_DIR=/path/to/CMSIS-DSP" if front_end else ""
     words["link_dsp"] = f"target_link_libraries({name} PUBLIC {name}_dsp)" if front_end else ""
     words["programs"] = _LISTEN.format(file=EXAMPLE, name=name) if EXAMPLE in files else ""
     return filled("CMakeLists.txt.in", name=name, dsp=dsp, **words)
