@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,10 @@ from keras_mtl.core import DataError
 from keras_mtl.datasets.audio import foreign
 from keras_mtl.datasets.audio.endings import require_whole
 from keras_mtl.datasets.audio.levels import LevelMeter, Levels
+from keras_mtl.datasets.audio.mp3 import missing_length
 from keras_mtl.datasets.audio.pipes import WaveStream
-from keras_mtl.datasets.audio.riff import WaveLayout, WaveView
+from keras_mtl.datasets.audio.riff import WaveLayout, canonical
+from keras_mtl.datasets.audio.view import View
 
 #: Sample rate of clips and features by default, in Hz.
 SAMPLE_RATE_HZ = 16_000
@@ -120,6 +122,14 @@ def _blocks(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
         raise _unreadable(path, error) from error
 
 
+def _repaired(path: Path, layout: WaveLayout | None) -> View | None:
+    """A file with a header that libsndfile reads rightly; None of one that has it already."""
+    if layout is not None:
+        return None if layout.plain else View(path, *canonical(layout))
+    lacking = missing_length(path)
+    return None if lacking is None else View(path, *lacking, path.stat().st_size - lacking[1])
+
+
 @contextlib.contextmanager
 def _opened(path: Path, layout: WaveLayout | None) -> Iterator[soundfile.SoundFile | WaveStream]:
     """A recording, opened by whatever reads it."""
@@ -128,9 +138,9 @@ def _opened(path: Path, layout: WaveLayout | None) -> Iterator[soundfile.SoundFi
             yield opened.enter_context(foreign.decoded(path))
             return
         try:
-            file: Path | WaveView = path
-            if layout is not None and not layout.plain:
-                file = opened.enter_context(contextlib.closing(WaveView(path, layout)))
+            file: Path | View = path
+            if (repaired := _repaired(path, layout)) is not None:
+                file = opened.enter_context(contextlib.closing(repaired))
             source = opened.enter_context(soundfile.SoundFile(file))
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise _unreadable(path, error) from error
@@ -215,7 +225,7 @@ def inspect(path: str | Path, every_sample: bool = False) -> Inspected:
     meter = LevelMeter()
     for channels in channel_blocks(path):
         meter.push(channels, _mixed(channels))
-    return Inspected(found, meter.levels())
+    return Inspected(replace(found, samples=meter.samples), meter.levels())
 
 
 def measured(channels: np.ndarray) -> Levels:

@@ -94,4 +94,4 @@ def _refusal(path: Path, said: IO[bytes]) -> DataError | None:
     """What ffmpeg said last, as an error; None where it said nothing."""
     said.seek(0)
     lines = [line.strip() for line in said.read().decode("utf-8", "replace").splitlines() if line.strip()]
-    return DataError(f"{path} can't be decoded by {_DECODER}: {lines[-1]}", hint=way_out(path)) if lines else None
+    return DataError(f"{path} can't be decoded by {_DECODER}: {lines[-1]}", hint="is it whole?") if lines else None

@@ -84,6 +84,11 @@ class LevelMeter:
         self._sums = sums if self._sums is None else self._sums + sums
         self._squares = squares if self._squares is None else self._squares + squares
 
+    @property
+    def samples(self) -> int:
+        """Samples of one channel that came so far."""
+        return self._frames
+
     def levels(self) -> Levels:
         """The levels of what came so far."""
         if not self._samples:

@@ -6,11 +6,9 @@ fill in the length: sox leaves 0x7FFFF000, arecord 0x80000000, ffmpeg 0xFFFFFFFF
 
 from __future__ import annotations
 
-import io
 import struct
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 _FORMS = {b"RIFF": "<", b"RIFX": ">", b"RF64": "<", b"BW64": "<"}
 #: What follows a chunk, where a byte between two of them is in doubt.
@@ -121,7 +119,7 @@ def _with_lengths(layout: WaveLayout, file: IO[bytes], size: int | None, length:
     unknown = length in _ALL_ONES or any(length in each for each in _PLACEHOLDERS)
     if there is None or size is None:
         announced = None if unknown or length == 0 else length
-    elif (unknown and length > there) or (length == 0 and there and not _ends_in_chunks(file, layout.start, size)):
+    elif (unknown or not length) and (length > there or not _ends_in_chunks(file, layout, length, size)):
         announced, plain = None, False
     else:
         announced, there = length, min(length, there)
@@ -143,60 +141,26 @@ def _is_name(kind: bytes) -> bool:
     return len(kind) == 4 and all(0x20 <= byte < 0x7F for byte in kind)
 
 
-def _ends_in_chunks(file: IO[bytes], position: int, size: int) -> bool:
-    """Whether what follows is a row of chunks up to the file's end."""
+def _ends_in_chunks(file: IO[bytes], layout: WaveLayout, length: int, size: int) -> bool:
+    """Whether what follows so many bytes of samples is a row of chunks up to the file's end."""
+    position = layout.start + length + length % 2
     while position + 8 <= size:
         file.seek(position)
-        kind, length = struct.unpack("<4sI", file.read(8))
+        kind, length = struct.unpack(f"{layout.order}4sI", file.read(8))
         if not _is_name(kind):
             return False
         position += 8 + length + length % 2
     return size <= position <= size + 1
 
 
-class WaveView(io.RawIOBase):
-    """A WAV file as it should be: a header of the format alone, with the length that is there, and the samples."""
+def canonical(layout: WaveLayout) -> tuple[bytes, int, int]:
+    """A WAV file as it should be: a header of the format alone with the length that is there, and the samples.
 
-    def __init__(self, path: Path, layout: WaveLayout) -> None:
-        frame = layout.frame_bytes
-        samples = (layout.there or 0) // frame * frame
-        self._file = path.open("rb")
-        self._start, self._position = layout.start, 0
-        self._header = _header(layout, samples)
-        self._size = len(self._header) + samples
-
-    def readable(self) -> bool:
-        """See `io.RawIOBase`."""
-        return True
-
-    def seekable(self) -> bool:
-        """See `io.RawIOBase`."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """See `io.RawIOBase`."""
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        return self._position
-
-    def tell(self) -> int:
-        """See `io.RawIOBase`."""
-        return self._position
-
-    def readinto(self, target: Any) -> int:
-        """See `io.RawIOBase`."""
-        wanted = max(0, min(len(target), self._size - self._position))
-        found = self._header[self._position : self._position + wanted]
-        if len(found) < wanted:
-            self._file.seek(self._start + self._position + len(found) - len(self._header))
-            found += self._file.read(wanted - len(found))
-        target[: len(found)] = found
-        self._position += len(found)
-        return len(found)
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
-        super().close()
+    Returns:
+        The header; of the file, where the samples begin, and their bytes.
+    """
+    samples = (layout.there or 0) // layout.frame_bytes * layout.frame_bytes
+    return _header(layout, samples), layout.start, samples
 
 
 def _header(layout: WaveLayout, samples: int) -> bytes:

@@ -80,6 +80,20 @@ def test_the_same_comes_through_a_pipe(capsys: pytest.CaptureFixture[str], kind:
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("length", [0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000])
+def test_streamed_files_beyond_two_gigabytes(tmp_path: Path, length: int) -> None:
+    """Files with a hole, of which only the header is read."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(streamed(length)[:-1])
+    samples = 1_200_000_000
+    with path.open("r+b") as file:
+        file.truncate(44 + 2 * samples)
+    assert audio_format(path).samples == samples
+    with path.open("r+b") as file:
+        file.truncate(44 + 4 * samples)  # beyond what a RIFF file can announce
+    assert audio_format(path).samples == 2 * samples
+
+
 def test_a_file_without_samples_is_no_streamed_one(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wave(FORMAT, chunk(b"data", b""), chunk(b"LIST", ODD)))
@@ -125,6 +139,27 @@ def test_half_a_file_is_refused_and_a_whole_one_is_not(tmp_path: Path, name: str
     with pytest.raises(DataError, match=r"is cut short|can't be read") as caught:
         inspect(path, every_sample=True)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(("rate_hz", "channels"), [(16_000, 1), (16_000, 2), (44_100, 2), (48_000, 1), (8_000, 1)])
+@pytest.mark.parametrize("loud_first", [True, False])
+def test_mp3_without_a_length_is_read_to_its_end(tmp_path: Path, rate_hz: int, channels: int, loud_first: bool) -> None:
+    """libsndfile estimates it by the bit rate of the first frames: far too short or long, where that varies."""
+    path = tmp_path / "a.mp3"
+    sound = np.random.default_rng(1).normal(0, 0.1, (3 * rate_hz, channels))
+    sound[rate_hz:] = 0
+    soundfile.write(path, sound if loud_first else sound[::-1], rate_hz, bitrate_mode="VARIABLE", compression_level=0.2)
+    whole, content = read_audio(path, rate_hz), path.read_bytes()
+    name = content.index(b"Xing") if b"Xing" in content[:500] else content.index(b"Info")
+    content = content[:name] + b"none" + content[name + 4 :]  # a frame as any other now, of silence
+    for begin in (b"", b"ID3\4\0\0\0\0\1\0" + bytes(128)):
+        path.write_bytes(begin + content)
+        found = read_audio(path, rate_hz)
+        assert 0 <= len(found) - len(whole) <= 5 * 1152  # with the encoder's delay and its padding
+        assert inspect(path).format.samples == audio_format(path).samples == len(found)
+        loud = np.flatnonzero(np.abs(found) > 0.02)
+        assert len(loud) > rate_hz / 4
+        assert (np.median(loud) < len(found) / 2) == loud_first
 
 
 def test_raw_samples_from_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
