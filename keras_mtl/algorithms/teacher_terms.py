@@ -112,6 +112,5 @@ class TeacherTerms(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """All constructor arguments."""
-        names = ("embedding", "tags", "scene_weight", "temperature", "embedding_weight", "tag_weight")
-        names += ("event_weight",)
+        names = ["embedding", "tags", "scene_weight", "temperature", "embedding_weight", "tag_weight", "event_weight"]
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

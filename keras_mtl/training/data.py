@@ -15,6 +15,7 @@ import numpy as np
 from keras_mtl.algorithms import ALGORITHMS
 from keras_mtl.core import DataError, Labels, LogMelSettings, RecipeError
 from keras_mtl.datasets import Corpus
+from keras_mtl.datasets.mixing import MixedClips
 from keras_mtl.datasets.prepare import Clips
 from keras_mtl.decoding import auto_medians
 from keras_mtl.features import (
@@ -266,9 +267,9 @@ def _batches(train: TrainSettings) -> dict[str, int]:
 
 def _splits_of(
     kinds: Iterable[str], corpus: Corpus, settings: LogMelSettings, cache: Path
-) -> dict[str, list[tuple[Clips, np.ndarray]]]:
+) -> dict[str, list[tuple[Clips | MixedClips, np.ndarray]]]:
     """By kind of event clips, the splits that its clips are of, with their names."""
-    found: dict[str, list[tuple[Clips, np.ndarray]]] = {}
+    found: dict[str, list[tuple[Clips | MixedClips, np.ndarray]]] = {}
     for kind in kinds:
         names = [name for name in (STRONG[:2] if kind == "strong" else (kind,)) if name in corpus.events]
         found[kind] = [(corpus.events[name], event_set(corpus, name, settings, cache).filenames) for name in names]

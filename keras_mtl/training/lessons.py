@@ -11,7 +11,7 @@ import numpy as np
 from keras_mtl.algorithms import TEACHER_EMBEDDING, TEACHER_SCENES, TEACHER_TAGS, TeacherTerms
 from keras_mtl.core import RecipeError
 from keras_mtl.datasets import Corpus
-from keras_mtl.datasets.mixing import number_of
+from keras_mtl.datasets.mixing import MixedClips, number_of
 from keras_mtl.datasets.prepare import Clips
 from keras_mtl.features import EventSet, SceneSet, recordings_in
 from keras_mtl.recipes import Recipe, TrainSettings
@@ -139,7 +139,9 @@ def learn(
 
 
 def learn_events(
-    teacher: Teacher, splits: Mapping[str, Sequence[tuple[Clips, np.ndarray]]], kinds: Mapping[str, EventSet]
+    teacher: Teacher,
+    splits: Mapping[str, Sequence[tuple[Clips | MixedClips, np.ndarray]]],
+    kinds: Mapping[str, EventSet],
 ) -> dict[str, TaughtEvents]:
     """Asks a teacher of the event clips of a training, but for those that are mixed from a soundbank.
 
