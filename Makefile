@@ -1,6 +1,6 @@
 # Everything a person or a machine does with the project starts here. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help env scaper demo notebooks test test-slow test-firmware test-fuzz lint format lock clean FORCE
+.PHONY: help env scaper demo notebooks reproduce test test-slow test-firmware test-fuzz lint format lock clean FORCE
 
 BIN := .venv/bin
 # Holds the folder that the environment was made in: environments can't be moved.
@@ -28,6 +28,10 @@ demo: $(STAMP) ## train, quantize, convert, emulate and bundle on the embedded d
 
 notebooks: $(STAMP) ## run all notebooks anew (ten minutes) and keep what they print and draw
 	@$(BIN)/python scripts/keep_outputs.py
+
+reproduce: $(STAMP) ## table 3 of the paper on your TAU and DESED: DATA=DIR, and SEEDS=0,1,2 OUT=DIR if wanted (days)
+	@$(if $(DATA),,echo 'make reproduce DATA=DIR: the folder that holds the TAU and DESED folders' >&2; exit 2)
+	@$(BIN)/python benchmarks/reproduce.py --data '$(DATA)' --out '$(or $(OUT),runs/table3)' --seeds '$(or $(SEEDS),0)'
 
 test: $(STAMP) ## the whole test suite, lint and types included, but for what takes long
 	@$(BIN)/pytest -m "not slow" -n 2 --dist loadgroup

@@ -1,20 +1,20 @@
-"""Trains the seven algorithms of Surkov 2024 at one common budget and puts them side by side.
+"""Trains the algorithms of Surkov 2024, and `distil_freeze`, at one common budget and puts them side by side.
 
-    python benchmarks/scoreboard.py --data DIR --out runs/scoreboard
+    python benchmarks/scoreboard.py --data DIR --out runs/scoreboard --seeds 0,1,2 --teacher yamnet.tflite
 
-Every row trains each of its tasks on the same number of batches of the same sizes, with the same seed, network,
-learning rate and schedule; `single` is two rows, one a task. Rows that are done are skipped, so the same command goes
-on after an interrupt. OUT gets a run folder a row, and scoreboard.md, scoreboard.json, scoreboard.png and conflict.png.
+Every row trains each of its tasks on the same number of batches of the same sizes, with the same network, learning rate
+and schedule; `single` is two rows, one a task. With a teacher, rows ending in `_taught` learn from it, too. Rows that
+are done are skipped, so the same command goes on after an interrupt. OUT gets a run folder a row and seed, and
+scoreboard.md, scoreboard.json, scoreboard.png and conflict.png.
 """
 
 from __future__ import annotations
 
-import argparse
-import shlex
-import subprocess
 import sys
-from pathlib import Path
 
+import rows
+
+_TAUGHT = ["train.teacher={T}", "embedding_weight=5"]
 #: Overrides of a row. S passes over the scene clips take as many batches as E over the strong event clips; where a step
 #: has both tasks, a pass is one over the event clips.
 ROWS: dict[str, list[str]] = {
@@ -26,63 +26,44 @@ ROWS: dict[str, list[str]] = {
     "cross_hard": ["algorithm=cross_hard", "train.epochs={E}", "conflict_every={D}"],
     "freeze_sed_asc": ["algorithm=freeze_sed_asc", "train.epochs={E}", "second_epochs={S}"],
     "freeze_asc_sed": ["algorithm=freeze_asc_sed", "train.epochs={S}", "second_epochs={E}"],
+    "distil_freeze": ["algorithm=distil_freeze", "train.epochs={S}", "second_epochs={E}"],
+    "soft_taught": ["algorithm=soft", "train.epochs={E}", *_TAUGHT],
+    "freeze_asc_sed_taught": ["algorithm=freeze_asc_sed", "train.epochs={S}", "second_epochs={E}", *_TAUGHT],
+    "distil_freeze_taught": ["algorithm=distil_freeze", "train.epochs={S}", "second_epochs={E}", *_TAUGHT],
 }
 _REFERENCES = ("single_scenes", "single_events")
 #: Batches of both tasks from one measurement of their gradients' cosine to the next; turns are two steps.
 _CONFLICT_EVERY = 20
+#: On some thousand clips twice as many steps serve better than more unlabelled clips in each.
+_BATCH = ["weak_batch=6", "unlabelled_batch=6"]
 
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="folder with TAU and DESED, or soundscapes[:SEED]")
-    parser.add_argument("--out", required=True, type=Path, help="folder of the run folders")
+    parser = rows.arguments(__doc__, ROWS)
     parser.add_argument("--event-epochs", type=int, default=14, help="passes over the strong event clips (default 14)")
     parser.add_argument(
         "--scene-epochs", type=int, default=84, help="passes over the scene clips: as many batches (default 84)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of every row (default 0)")
-    parser.add_argument("--rows", default=",".join(ROWS), help="some of them, comma-separated (default all)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an override of all rows")
+    parser.add_argument("--teacher", default="", help="a teacher from outside, for the rows that have one")
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    for row in options.rows.split(","):
-        _train(row, options)
-    _compare([options.out / row for row in options.rows.split(",")], options)
-    return 0
-
-
-def _train(row: str, options: argparse.Namespace) -> None:
-    out = options.out / row
-    if (out / "run.json").exists():
-        return
+    names = rows.chosen(options, ROWS)
+    if not options.teacher:
+        names = [name for name in names if not name.endswith("_taught")]
     numbers = {
         "E": options.event_epochs,
         "S": options.scene_epochs,
         "C": _CONFLICT_EVERY,
         "D": 2 * _CONFLICT_EVERY,
+        "T": options.teacher,
     }
-    sets = ["second_learning_rate=0.0", f"seed={options.seed}", *(text.format(**numbers) for text in ROWS[row])]
-    words = ["train", "--recipe", "real", "--data", options.data, "--out", str(out), "--resume"]
-    _run(words + [word for text in [*sets, *options.set] for word in ("--set", text)])
-
-
-def _compare(runs: list[Path], options: argparse.Namespace) -> None:
-    against = [run for run in runs if run.name in _REFERENCES]
-    words = ["compare", *map(str, runs), *(word for run in against for word in ("--against", str(run)))]
-    words += ["--data", options.data] if against else []
-    files = [("--markdown", "scoreboard.md"), ("--plot", "scoreboard.png"), ("--conflict", "conflict.png")]
-    words += [word for option, name in files for word in (option, str(options.out / name))]
-    text = _run([*words, "--json"])
-    (options.out / "scoreboard.json").write_text(text, encoding="utf-8")
-
-
-def _run(words: list[str]) -> str:
-    print(f"$ keras_mtl {shlex.join(words)}", file=sys.stderr, flush=True)
-    done = subprocess.run([sys.executable, "-m", "keras_mtl", *words], stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"keras_mtl {words[0]} ended with {done.returncode}; the same command goes on here")
-    return done.stdout
+    runs = {
+        name: rows.train(name, "paper", [*_BATCH, *(text.format(**numbers) for text in ROWS[name])], options)
+        for name in names
+    }
+    against = [run for name in _REFERENCES for run in runs.get(name, [])[:1]]
+    rows.compare([run for each in runs.values() for run in each], against, options)
+    return 0
 
 
 if __name__ == "__main__":

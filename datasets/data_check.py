@@ -14,8 +14,7 @@ from tqdm.auto import tqdm
 
 from keras_mtl.core import DataError
 from keras_mtl.datasets import own
-from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, AudioFormat, in_threads, layout
-from keras_mtl.datasets.audio import files as audio_files
+from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, Inspected, in_threads, inspect, layout
 from keras_mtl.datasets.corpus import DIGESTS, config_of, wanted_soundbank
 from keras_mtl.datasets.desed.desed_dataset_builder import Builder as Desed
 from keras_mtl.datasets.mixing import open_desed_soundbank
@@ -24,6 +23,7 @@ from keras_mtl.datasets.prepare import NAMED, Census, DataSettings, LocalBuilder
 from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
     tau_urban_acoustic_scenes_2022_mobile_dataset_builder as tau,
 )
+from keras_mtl.datasets.unread import Unread, find_unread
 
 SCHEMA = "keras_mtl.census/1"
 
@@ -38,6 +38,7 @@ class SplitCensus:
         census: counts and names.
         seconds: audio in the recordings that are there and can be read, as they are.
         rates: recordings by their sample rate in Hz.
+        clip_s: seconds of the clips that would be made; 0 where none are.
     """
 
     name: str
@@ -45,6 +46,7 @@ class SplitCensus:
     census: Census
     seconds: float
     rates: dict[int, int]
+    clip_s: float = 0.0
 
     def to_dict(self, most_names: int | None = NAMED) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -70,6 +72,7 @@ class FolderCensus:
         sample_rate_hz: the rate that the clips would be prepared at.
         splits: the splits of all data sets.
         problems: why a data set can't be looked at: a table that is missing or no table.
+        unread: tables, and folders with recordings, that lie in the folder and are not read.
         own: the census of a folder of own sounds, which has no `splits`; None of another one.
     """
 
@@ -78,6 +81,7 @@ class FolderCensus:
     sample_rate_hz: int
     splits: tuple[SplitCensus, ...]
     problems: tuple[str, ...] = field(default=())
+    unread: tuple[Unread, ...] = ()
     own: OwnCensus | None = None
 
     @property
@@ -101,6 +105,7 @@ class FolderCensus:
             "datasets": [each.to_dict(most_names) for each in self.splits],
             **({"own": self.own.to_dict(most_names)} if self.own else {}),
             "problems": list(self.problems),
+            "unread": [each.to_dict() for each in self.unread],
             "verdict": "passed" if self.usable else "failed",
         }
 
@@ -116,7 +121,7 @@ def check_folder(
     """Looks at all tables and recordings of the data sets in a folder. Changes nothing in it.
 
     It goes by the plans of the builders, and so counts and refuses what they do. A recording's header is read, and its
-    samples where the header does not show whether they are sound (`files.inspect`).
+    samples where the header does not show whether they are sound (`audio.inspect`).
 
     Args:
         data: a folder as of `corpus.open_corpus`; no embedded data.
@@ -134,28 +139,41 @@ def check_folder(
         return _check_own(folder, cache, progress, sample_rate_hz, hashed, settings)
     splits: list[SplitCensus] = []
     fingerprints, problems = [], []
+    read: list[Path] = []
+    banks: list[Path] = []
     for name, root in layout.find_sets(folder).items():
         if hashed:
             fingerprints.append(layout.fingerprint(name, root, cache / DIGESTS if cache else None, progress))
         try:
-            splits += _look_at(tau.Builder if name == "tau" else Desed, root, progress, sample_rate_hz, settings)
+            builder_class = tau.Builder if name == "tau" else Desed
+            splits += _look_at(builder_class, root, read, progress, sample_rate_hz, settings)
             if name == "desed" and (bank := wanted_soundbank(root, settings)) is not None:
+                banks.append(bank)
                 splits.append(_look_at_soundbank(bank, progress))
         except DataError as error:
             problems.append(error.message)
+            banks.append(root)  # nothing is known of what would be read
     joined = layout.joined_fingerprint(fingerprints) if hashed else None
-    return FolderCensus(folder, joined, sample_rate_hz, tuple(splits), tuple(problems))
+    unread = tuple(find_unread(folder, read, banks))
+    return FolderCensus(folder, joined, sample_rate_hz, tuple(splits), tuple(problems), unread)
 
 
 def _look_at(
-    builder_class: type[LocalBuilder], root: Path, progress: bool, sample_rate_hz: int, settings: DataSettings
+    builder_class: type[LocalBuilder],
+    root: Path,
+    read: list[Path],
+    progress: bool,
+    sample_rate_hz: int,
+    settings: DataSettings,
 ) -> Iterable[SplitCensus]:
+    """The censuses of a data set's splits; what they are made of is appended to `read`."""
     with quiet(), tempfile.TemporaryDirectory() as nowhere:  # TFDS wants a folder, and nothing is written there
         builder = builder_class(data_dir=nowhere, config=config_of(builder_class, sample_rate_hz, settings))
         plan = builder.plan(root)
+    read += dict.fromkeys(path for split in plan.values() for path in split.read)
     paths = list(dict.fromkeys(path for split in plan.values() for path in split.recordings.values()))
     found = dict(zip(paths, _inspected(_inspect, paths, f"checking {builder.name}", progress), strict=True))
-    return [_counted(builder.name, name, split, found) for name, split in plan.items()]
+    return [_counted(builder, name, split, found) for name, split in plan.items()]
 
 
 def _look_at_soundbank(bank: Path, progress: bool) -> SplitCensus:
@@ -166,7 +184,7 @@ def _look_at_soundbank(bank: Path, progress: bool) -> SplitCensus:
         name = path.relative_to(bank).as_posix()
         if isinstance(about, DataError):
             census.refuse("unreadable", name, about)
-        elif not about.peak and not name.startswith("background/"):
+        elif not about.levels.peak and not name.startswith("background/"):
             census.refuse("unreadable", name, DataError(f"{path} is silent", hint="remove it"))
         else:
             census.clips += 1
@@ -188,10 +206,12 @@ def _check_own(
     census = own.check_own(
         found, digests, lambda paths: _inspected(own.inspect, paths, "checking own sounds", progress)
     )
-    return FolderCensus(folder, whole, sample_rate_hz, (), (), census)
+    read = [folder / own.SPLIT_TABLE] if found.table else []
+    unread = tuple(find_unread(folder, read, [folder / name for name in layout.OWN_FOLDERS]))
+    return FolderCensus(folder, whole, sample_rate_hz, (), (), unread, census)
 
 
-def _counted(dataset: str, name: str, split: Split, found: dict[Path, AudioFormat | DataError]) -> SplitCensus:
+def _counted(builder: LocalBuilder, name: str, split: Split, found: dict[Path, Inspected | DataError]) -> SplitCensus:
     seconds, rates = 0.0, Counter[int]()
     for key, path in split.recordings.items():
         recording = found[path]
@@ -200,9 +220,9 @@ def _counted(dataset: str, name: str, split: Split, found: dict[Path, AudioForma
             continue
         split.census.clips += 1
         split.count(key, recording)
-        seconds += recording.seconds
-        rates[recording.rate_hz] += 1
-    return SplitCensus(dataset, name, split.census, seconds, dict(rates))
+        seconds += recording.format.seconds
+        rates[recording.format.rate_hz] += 1
+    return SplitCensus(builder.name, name, split.census, seconds, dict(rates), builder.clip_s)
 
 
 def _inspected(inspect: Callable[[Path], Any], paths: Sequence[Path], doing: str, progress: bool) -> Iterator[Any]:
@@ -220,8 +240,8 @@ def _inspected(inspect: Callable[[Path], Any], paths: Sequence[Path], doing: str
             yield result
 
 
-def _inspect(path: Path) -> AudioFormat | DataError:
+def _inspect(path: Path) -> Inspected | DataError:
     try:
-        return audio_files.inspect(path)
+        return inspect(path)
     except DataError as error:
         return error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,32 +15,22 @@ from typing import TypeVar
 from tqdm.auto import tqdm
 
 from keras_mtl.core import DataError, files
-from keras_mtl.datasets.audio.files import AUDIO_SUFFIXES
+from keras_mtl.datasets.audio.listing import RECORDING_SUFFIXES, is_hidden
 
 TAU_FOLDER = "TAU-urban-acoustic-scenes-2022-mobile-development"
+#: Folders of the development sets, of 10-second clips up to 2020.
+_TAU_NAME = re.compile(r"(?:TAU|TUT)-urban-acoustic-scenes-(\d{4})(-mobile|-\w+)?-development")
+#: The names of DESED's folder, and those that its baselines give it.
 DESED_FOLDERS = ("desed", "DESED")
+_DESED_BY_BASELINES = ("dataset", "dcase/dataset")
 
-#: DESED's labelled splits: the table of each, and the folder of its recordings, beside which a `*_16k` twin may lie.
-DESED_STRONG = {
-    "strong_real": ("metadata/train/audioset_strong.tsv", "audio/train/strong_label_real"),
-    "strong_synthetic": (
-        "dcase_synth/metadata/train/synthetic21_train/soundscapes.tsv",
-        "dcase_synth/audio/train/synthetic21_train/soundscapes",
-    ),
-    "synthetic_validation": (
-        "dcase_synth/metadata/validation/synthetic21_validation/soundscapes.tsv",
-        "dcase_synth/audio/validation/synthetic21_validation/soundscapes",
-    ),
-    "validation": ("metadata/validation/validation.tsv", "audio/validation/validation"),
-}
 #: DESED's isolated sounds. They are no clips: what is mixed from them has a fingerprint of its own.
 DESED_SOUNDBANK = "audio/train/soundbank"
-DESED_WEAK = ("metadata/train/weak.tsv", "audio/train/weak")
 
 #: Folders of a folder of own sounds.
 OWN_FOLDERS = ("scenes", "events", "background", "recordings", "unlabelled")
 
-_TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
+TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 #: What is read of each data set.
 _PARTS = {
     "tau": ("meta.csv", "evaluation_setup", "split_setup", "audio"),
@@ -51,6 +42,7 @@ _PARTS = {
 _TRACK_SUFFIX = ".txt"
 #: What stands for a file that can't be read.
 UNREADABLE = "unreadable"
+_NAMED = 6
 _AT_A_TIME = 1024  # items handed to the threads, so that memory stays flat
 _THREADS = min(8, os.cpu_count() or 1)
 
@@ -59,18 +51,33 @@ Result = TypeVar("Result")
 
 
 def find_tau(folder: Path) -> Path | None:
-    """The TAU folder: `folder` itself, or the one in it. None when there is none."""
-    if (folder / "evaluation_setup").is_dir() or (folder / "meta.csv").is_file():
+    """The TAU folder: `folder` itself, or the one in it, of several the newest. None when there is none.
+
+    An archive that was unpacked into a folder of its own name is found in there, too.
+    """
+    if (folder / "meta.csv").is_file() or any((folder / name).is_dir() for name in ("evaluation_setup", "split_setup")):
         return folder
-    inside = folder / TAU_FOLDER
-    return inside if inside.is_dir() else None
+    inside = [(match, path) for path in _folders(folder) if (match := _TAU_NAME.fullmatch(path.name))]
+    if not inside:
+        return None
+    newest = max(inside, key=lambda each: (each[0][1], each[0][2] == "-mobile"))[1]
+    return newest / newest.name if (newest / newest.name).is_dir() else newest
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name))
 
 
 def find_desed(folder: Path) -> Path | None:
     """The DESED root: `folder` itself (with `metadata` and `audio`, or `dcase_synth`), or the one in it."""
-    if ((folder / "metadata").is_dir() and (folder / "audio").is_dir()) or (folder / "dcase_synth").is_dir():
+    if _is_desed(folder):
         return folder
-    return next((folder / name for name in DESED_FOLDERS if (folder / name).is_dir()), None)
+    named = [folder / name for name in DESED_FOLDERS if (folder / name).is_dir()]
+    return next(iter([*named, *(folder / name for name in _DESED_BY_BASELINES if _is_desed(folder / name))]), None)
+
+
+def _is_desed(folder: Path) -> bool:
+    return ((folder / "metadata").is_dir() and (folder / "audio").is_dir()) or (folder / "dcase_synth").is_dir()
 
 
 def find_own(folder: Path) -> Path | None:
@@ -107,8 +114,11 @@ def find_sets(folder: Path) -> dict[str, Path]:
     roots = {"tau": find_tau(folder), "desed": find_desed(folder), "own": find_own(folder)}
     found = {name: root for name, root in roots.items() if root is not None}
     if not found:
+        names = [f"{path.name}/" for path in _folders(folder)]
+        more = ", ..." if len(names) > _NAMED else ""
         raise DataError(
-            f"{folder} holds neither own sounds (scenes/, events/, recordings/) nor {TAU_FOLDER}/ nor desed/",
+            f"{folder} holds neither own sounds (scenes/, events/, recordings/) nor {TAU_FOLDER}/ nor desed/"
+            + (f", but {', '.join(names[:_NAMED])}{more}" if names else ""),
             hint="is it the right folder? see docs/own_sounds.md and docs/data.md",
         )
     if "own" in found and len(found) > 1:
@@ -130,15 +140,16 @@ def fingerprint(name: str, root: Path, memory: Path | None = None, progress: boo
 
 
 def _files(root: Path, kind: str) -> Iterator[Path]:
-    suffixes = AUDIO_SUFFIXES | _TABLE_SUFFIXES | ({_TRACK_SUFFIX} if kind == "own" else set())
+    suffixes = RECORDING_SUFFIXES | TABLE_SUFFIXES | ({_TRACK_SUFFIX} if kind == "own" else set())
     for part in _PARTS[kind]:
         if (root / part).is_file():
             yield root / part
         for folder, inside, names in os.walk(root / part):
+            inside[:] = [name for name in inside if not is_hidden(name)]
             if kind == "desed" and (root / DESED_SOUNDBANK).parent == Path(folder):
                 inside[:] = [name for name in inside if name != Path(DESED_SOUNDBANK).name]
             for name in names:
-                if Path(name).suffix.lower() in suffixes:
+                if Path(name).suffix.lower() in suffixes and not is_hidden(name):
                     yield Path(folder, name)
 
 

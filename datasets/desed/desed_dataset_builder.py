@@ -1,4 +1,4 @@
-"""TFDS builder of DESED as DCASE 2023 Task 4 uses it."""
+"""TFDS builder of DESED as DCASE Task 4 uses it, from 2019 to 2024."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import tensorflow_datasets as tfds
 
 from keras_mtl.core import DataError, Labels, normal
 from keras_mtl.datasets import tables
+from keras_mtl.datasets.audio import Inspected, files_in, is_recording, layout
 from keras_mtl.datasets.audio import files as audio_files
-from keras_mtl.datasets.audio import layout
-from keras_mtl.datasets.prepare import Census, LocalBuilder, Split, clips, listing, present_files, printable
+from keras_mtl.datasets.prepare import Census, LocalBuilder, Split, clips, present_files, printable
 from keras_mtl.decoding import Event
 
 #: A clip without events may stand in this table only.
-_DURATIONS = "metadata/validation/validation_durations.tsv"
-_UNLABELLED = "audio/train/unlabel_in_domain"
+_DURATIONS = "validation_durations.tsv"
+#: A column of soft labels: how many of the annotators agreed.
+_CONFIDENCE, _CERTAIN = "confidence", ("", "1", "1.0")
 
 
 class Builder(LocalBuilder):
@@ -30,8 +31,9 @@ class Builder(LocalBuilder):
     """
 
     clip_seconds = 10.0
-    VERSION = tfds.core.Version("1.1.0")
+    VERSION = tfds.core.Version("1.2.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "1.2.0": "Synthetic clips are found in the layouts of DCASE 2019 to 2022, too.",
         "1.1.0": "Split `synthetic_validation` is new.",
         "1.0.0": "First release.",
     }
@@ -52,35 +54,50 @@ class Builder(LocalBuilder):
         root = layout.find_desed(manual_dir) if manual_dir else None
         if root is None:
             raise DataError(f"no DESED folder in {manual_dir}", hint="it holds metadata/ and audio/, or dcase_synth/")
-        plan, rate_hz, labels = {}, self.sample_rate_hz, self.labels
-        for name, (table, folder) in layout.DESED_STRONG.items():
-            found = _recordings(root / folder, rate_hz)
-            if found or (root / table).is_file():
-                census = Census()
-                events, rows = _strong_table(root / table, census, labels)
-                if name == "validation":
-                    for named in _names(root / _DURATIONS):
-                        events.setdefault(named, [])
-                        rows.setdefault(named, 0)
-                plan[name] = self._split(root / table, found, events, {}, rows, census)
-        table, folder = layout.DESED_WEAK
-        found = _recordings(root / folder, rate_hz)
-        if found or (root / table).is_file():
+        plan, labels = {}, self.labels
+        for name, place in tables.find_places(root).items():
             census = Census()
-            weak, rows = _weak_table(root / table, census, labels)
-            plan["weak"] = self._split(root / table, found, {}, weak, rows, census)
-        if found := _recordings(root / _UNLABELLED, rate_hz):
-            census = Census()
+            events: dict[str, list[Event]] = {}
+            weak: dict[str, list[int]] = {}
+            if name == "weak":
+                weak, rows = _weak_table(place.table, census, labels)
+            else:
+                events, rows = _strong_table(place.table, census, labels)
+            read = [place.table]
+            if name == "validation":
+                read.append(place.table.with_name(_DURATIONS))
+                for named in _names(read[-1]):
+                    events.setdefault(named, [])
+                    rows.setdefault(named, 0)
+            plan[name] = self._split(place, read, self._recordings(place, census), events, weak, rows, census)
+        place, census = tables.unlabelled_place(root), Census()
+        if found := self._recordings(place, census):
             found = _with_plain_names(found, census)
             rows = Counter(dict.fromkeys(sorted(found), 0))
-            plan["unlabelled"] = self._split(root / _UNLABELLED, found, {}, {}, rows, census)
+            plan["unlabelled"] = self._split(place, [], found, {}, {}, rows, census)
         if not any(split.keys for split in plan.values()):
             raise DataError(f"no recordings in the DESED folders of {root}")
         return plan
 
+    def _recordings(self, place: tables.Place, census: Census) -> dict[str, Path]:
+        """Paths of a place's recordings by file name. Hidden files are counted, and passed over.
+
+        Where the `*_16k` twin of the folder holds one as well, it is that one (no resampling), but for clips of a
+        higher rate the original: nothing above 8 kHz is in the twin.
+        """
+        found: dict[str, Path] = {}
+        of_16_khz = self.sample_rate_hz <= audio_files.SAMPLE_RATE_HZ
+        for folder in place.folders if of_16_khz else reversed(place.folders):
+            names, hidden = files_in(folder)
+            found |= {name: folder / name for name in names if is_recording(name)}
+            for name in hidden:
+                census.count("hidden", name)
+        return found
+
     def _split(
         self,
-        table: Path,
+        place: tables.Place,
+        read: Sequence[Path],
         found: Mapping[str, Path],
         events: Mapping[str, Sequence[Event]],
         weak: Mapping[str, Sequence[int]],
@@ -93,7 +110,7 @@ class Builder(LocalBuilder):
             census.count("unnamed", name)
         if found and not keys:
             folder = next(iter(found.values())).parent
-            why = DataError(f"none of the {census.missing} recordings that {table} names is in {folder}")
+            why = DataError(f"none of the {census.missing} recordings that {place.table} names is in {folder}")
             census.refusals.append(why)
 
         def inside(key: str) -> list[Event]:
@@ -103,26 +120,12 @@ class Builder(LocalBuilder):
             audio = audio_files.to_int16(clips.read_clip(found[key], clip_s, census, rate_hz, key))
             return clips.event_example(labels, audio, inside(key), weak.get(key, ()), filename=key)
 
-        def count(key: str, recording: audio_files.AudioFormat) -> None:
+        def count(key: str, recording: Inspected) -> None:
             clips.count_changes(recording, clip_s, census, rate_hz, key)
             inside(key)
 
-        return Split(keys, example, census, {key: found[key] for key in keys}, count)
-
-
-def _recordings(folder: Path, sample_rate_hz: int) -> dict[str, Path]:
-    """Paths of a folder's recordings by file name.
-
-    Where a `*_16k` twin of the folder holds one as well, it is that one (no resampling), but for clips of a higher
-    rate the original: nothing above 8 kHz is in the twin.
-    """
-    places = [folder, folder.with_name(f"{folder.name}_16k")]
-    found = {}
-    for place in places if sample_rate_hz <= audio_files.SAMPLE_RATE_HZ else reversed(places):
-        for name in listing(place):
-            if Path(name).suffix.lower() in audio_files.AUDIO_SUFFIXES:
-                found[name] = place / name
-    return found
+        paths = {key: found[key] for key in keys}
+        return Split(keys, example, census, paths, count, (*read, *place.folders))
 
 
 def _with_plain_names(found: Mapping[str, Path], census: Census) -> dict[str, Path]:
@@ -140,6 +143,9 @@ def _strong_table(path: Path, census: Census, labels: Labels) -> tuple[dict[str,
     events: dict[str, list[Event]] = defaultdict(list)
     rows: Counter[str] = Counter()
     for row in tables.read_table(path, ("filename", "onset", "offset", "event_label")):
+        if row.get(_CONFIDENCE, "1").strip() not in _CERTAIN:
+            hint = "leave out the rows below a threshold, and the column"
+            raise DataError(f"{path} has soft labels (column {_CONFIDENCE}), which are not read", hint=hint)
         name, here = row["filename"], events[row["filename"]]
         rows[name] += 1
         if tables.is_empty(row["event_label"]):

@@ -16,7 +16,7 @@ from keras_mtl.datasets.prepare import DataSettings, clips
 #: How the names of mixed clips begin; they end in "-" and the number that the mixer knows them by.
 MIXED = "mixed/"
 #: Changes whenever the same bank and settings give other mixtures.
-_MIXING = 1
+_MIXING = 2
 #: Sets the random numbers of these mixtures apart from those of own sounds.
 _STREAM = 4
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,9 @@ _FADE_S = 0.01
 _DISTRACTED, _DISTRACTOR_DB = 0.4, (0.0, 15.0)
 #: Of clips that are varied: the slowest and the fastest speed of a sound, and how many backgrounds run backwards.
 _SPEED, _REVERSED = (0.9, 1.1), 0.3
+#: A sound is repeated where its class lasts so many times longer, and so much of it is near its loudest frame: one that
+#: goes on, and not a bark. The repeats overlap by so much.
+_LONGER, _STEADY, _OVERLAP_S = 1.25, 0.9, 0.25
 #: Random places that are tried for an event; where too many sound at once at all of them, it is left out.
 _TRIES = 20
 #: Recordings kept in memory by each process.
@@ -51,10 +54,12 @@ class Mixer:
         snr_db: ends of the range of an event's level above the background.
         seed: numbers that make the clips these ones.
         distractors: sounds that are no event: some clips have one, without a label.
-        vary: whether every sound is played at another speed and through another equaliser each time, and some
-            backgrounds backwards.
+        vary: whether every sound is played at another speed and through another equaliser each time, sounds may reach
+            over the ends of the clip by up to half of them, and some backgrounds run backwards.
         no_onset: sounds that were cut after their begin: they sound as the clip begins.
         no_offset: sounds that were cut before their end: they sound until the clip ends.
+        durations_s: how long events of a class are, in seconds, each as likely: where clips are varied, steady sounds
+            that are shorter are repeated to last as long.
     """
 
     sounds: Mapping[str, Sequence[Path]]
@@ -67,6 +72,7 @@ class Mixer:
     vary: bool = False
     no_onset: frozenset[Path] = frozenset()
     no_offset: frozenset[Path] = frozenset()
+    durations_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def clip(self, number: int, mix: int = 0) -> tuple[np.ndarray, list[Event]]:
         """A clip: int16 [samples], and its events by onset.
@@ -86,13 +92,14 @@ class Mixer:
         for _ in range(0 if rng.random() < _EMPTY else int(rng.integers(1, _MOST_EVENTS + 1))):
             label = list(self.sounds)[rng.integers(len(self.sounds))]
             path = self.sounds[label][rng.integers(len(self.sounds[label]))]
-            sound = self._sound(rng, path, samples, self.snr_db, level)
+            sound = self._sound(rng, path, samples, self.snr_db, level, self.durations_s.get(label, ()))
             if not sound.any():  # a pause as long as the clip
                 continue
-            for start in self._starts(rng, path, samples - len(sound)):
-                if self._fits(active, start, start + len(sound), label):
-                    clip[start : start + len(sound)] += sound
-                    active.append((start, start + len(sound), label))
+            for start in self._starts(rng, path, len(sound), samples):
+                first, last = max(start, 0), min(start + len(sound), samples)
+                if self._fits(active, first, last, label):
+                    clip[first:last] += sound[first - start : last - start]
+                    active.append((first, last, label))
                     break
         if self.distractors and rng.random() < _DISTRACTED:
             path = self.distractors[rng.integers(len(self.distractors))]
@@ -122,10 +129,19 @@ class Mixer:
         return part * level / _active_level(part, self.sample_rate_hz)
 
     def _sound(
-        self, rng: np.random.Generator, path: Path, samples: int, above_db: tuple[float, float], level: float
+        self,
+        rng: np.random.Generator,
+        path: Path,
+        samples: int,
+        above_db: tuple[float, float],
+        level: float,
+        durations_s: Sequence[float] = (),
     ) -> np.ndarray:
         """A sound, or of one that is longer than a clip a part as long as a clip, so far above a level."""
         sound = _recording(path, self.sample_rate_hz, True)
+        if self.vary and durations_s:
+            wanted = round(durations_s[rng.integers(len(durations_s))] * self.sample_rate_hz)
+            sound = _lasting(sound, min(wanted, samples), self.sample_rate_hz)
         if self.vary:  # no more of it than may be heard
             sound = random_speed(_part(rng, sound, math.ceil(samples * _SPEED[1]) + 1), rng, *_SPEED)
             sound = random_equaliser(sound, rng, self.sample_rate_hz)
@@ -135,11 +151,14 @@ class Mixer:
         own_level = max(_active_level(sound, self.sample_rate_hz), 1e-9)
         return sound * (level * 10.0 ** (rng.uniform(*above_db) / 20.0) / own_level)
 
-    def _starts(self, rng: np.random.Generator, path: Path, last: int) -> list[int]:
-        """Where a sound may begin, the first choice first; `last` is where it would end with the clip."""
+    def _starts(self, rng: np.random.Generator, path: Path, length: int, samples: int) -> list[int]:
+        """Where a sound of this length may begin, the first choice first."""
         if path in self.no_onset:
             return [0]
-        return [last] if path in self.no_offset else rng.integers(0, last + 1, _TRIES).tolist()
+        if path in self.no_offset:
+            return [samples - length]
+        beyond = length // 2 if self.vary else 0
+        return rng.integers(-beyond, samples - length + beyond + 1, _TRIES).tolist()
 
     def _fits(self, active: Sequence[tuple[int, int, str]], first: int, last: int, label: str) -> bool:
         """Whether a sound has room: none of its class beside it, and not too many at once."""
@@ -179,10 +198,31 @@ def _part(rng: np.random.Generator, audio: np.ndarray, most: int) -> np.ndarray:
 
 def _active_level(audio: np.ndarray, sample_rate_hz: int) -> float:
     """Root mean square of the frames that are near the loudest one."""
+    power = _power(audio, sample_rate_hz)
+    return float(np.sqrt(power[_near_the_loudest(power)].mean()))
+
+
+def _power(audio: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     size = max(1, min(len(audio), round(_ACTIVE_S * sample_rate_hz)))
     frames = audio[: len(audio) // size * size].reshape(-1, size)
-    power = np.square(frames).mean(axis=1)
-    return float(np.sqrt(power[power >= power.max() * 10.0 ** (-_ACTIVE_DB / 10.0)].mean()))
+    return np.asarray(np.square(frames).mean(axis=1))
+
+
+def _near_the_loudest(power: np.ndarray) -> np.ndarray:
+    return np.asarray(power >= power.max() * 10.0 ** (-_ACTIVE_DB / 10.0))
+
+
+def _lasting(sound: np.ndarray, samples: int, sample_rate_hz: int) -> np.ndarray:
+    """A sound, repeated to be so long where it is clearly shorter and goes on all the time."""
+    if samples < _LONGER * len(sound) or _near_the_loudest(_power(sound, sample_rate_hz)).mean() < _STEADY:
+        return sound
+    count = min(round(_OVERLAP_S * sample_rate_hz), len(sound) // 4)
+    rise = np.sin(np.linspace(0.0, np.pi / 2, count, dtype=np.float32))
+    long = sound
+    while len(long) < samples:
+        seam = long[len(long) - count :] * rise[::-1] + sound[:count] * rise
+        long = np.concatenate([long[: len(long) - count], seam, sound[count:]])
+    return _faded(long[:samples], sample_rate_hz)
 
 
 def _faded(audio: np.ndarray, sample_rate_hz: int) -> np.ndarray:

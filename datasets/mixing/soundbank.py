@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keras_mtl.core import DCASE, DataError, normal
-from keras_mtl.datasets.audio import AUDIO_SUFFIXES, audio_format
+from keras_mtl.datasets.audio import audio_format, files_in, is_hidden, is_recording
 
 #: Shorter sounds have no room for the fades at their ends.
 SHORTEST_S = 0.05
@@ -124,11 +124,10 @@ def _sources(root: Path) -> Iterator[Source]:
     if not root.is_dir():
         raise DataError(f"no folder at {root}", hint="a folder with a folder of recordings for each label")
     found = False
-    for folder in sorted(entry for entry in root.iterdir() if entry.is_dir()):
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and path.suffix.lower() in AUDIO_SUFFIXES:
-                found = True
-                yield _source(path)
+    for folder in sorted(entry for entry in root.iterdir() if entry.is_dir() and not is_hidden(entry.name)):
+        for name in sorted(filter(is_recording, files_in(folder)[0])):
+            found = True
+            yield _source(folder / name)
     if not found:
         raise DataError(f"no recordings in the folders of {root}", hint=f"they lie in folders: {root}/LABEL/NAME.wav")
 

@@ -8,17 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keras_mtl.core import DataError
-from keras_mtl.datasets.audio import AudioFormat, audio_format, channel_blocks, layout
+from keras_mtl.datasets.audio import Inspected, files, layout
 from keras_mtl.datasets.own.folder import HELD_OUT, TEST, TRAIN, OwnFolder, class_of
 from keras_mtl.decoding import Event
 
 #: With fewer training recordings of a class a network learns these recordings, and not the class.
 FEW_RECORDINGS = 10
 #: Part of the samples at full scale from which on a recording counts as clipped.
-_CLIPPED, _FULL_SCALE = 1e-3, 32766 / 32768
+_CLIPPED = 1e-3
 #: Every sample is below this: nothing was recorded.
 _SILENT = 1e-4
 
@@ -92,7 +90,7 @@ def check_own(folder: OwnFolder, digests: dict[str, str], each: Callable[[Sequen
     refusals += [
         DataError(f"{folder.root / name} is silent", hint="remove it")
         for name, about in sound.items()
-        if about.peak < _SILENT and name.startswith(("scenes/", "events/"))
+        if about.levels.peak < _SILENT and name.startswith(("scenes/", "events/"))
     ]
     formats: dict[str, int] = defaultdict(int)
     for about in sound.values():
@@ -103,27 +101,10 @@ def check_own(folder: OwnFolder, digests: dict[str, str], each: Callable[[Sequen
     )
 
 
-@dataclass(frozen=True)
-class Inspected:
-    """A recording that can be read: its format, its largest sample, and the part of its samples at full scale."""
-
-    format: AudioFormat
-    peak: float
-    clipped: float
-
-
 def inspect(path: Path) -> Inspected | DataError:
     """Reads a recording to its end."""
     try:
-        found, peak, clipped, samples = audio_format(path), 0.0, 0, 0
-        for block in channel_blocks(path):
-            sizes = np.abs(block)
-            peak, clipped, samples = (
-                max(peak, float(sizes.max())),
-                clipped + int((sizes >= _FULL_SCALE).sum()),
-                samples + block.size,
-            )
-        return Inspected(found, peak, clipped / samples)
+        return files.inspect(path, every_sample=True)
     except DataError as error:
         return error
 
@@ -180,12 +161,21 @@ def _notes(
     found = (
         (f"classes have fewer than {FEW_RECORDINGS} training recordings", few),
         ("classes have no recording on the test side, and get no figures", alone),
-        ("recordings are clipped", [name for name, about in sound.items() if about.clipped > _CLIPPED]),
-        ("recordings are silent", [n for n, about in sound.items() if about.peak < _SILENT]),
+        (
+            "recordings are clipped",
+            [n for n, about in sound.items() if about.levels.at_full_scale > _CLIPPED and not about.levels.beyond],
+        ),
+        ("recordings go beyond full scale, and are cut to it", [n for n, each in sound.items() if each.levels.beyond]),
+        (
+            "recordings have channels that cancel each other when they are mixed down",
+            [n for n, each in sound.items() if each.levels.cancelled_db],
+        ),
+        ("recordings are silent", [n for n, about in sound.items() if about.levels.peak < _SILENT]),
         ("recordings are on both sides of the split, by content", [" = ".join(names) for names in leaks]),
         ("recordings are in several classes, by content", [" = ".join(names) for names in many]),
         ("recordings are not named by split.tsv, and passed over", folder.unnamed),
         ("recordings that split.tsv names are not there", folder.missing),
+        ("hidden files are passed over", folder.hidden),
         ("can't be trained on", folder.untrained()),
     )
     yield from ((what, tuple(names)) for what, names in found if names)

@@ -23,7 +23,7 @@ import numpy as np
 
 from keras_mtl.core import DataError, Labels, RecipeError, normal, refusal
 from keras_mtl.datasets import tables
-from keras_mtl.datasets.audio import AUDIO_SUFFIXES, files, layout
+from keras_mtl.datasets.audio import is_hidden, layout, recordings_below
 from keras_mtl.datasets.prepare import DataSettings
 from keras_mtl.decoding import Event
 
@@ -48,6 +48,7 @@ class OwnFolder:
         table: whether `split.tsv` says so; else the sides are drawn.
         unnamed: files that `split.tsv` does not name; they are passed over.
         missing: files that it names and that are not there.
+        hidden: hidden files that are called as recordings are, as macOS' `._NAME.wav`; they are passed over.
         problems: what can't be used, each with what to try.
     """
 
@@ -59,6 +60,7 @@ class OwnFolder:
     table: bool
     unnamed: tuple[str, ...]
     missing: tuple[str, ...]
+    hidden: tuple[str, ...]
     problems: tuple[DataError, ...]
 
     def names(self, folder: str, *sides: str) -> list[str]:
@@ -125,7 +127,8 @@ def open_own(root: Path, settings: DataSettings, labels: Labels | None = None) -
     sides |= dict.fromkeys(_held_out(sides, settings), HELD_OUT)
     used = {name: sides[name] for name in sorted(sides)}
     unnamed = tuple(sorted(name for found in names.values() for name in found if name not in used))
-    return OwnFolder(root, settings, labels, used, tracks, table, unnamed, missing, tuple(problems))
+    hidden = tuple(name for folder in layout.OWN_FOLDERS for name in _recordings(root, folder, hidden=True))
+    return OwnFolder(root, settings, labels, used, tracks, table, unnamed, missing, hidden, tuple(problems))
 
 
 def class_of(name: str) -> str:
@@ -133,15 +136,9 @@ def class_of(name: str) -> str:
     return normal(name.split("/")[1])
 
 
-def _recordings(root: Path, folder: str) -> Iterator[str]:
+def _recordings(root: Path, folder: str, hidden: bool = False) -> Iterator[str]:
     """Recordings, also of kinds that can't be read: these are refused with what to do, not passed over."""
-    for path in sorted((root / folder).rglob("*")):
-        if (
-            path.suffix.lower() in AUDIO_SUFFIXES | files.FOREIGN_SUFFIXES
-            and not path.name.startswith(".")
-            and path.is_file()
-        ):
-            yield path.relative_to(root).as_posix()
+    yield from (path.relative_to(root).as_posix() for path in recordings_below(root / folder, hidden))
 
 
 def _labels(
@@ -154,7 +151,7 @@ def _labels(
     """The classes: those that are wanted, else those of the folders, else those of the tracks."""
     found: dict[str, tuple[str, ...]] = {}
     for task in _CLASSED:
-        folders = sorted(entry.name for entry in root.glob(f"{task}/*") if entry.is_dir() and entry.name[0] != ".")
+        folders = sorted(entry.name for entry in root.glob(f"{task}/*") if entry.is_dir() and not is_hidden(entry.name))
         for name in folders:
             if why := refusal(normal(name)):
                 problems.append(DataError(f"{root / task / name}: the class {name!r} {why}", hint="rename the folder"))

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
         LocalBuilder,
         Split,
         clip_config,
-        listing,
         present_files,
     )
     from keras_mtl.datasets.prepare.preparation import Clips, censuses, prepared, quiet
@@ -23,6 +22,6 @@ else:
 
 __all__ = [
     "NAMED", "Census", "ClipConfig", "Clips", "DataSettings", "LocalBuilder", "Split", "Workers", "beam_options",
-    "censuses", "clip_config", "clips", "in_processes", "in_turn", "listing", "open_pool", "prepared", "present_files",
+    "censuses", "clip_config", "clips", "in_processes", "in_turn", "open_pool", "prepared", "present_files",
     "printable", "quiet", "with_beam",
 ]  # fmt: skip

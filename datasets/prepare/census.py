@@ -12,11 +12,14 @@ NAMED = 5
 
 _WORDS = {
     "unnamed": "recordings that no table names",
+    "hidden": "hidden files passed over",
     "repeated": "rows repeated",
     "mixed": "clips mixed down to one channel",
     "upsampled": "clips recorded at a lower rate",
     "padded": "clips padded",
     "cut": "clips cut",
+    "loud": "clips beyond full scale",
+    "cancelling": "clips whose channels cancel",
     "clipped_events": "events clipped",
     "lost_events": "events lost",
 }
@@ -32,11 +35,15 @@ class Census:
         missing_rows: rows of the split's table for such clips.
         unnamed: recordings in the split's folder that no table names. TAU's splits have one folder; what is in it and
             not in `meta.csv` counts for the first of them.
+        hidden: hidden files that are called as recordings are, as macOS' `._NAME.wav`: they are passed over. Those of a
+            folder that several splits have count for the first of them.
         repeated: rows that repeat an earlier row; the first one counts.
         padded: recordings shorter than the nominal length, filled up with zeros.
         mixed: recordings of several channels, mixed down to one.
         upsampled: recordings of a lower rate than the clips': nothing above half of theirs is in them.
         cut: recordings longer than the nominal length, cut there.
+        loud: recordings with samples beyond full scale, which are cut to it.
+        cancelling: recordings whose channels cancel each other when they are mixed down.
         clipped_events: events that reached beyond the clip, and end with it now.
         lost_events: events that lay wholly beyond the clip.
         unreadable: recordings that are there and can't be read. These and all that follows are refused.
@@ -52,11 +59,14 @@ class Census:
     missing: int = 0
     missing_rows: int = 0
     unnamed: int = 0
+    hidden: int = 0
     repeated: int = 0
     padded: int = 0
     mixed: int = 0
     upsampled: int = 0
     cut: int = 0
+    loud: int = 0
+    cancelling: int = 0
     clipped_events: int = 0
     lost_events: int = 0
     unreadable: int = 0

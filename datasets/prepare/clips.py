@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from keras_mtl.core import Labels
-from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, AudioFormat
+from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, AudioFormat, Inspected
 from keras_mtl.datasets.audio import files as audio_files
 from keras_mtl.datasets.prepare.census import Census
 from keras_mtl.decoding import Event
@@ -100,21 +100,23 @@ def read_clip(
         DataError: as of `files.read_channels`.
     """
     channels, rate_hz = audio_files.read_channels(path)
-    count_changes(
-        AudioFormat(rate_hz, channels.shape[1], len(channels)), seconds, census, sample_rate_hz, name or path.name
-    )
+    known = AudioFormat(rate_hz, channels.shape[1], len(channels))
+    count_changes(Inspected(known, audio_files.measured(channels)), seconds, census, sample_rate_hz, name or path.name)
     return fit_audio(audio_files.to_mono(channels, rate_hz, sample_rate_hz), seconds, sample_rate_hz)
 
 
 def count_changes(
-    recording: AudioFormat, seconds: float, census: Census, sample_rate_hz: int = SAMPLE_RATE_HZ, name: str = ""
+    recording: Inspected, seconds: float, census: Census, sample_rate_hz: int = SAMPLE_RATE_HZ, name: str = ""
 ) -> None:
     """Counts what makes a clip of `seconds` at the given rate differ from its recording, but for rate and depth."""
+    known, levels = recording.format, recording.levels
     for kind, changed in (
-        ("mixed", recording.channels > 1),
-        ("upsampled", recording.rate_hz < sample_rate_hz),
-        ("padded", recording.seconds < seconds - _TOLERANCE_S),
-        ("cut", recording.seconds > seconds + _TOLERANCE_S),
+        ("mixed", known.channels > 1),
+        ("upsampled", known.rate_hz < sample_rate_hz),
+        ("padded", known.seconds < seconds - _TOLERANCE_S),
+        ("cut", known.seconds > seconds + _TOLERANCE_S),
+        ("loud", levels.beyond > 0),
+        ("cancelling", levels.cancelled_db > 0),
     ):
         if changed:
             census.count(kind, name)

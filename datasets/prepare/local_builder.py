@@ -6,7 +6,6 @@ import abc
 import inspect
 import json
 import logging
-import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from keras_mtl.core import DCASE, DataError, Labels, files
-from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, AudioFormat
+from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, Inspected
 from keras_mtl.datasets.prepare.census import Census
 
 _log = logging.getLogger("keras_mtl.datasets")
@@ -32,13 +31,15 @@ class Split:
         census: what the tables and folders showed so far.
         recordings: the file of each key; empty for sounds that are made.
         count: counts into `census` what `example` would have to change, given what the recording of a key is.
+        read: the tables and folders that it was made of, also where nothing is there.
     """
 
     keys: Sequence[str]
     example: Callable[[str], dict[str, Any]]
     census: Census
     recordings: Mapping[str, Path] = field(default_factory=dict)
-    count: Callable[[str, AudioFormat], Any] = lambda key, recording: None
+    count: Callable[[str, Inspected], Any] = lambda key, recording: None
+    read: tuple[Path, ...] = ()
 
 
 def made(key: str, example: Callable[[str], dict[str, Any]], census: Census) -> dict[str, Any] | None:
@@ -50,6 +51,10 @@ def made(key: str, example: Callable[[str], dict[str, Any]], census: Census) -> 
         return None
     census.clips += 1
     return values
+
+
+def _nothing() -> None:
+    """Stands for what is not to be done."""
 
 
 @dataclass(eq=False)
@@ -129,6 +134,12 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
         """The classes."""
         found: Labels = getattr(self.builder_config, "labels", DCASE)
         return found
+
+    def dataset_info_from_configs(self, **kwargs: Any) -> tfds.core.DatasetInfo:
+        """As in TFDS, but without its look for information in its bucket, which leaves a temporary folder each time."""
+        info = super().dataset_info_from_configs(**kwargs)
+        vars(info)["initialize_from_bucket"] = _nothing
+        return info
 
     def only(self, splits: Mapping[str, Path]) -> dict[str, Path]:
         """Of the splits that there are, those of the configuration."""
@@ -223,14 +234,6 @@ def present_files(rows: Mapping[str, int], there: Container[str], census: Census
             census.count("missing", name)
             census.missing_rows += count
     return [name for name in rows if name in there]
-
-
-def listing(folder: Path) -> set[str]:
-    """Names of the files in a folder; empty when there is no such folder. Links to nothing are no files."""
-    if not folder.is_dir():
-        return set()
-    with os.scandir(folder) as entries:
-        return {entry.name for entry in entries if entry.is_file()}
 
 
 def beam_examples(split: Split, census_path: Path) -> Any:

@@ -22,7 +22,7 @@ import soundfile
 from tqdm.auto import tqdm
 
 from keras_mtl.core import DataError, files
-from keras_mtl.datasets.audio import SAMPLE_RATE_HZ, layout
+from keras_mtl.datasets.audio import SAMPLE_RATE_HZ
 from keras_mtl.datasets.mixing import Soundbank
 from keras_mtl.datasets.soundscapes import mixtures
 from keras_mtl.decoding import Event
@@ -43,10 +43,14 @@ class _Place(NamedTuple):
 
 
 _PLACES = {
-    "strong_synthetic": _Place(*layout.DESED_STRONG["strong_synthetic"], 1),
-    "weak": _Place(*layout.DESED_WEAK, 2),
+    "strong_synthetic": _Place(
+        "dcase_synth/metadata/train/synthetic21_train/soundscapes.tsv",
+        "dcase_synth/audio/train/synthetic21_train/soundscapes",
+        1,
+    ),
+    "weak": _Place("metadata/train/weak.tsv", "audio/train/weak", 2),
     "unlabelled": _Place("", "audio/train/unlabel_in_domain", 3),
-    "validation": _Place(*layout.DESED_STRONG["validation"], 4),
+    "validation": _Place("metadata/validation/validation.tsv", "audio/validation/validation", 4),
 }
 _DURATIONS = "metadata/validation/validation_durations.tsv"
 _RECORD = "synthesis.json"

@@ -10,6 +10,7 @@ from pathlib import Path
 from keras_mtl.core import SCENE_PREFIX, DataError, normal, without_score
 from keras_mtl.datasets.audio import layout
 from keras_mtl.datasets.tables import tab_separated as tables
+from keras_mtl.datasets.tables.desed_places import find_places
 
 _SUFFIX = ".txt"  # what Audacity and `predict` call a track
 
@@ -96,12 +97,11 @@ def _table_of(clip: Path) -> Path | None:
     folder = clip.resolve().parent
     if folder.name == "audio" and (folder.parent / "meta.csv").is_file():
         return folder.parent / "meta.csv"
-    plain = folder.with_name(folder.name.removesuffix("_16k"))
-    for table, audio in (*layout.DESED_STRONG.values(), layout.DESED_WEAK):
-        depth = len(Path(audio).parts)
-        if plain.parts[-depth:] == Path(audio).parts:
-            found = plain.parents[depth - 1] / table
-            return found if found.is_file() else None
+    for parent in folder.parents:
+        if layout.find_desed(parent) == parent:
+            for place in find_places(parent).values():
+                if folder in place.folders:
+                    return place.table if place.table.is_file() else None
     return None
 
 

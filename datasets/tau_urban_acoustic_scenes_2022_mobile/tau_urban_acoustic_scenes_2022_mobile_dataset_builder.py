@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,19 +11,24 @@ import tensorflow_datasets as tfds
 
 from keras_mtl.core import DataError, normal
 from keras_mtl.datasets import tables
+from keras_mtl.datasets.audio import Inspected, files_in, is_recording, layout
 from keras_mtl.datasets.audio import files as audio_files
-from keras_mtl.datasets.audio import layout
-from keras_mtl.datasets.prepare import Census, LocalBuilder, Split, clips, listing, present_files
+from keras_mtl.datasets.prepare import Census, LocalBuilder, Split, clips, present_files
 from keras_mtl.datasets.tables import subset_tables
 
-#: Split: its table.
-_FOLD = {"train": "fold1_train.csv", "test": "fold1_test.csv", "evaluate": "fold1_evaluate.csv"}
-#: Splits whose tables have labels. Those of the other clips stand in meta.csv.
-_LABELLED = ("train", "evaluate")
+#: Split: its table, and those that stand for it where that is not there: the baselines of DCASE 2024 and 2025 have
+#: tables of their own (CPJKU/dcase2025_task1_baseline 87a5f8c, dataset/dcase25.py).
+_FOLD = {
+    "train": ("evaluation_setup/fold1_train.csv", "split_setup/split100.csv", "evaluation_setup/split100.csv"),
+    "test": ("evaluation_setup/fold1_test.csv", "split_setup/test.csv", "evaluation_setup/test.csv"),
+    "evaluate": ("evaluation_setup/fold1_evaluate.csv", "split_setup/test.csv", "evaluation_setup/test.csv"),
+}
+#: Tables that must have labels. Those of the other clips stand in meta.csv.
+_LABELLED = ("fold1_train.csv", "fold1_evaluate.csv")
 
 
 class Builder(LocalBuilder):
-    """1-s clips of ten city scenes, recorded by several devices.
+    """1-s clips of ten city scenes, recorded by several devices; the 10-s clips of the sets of 2019 and 2020, too.
 
     Splits: `train`, `test` and `evaluate` of fold 1, and `split5`, `split10`, `split25`, `split50` where their tables
     are. `test` and `evaluate` are the same clips; their tables differ by whether labels stand in them.
@@ -53,19 +59,24 @@ class Builder(LocalBuilder):
         root = layout.find_tau(manual_dir) if manual_dir else None
         if root is None:
             raise DataError(f"no folder {layout.TAU_FOLDER} in {manual_dir}")
-        there = {f"audio/{name}" for name in listing(root / "audio")}
-        fold = {name: root / "evaluation_setup" / table for name, table in _FOLD.items()}
-        wanted = self.only(fold | subset_tables(root))
+        names, hidden = files_in(root / "audio")
+        there = {f"audio/{name}" for name in names}
+        fold = {name: _first_there([root / table for table in places]) for name, places in _FOLD.items()}
+        known = fold | subset_tables(root)
+        wanted = self.only(known)
         found = {name: Census() for name in wanted}
         first = next(iter(found.values()))  # the splits have one folder and one meta.csv: these count for the first
         meta = _meta(root / "meta.csv", first)
         for name in sorted(there - meta.keys()):
-            if Path(name).suffix.lower() in audio_files.AUDIO_SUFFIXES:
+            if is_recording(name):
                 first.count("unnamed", name)
+        for name in hidden:
+            first.count("hidden", f"audio/{name}")
+        read = (root / "meta.csv", root / "audio", *known.values())
         plan = {}
         for name, path in wanted.items():
-            labels, rows = _labels(path, name in _LABELLED, meta, found[name], self.labels.scenes)
-            plan[name] = self._split(root, path, labels, rows, meta, there, found[name])
+            labels, rows = _labels(path, path.name in _LABELLED, meta, found[name], self.labels.scenes)
+            plan[name] = self._split(root, path, labels, rows, meta, there, found[name], read)
         if not any(split.keys or split.census.missing for split in plan.values()):
             raise DataError(f"the tables in {root / 'evaluation_setup'} have headers but no rows")
         return plan
@@ -79,6 +90,7 @@ class Builder(LocalBuilder):
         meta: dict[str, tables.Row],
         there: set[str],
         census: Census,
+        read: tuple[Path, ...],
     ) -> Split:
         scenes, clip_s, rate_hz = self.labels.scenes, self.clip_s, self.sample_rate_hz
         keys = present_files(rows, there, census)
@@ -91,21 +103,26 @@ class Builder(LocalBuilder):
             return clips.scene_example(
                 audio_files.to_int16(audio),
                 scene=scenes.index(labels[key]),
-                device=meta[key]["source_label"],
+                device=meta[key].get("source_label", ""),
                 recording=meta[key]["identifier"],
                 filename=key,
             )
 
-        def count(key: str, recording: audio_files.AudioFormat) -> None:
+        def count(key: str, recording: Inspected) -> None:
             clips.count_changes(recording, clip_s, census, rate_hz, key)
 
-        return Split(keys, example, census, {key: root / key for key in keys}, count)
+        return Split(keys, example, census, {key: root / key for key in keys}, count, read)
+
+
+def _first_there(tables_of_split: Sequence[Path]) -> Path:
+    """The first table that is there; the first of all, which is then missed, where none is."""
+    return next((path for path in tables_of_split if path.is_file()), tables_of_split[0])
 
 
 def _meta(path: Path, census: Census) -> dict[str, tables.Row]:
     """Rows of meta.csv by file name."""
     meta: dict[str, tables.Row] = {}
-    for row in tables.read_table(path, ("filename", "scene_label", "identifier", "source_label")):
+    for row in tables.read_table(path, ("filename", "scene_label", "identifier")):
         name = row["filename"]
         if name not in meta:
             meta[name] = row

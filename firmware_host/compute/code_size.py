@@ -81,8 +81,6 @@ _KERNELS: dict[str, tuple[_Sizes, _Sizes, tuple[int, int], tuple[str, ...]]] = {
     "VAR_HANDLE": (None, None, (396, 0), ()),
     "WHILE": (None, None, (488, 0), ()),
 }
-#: The input whose type chooses the registration, where it is not the first.
-_DATA = {"TRANSPOSE_CONV": 2}
 
 
 def code_parts(artifact: Artifact, target: Target) -> dict[str, int]:
@@ -109,7 +107,7 @@ def _kernels(artifact: Artifact, reference: bool) -> dict[str, int]:
     for member in artifact.members.values():
         for graph, operator in flatbuffer.operators(member.model):
             name = flatbuffer.op_name(member.model, operator)
-            uses.setdefault(name, set()).add(_type(flatbuffer.op_inputs(graph, operator), _DATA.get(name, 0)))
+            uses.setdefault(name, set()).add(_type(flatbuffer.op_inputs(graph, operator), flatbuffer.data_input(name)))
     found, shared = {}, set()
     for name, types in sorted(uses.items()):
         kind = next(iter(types)) if len(types) == 1 else ""

@@ -17,12 +17,20 @@ from keras_mtl.algorithms.replicas import Replicas
 from keras_mtl.algorithms.saved_seeds import SavedSeeds
 from keras_mtl.algorithms.single import SingleTask
 from keras_mtl.algorithms.soft import SoftMTL
-from keras_mtl.algorithms.teacher_terms import TEACHER_EMBEDDING, TEACHER_SCENES, TEACHER_TAGS, TeacherTerms
+from keras_mtl.algorithms.teacher_terms import (
+    HAS_TEACHER,
+    TEACHER_EMBEDDING,
+    TEACHER_EVENTS,
+    TEACHER_SCENES,
+    TEACHER_TAGS,
+    TeacherTerms,
+)  # fmt: skip
 from keras_mtl.algorithms.uncertainty import UncertaintyMTL
 
 __all__ = [
-    "ALGORITHMS", "TASKS", "TEACHER_EMBEDDING", "TEACHER_SCENES", "TEACHER_TAGS", "CrossHardMTL", "CrossSoftMTL",
-    "Distiller", "Ensemble", "FreezeMTL", "FrozenEvents", "GradNormMTL", "HardMTL", "MeanTeacher", "MultitaskModel",
-    "PCGradMTL", "PartialAdamW", "Phase", "Replicas", "SavedSeeds", "SingleTask", "SoftMTL", "TeacherTerms",
-    "UncertaintyMTL", "decoder_name", "decoders_of", "ensemble", "require_decoders", "use_precision",
+    "ALGORITHMS", "HAS_TEACHER", "TASKS", "TEACHER_EMBEDDING", "TEACHER_EVENTS", "TEACHER_SCENES", "TEACHER_TAGS",
+    "CrossHardMTL", "CrossSoftMTL", "Distiller", "Ensemble", "FreezeMTL", "FrozenEvents", "GradNormMTL", "HardMTL",
+    "MeanTeacher", "MultitaskModel", "PCGradMTL", "PartialAdamW", "Phase", "Replicas", "SavedSeeds", "SingleTask",
+    "SoftMTL", "TeacherTerms", "UncertaintyMTL", "decoder_name", "decoders_of", "ensemble", "require_decoders",
+    "use_precision",
 ]  # fmt: skip

@@ -93,5 +93,6 @@ class CrossHardMTL(CrossTerms, HardMTL):
     """
 
     def variables_of(self, task: str) -> list[keras.Variable]:
-        """All trained variables: no decoder is idle."""
-        return self.trained_variables()
+        """The other decoder, too: none is idle."""
+        other = next(name for name in TASKS if name != task)
+        return [*super().variables_of(task), *self.heads[other].trainable_variables]

@@ -30,7 +30,7 @@ class HardMTL(MultitaskModel):
 
     def variables_of(self, task: str) -> list[keras.Variable]:
         """What the turn of a task updates: the encoder and the task's decoder."""
-        return [*self.encoder_variables(), *self.heads[task].trainable_variables]
+        return [*self.encoder_variables(), *self.own_variables(task)]
 
     def update(self, batch: dict[str, Any]) -> None:
         """The turn of one task."""

@@ -30,6 +30,9 @@ class MultitaskModel(TaskGradients):
         "events": {"log_mel" [b, 1000, 128, 1], "strong" [b, 250, events], "weak" [b, events],
                    "has_strong" [b], "has_weak" [b]}
 
+    A teacher from outside adds its targets, see `TeacherTerms`: of scenes each batch has those of all of its clips, of
+    events "teacher_events" [b, 250, events] and "has_teacher" [b].
+
     The event loss is BCE on strong frames + BCE on weak clip labels + ramp * w * (MSE(strong) + MSE(weak)) against the
     mean teacher on all clips. The teacher takes the clips without masking.
 
@@ -51,7 +54,7 @@ class MultitaskModel(TaskGradients):
             and keeps every bit. In between, the optimiser has to be `PartialAdamW`.
         seed: seed of the augmentation.
         augment: the steps before masking; by default none.
-        terms: what a teacher from outside adds to the scenes' loss, whose targets each scene batch then holds; or None.
+        terms: what a teacher from outside adds to the losses, whose targets the batches then hold; or None.
         average: decay of the moving average of the weights, by which held-out clips are judged; 0 for none.
 
     Raises:
@@ -99,7 +102,7 @@ class MultitaskModel(TaskGradients):
         self.seeds = SavedSeeds(network)
         taught = {task: head for task, head in self.heads.items() if task in self.teacher_tasks()}
         self.teacher = MeanTeacher(self.encoder, taught) if taught else None
-        self.terms = terms if "scenes" in self.tasks else None
+        self.terms = terms
         if self.terms is not None and not self.terms.built:
             self.terms.build(self.encoder.output_shape)
         self.average = WeightAverage(network, average) if average else None
@@ -125,7 +128,7 @@ class MultitaskModel(TaskGradients):
         """Names of the metrics besides "loss"."""
         names = [name for task in self.tasks for name in _SHOWN[task]]
         names += ["consistency"] if self._is_consistent("events") else []
-        names += self.terms.shown() if self.terms is not None else []
+        names += [name for task in self.tasks if self.terms is not None for name in self.terms.shown(task)]
         return names + [f"{task}_distillation" for task in self.tasks if self._distils(task)]
 
     @property
@@ -150,10 +153,13 @@ class MultitaskModel(TaskGradients):
         return list(self.encoder.trainable_variables) if self.encoder_rate else []
 
     def trained_variables(self) -> list[keras.Variable]:
-        """The variables that the steps update: the encoder's and those of the trained tasks' heads."""
-        heads = [variable for head in self.heads.values() for variable in head.trainable_variables]
-        terms = list(self.terms.trainable_variables) if self.terms is not None else []
-        return [*self.encoder_variables(), *heads, *terms]
+        """The variables that the steps update: the encoder's and those that each trained task has alone."""
+        return [*self.encoder_variables(), *(variable for task in self.tasks for variable in self.own_variables(task))]
+
+    def own_variables(self, task: str) -> list[keras.Variable]:
+        """What a task's loss alone updates: its decoder's variables, and those of a teacher's terms."""
+        terms = self.terms.trainable_variables if self.terms is not None and task == "scenes" else []
+        return [*self.heads[task].trainable_variables, *terms]
 
     @property
     def kept(self) -> keras.Model:
@@ -213,7 +219,7 @@ class MultitaskModel(TaskGradients):
         if "has_scene" in clips:
             clips["scene_clips"] = ops.maximum(ops.sum(clips["has_scene"]), 1.0) / self.replicas.count
         if training and task == "events":
-            for kind in ("strong", "weak"):
+            for kind in [kind for kind in ("strong", "weak", "teacher") if f"has_{kind}" in clips]:
                 known = ops.maximum(ops.sum(clips[f"has_{kind}"]), 1.0)
                 clips[f"{kind}_clips"] = known / self.replicas.count
         return {**batch, task: clips}
@@ -238,8 +244,8 @@ class MultitaskModel(TaskGradients):
         if self._distils(task):
             shown[f"{task}_distillation"] = self.distiller.loss(task, log_mel, output)
             loss = loss + self.distiller.weight * shown[f"{task}_distillation"]
-        if task == "scenes" and self.terms is not None:
-            term, terms = self.terms.loss(clips, embeddings, output)
+        if self.terms is not None:
+            term, terms = self.terms.loss(task, clips, embeddings, output)
             loss, shown = loss + term, shown | terms
         further, more = self.further_losses(task, batch, embeddings, teacher_embeddings)
         return {task: loss, **further}, shown | more

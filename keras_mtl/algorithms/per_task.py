@@ -39,7 +39,7 @@ class PerTaskMTL(MultitaskModel):
         scale = self.loss_scale()
         scaled = not isinstance(scale, float)
         for task in TASKS:
-            variables = [*encoder, *self.heads[task].trainable_variables]
+            variables = [*encoder, *self.own_variables(task)]
             _, more, terms, gradients = self.gradients((task,), batch, variables, itemgetter(task))
             gradients = [gradient / scale for gradient in gradients] if scaled else gradients
             losses |= more

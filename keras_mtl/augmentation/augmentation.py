@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl.augmentation.filter_augment import FilterAugment
 from keras_mtl.augmentation.freq_mixstyle import FreqMixStyle
 from keras_mtl.augmentation.mixup import Mixup
 from keras_mtl.augmentation.time_roll import TimeRoll
@@ -19,7 +20,7 @@ class Augmentation(keras.layers.Layer):
     1. Impulse responses of devices (`keras_mtl.features.copies`): in the audio, before the batch is made.
     2. Time roll: another start. Labels follow.
     3. Mixup: two clips in one. Labels follow.
-    4. Freq-MixStyle: another colour. Labels stay.
+    4. Freq-MixStyle, FilterAugment: another colour. Labels stay.
     5. Masking (`MultitaskModel.embed`): parts are hidden. Labels stay.
 
     The mean teacher's input is what the labels belong to, after step 3, as `teacher_log_mel`: the same sound as the
@@ -31,6 +32,7 @@ class Augmentation(keras.layers.Layer):
         frames_per_embedding: frames that one row of the strong labels stands for.
         freq_mixstyle_probability, freq_mixstyle_alpha, freq_mixstyle_by_clip: see `FreqMixStyle`.
         seed: each step's own seed comes from it.
+        filter_gain: see `FilterAugment`.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Augmentation(keras.layers.Layer):
         scenes: int = 0,
         seed: int = 0,
         freq_mixstyle_by_clip: bool = False,
+        filter_gain: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -52,13 +55,20 @@ class Augmentation(keras.layers.Layer):
         self.freq_mixstyle = FreqMixStyle(
             freq_mixstyle_probability, freq_mixstyle_alpha, seed=seed + 1003, by_clip=freq_mixstyle_by_clip
         )
+        self.filter = FilterAugment(filter_gain, seed=seed + 1004)
         self.built = True
 
     @classmethod
     def of(
-        cls, settings: AugmentSettings, frame_rate: float, frames_per_embedding: int, scenes: int, seed: int
+        cls,
+        settings: AugmentSettings,
+        frame_rate: float,
+        frames_per_embedding: int,
+        scenes: int,
+        seed: int,
+        std_db: float = 1.0,
     ) -> Augmentation:
-        """The steps of a recipe."""
+        """The steps of a recipe; `std_db` is what its features are divided by."""
         return cls(
             mixup_alpha=settings.mixup_alpha,
             roll_frames=round(settings.roll_s * frame_rate),
@@ -68,14 +78,15 @@ class Augmentation(keras.layers.Layer):
             freq_mixstyle_by_clip=settings.freq_mixstyle_by == "clip",
             scenes=scenes,
             seed=seed,
+            filter_gain=settings.filter_db / std_db,
         )
 
     def call(self, batch, training=False):  # type: ignore[no-untyped-def]
         """A batch of one task (see `MultitaskModel`) to the same keys, and those that the steps add."""
         batch = self.mixup(self.roll(batch, training=training), training=training)
-        if not training or self.freq_mixstyle.probability == 0.0:
+        if not training or (self.freq_mixstyle.probability == 0.0 and self.filter.gain == 0.0):
             return batch
-        mixed = self.freq_mixstyle(batch["log_mel"], training=training)
+        mixed = self.filter(self.freq_mixstyle(batch["log_mel"], training=training), training=training)
         return {**batch, "teacher_log_mel": batch["log_mel"], "log_mel": mixed}
 
     def get_config(self) -> dict[str, Any]:
@@ -90,4 +101,5 @@ class Augmentation(keras.layers.Layer):
             "freq_mixstyle_by_clip": self.freq_mixstyle.by_clip,
             "scenes": self.mixup.scenes,
             "seed": self.seed,
+            "filter_gain": self.filter.gain,
         }

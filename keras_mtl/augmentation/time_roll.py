@@ -39,7 +39,7 @@ class TimeRoll(Seeded):
         whole = min(frames // step, batch["strong"].shape[1]) if "strong" in batch else frames
         shift = keras.random.randint((clips,), -most, most + 1, seed=self._seeds)
         out = {**batch, "log_mel": rolled(batch["log_mel"], shift * step, whole * step)}
-        return out | {"strong": rolled(batch["strong"], shift, whole)} if "strong" in batch else out
+        return out | {key: rolled(batch[key], shift, whole) for key in ("strong", "teacher_events") if key in batch}
 
     def get_config(self):  # type: ignore[no-untyped-def]
         """Every constructor argument."""

@@ -41,10 +41,13 @@ _OWN_COLUMNS = (
 _KINDS = {
     "missing": "clips are missing, and passed over",
     "unnamed": "recordings are named by no table, and passed over",
+    "hidden": "hidden files are passed over",
     "repeated": "rows are repeated; the first one counts",
     "padded": "recordings are too short, and filled up with zeros",
     "cut": "recordings are too long, and cut",
     "mixed": "recordings have several channels, and are mixed down",
+    "cancelling": "recordings have channels that cancel each other when they are mixed down",
+    "loud": "recordings go beyond full scale, and are cut to it",
     "upsampled": "recordings have a lower rate than {rate_hz} Hz, and no treble",
     "clipped_events": "events reach beyond the clip, and end with it",
     "lost_events": "events lie beyond the clip, and are left out",
@@ -54,6 +57,8 @@ _KINDS = {
     "bad_times": "onsets or offsets are not numbers",
     "contradictions": "rows contradict others",
 }
+#: Of a clip, as a recipe may have it.
+_LONGEST_CLIP_S = 60.0
 
 
 @click.command("check")
@@ -157,9 +162,13 @@ def _lines(census: FolderCensus, most: int | None) -> list[str]:
     found = [line for each in census.splits for line in _findings(each, census.sample_rate_hz, most)]
     print_of = census.fingerprint or "not made (--quick)"
     space = [""] if found or census.problems else []
+    unread = [f"not read: {each}" for each in census.unread[:most]]
+    left = len(census.unread) - len(unread)
+    end = [*([""] if unread else []), *unread, *([f"  ... and {left:,} more"] if left else [])]
+    end += ["", f"fingerprint  {print_of}"]
     if census.own is not None:
-        return [*_own_lines(census.own, most), "", f"fingerprint  {print_of}"]
-    return [*Table(_COLUMNS, census.splits).text(), *space, *found, *census.problems, "", f"fingerprint  {print_of}"]
+        return [*_own_lines(census.own, most), *end]
+    return [*Table(_COLUMNS, census.splits).text(), *space, *found, *census.problems, *end]
 
 
 def _findings(each: SplitCensus, rate_hz: int, most: int | None) -> list[str]:
@@ -171,6 +180,10 @@ def _findings(each: SplitCensus, rate_hz: int, most: int | None) -> list[str]:
         if count:
             more = " ..." if len(each.census.names[kind]) > len(named[kind]) else ""
             lines.append(f"{where}: {count:,} {words.format(rate_hz=rate_hz)}: {', '.join(named[kind])}{more}")
+    if each.census.cut and each.census.cut == each.census.clips:
+        mean_s, key = each.seconds / each.census.clips, "event" if each.name == "desed" else "scene"
+        way = f"--set data.{key}_clip_s={mean_s:.3g}" if mean_s <= _LONGEST_CLIP_S else "cut them into clips"
+        lines.append(f"{where}: of {mean_s:.3g} s only the first {each.clip_s:g} s of each are used: {way}")
     reasons = each.census.refusals[:most]
     more_reasons = len(each.census.refusals) - len(reasons)
     lines += [f"  {error.message}" for error in reasons]

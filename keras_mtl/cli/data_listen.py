@@ -63,6 +63,7 @@ def command(clip: Path, plot: Path | None, labels: Path | None, model: Path | No
         "duration_s": round(view.format.seconds, 6),
         "peak_dbfs": round(view.peak_dbfs, 2) if math.isfinite(view.peak_dbfs) else None,
         "rms_dbfs": round(view.rms_dbfs, 2) if math.isfinite(view.rms_dbfs) else None,
+        "warnings": list(view.warnings),
         "labels": None,
         "heard": prediction.to_dict() if prediction else None,
         "plot": str(plot) if plot is not None else None,
@@ -81,6 +82,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"  format  {found['container']} {found['subtype']}, {found['sample_rate_hz']} Hz, {found['channels']} ch",
         f"  length  {found['duration_s']:.3f} s",
         f"  level   {level}",
+        *(f"  warning {warning}" for warning in found["warnings"]),
     ]
     labels = found["labels"]
     if labels is None:

@@ -42,9 +42,9 @@ _NEWEST = 0.1
 def command(source: str | None, model: str, device: str | None, engine: str, timeout_s: float, as_json: bool) -> None:
     """Predict by a streaming ARTIFACT while sound comes: what the scene is, and which events begin and end.
 
-    The sound is that of FILE, of the standard input with "-" (raw samples, 16 bits, one channel, at the artifact's
-    rate), or of a sound card, which needs the extra `listen`. It goes through the front end, the networks and the
-    decoders as it would on a device, in constant memory. Press Ctrl-C to stop.
+    The sound is that of FILE, of the standard input with "-" (a WAV file, or raw samples of 16 bits, one channel, at
+    the artifact's rate), or of a sound card, which needs the extra `listen`. It goes through the front end, the
+    networks and the decoders as it would on a device, in constant memory. Press Ctrl-C to stop.
 
     \b
     Examples:
@@ -56,7 +56,7 @@ def command(source: str | None, model: str, device: str | None, engine: str, tim
     if source is not None and device is not None:
         raise click.UsageError("--device takes a sound card, and FILE or - another source: give one of them")
     from keras_mtl.firmware_host.engines import LiveSession
-    from keras_mtl.predictors import JsonView, TextView, from_device, from_file, from_raw, require_own
+    from keras_mtl.predictors import JsonView, TextView, from_device, from_file, from_stream, require_own
     from keras_mtl.tflite.artifact import Artifact
 
     artifact = Artifact.load(model)
@@ -66,7 +66,7 @@ def command(source: str | None, model: str, device: str | None, engine: str, tim
     if source is None:
         blocks = from_device(device, rate_hz)
     elif source == "-":
-        blocks = from_raw(sys.stdin.buffer, rate_hz)
+        blocks = from_stream(sys.stdin.buffer, rate_hz)
     else:
         blocks = from_file(Path(source), rate_hz)
     view = JsonView(sys.stdout) if as_json else TextView(sys.stdout, sys.stdout.isatty())

@@ -50,14 +50,14 @@ def command(
 ) -> None:
     """Train a network and write a run folder: weights, resolved recipe, logs, figures on the evaluation split.
 
-    Shipped recipes: `real` for TAU and DESED folders (half an hour for some thousand clips on two cores), `own` for
-    small folders of own sounds, and one for each system, by its id (see `keras_mtl systems`), with settings for the
-    embedded data (minutes).
+    Shipped recipes: `real` for TAU and DESED folders (an hour for some thousand clips on two cores), `real_causal`
+    with a causal event decoder, `own` for small folders of own sounds, `paper` for the paper's schedule at full scale,
+    and one for each system, by its id (see `keras_mtl systems`), with settings for the embedded data (minutes).
 
     \b
     Examples:
       keras_mtl train --recipe mt --data soundscapes --out runs/first
-      keras_mtl train --recipe real --data DIR --out runs/real --set train.epochs=20
+      keras_mtl train --recipe real --data DIR --out runs/real --set train.teacher=yamnet.tflite
       keras_mtl train --recipe cp_mobile --data DIR --out runs/small --set data.scene_subset=5
       keras_mtl train --recipe own --data DIR --out runs/own --set init=runs/real --set encoder_rate=0.1
       keras_mtl train --recipe real --data DIR --out runs/real --resume

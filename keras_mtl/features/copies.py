@@ -19,7 +19,7 @@ import numpy as np
 
 from keras_mtl.core import DataError, LogMelSettings, RecipeError
 from keras_mtl.datasets import Corpus
-from keras_mtl.datasets.audio import AUDIO_SUFFIXES, read_audio
+from keras_mtl.datasets.audio import read_audio, recordings_below
 from keras_mtl.datasets.prepare import Clips
 from keras_mtl.features.arrays import AnyLogMel
 from keras_mtl.features.cache import open_log_mel
@@ -147,7 +147,7 @@ def read_impulse_responses(folder: str | Path, sample_rate_hz: int) -> list[np.n
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise DataError(f"no folder of impulse responses at {folder}", hint="set augment.ir_folder")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    paths = recordings_below(folder)
     if not paths:
         raise DataError(f"{folder} holds no recordings of impulse responses", hint="set augment.ir_folder")
     responses = [read_audio(path, sample_rate_hz).astype(np.float64) for path in paths]

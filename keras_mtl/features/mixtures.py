@@ -12,6 +12,9 @@ from keras_mtl.decoding import Event
 from keras_mtl.features.feeder import Feeder
 from keras_mtl.features.sets import EventSet
 
+#: Durations by which a mixer is told how long events of a class are.
+_QUANTILES = 20
+
 
 @dataclass(frozen=True)
 class FreshMixtures(EventSet):
@@ -42,3 +45,13 @@ class FreshMixtures(EventSet):
     def _number(self, place: int, passed: int) -> int | None:
         """The mixer's number of a clip that is mixed anew in this pass; None of any other."""
         return number_of(str(self.filenames[place])) if passed else None
+
+
+def durations_s(strong: EventSet) -> dict[str, tuple[float, ...]]:
+    """By class, durations of the events in strong clips that are not mixed: quantiles, each as likely, in seconds."""
+    found: dict[str, list[float]] = {}
+    for name, events in zip(strong.filenames, strong.events, strict=True):
+        for event in events if number_of(str(name)) is None else ():
+            found.setdefault(event.label, []).append(event.offset_s - event.onset_s)
+    middles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+    return {label: tuple(np.quantile(found[label], middles).round(2).tolist()) for label in sorted(found)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,13 @@ FORMATS = tuple(SUFFIXES.values())
 _COLUMNS = ("filename", "onset", "offset", "event_label", "scene_label", "score")
 
 
-def document(predictions: Sequence[Prediction]) -> dict[str, Any]:
-    """All of it as plain values, for JSON."""
-    return {"schema": "keras_mtl.prediction/1", "files": [each.to_dict() for each in predictions]}
+def document(predictions: Sequence[Prediction], failed: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """All of it as plain values, for JSON; `failed` says by recording why there is no prediction."""
+    return {
+        "schema": "keras_mtl.prediction/1",
+        "files": [each.to_dict() for each in predictions],
+        "failed": [{"file": path, "error": error} for path, error in (failed or {}).items()],
+    }
 
 
 def tsv(predictions: Sequence[Prediction]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_mtl.core import DataError
-from keras_mtl.datasets.audio import audio_format, mono_blocks
+from keras_mtl.datasets.audio import LevelMeter, audio_format, mono_blocks
 from keras_mtl.decoding import Change, Event, EventDecoder, Grid, decoder_numbers, events_of
 from keras_mtl.features import LogMelStream
 from keras_mtl.inference.overview import Overview
@@ -47,6 +47,7 @@ class Prediction:
         grid: the grid of `probabilities`.
         events: decoded events with their scores, by onset.
         classes: the events that could be predicted, in the order of `probabilities`.
+        warnings: what was lost by reading the recording as mono in [-1, 1], in words.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class Prediction:
     grid: Grid | None
     events: tuple[tuple[Event, float], ...]
     classes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def scene(self) -> str | None:
@@ -74,6 +76,7 @@ class Prediction:
             "scene_scores": self.scene_scores,
             "scenes": _rows(self.scenes) if "scenes" in self.tasks else None,
             "events": _rows(self.events) if "events" in self.tasks else None,
+            "warnings": list(self.warnings),
         }
 
 
@@ -106,8 +109,8 @@ def predict(
     events = _Events(predictor, picture) if predictor.event_probabilities is not None else None
     overview = Overview(MOST_ROWS, np.mean) if picture else None
     stream = LogMelStream(settings) if picture or events else None
-    samples = seen = 0
-    for block in recording_blocks(path, settings.sample_rate_hz, progress):
+    samples, seen, meter = 0, 0, LevelMeter()
+    for block in recording_blocks(path, settings.sample_rate_hz, progress, meter):
         samples += len(block)
         if scenes is not None:
             scenes.push(block)
@@ -130,11 +133,13 @@ def predict(
     if scenes is not None:
         scores, course = scenes.finish(duration_s)
         found = replace(found, scene_scores=scores, scenes=course)
-    return found
+    return replace(found, warnings=meter.levels().warnings)
 
 
-def recording_blocks(path: Path, rate_hz: int, progress: bool) -> Iterator[np.ndarray]:
+def recording_blocks(path: Path, rate_hz: int, progress: bool, meter: LevelMeter | None = None) -> Iterator[np.ndarray]:
     """A recording block by block, float32 [samples] at `rate_hz`, with a bar on stderr for one of minutes.
+
+    What is given as `meter` measures it.
 
     Raises:
         DataError: not a sound file; or, at its end, it is shorter than a tenth of a second.
@@ -142,7 +147,7 @@ def recording_blocks(path: Path, rate_hz: int, progress: bool) -> Iterator[np.nd
     announced_s, samples = audio_format(path).seconds, 0
     quiet = None if progress and announced_s >= _BAR_FROM_S else True
     with tqdm(total=round(announced_s), desc=path.name, unit="s", file=sys.stderr, disable=quiet) as bar:
-        for block in mono_blocks(path, rate_hz):
+        for block in mono_blocks(path, rate_hz, meter):
             samples += len(block)
             yield block
             bar.update(samples // rate_hz - bar.n)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from keras_mtl.core import LogMelSettings
-from keras_mtl.datasets.audio import AudioFormat, audio_format, channel_blocks, mono_blocks
+from keras_mtl.datasets.audio import AudioFormat, LevelMeter, audio_format, decibels, mono_blocks
 from keras_mtl.decoding import Event
 from keras_mtl.features import LogMelStream
 from keras_mtl.inference import Overview
@@ -30,6 +30,7 @@ class ClipView:
         peak_dbfs, rms_dbfs: of the samples of all channels, full scale being 0 dB; -inf for silence.
         envelope: largest and smallest sample of neighbours, mono at the features' rate: float32 [columns, 2].
         log_mel: log-mel in dB [rows, mel_bands], thinned where there are many frames.
+        warnings: what is lost by reading it as mono in [-1, 1], in words.
     """
 
     path: Path
@@ -38,31 +39,26 @@ class ClipView:
     rms_dbfs: float
     envelope: np.ndarray
     log_mel: np.ndarray
+    warnings: tuple[str, ...] = ()
 
 
 def look_at(path: str | Path, settings: LogMelSettings) -> ClipView:
-    """Reads a recording once for its level, and once for its waveform and log-mel.
+    """Reads a recording once, for its levels, its waveform and its log-mel.
 
     Raises:
         DataError: it is missing or no recording.
     """
-    peak = square = 0.0
-    known = audio_format(path)
-    for block in channel_blocks(path):
-        peak = max(peak, float(np.abs(block).max()))
-        square += float(np.square(block, dtype=np.float64).sum())
+    known, meter = audio_format(path), LevelMeter()
     wave, log_mel = Overview(_MOST_COLUMNS, np.max), Overview(_MOST_COLUMNS, np.mean)
     stream, samples = LogMelStream(settings), 0
-    for block in mono_blocks(path, settings.sample_rate_hz):
+    for block in mono_blocks(path, settings.sample_rate_hz, meter):
         samples += len(block)
         wave.push(np.stack([block, -block], axis=1))
         log_mel.push(stream.push(block))
     log_mel.push(stream.finish(-(-samples // settings.hop)))
-    rms = (square / (known.samples * known.channels)) ** 0.5
-    with np.errstate(divide="ignore"):
-        peak_dbfs, rms_dbfs = (float(20 * np.log10(value)) for value in (peak, rms))
-    envelope = wave.rows() * np.asarray([1, -1], np.float32)
-    return ClipView(Path(path), known, peak_dbfs, rms_dbfs, envelope, log_mel.rows())
+    levels, envelope = meter.levels(), wave.rows() * np.asarray([1, -1], np.float32)
+    peak_dbfs, rms_dbfs = decibels(levels.peak), decibels(levels.rms)
+    return ClipView(Path(path), known, peak_dbfs, rms_dbfs, envelope, log_mel.rows(), levels.warnings)
 
 
 def plot_clip(

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from keras_mtl.predictors.foreign import require_own
     from keras_mtl.predictors.opening import open_for_scoring, open_predictor
     from keras_mtl.predictors.operating_points import Tunable
-    from keras_mtl.predictors.sources import from_device, from_file, from_raw
+    from keras_mtl.predictors.sources import from_device, from_file, from_stream
     from keras_mtl.predictors.streaming import predict_stream
     from keras_mtl.predictors.view import JsonView, TextView
 else:
@@ -23,7 +23,7 @@ __all__ = [
     "false_alarms",
     "from_device",
     "from_file",
-    "from_raw",
+    "from_stream",
     "open_for_scoring",
     "open_predictor",
     "predict_stream",

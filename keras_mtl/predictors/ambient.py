@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_mtl.core import DataError, LogMelSettings
-from keras_mtl.datasets.audio import AUDIO_SUFFIXES
+from keras_mtl.datasets.audio import recordings_below
 from keras_mtl.decoding import Grid
 from keras_mtl.features import LogMelStream, normalise
 from keras_mtl.firmware_host.engines import run
@@ -41,9 +41,9 @@ def ambient_recordings(folder: Path) -> list[Path]:
     folder = folder.expanduser()
     if not folder.is_dir():
         raise DataError(f"no folder of ambient audio at {folder}", hint="--ambient DIR holds recordings without events")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
+    found = recordings_below(folder)
     if not found:
-        raise DataError(f"{folder} holds no recordings", hint=f"ambient audio are files such as *{min(AUDIO_SUFFIXES)}")
+        raise DataError(f"{folder} holds no recordings", hint="ambient audio are files such as *.wav")
     return found
 
 

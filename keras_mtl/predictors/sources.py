@@ -6,50 +6,115 @@ import queue
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from keras_mtl.core import DataError
+from keras_mtl.datasets.audio import Readable, read_some, wave_stream
 
 #: Parts of a second in one block.
 _BLOCKS_PER_SECOND = 10
 #: Blocks that a sound card may be ahead: after that what comes is lost, and reported.
 _MOST_WAITING = 50
 _SAMPLE_BYTES = 2
+_STANDARD_INPUT = "the standard input"
+#: How sound files begin that are no raw samples.
+_MAGIC_BYTES = 12
+_WAVE = (b"RIFF", b"RIFX", b"RF64", b"BW64")
+_OTHERS = (
+    (0, b"fLaC", "FLAC"),
+    (0, b"OggS", "Ogg"),
+    (0, b"ID3", "MP3"),
+    (0, b"FORM", "AIFF"),
+    (0, b"caff", "CAF"),
+    (0, b".snd", "AU"),
+    (0, b"riff\x2e\x91\xcf\x11", "W64"),
+    (0, b"\x1a\x45\xdf\xa3", "Matroska or WebM"),
+    (4, b"ftyp", "MP4"),
+)
 
 
 def from_file(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
-    """A recording, mixed down and resampled as everywhere: float32 blocks.
+    """A recording, mixed down and resampled as everywhere: float32 blocks. What is lost by that is told at its end.
 
     Raises:
         DataError: missing, or not a sound file.
     """
-    from keras_mtl.datasets.audio import mono_blocks
+    from keras_mtl.datasets.audio import LevelMeter, mono_blocks
 
+    meter = LevelMeter()
+    yield from _small(mono_blocks(path, rate_hz, meter), rate_hz)
+    for warning in meter.levels().warnings:
+        _tell(f"{path}: {warning}")
+
+
+def from_stream(given: Readable, rate_hz: int) -> Iterator[np.ndarray]:
+    """The standard input: a WAV file of any rate (float32 blocks), or raw samples (int16 blocks).
+
+    Raw are signed 16 bits, little-endian, one channel, at the artifact's rate. An end within a sample, or before a
+    header's length, is told on stderr.
+
+    Raises:
+        DataError: another kind of sound file, or a WAV file that can't be read.
+    """
+    begun = b""
+    while len(begun) < _MAGIC_BYTES and (read := read_some(given, _MAGIC_BYTES - len(begun))):
+        begun += read
+    if begun[:4] in _WAVE and begun[8:12] == b"WAVE":
+        yield from _from_wave(given, begun, rate_hz)
+        return
+    for place, magic, kind in _OTHERS:
+        if begun[place:].startswith(magic):
+            hint = f"ffmpeg -i FILE -f s16le -ac 1 -ar {rate_hz} - gives raw samples, and -f wav a WAV file"
+            raise DataError(f"the standard input is {kind}, not raw samples or WAV", hint=hint)
+    yield from _from_raw(given, rate_hz, begun)
+
+
+def _from_wave(given: Readable, begun: bytes, rate_hz: int) -> Iterator[np.ndarray]:
+    """float32 blocks at the wanted rate."""
+    from keras_mtl.datasets.audio import LevelMeter, resampled_blocks
+
+    stream = wave_stream(given, begun, _STANDARD_INPUT)
+    meter, own_hz = LevelMeter(), stream.layout.rate_hz
+    channels = _until_cut(stream.blocks(-(-own_hz // _BLOCKS_PER_SECOND)))
+    yield from _small(resampled_blocks(channels, own_hz, rate_hz, meter), rate_hz)
+    for warning in meter.levels().warnings:
+        _tell(f"{_STANDARD_INPUT}: {warning}")
+
+
+def _until_cut(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """What comes of a stream; why it ends early is told."""
+    try:
+        yield from blocks
+    except DataError as error:
+        _tell(str(error.message))
+
+
+def _from_raw(given: Readable, rate_hz: int, begun: bytes) -> Iterator[np.ndarray]:
+    """int16 blocks. A last byte that is half a sample is left out."""
+    most, rest = _SAMPLE_BYTES * (rate_hz // _BLOCKS_PER_SECOND), begun
+    while True:
+        whole = len(rest) // _SAMPLE_BYTES * _SAMPLE_BYTES
+        if whole:
+            yield np.frombuffer(rest[:whole], "<i2").astype(np.int16)
+        rest = rest[whole:]
+        if not (read := read_some(given, most)):
+            break
+        rest += read
+    if rest:
+        _tell(f"{_STANDARD_INPUT} ends within a sample of 16 bits: its last byte is left out")
+
+
+def _small(blocks: Iterator[np.ndarray], rate_hz: int) -> Iterator[np.ndarray]:
     size = rate_hz // _BLOCKS_PER_SECOND
-    for block in mono_blocks(path, rate_hz):
+    for block in blocks:
         for first in range(0, len(block), size):
             yield block[first : first + size]
 
 
-def from_raw(given: IO[bytes], rate_hz: int) -> Iterator[np.ndarray]:
-    """Raw samples, signed 16 bits, little-endian, one channel, at the artifact's rate: int16 blocks.
-
-    Raises:
-        DataError: it ends within a sample.
-    """
-    most, rest = _SAMPLE_BYTES * (rate_hz // _BLOCKS_PER_SECOND), b""
-    while read := (given.read1(most) if hasattr(given, "read1") else given.read(most)):
-        rest += read
-        whole = len(rest) // _SAMPLE_BYTES * _SAMPLE_BYTES
-        yield np.frombuffer(rest[:whole], "<i2").astype(np.int16)
-        rest = rest[whole:]
-    if rest:
-        raise DataError(
-            "the standard input ends within a sample of 16 bits",
-            hint=f"raw samples are wanted: ffmpeg -i FILE -f s16le -ac 1 -ar {rate_hz} -",
-        )
+def _tell(what: str) -> None:
+    print(f"warning: {what}", file=sys.stderr)
 
 
 def from_device(device: str | None, rate_hz: int) -> Iterator[np.ndarray]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_mtl.datasets.audio import LevelMeter
 from keras_mtl.decoding import Event
 from keras_mtl.features import LogMelStream
 from keras_mtl.firmware_host.device import END, SCENE, Detection
@@ -39,9 +40,9 @@ def predict_stream(
     path, settings = Path(path), artifact.facts.features
     rows, log_mel = Overview(MOST_ROWS, np.mean), LogMelStream(settings)
     detections: list[Detection] = []
-    samples = seen = 0
+    samples, seen, meter = 0, 0, LevelMeter()
     with LiveSession(engine, artifact) as live:
-        for block in recording_blocks(path, settings.sample_rate_hz, progress):
+        for block in recording_blocks(path, settings.sample_rate_hz, progress, meter):
             samples += len(block)
             detections += live.push(block).detections
             if picture:
@@ -67,6 +68,7 @@ def predict_stream(
         None,
         tuple(sorted(_events(detections))),
         artifact.facts.labels.events,
+        meter.levels().warnings,
     )
 
 

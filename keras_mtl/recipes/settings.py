@@ -59,6 +59,8 @@ class TrainSettings:
         distillation_temperature: of the scene logits in that term.
         embedding_weight: of the distance to the embedding of a teacher from outside.
         tag_weight: of the cross-entropy to the tags of a teacher from outside.
+        event_weight: of the cross-entropy to the event probabilities of a teacher from outside, frame by frame; not on
+            clips that are mixed anew.
         pool_batch: clips without a label in a scene batch, beside those of `scene_batch`: a teacher from outside tells
             what they are.
         average: decay of the moving average of the weights, which is what is judged and handed on; 0 for none.
@@ -108,6 +110,7 @@ class TrainSettings:
     distillation_temperature: Amount = 2.0
     embedding_weight: Amount = 0.0
     tag_weight: Amount = 0.0
+    event_weight: Amount = 0.0
     pool_batch: Count = 0
     average: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     embedding_dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
@@ -141,6 +144,7 @@ class AugmentSettings:
         roll_s: largest circular shift in time, in seconds; 0 is off.
         freq_mixstyle_probability: part of the batches whose mel bands trade their statistics; 0 is off.
         freq_mixstyle_alpha: their shares are by Beta(alpha, alpha).
+        filter_db: largest gain of a random filter over the mel bands (FilterAugment), in dB; 0 is off.
         freq_mixstyle_by: "batch", or "clip": then it is the part of the clips of each batch.
         waveform_copies: versions of each scene clip at another speed, in another colour, at another level, prepared
             once; they keep their label.
@@ -158,6 +162,7 @@ class AugmentSettings:
     freq_mixstyle_probability: Share = 0.0
     freq_mixstyle_alpha: Annotated[float, Meta(gt=0)] = 0.4
     freq_mixstyle_by: Literal["batch", "clip"] = "batch"
+    filter_db: Amount = 0.0
     waveform_copies: Count = 0
     waveform_mixes: Count = 0
     waveform_cuts: Count = 0

@@ -7,15 +7,16 @@ one begins again, newly shuffled, while the longer one goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from keras_mtl.algorithms import HAS_TEACHER, TEACHER_EVENTS
 from keras_mtl.core import LogMelSettings
 from keras_mtl.decoding import Grid
 from keras_mtl.features import EventSet, ImpulseCopies, SceneSet, normalise
+from keras_mtl.training.taught import Taught, TaughtEvents
 
 Batch = dict[str, np.ndarray]
 #: Clips at most that a set is told of before they are asked for: some 16 MB of log-mel.
@@ -140,17 +141,6 @@ class SceneStream:
         return [str(name) for name in self._set.filenames[self.clips(step)]]
 
 
-@dataclass(frozen=True)
-class Taught:
-    """What a teacher says of some clips: an array [clips, ...] for each key that a batch has of it."""
-
-    targets: dict[str, np.ndarray]
-
-    def of(self, index: np.ndarray) -> Batch:
-        """Of the clips at these places."""
-        return {key: np.asarray(values[index], np.float32) for key, values in self.targets.items()}
-
-
 class TaughtStream:
     """Batches of the scene task with a teacher's targets, in which clips without a scene come after those with one.
 
@@ -207,6 +197,7 @@ class EventStream:
 
     {"log_mel" [b, frames, mel, 1], "strong" [b, embeddings, events], "weak" [b, events], "has_strong" [b],
     "has_weak" [b]}. A kind that the data lack, or whose batch is 0, is left out; one pass goes over the strong clips.
+    With a teacher's events also {"teacher_events" [b, embeddings, events], "has_teacher" [b]}.
 
     Args:
         kinds: the clips of each kind.
@@ -217,6 +208,7 @@ class EventStream:
         seed: of the shuffling.
         embeddings: embeddings that the network gives for one clip; None where it gives whole ones only.
         tagged: whether the classes of a strong clip are its weak labels, too: for data without weak clips.
+        taught: what a teacher says of the clips of a kind.
     """
 
     def __init__(
@@ -229,8 +221,10 @@ class EventStream:
         seed: int,
         embeddings: int | None = None,
         tagged: bool = False,
+        taught: Mapping[str, TaughtEvents] | None = None,
     ) -> None:
         self._settings, self._labels, self._tagged, self._parts = settings, labels, tagged, []
+        self._taught = taught or {}
         for number, kind in enumerate(("strong", "weak", "unlabelled")):
             if batches.get(kind) and kind in kinds and len(kinds[kind]):
                 sampler = Sampler(len(kinds[kind]), batches[kind], (seed, 2 + number))
@@ -254,13 +248,24 @@ class EventStream:
                 weak.append(clips.weak[i] if kind == "weak" else np.isin(self._labels, [*heard]).astype(np.float32))
                 has_strong.append(kind == "strong")
                 has_weak.append(kind == "weak" or (kind == "strong" and self._tagged))
-        return {
+        found = {
             "log_mel": _normalised(rows, self._settings)[..., None],
             "strong": np.stack(strong),
             "weak": np.stack(weak),
             "has_strong": np.asarray(has_strong, np.float32),
             "has_weak": np.asarray(has_weak, np.float32),
         }
+        return found | self._told(step) if self._taught else found
+
+    def _told(self, step: int) -> Batch:
+        """What the teacher says of batch number `step`."""
+        events, told = [], []
+        for kind, _, sampler in self._parts:
+            index, taught = sampler(step), self._taught.get(kind)
+            nothing = np.zeros((len(index), self._grid.count, len(self._labels)), np.float32)
+            events.append(nothing if taught is None else taught.on(self._grid, index))
+            told.append(np.zeros(len(index)) if taught is None else taught.told[index])
+        return {TEACHER_EVENTS: np.concatenate(events), HAS_TEACHER: np.concatenate(told).astype(np.float32)}
 
     def filenames(self, step: int) -> list[str]:
         """The clips of batch number `step`, in its order."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from keras_mtl.core import DataError, Labels, LogMelSettings
+from keras_mtl.algorithms import ALGORITHMS
+from keras_mtl.core import DataError, Labels, LogMelSettings, RecipeError
 from keras_mtl.datasets import Corpus
+from keras_mtl.datasets.mixing import MixedClips
 from keras_mtl.datasets.prepare import Clips
 from keras_mtl.decoding import auto_medians
 from keras_mtl.features import (
@@ -22,6 +24,7 @@ from keras_mtl.features import (
     FreshMixtures,
     ImpulseCopies,
     SceneSet,
+    durations_s,
     event_set,
     impulse_copies,
     log_mel_statistics,
@@ -31,13 +34,14 @@ from keras_mtl.features import (
 )
 from keras_mtl.metrics import scored_tasks
 from keras_mtl.models import embeddings_of, frames_per_embedding
-from keras_mtl.recipes import Recipe
+from keras_mtl.recipes import Recipe, TrainSettings
 from keras_mtl.runs import Samples
 from keras_mtl.teachers import Teacher
 from keras_mtl.training.batches import EventStream, SceneStream, Stream, TaughtStream
 from keras_mtl.training.embedded import Embedded
 from keras_mtl.training.held_out import STRONG, hold_out_events, hold_out_recordings
-from keras_mtl.training.lessons import Lessons, hears, learn
+from keras_mtl.training.lessons import Lessons, hears, learn, learn_events
+from keras_mtl.training.taught import TaughtEvents
 from keras_mtl.training.waiting import Waiting
 
 _HELD_OUT_BATCH = {"scenes": 64, "events": 16}
@@ -110,16 +114,19 @@ class TrainingData:
         """
         train = recipe.train
         found: dict[str, Stream] = {}
+        taught = self.lessons.events if self.lessons is not None else None
         if "scenes" in tasks and self.scenes is not None:
             found["scenes"] = self._scene_stream(self.scenes, recipe)
         if embedded:
             kinds = {"strong": self._embedded(self.events["strong"], network)}
             plain = replace(self, settings=self.settings.normalised(0.0, 1.0))
-            found["events"] = plain._event_stream(kinds, {"strong": train.strong_batch}, network, train.seed, True)
+            found["events"] = plain._event_stream(
+                kinds, {"strong": train.strong_batch}, network, train.seed, True, taught
+            )
         elif "events" in tasks:
-            batches = {"strong": train.strong_batch, "weak": train.weak_batch, "unlabelled": train.unlabelled_batch}
+            batches = _batches(train)
             tagged = "weak" not in self.events and train.weak_batch > 0
-            found["events"] = self._event_stream(self.events, batches, network, train.seed, tagged)
+            found["events"] = self._event_stream(self.events, batches, network, train.seed, tagged, taught)
         return found
 
     def _scene_stream(self, scenes: SceneSet, recipe: Recipe) -> SceneStream | TaughtStream:
@@ -129,9 +136,9 @@ class TrainingData:
             if copies is not None:
                 copies = replace(copies, rows=np.pad(copies.rows, (0, len(self.varied)), constant_values=-1))
         stream = SceneStream(scenes, train.scene_batch, self.settings, train.seed, copies, train.balance_scenes)
-        if self.lessons is None:
+        lessons, pool = self.lessons or Lessons(), self.pool
+        if lessons.scenes is None:
             return stream
-        lessons, pool = self.lessons, self.pool
         return TaughtStream(stream, lessons.scenes, pool, lessons.pool, train.pool_batch, self.settings, train.seed)
 
     def _embedded(self, clips: EventSet, network: keras.Model) -> EventSet:
@@ -161,9 +168,10 @@ class TrainingData:
         network: keras.Model,
         seed: int,
         tagged: bool = False,
+        taught: Mapping[str, TaughtEvents] | None = None,
     ) -> EventStream:
         stride, embeddings = frames_per_embedding(network), embeddings_of(network, kinds["strong"].log_mel.shape[1])
-        return EventStream(kinds, batches, self.settings, self.labels.events, stride, seed, embeddings, tagged)
+        return EventStream(kinds, batches, self.settings, self.labels.events, stride, seed, embeddings, tagged, taught)
 
 
 def load_training_data(
@@ -212,13 +220,25 @@ def load_training_data(
         varied, pool = _joined(with_scene), _joined(without)
         if teacher is not None:
             lessons = learn(teacher, corpus, train, scenes, with_scene, without)
+    if teacher is not None and train.event_weight and kinds:
+        embedded = any(phase.embedded for phase in ALGORITHMS[train.algorithm](train))
+        batches = {"strong": train.strong_batch} if embedded else _batches(train)
+        heard = {kind: clips for kind, clips in kinds.items() if batches.get(kind)}
+        told = learn_events(teacher, _splits_of(heard, corpus, settings, cache), heard)
+        lessons = replace(lessons or Lessons(), events=told)
+    if teacher is not None and (lessons is None or not lessons.says_something):
+        raise RecipeError(
+            f"the teacher {recipe.train.teacher} has nothing to say of {' and '.join(sorted(tasks))}",
+            hint="train.distillation_weight, embedding_weight and tag_weight are of scenes, event_weight of events",
+        )
     if settings.std_db == 1.0:
         arrays = [kinds[k].log_mel for k in kinds] + ([scenes.log_mel] if scenes is not None else [])
         settings = settings.normalised(*(round(v, 3) for v in log_mel_statistics(arrays)))
     if kinds:
         _say_what_lacks(kinds, recipe, corpus)
         if recipe.data.fresh_mixtures and corpus.mixer is not None:
-            feeder = Feeder(corpus.mixer, settings.normalised(0.0, 1.0), workers)
+            mixer = replace(corpus.mixer, durations_s=durations_s(kinds["strong"]))
+            feeder = Feeder(mixer, settings.normalised(0.0, 1.0), workers)
             kinds["strong"] = FreshMixtures.of(kinds["strong"], feeder)
     for task in sorted(tasks - set(scored_tasks(tasks, corpus))):
         _log.warning("%s: no evaluation clips, so the run gets no figures of %s", corpus.name, task)
@@ -239,6 +259,21 @@ def load_training_data(
 
 def _joined(splits: Sequence[tuple[Clips, SceneSet]]) -> SceneSet | None:
     return functools.reduce(SceneSet.join, [each for _, each in splits]) if splits else None
+
+
+def _batches(train: TrainSettings) -> dict[str, int]:
+    return {"strong": train.strong_batch, "weak": train.weak_batch, "unlabelled": train.unlabelled_batch}
+
+
+def _splits_of(
+    kinds: Iterable[str], corpus: Corpus, settings: LogMelSettings, cache: Path
+) -> dict[str, list[tuple[Clips | MixedClips, np.ndarray]]]:
+    """By kind of event clips, the splits that its clips are of, with their names."""
+    found: dict[str, list[tuple[Clips | MixedClips, np.ndarray]]] = {}
+    for kind in kinds:
+        names = [name for name in (STRONG[:2] if kind == "strong" else (kind,)) if name in corpus.events]
+        found[kind] = [(corpus.events[name], event_set(corpus, name, settings, cache).filenames) for name in names]
+    return found
 
 
 def _rows_to_cut(

@@ -17,7 +17,9 @@ from keras_mtl.core import DataError, LogMelSettings, files
 from keras_mtl.decoding import Event
 from keras_mtl.features import EventSet, FreshMixtures, normalise
 
-_BATCH, _AHEAD = 16, 256
+_BATCH = 16
+#: Clips that are made ahead: some 260 MB of log-mel.
+_AHEAD = 1024
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ class Embedded(EventSet):
                     events += [heard for _, heard in rows]
                     bar.update(len(rows))
                 bar.close()
+            first_ones = range(min(_AHEAD, shape[0]))
+            self.clips.ahead([*first_ones], [number + 1] * len(first_ones))  # while the decoder learns on these
         except OSError as error:
             raise DataError(
                 f"embeddings can't be written to {self.folder}: {error.strerror or error}",

@@ -1,9 +1,9 @@
-"""What a teacher from outside says of the scene clips of a training, as the batches and the loss need it."""
+"""What a teacher from outside says of the clips of a training, as the batches and the losses need it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,12 @@ import numpy as np
 from keras_mtl.algorithms import TEACHER_EMBEDDING, TEACHER_SCENES, TEACHER_TAGS, TeacherTerms
 from keras_mtl.core import RecipeError
 from keras_mtl.datasets import Corpus
+from keras_mtl.datasets.mixing import MixedClips, number_of
 from keras_mtl.datasets.prepare import Clips
-from keras_mtl.features import SceneSet, recordings_in
+from keras_mtl.features import EventSet, SceneSet, recordings_in
 from keras_mtl.recipes import Recipe, TrainSettings
-from keras_mtl.teachers import TARGETS, FolderTeacher, Teacher, open_teacher
-from keras_mtl.training.batches import Taught
+from keras_mtl.teachers import TARGETS, FolderTeacher, Teacher, open_teacher, standardised
+from keras_mtl.training.taught import Taught, TaughtEvents
 
 #: What the scenes' loss has of a teacher, by the names of `Targets`.
 _KEYS = {"scenes": TEACHER_SCENES, "embedding": TEACHER_EMBEDDING, "tags": TEACHER_TAGS}
@@ -28,16 +29,28 @@ class Lessons:
     """A teacher's targets.
 
     Attributes:
-        scenes: of the clips that have a scene, those varied as waveforms behind the plain ones.
+        scenes: of the clips that have a scene, those varied as waveforms behind the plain ones; None where no scenes
+            are trained.
         pool: of the clips that have none; None where there are none.
+        events: of the event clips of each kind, where it says something of them.
     """
 
-    scenes: Taught
+    scenes: Taught | None = None
     pool: Taught | None = None
+    events: Mapping[str, TaughtEvents] = field(default_factory=dict)
 
-    def terms(self, train: TrainSettings) -> TeacherTerms:
-        """What the targets add to the scenes' loss."""
-        sizes = {key: values.shape[-1] for key, values in self.scenes.targets.items()}
+    @property
+    def says_something(self) -> bool:
+        """Whether there is any target."""
+        return bool(self.events) or (self.scenes is not None and bool(self.scenes.targets))
+
+    def terms(self, train: TrainSettings, tasks: Sequence[str]) -> TeacherTerms | None:
+        """What the targets add to the losses of some tasks; None where that is nothing."""
+        of_scenes = self.scenes.targets if self.scenes is not None and "scenes" in tasks else {}
+        sizes = {key: values.shape[-1] for key, values in of_scenes.items()}
+        event_weight = train.event_weight if self.events and "events" in tasks else 0.0
+        if not sizes and not event_weight:
+            return None
         return TeacherTerms(
             sizes.get(TEACHER_EMBEDDING, 0),
             sizes.get(TEACHER_TAGS, 0),
@@ -45,6 +58,7 @@ class Lessons:
             train.distillation_temperature,
             train.embedding_weight,
             train.tag_weight,
+            event_weight,
         )
 
 
@@ -95,7 +109,10 @@ def learn(
     varied: Sequence[tuple[Clips, SceneSet]],
     pool: Sequence[tuple[Clips, SceneSet]],
 ) -> Lessons:
-    """Asks a teacher of all scene clips of a training.
+    """Asks a teacher of all scene clips of a training, and standardises its embeddings over all of them.
+
+    Channels that hardly vary over the plain clips may do so over the others, and would then make up most of the
+    distance.
 
     Args:
         teacher: the teacher.
@@ -112,7 +129,48 @@ def learn(
     plain = _of(teacher, corpus.scenes["train"], scenes.filenames, None, train)
     versions = [_asked(teacher, clips, each, train) for clips, each in varied]
     others = [_asked(teacher, clips, each, train) for clips, each in pool]
-    return Lessons(_joined([plain, *versions]), _joined(others) if others else None)
+    lessons = Lessons(_joined([plain, *versions]), _joined(others) if others else None)
+    heard = [each.targets for each in (lessons.scenes, lessons.pool) if each is not None]
+    if TEACHER_EMBEDDING in heard[0]:
+        whole = np.concatenate([targets[TEACHER_EMBEDDING] for targets in heard])
+        for targets in heard:
+            targets[TEACHER_EMBEDDING] = standardised(targets[TEACHER_EMBEDDING], whole)
+    return lessons
+
+
+def learn_events(
+    teacher: Teacher,
+    splits: Mapping[str, Sequence[tuple[Clips | MixedClips, np.ndarray]]],
+    kinds: Mapping[str, EventSet],
+) -> dict[str, TaughtEvents]:
+    """Asks a teacher of the event clips of a training, but for those that are mixed from a soundbank.
+
+    Args:
+        teacher: the teacher.
+        splits: by kind, the splits that its clips are of, with the clips' names.
+        kinds: the clips that are trained on.
+
+    Returns:
+        By kind, what it says; without the kinds of which it says nothing.
+
+    Raises:
+        DataError: as of `Teacher.targets`.
+        EngineError: likewise.
+    """
+    found: dict[str, TaughtEvents] = {}
+    for kind, clips in kinds.items():
+        place = {str(name): number for number, name in enumerate(clips.filenames) if number_of(str(name)) is None}
+        for split, filenames in splits[kind]:
+            names = [str(name) for name in filenames if str(name) in place]
+            targets = teacher.targets(split, names, None, ("events",)) if names else None
+            if targets is None or targets.events is None:
+                continue
+            if kind not in found:
+                nothing = np.zeros((len(clips), *targets.events.shape[1:]), np.float16)
+                found[kind] = TaughtEvents(nothing, np.zeros(len(clips), bool), targets.hop_s)
+            rows = [place[name] for name in names]
+            found[kind].events[rows], found[kind].told[rows] = targets.events, True
+    return found
 
 
 def _asked(teacher: Teacher, clips: Clips, each: SceneSet, train: TrainSettings) -> dict[str, np.ndarray]:

@@ -50,7 +50,12 @@ def train_phase(
     streams = take_turns(by_task) if phase.turns else by_task
     steps = max(stream.steps for stream in streams.values())
     model = _compiled(
-        phase, network, recipe, steps, distiller, data.lessons.terms(recipe.train) if data.lessons else None
+        phase,
+        network,
+        recipe,
+        steps,
+        distiller,
+        data.lessons.terms(recipe.train, phase.tasks) if data.lessons else None,
     )
     require_whole_parts(by_task, model.replicas.count)
     progress = checkpoints.progress(phase.name)
@@ -140,7 +145,12 @@ def _compiled(
             encoder_rate=train.encoder_rate,
             seed=train.seed,
             augment=Augmentation.of(
-                recipe.augment, recipe.features.frame_rate, stride, len(recipe.labels.scenes), train.seed
+                recipe.augment,
+                recipe.features.frame_rate,
+                stride,
+                len(recipe.labels.scenes),
+                train.seed,
+                recipe.features.std_db,
             )
             if not phase.embedded
             else None,

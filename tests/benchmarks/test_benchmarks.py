@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 
 import pytest
+
+from keras_mtl.recipes import load_recipe
 
 PARTS = {"input", "forward", "teacher", "rest", "step"}
 # The least of a training that still has both phases, checkpoints and logs.
@@ -24,6 +27,7 @@ def _run(repository, script: str, *arguments: str) -> str:
     "script",
     [
         "scoreboard.py",
+        "reproduce.py",
         "train_step.py",
         "preparation.py",
         "input_pipeline.py",
@@ -53,12 +57,36 @@ def test_the_scoreboard_has_its_rows_and_goes_on(repository, tmp_path) -> None:
     rows = "single_scenes,soft,freeze_sed_asc"
     arguments = ["--data", "soundscapes", "--out", str(tmp_path), "--event-epochs", "1", "--scene-epochs", "1", *sets]
     _run(repository, "scoreboard.py", *arguments, "--rows", "soft")
-    first = (tmp_path / "soft" / "run.json").stat().st_mtime_ns
+    first = (tmp_path / "soft,seed=0" / "run.json").stat().st_mtime_ns
     _run(repository, "scoreboard.py", *arguments, "--rows", rows)
-    assert (tmp_path / "soft" / "run.json").stat().st_mtime_ns == first
+    assert (tmp_path / "soft,seed=0" / "run.json").stat().st_mtime_ns == first
     board = json.loads((tmp_path / "scoreboard.json").read_text())
-    assert [row["name"] for row in board["rows"]] == rows.split(",")
-    assert {each["against"] for each in board["differences"]} == {"single_scenes"}
+    assert [row["name"] for row in board["rows"]] == [f"{row},seed=0" for row in rows.split(",")]
+    assert {each["against"] for each in board["differences"]} == {"single_scenes,seed=0"}
     assert board["rows"][1]["conflict"]["measurements"] > 0
     for name in ("scoreboard.md", "scoreboard.png", "conflict.png"):
         assert (tmp_path / name).stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_table_3_is_trained_row_by_row_and_goes_on(repository, tmp_path) -> None:
+    arguments = ["--data", "soundscapes", "--out", str(tmp_path), "--event-epochs", "1", "--scene-epochs", "1"]
+    arguments += ["--rows", "cp_mobile,soft", "--seeds", "0,1", *(word for text in LITTLE for word in ("--set", text))]
+    _run(repository, "reproduce.py", *arguments)
+    names = [f"{row},seed={seed}" for row in ("cp_mobile", "soft") for seed in (0, 1)]
+    first = [(tmp_path / name / "run.json").stat().st_mtime_ns for name in names]
+    _run(repository, "reproduce.py", *arguments)
+    assert [(tmp_path / name / "run.json").stat().st_mtime_ns for name in names] == first
+    board = json.loads((tmp_path / "scoreboard.json").read_text())
+    assert [row["name"] for row in board["rows"]] == names
+
+
+def test_the_rows_of_table_3_are_trainings_that_there_are(repository, tmp_path) -> None:
+    command = [sys.executable, str(repository.root / "benchmarks" / "reproduce.py"), "--dry-run"]
+    done = subprocess.run(
+        [*command, "--data", "DIR", "--out", str(tmp_path / "out")], capture_output=True, text=True, check=True
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("$ keras_mtl train")]
+    found = [load_recipe("paper", shlex.split(line)[10:][1::2]) for line in lines]
+    assert len(found) == 10 and {recipe.train.algorithm for recipe in found} >= {"hard", "cross_hard", "freeze_sed_asc"}
+    assert not (tmp_path / "out").exists()

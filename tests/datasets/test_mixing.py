@@ -86,6 +86,39 @@ def test_labels_are_where_the_sounds_are(bank: Path, vary: bool) -> None:
     assert (len(lengths["Cat"]) > 1) == vary, "another speed is another length"
 
 
+def test_a_steady_sound_lasts_as_long_as_its_class_does(bank: Path) -> None:
+    """Half a second of a tone is heard for 1.5 s without a pause, and the same tone in short bursts is not."""
+    bursts = bank / "foreground" / "Cat" / "1.wav"
+    _write_sound(bursts, 4500.0, 0.5)
+    audio, _ = soundfile.read(bursts)
+    soundfile.write(bursts, audio * (np.arange(len(audio)) % 1600 < 400), _RATE_HZ)
+    shutil.rmtree(bank / "foreground" / "Cat_nOn")
+    (bank / "foreground" / "Dog" / "2.wav").unlink()
+    mixer = _mixer(bank, vary=True, snr_db=(40.0, 40.0), durations_s={"Dog": (1.5,), "Cat": (1.5,)})
+    found = {"Dog": [0.0], "Cat": [0.0]}
+    for number in range(24):
+        audio, events = mixer.clip(number)
+        for event in events:
+            if event.label in found:
+                found[event.label].append(event.offset_s - event.onset_s)
+            if event.label == "Dog" and len(events) == 1:
+                heard = audio[round(event.onset_s * _RATE_HZ) : round(event.offset_s * _RATE_HZ)].astype(float)
+                frames = np.square(heard[: len(heard) // 320 * 320]).reshape(-1, 320).mean(axis=1)
+                assert frames[1:-1].min() > 0.1 * frames.max()
+    assert 1.3 < max(found["Dog"]) < 1.7 and max(found["Cat"]) < 0.6
+
+
+def test_varied_sounds_reach_over_the_ends_of_a_clip(bank: Path) -> None:
+    ends = {vary: [0, 0] for vary in (False, True)}
+    for vary, count in ends.items():
+        for number in range(40):
+            for event in _mixer(bank, vary=vary).clip(number)[1]:
+                if event.label == "Dog" and event.offset_s - event.onset_s < 1.9:
+                    count[0] += event.onset_s == 0.0
+                    count[1] += event.offset_s == 2.0
+    assert ends[False] == [0, 0] and min(ends[True]) > 0
+
+
 def test_distractors_are_heard_and_have_no_label(bank: Path) -> None:
     with_them, without = _mixer(bank), _mixer(bank, distractors=())
     assert set(with_them.sounds) == {"Cat", "Dog", "Speech"}

@@ -6,14 +6,14 @@ import pytest
 
 from keras_mtl.algorithms import FreezeMTL, SingleTask, SoftMTL
 from keras_mtl.algorithms.losses import scene_loss
-from keras_mtl.augmentation import Augmentation, FreqMixStyle, Masking, Mixup, TimeRoll
+from keras_mtl.augmentation import Augmentation, FilterAugment, FreqMixStyle, Masking, Mixup, TimeRoll
 from keras_mtl.augmentation.seeded import Seeded
 from keras_mtl.core import RecipeError
 from keras_mtl.models import build_mt
 from keras_mtl.recipes import AugmentSettings, load_recipe
 from keras_mtl.training import same_bits
 
-ALL = {"mixup_alpha": 0.5, "roll_frames": 40, "freq_mixstyle_probability": 0.8, "scenes": 10}
+ALL = {"mixup_alpha": 0.5, "roll_frames": 40, "freq_mixstyle_probability": 0.8, "filter_gain": 0.3, "scenes": 10}
 STEPS = [Mixup(0.4, 10, seed=3), TimeRoll(80, seed=3), Augmentation(**ALL, seed=3)]
 
 
@@ -180,11 +180,28 @@ def test_freq_mixstyle_mixes_its_part_of_the_batches(random):
     np.testing.assert_array_equal(FreqMixStyle(0.0)(x, training=True), x)
 
 
+def test_filter_augment_against_numpy(random):
+    x = random.normal(size=(40, 6, 128, 1)).astype(np.float32)
+    gains = np.asarray(FilterAugment(0.5, seed=4)(x, training=True)) - x
+    draws = Seeded(seed=4)
+    parts = np.asarray(keras.random.randint((40, 1), 3, 7, seed=draws._seeds))[:, 0]
+    cuts = np.asarray(keras.random.uniform((40, 5), seed=draws._seeds))
+    ends = np.asarray(keras.random.uniform((40, 7), -0.5, 0.5, seed=draws._seeds))
+    assert set(parts) == {3, 4, 5, 6}
+    for gain, count, cut, end in zip(gains[..., 0], parts, cuts, ends, strict=True):
+        at = [0.0, *sorted(cut[: count - 1]), 1.0]
+        if min(np.diff(at)) > 1e-3:
+            expected = np.interp(np.linspace(0, 1, 128), at, end[: count + 1])
+            np.testing.assert_allclose(gain, np.tile(expected, (6, 1)), atol=1e-4)
+    assert np.abs(gains).max() <= 0.5 + 1e-5
+    np.testing.assert_array_equal(FilterAugment(0.5)(x), x)
+
+
 def test_the_teacher_hears_what_the_labels_belong_to(random):
     """Rolled and mixed like the student's clips, without the other colour."""
     batch = marked(events(random))
     augment = Augmentation(**ALL, seed=2)
-    followed = Augmentation(**(ALL | {"freq_mixstyle_probability": 0.0}), seed=2)
+    followed = Augmentation(**(ALL | {"freq_mixstyle_probability": 0.0, "filter_gain": 0.0}), seed=2)
     heard, expected = (numpy(layer(batch, training=True)) for layer in (augment, followed))
     np.testing.assert_array_equal(heard["teacher_log_mel"], expected["log_mel"])
     assert (heard["log_mel"] != heard["teacher_log_mel"]).any()
@@ -194,16 +211,15 @@ def test_the_teacher_hears_what_the_labels_belong_to(random):
 
 
 def test_steps_compose_in_order(random):
-    """Roll, then mixup, then Freq-MixStyle, each with a seed of its own."""
+    """Roll, then mixup, then Freq-MixStyle, then FilterAugment, each with a seed of its own."""
     batch = events(random)
     augment = Augmentation(**ALL, seed=6)
     expected = Mixup(0.5, 10, seed=6 + 1002)(TimeRoll(40, seed=6 + 1001)(batch, training=True), training=True)
     drawn = numpy(augment(batch, training=True))
     np.testing.assert_array_equal(drawn["teacher_log_mel"], expected["log_mel"])
     np.testing.assert_array_equal(drawn["strong"], expected["strong"])
-    np.testing.assert_array_equal(
-        drawn["log_mel"], FreqMixStyle(0.8, seed=6 + 1003)(expected["log_mel"], training=True)
-    )
+    coloured = FreqMixStyle(0.8, seed=6 + 1003)(expected["log_mel"], training=True)
+    np.testing.assert_array_equal(drawn["log_mel"], FilterAugment(0.3, seed=6 + 1004)(coloured, training=True))
 
 
 def small_network():
@@ -268,9 +284,10 @@ def test_algorithms_keep_their_augmentation(algorithm, random):
 
 def test_settings_become_steps():
     settings = load_recipe(
-        "mt", ["mixup_alpha=0.2", "roll_s=0.5", "freq_mixstyle_probability=0.7", "freq_mixstyle_alpha=0.3"]
+        "mt",
+        ["mixup_alpha=0.2", "roll_s=0.5", "freq_mixstyle_probability=0.7", "freq_mixstyle_alpha=0.3", "filter_db=6"],
     ).augment
-    augment = Augmentation.of(settings, frame_rate=100, frames_per_embedding=4, scenes=10, seed=7)
+    augment = Augmentation.of(settings, frame_rate=100, frames_per_embedding=4, scenes=10, seed=7, std_db=12.0)
     assert augment.get_config() | {"name": "", "dtype": ""} == {
         **augment.get_config(),
         "mixup_alpha": 0.2,
@@ -278,15 +295,16 @@ def test_settings_become_steps():
         "frames_per_embedding": 4,
         "freq_mixstyle_probability": 0.7,
         "freq_mixstyle_alpha": 0.3,
+        "filter_gain": 0.5,
         "scenes": 10,
         "seed": 7,
         "name": "",
         "dtype": "",
     }
-    assert not any(getattr(load_recipe(name).augment, key) for name in ("real", "mt") for key in OFF)
+    assert not any(getattr(load_recipe(name).augment, key) for name in ("paper", "mt") for key in OFF)
 
 
-OFF = ("mixup_alpha", "roll_s", "freq_mixstyle_probability", "ir_folder", "ir_probability")
+OFF = ("mixup_alpha", "roll_s", "filter_db", "freq_mixstyle_probability", "ir_folder", "ir_probability")
 
 
 @pytest.mark.parametrize(
@@ -299,7 +317,12 @@ def test_values_out_of_range_are_refused(bad):
 
 
 def test_steps_refuse_what_they_cannot_do():
-    for make in (lambda: Mixup(-0.1), lambda: FreqMixStyle(1.1), lambda: FreqMixStyle(0.5, alpha=0.0)):
+    for make in (
+        lambda: Mixup(-0.1),
+        lambda: FreqMixStyle(1.1),
+        lambda: FilterAugment(-1.0),
+        lambda: FreqMixStyle(0.5, alpha=0.0),
+    ):
         with pytest.raises(ValueError, match=r"negative|not in|not above"):
             make()
     assert isinstance(Masking(), Seeded)

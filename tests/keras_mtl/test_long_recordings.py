@@ -318,7 +318,7 @@ def test_options_that_do_not_go_together(run, tmp_path):
     for arguments in (
         (one, one, *model, "--format", "audacity"),
         (one, one, *model, "--out", tmp_path / "a.txt"),
-        (one, tmp_path / "absent.wav", *model, "--out", tmp_path / "b.tsv"),
+        (tmp_path / "absent.wav", *model, "--out", tmp_path / "b.tsv"),
     ):
         with pytest.raises(DataError):
             CliRunner().invoke(cli.group, ["predict", *map(str, arguments)], catch_exceptions=False)

@@ -11,6 +11,7 @@ from little_training import LITTLE_NETWORK
 
 from keras_mtl.core import DataError, RecipeError
 from keras_mtl.features import NO_SCENE
+from keras_mtl.models import build
 from keras_mtl.recipes import load_recipe
 from keras_mtl.runs import Run
 from keras_mtl.training import train
@@ -82,6 +83,8 @@ def test_every_clip_that_is_trained_on_has_targets(data):
     assert set(data.pool.scenes.tolist()) == {NO_SCENE}
     embedding = lessons.scenes.targets["teacher_embedding"]
     assert len(np.unique(np.round(embedding, 4), axis=0)) > 0.9 * scenes, "a copy sounds otherwise than its source"
+    whole = np.concatenate([embedding, lessons.pool.targets["teacher_embedding"]])
+    np.testing.assert_allclose([whole.mean(axis=0), whole.std(axis=0)], np.repeat([[0.0], [1.0]], 12, 1), atol=1e-3)
 
 
 def test_held_out_recordings_have_no_part_in_anything(data):
@@ -108,8 +111,6 @@ def test_a_batch_has_labelled_clips_first_and_the_targets_of_its_own_clips(data,
 
 def test_the_network_of_the_run_is_as_large_as_ever(taught_run, taught):
     plain = load_recipe("mt", (LITTLE_NETWORK,))
-    from keras_mtl.models import build
-
     network = taught_run.network()
     assert network.count_params() == build("mt", taught_run.labels, plain.features, plain.model.options).count_params()
     assert {layer.name for layer in network.layers} == {"log_mel", "encoder", "scene_head", "event_head"}
@@ -136,6 +137,33 @@ def test_a_folder_of_targets_says_of_a_copy_what_it_says_of_its_source(taught, d
     assert set(targets) == {"teacher_embedding"}
     count = len(found.scenes)
     np.testing.assert_array_equal(targets["teacher_embedding"][:count], targets["teacher_embedding"][count:])
+
+
+def test_soft_labels_of_events_are_of_their_own_clips(taught, corpus, cache, tmp_path):
+    random, names, kinds = np.random.default_rng(1), corpus.labels.events, ("weak", "strong_synthetic")
+    clips = [str(example["filename"]) for kind in kinds if kind in corpus.events for example in corpus.events[kind]]
+    events = random.random((len(clips), 21, len(names)))
+    np.savez(tmp_path / "targets.npz", filename=np.asarray(clips), events=events, hop_s=0.5)
+    settings = replace(taught.train, algorithm="single", teacher=str(tmp_path), event_weight=0.5)
+    recipe = replace(taught, train=replace(settings, weak_batch=2, unlabelled_batch=0, validation_fraction=0.0))
+    outside = open_from_outside(recipe, corpus, cache)
+    lessons = load_training_data(recipe, corpus, {"events"}, cache, 0, outside).lessons
+    assert lessons.scenes is None and lessons.terms(recipe.train, ("scenes",)) is None
+    assert lessons.terms(recipe.train, ("events",)).event_weight == 0.5
+    data = load_training_data(recipe, corpus, {"events"}, cache, 0, outside)
+    network = build("mt", corpus.labels, recipe.features, recipe.model.options)
+    (stream,) = data.streams(("events",), recipe, network).values()
+    batch, heard = stream(0), stream.filenames(0)
+    assert batch["teacher_events"].shape == batch["strong"].shape and set(batch["has_teacher"]) <= {0.0, 1.0}
+    told = [number for number, name in enumerate(heard) if name in clips]
+    assert told and batch["has_teacher"].sum() == len(told)
+    for number in told:
+        # Window 4 is centred at 2 s, embedding 50 at 2.015 s.
+        near = events[clips.index(heard[number]), 4:6] * [[0.97], [0.03]]
+        np.testing.assert_allclose(batch["teacher_events"][number, 50], near.sum(axis=0), atol=0.002)
+    with pytest.raises(RecipeError, match="has nothing to say of events"):
+        quiet = replace(recipe, train=replace(recipe.train, event_weight=0.0))
+        load_training_data(quiet, corpus, {"events"}, cache, 0, outside)
 
 
 def test_without_a_teacher_there_are_copies_alone(taught, corpus, cache):

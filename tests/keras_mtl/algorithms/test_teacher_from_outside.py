@@ -6,7 +6,18 @@ import keras
 import numpy as np
 import pytest
 
-from keras_mtl.algorithms import FrozenEvents, SingleTask, SoftMTL, TeacherTerms
+from keras_mtl.algorithms import (
+    CrossHardMTL,
+    CrossSoftMTL,
+    FrozenEvents,
+    GradNormMTL,
+    HardMTL,
+    PCGradMTL,
+    SingleTask,
+    SoftMTL,
+    TeacherTerms,
+    UncertaintyMTL,
+)
 from keras_mtl.core import RecipeError
 
 EMBEDDING, TAGS = 7, 3
@@ -45,7 +56,7 @@ def test_terms_against_numpy(random):
         "teacher_embedding": random.normal(size=(6, EMBEDDING)).astype(np.float32),
         "teacher_tags": random.random((6, TAGS)).astype(np.float32),
     }
-    total, shown = layer.loss(clips, keras.ops.cast(embeddings, "float32"), keras.ops.cast(logits, "float32"))
+    total, shown = layer.loss("scenes", clips, keras.ops.cast(embeddings, "float32"), keras.ops.cast(logits, "float32"))
     soft = log_softmax(clips["teacher_scenes"] / 3.0)
     divergence = 9.0 * (np.exp(soft) * (soft - log_softmax(logits / 3.0))).sum(axis=1).mean()
     pooled = embeddings.mean(axis=1)
@@ -57,7 +68,18 @@ def test_terms_against_numpy(random):
     expected = {"scenes_distillation": divergence, "scenes_embedding": distance, "scenes_tags": tags}
     assert {name: float(value) for name, value in shown.items()} == pytest.approx(expected, rel=1e-4)
     assert float(total) == pytest.approx(0.5 * divergence + 2.0 * distance + 0.25 * tags, rel=1e-4)
-    assert list(shown) == layer.shown()
+    assert list(shown) == layer.shown("scenes")
+
+
+def test_soft_labels_of_events_against_numpy(random):
+    layer = TeacherTerms(event_weight=0.5)
+    told, strong = random.random((4, 6, 3)), random.uniform(0.05, 0.95, (4, 6, 3))
+    clips = {"teacher_events": told.astype(np.float32), "has_teacher": np.asarray([1, 0, 1, 0], np.float32)}
+    total, shown = layer.loss("events", clips, None, {"strong": keras.ops.cast(strong, "float32")})
+    entropy = -(told * np.log(strong) + (1 - told) * np.log(1 - strong))[[0, 2]].mean()
+    assert float(shown["events_distillation"]) == pytest.approx(entropy, rel=1e-4)
+    assert float(total) == pytest.approx(0.5 * entropy, rel=1e-4) and layer.shown("events") == list(shown)
+    assert layer.loss("scenes", clips, keras.ops.zeros((4, 6, 3)), None) == (0.0, {})
 
 
 def test_only_labelled_clips_have_a_part_in_the_labels_loss_and_all_in_the_teachers(little, random):
@@ -96,12 +118,19 @@ def test_held_out_clips_are_judged_by_their_labels(little, random):
     assert logs["loss"] == pytest.approx(logs["scene_loss"])
 
 
-def test_events_have_no_part_in_them(little, random):
-    model = SingleTask(little.network(), "events", terms=terms())
-    assert model.terms is None
-    model = little.compiled(SoftMTL(little.network(), terms=terms()))
-    logs = model.train_on_batch(taught_batch(little, random) | {"events": little.event_batch(random)}, return_dict=True)
-    assert {"scenes_distillation", "strong_bce"} <= set(logs)
+@pytest.mark.parametrize(
+    "algorithm", [SoftMTL, HardMTL, CrossSoftMTL, CrossHardMTL, UncertaintyMTL, GradNormMTL, PCGradMTL]
+)
+def test_every_algorithm_of_both_tasks_has_them(algorithm, little, random):
+    model = little.compiled(algorithm(little.network(), terms=terms(event_weight=1.0)))
+    events = little.event_batch(random)
+    told = {"teacher_events": events["strong"], "has_teacher": np.ones(len(events["strong"]), np.float32)}
+    batch, before = taught_batch(little, random) | {"events": events | told}, little.bits(model.terms)
+    for _ in range(2):
+        logs = model.train_on_batch(batch, return_dict=True)
+    assert {"scenes_distillation", "scenes_embedding", "scenes_tags", "events_distillation"} <= set(logs)
+    assert all(np.isfinite(value) for value in logs.values())
+    assert all(new != old for new, old in zip(little.bits(model.terms), before, strict=True))
 
 
 def test_a_temperature_of_0_is_refused():
