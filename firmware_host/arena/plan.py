@@ -31,6 +31,9 @@ _ELEMENT_BYTES |= {f"{kind}{bits}": bits // 8 for kind in ("int", "uint") for bi
 _ELEMENT_BYTES |= {f"float{bits}": bits // 8 for bits in (16, 32, 64)}
 #: Files of use have hundreds; placing is quadratic.
 _MOST_BLOCKS = 2048
+#: What the planner keeps for each block while it plans (`GreedyMemoryPlanner::per_buffer_size`), and the requests for
+#: scratch memory that one operator may make (`kMaxScratchBuffersPerOp`).
+_PLANNED_BLOCK_BYTES, _MOST_REQUESTS = 40, 12
 _NEVER = (-1, -1)
 
 
@@ -48,13 +51,12 @@ class _Tail:
 
 
 def persistent_bytes(
-    model: Any, asked: Iterable[Requests], sizes: Sizes, variables: int, variables_bytes: int, family: str = "reference"
+    model: Any, asked: Iterable[Requests], sizes: Sizes, variables_bytes: int, family: str = "reference"
 ) -> dict[str, int]:
     """Bytes that are kept, by what they are for.
 
-    `asked`: what each operator's kernel asks for, in the order of the file, subgraph after subgraph. `variables`: how
-    many resource variables there are. `variables_bytes`: bytes of all tensors that keep their values between
-    inferences, each aligned. `family`: of the kernels.
+    `asked`: what each operator's kernel asks for, in the order of the file, subgraph after subgraph. `variables_bytes`:
+    bytes of all tensors that keep their values between inferences, each aligned. `family`: of the kernels.
 
     Returns:
         The bytes under `interpreter`, `tensors`, `operators` (nodes and their options), `kernels`, `variables` and
@@ -65,9 +67,10 @@ def persistent_bytes(
     requests = list(asked)
     for structure in (sizes.buffer_allocator, sizes.memory_planner, sizes.allocator):
         tail.take("interpreter", structure, pointer)
+    variables = flatbuffer.resource_variables(model)
     if variables:
         tail.take("variables", sizes.variables)
-        tail.take("variables", sizes.variable * variables)
+        tail.take("variables", sizes.variable * len(variables))
     tail.take("interpreter", sizes.options_allocator, pointer)
     tail.take("interpreter", sizes.graph * len(model.subgraphs), pointer)
     for graph in model.subgraphs:
@@ -141,16 +144,19 @@ class DevicePlan:
     Attributes:
         activations_bytes: what activations and scratch memory are laid out in.
         persistent_bytes: what is kept.
+        planning_bytes: what the interpreter needs in the place of the activations while it plans them, at its start:
+            more than these where a file has many small tensors. Inputs and outputs are not kept yet then.
         scratch: of each operator whose kernel asks for any, in the order of the file.
     """
 
     activations_bytes: int
     persistent_bytes: int
+    planning_bytes: int
     scratch: tuple[Scratch, ...]
 
     @property
     def planned_bytes(self) -> int:
-        """The whole arena."""
+        """What is used of the arena once it is planned, to be compared with the interpreter's own figure."""
         return aligned(self.activations_bytes + self.persistent_bytes)
 
 
@@ -163,6 +169,7 @@ class ArenaPlan:
         blocks: activations and scratch memory, in the order of the file.
         activations_bytes: what these are laid out in, gaps included.
         kept: bytes of what is kept on the host (64-bit pointers), by what it is for.
+        planning_bytes: as of the device, on the host.
         device: the arena on a 32-bit device.
         assumed: operators whose kernels are not known: an allowance was made for them.
     """
@@ -171,6 +178,7 @@ class ArenaPlan:
     blocks: tuple[Placed, ...]
     activations_bytes: int
     kept: dict[str, int]
+    planning_bytes: int
     device: DevicePlan
     assumed: tuple[str, ...]
 
@@ -229,14 +237,24 @@ def _plan(model: Any, builds: Sequence[KernelBuild]) -> ArenaPlan:
         for (name, kind), block, offset in zip(named, blocks, starts, strict=True)
     )
     state = sum(aligned(_tensor_bytes(t)) for graph in model.subgraphs for t in graph.tensors if t.isVariable)
-    kept = persistent_bytes(model, host.values(), HOST, variables.number, state)
+    kept = persistent_bytes(model, host.values(), HOST, state)
     narrow = _blocks(model, life, device, variables)[1]
     small = end_of(blocks, starts) if narrow == blocks else extent_bytes(narrow)
-    there = persistent_bytes(model, device.values(), DEVICE, variables.number, state, builds[0].family)
+    there = persistent_bytes(model, device.values(), DEVICE, state, builds[0].family)
     names = (flatbuffer.op_name(model, operator) for _, operator in flatbuffer.operators(model))
     unknown = dict.fromkeys(name for name in names if not HOST.kernel(name).known)
-    planned = DevicePlan(small, sum(there.values()), _scratch(model, device))
-    return ArenaPlan(life.steps, placed, end_of(blocks, starts), kept, planned, tuple(unknown))
+    planning = _planning_bytes(model, host, len(blocks), HOST) - kept["ports"]
+    planning_there = _planning_bytes(model, device, len(narrow), DEVICE) - there["ports"]
+    planned = DevicePlan(small, sum(there.values()), planning_there, _scratch(model, device))
+    return ArenaPlan(life.steps, placed, end_of(blocks, starts), kept, planning, planned, tuple(unknown))
+
+
+def _planning_bytes(model: Any, asked: dict[Key, Requests], blocks: int, sizes: Sizes) -> int:
+    """As `MicroAllocator::CommitStaticMemoryPlan` takes it: requests, a record for each tensor, and the planner's."""
+    buffers = sum(len(request.scratch) for request in asked.values())
+    tensors = sum(len(graph.tensors) for graph in model.subgraphs)
+    found = aligned(sizes.scratch_request * (buffers + _MOST_REQUESTS)) + sizes.pointer * len(model.subgraphs)
+    return aligned(found + sizes.allocation_info * (tensors + buffers)) + _PLANNED_BLOCK_BYTES * blocks
 
 
 def _asked(model: Any, sizes: Sizes, variables: Variables, ask: Callable[[Operator], Requests]) -> dict[Key, Requests]:

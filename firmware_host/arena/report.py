@@ -125,27 +125,29 @@ def _device(
     """The arena of one file on the device.
 
     Returns:
-        `kernels` (the family), `activations_bytes` and `persistent_bytes` of the plan, `scratch`: [{"op", "name",
-        "bytes"}], `beyond_plan_bytes` (by how much the interpreter on this host used more than its plan),
-        `reserve_bytes`, `arena_bytes` (what to give the arena: all of these, aligned), `interpreter_bytes` (RAM
-        beside the arena, for the interpreter itself) and `pc_arena_bytes` (what to give it on a PC of 64 bit, for a
-        self-test there).
+        `kernels` (the family), `activations_bytes`, `planning_bytes` and `persistent_bytes` of the plan, `scratch`:
+        [{"op", "name", "bytes"}], `beyond_plan_bytes` (by how much the interpreter on this host used more than its
+        plan), `reserve_bytes`, `arena_bytes` (what to give the arena: what is kept, beyond the plan and in reserve, and
+        the larger of activations and planning, aligned), `interpreter_bytes` (RAM beside the arena, for the interpreter
+        itself) and `pc_arena_bytes` (what to give it on a PC of 64 bit, for a self-test there).
     """
     device, operators = plan.device, list(flatbuffer.operators(model))
     kinds = {flatbuffer.op_name(model, operator) for _, operator in operators}
     beyond = max(0, (measured or 0) - plan.planned_bytes)
     reserve = target.arena_reserve_bytes if target else None
     # Another version of TensorFlow Lite Micro may have an operator's record one step of the alignment larger.
-    found = {
+    found: dict[str, Any] = {
         "kernels": builds[0].family,
         "activations_bytes": device.activations_bytes,
+        "planning_bytes": device.planning_bytes,
         "persistent_bytes": device.persistent_bytes,
         "scratch": [{"op": each.op, "name": each.name, "bytes": each.size_bytes} for each in device.scratch],
         "beyond_plan_bytes": beyond,
         "reserve_bytes": ALIGNMENT_BYTES * len(operators) if reserve is None else reserve,
     }
     resolver = _RESOLVER_BYTES + _REGISTRATION_BYTES * len(kinds)
-    pc = aligned(plan.planned_bytes + beyond + found["reserve_bytes"])
+    working = max(plan.activations_bytes, plan.planning_bytes)
+    pc = aligned(working + plan.persistent_bytes + beyond + found["reserve_bytes"])
     return _given(found) | {"interpreter_bytes": _INTERPRETER_BYTES + resolver, "pc_arena_bytes": pc}
 
 
@@ -160,6 +162,7 @@ def _shared_device(arenas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     found = {
         "kernels": devices[0]["kernels"],
         "activations_bytes": max(device["activations_bytes"] for device in devices),
+        "planning_bytes": max(device["planning_bytes"] for device in devices),
         "persistent_bytes": total("persistent_bytes") - once,
         "scratch": [each for device in devices for each in device["scratch"]],
         "beyond_plan_bytes": total("beyond_plan_bytes"),
@@ -172,8 +175,9 @@ def _shared_device(arenas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _given(device: dict[str, Any]) -> dict[str, Any]:
     """With what to give the arena."""
-    parts = ("activations_bytes", "persistent_bytes", "beyond_plan_bytes", "reserve_bytes")
-    return device | {"arena_bytes": aligned(sum(device[part] for part in parts))}
+    working = max(device["activations_bytes"], device["planning_bytes"])
+    kept = sum(device[part] for part in ("persistent_bytes", "beyond_plan_bytes", "reserve_bytes"))
+    return device | {"arena_bytes": aligned(working + kept)}
 
 
 def largest_scratch(scratch: Iterable[Mapping[str, Any]]) -> str:

@@ -51,6 +51,8 @@ class Sizes:
         tensor: TfLiteTensor.
         quantization: TfLiteAffineQuantization.
         variables, variable: MicroResourceVariables and MicroResourceVariable.
+        allocation_info: AllocationInfo, of which a plan has one for each tensor and scratch buffer.
+        scratch_request: ScratchBufferRequest.
         matmul_quantization: QuantizationOpDataBatchMatmul.
     """
 
@@ -66,6 +68,8 @@ class Sizes:
     quantization: int
     variables: int
     variable: int
+    allocation_info: int
+    scratch_request: int
     matmul_quantization: int = 28
 
     def kernel(self, op: str, family: str = "reference") -> KernelSize:
@@ -79,8 +83,8 @@ class Sizes:
             return _ALLOWANCE
         if self.pointer == 8:
             return KernelSize(*_KERNELS[op][:3])
-        data, *options = _KERNELS[op][3:]
-        return KernelSize(_VENDOR_DATA.get(family, {}).get(op, data), *options)
+        data, options, alignment = _KERNELS[op][3:]
+        return KernelSize(_VENDOR_DATA.get(family, {}).get(op, data), options, alignment)
 
 
 # More than any kernel of the table but the LSTM's keeps.
@@ -176,6 +180,6 @@ _VENDOR_DATA = {
     "esp-nn": {"CONV_2D": 60, "DEPTHWISE_CONV_2D": 60, "SOFTMAX": 60},
 }
 #: The Python package of TFLM on a 64-bit host, whose allocator records.
-HOST = Sizes(8, 104, 72, 272, 16, 24, 64, 24, 64, 24, 16, 40)
+HOST = Sizes(8, 104, 72, 272, 16, 24, 64, 24, 64, 24, 16, 40, 32, 16)
 #: A 32-bit device.
-DEVICE = Sizes(4, 36, 44, 36, 8, 8, 32, 12, 32, 12, 12, 20)
+DEVICE = Sizes(4, 36, 44, 36, 8, 8, 32, 12, 32, 12, 12, 20, 24, 12)

@@ -12,16 +12,14 @@ from keras_mtl.tflite import flatbuffer
 
 @dataclass(frozen=True)
 class Variables:
-    """The resource variables of a file.
+    """The resource variables of a file. Handles of one container and one name are one variable.
 
     Attributes:
-        number: how many there are: handles of one container and one name are one variable.
         handles: tensors that hold a handle. They point to their kernel's data and take nothing themselves.
         made: the operators that make a variable's memory, the first assignment to each, with the tensor that is
             assigned: later ones find it there.
     """
 
-    number: int
     handles: frozenset[Key]
     made: Mapping[Key, Any]
 
@@ -47,4 +45,4 @@ def variables_of(model: Any) -> Variables:
                 if variable is not None and variable not in known:
                     known.add(variable)
                     made[number, index] = flatbuffer.op_inputs(graph, operator)[1]
-    return Variables(len(set(handles.values())), frozenset(handles), made)
+    return Variables(frozenset(handles), made)

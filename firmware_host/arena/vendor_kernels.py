@@ -54,7 +54,7 @@ def _cmsis_transposed(op: Operator, found: Requests, build: KernelBuild) -> None
         return
     (batch, *source, channels), (_, height, width, _) = op.shape(2), op.shape(1)
     layer = Window(
-        batch, (source[0], source[1]), channels, (height, width), channels, op.result[1:3], op.result[3],
+        batch, (source[0], source[1]), channels, (height, width), channels, (op.result[1], op.result[2]), op.result[3],
         (op.options.strideH, op.options.strideW),
     )  # fmt: skip
     sizes = cmsis_nn.transposed(layer, build)

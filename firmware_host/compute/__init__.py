@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from keras_mtl.firmware_host.compute.code_size import code_parts
     from keras_mtl.firmware_host.compute.cost import OpRow, activation_bytes_per_second, op_rows, uncounted
     from keras_mtl.firmware_host.compute.estimates import compute_notes, estimate, overload
     from keras_mtl.firmware_host.compute.lacking import Finding, compatibility, tflm_blocks
@@ -13,6 +14,6 @@ else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "RESOLVER_METHODS", "WRONG_SUMS", "Finding", "OpRow", "activation_bytes_per_second", "compatibility",
-    "compute_notes", "estimate", "op_rows", "overload", "tflm_blocks", "uncounted",
+    "RESOLVER_METHODS", "WRONG_SUMS", "Finding", "OpRow", "activation_bytes_per_second", "code_parts",
+    "compatibility", "compute_notes", "estimate", "op_rows", "overload", "tflm_blocks", "uncounted",
 ]  # fmt: skip

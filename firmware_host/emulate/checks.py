@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_mtl.core import FeatureMismatch, LogMelSettings
 from keras_mtl.decoding import EventDecoder, decoder_numbers
-from keras_mtl.firmware_host.compute import uncounted
+from keras_mtl.firmware_host.compute import code_parts, uncounted
 from keras_mtl.firmware_host.emulate import memory as stream_memory
 from keras_mtl.firmware_host.emulate.context import Context
 from keras_mtl.firmware_host.emulate.parity import REFERENCE, probabilities
@@ -62,10 +62,13 @@ def flash_bytes(context: Context) -> Check | None:
     target, size = context.target, context.artifact.file_bytes
     if target.flash_bytes is None:
         return None
-    code, kept = target.code_bytes(context.integer), target.application_flash_bytes or 0
-    basis = f"about {code:,} (estimate)" if target.interpreter_code_bytes is None else f"{code:,} (the target's)"
-    why = f"model {size:,} + interpreter and {target.kernels} kernels {basis}; {kept:,} kept"
-    return at_most("flash_bytes", size + code, target.flash_bytes - kept, "bytes", why)
+    parts, kept = code_parts(context.artifact, target), target.application_flash_bytes or 0
+    others = {name: parts[name] for name in ("networks", "front end", "listener", "libc") if name in parts}
+    code, kernels = sum(parts.values()), sum(parts.values()) - sum(others.values())
+    whose = " (the target's)" if target.interpreter_code_bytes is not None else ""
+    listed = "".join(f", {name} {part:,}" for name, part in others.items())
+    why = f"model {size:,} + code about {code:,} (estimate: interpreter and {target.kernels} kernels {kernels:,}{whose}"
+    return at_most("flash_bytes", size + code, target.flash_bytes - kept, "bytes", f"{why}{listed}); {kept:,} kept")
 
 
 def arena_bytes(context: Context) -> Check | None:

@@ -13,6 +13,7 @@ from keras_mtl.firmware_host.arena import arena_of, arena_of_members
 from keras_mtl.firmware_host.compute import (
     OpRow,
     activation_bytes_per_second,
+    code_parts,
     compatibility,
     compute_notes,
     estimate,
@@ -178,6 +179,7 @@ def _about(context: Context, path: str) -> dict[str, Any]:
         "activation_bytes_per_second": activation_bytes_per_second(context.rows, context.calls_per_second),
         **{key: manifest[key] for key in listed},
         **({"memory": context.memory} if context.memory else {}),
+        **({"code_bytes": code_parts(artifact, context.target)} if context.target.is_board else {}),
     }
 
 

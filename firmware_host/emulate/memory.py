@@ -76,6 +76,8 @@ def device_words(device: Mapping[str, Any], what: str = "an arena") -> str:
     """What an arena on the device is made of, in words."""
     words = f"for 32 bit {what} of {device['arena_bytes']:,}, {device['reserve_bytes']:,} of it in reserve, "
     words += f"with {largest_scratch(device['scratch'])} ({device['kernels']}); "
+    if device["planning_bytes"] > device["activations_bytes"]:
+        words += f"to plan it takes {device['planning_bytes']:,}, more than its activations; "
     return words + f"{device['interpreter_bytes']:,} for the interpreter{'s' if 'all' in what else ''}"
 
 

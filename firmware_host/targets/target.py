@@ -29,12 +29,7 @@ _BOARD_FIELDS = (
 )
 _NEEDED = {"budget": (), "board": tuple(_BOARD_FIELDS.split())}
 #: What is assumed or measured here for every target, and belongs into a report only where a target says otherwise.
-_ASSUMED = ("parity_probability", "events_differ_fraction", "interpreter_code_bytes", "untyped_code_bytes")
-#: Code of the interpreter and its kernels, measured for a small CNN on a Cortex-M: CMSIS-NN int8, strings stripped.
-#: ESP-NN's was not measured: it is taken for as large.
-_OPTIMISED_CODE_BYTES = 52 * 1024
-#: The same with reference kernels, built with -Os.
-_REFERENCE_CODE_BYTES = 35 * 1024
+_ASSUMED = ("parity_probability", "events_differ_fraction", "interpreter_code_bytes")
 
 
 @dataclass(frozen=True)
@@ -59,9 +54,8 @@ class Target:
         kernels: kernel family of the firmware: "cmsis-nn", "esp-nn" or "reference".
         kernels_version: of that library, as "7.0"; None: scratch memory is planned for the version that asks for the
             most.
-        interpreter_code_bytes: code of the interpreter and its kernels in flash; None for what was measured for the
-            kernel family.
-        untyped_code_bytes: what a float model adds, which has no typed registrations: kernels of all types are linked.
+        interpreter_code_bytes: code of the interpreter and its kernels in flash; None for an estimate by operators
+            (`compute.code_parts`).
         arena_reserve_bytes: what the arena is given beyond its plan; None: 16 bytes for each operator, by which its
             record may be larger in another version of TensorFlow Lite Micro.
         audio_latency_s: longest that the application lets a sound wait for its result, computing time not counted: an
@@ -87,7 +81,6 @@ class Target:
     kernels_version: Text | None = None
     audio_latency_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     interpreter_code_bytes: Size | None = None
-    untyped_code_bytes: Size = 30 * 1024
     arena_reserve_bytes: Size | None = None
 
     @property
@@ -99,12 +92,6 @@ class Target:
     def kernel_builds(self) -> tuple[KernelBuild, ...]:
         """The builds of the kernel library that the firmware may have; reference kernels of a budget."""
         return kernel_builds(self.kernels or "reference", self.kernels_version, self.core)
-
-    def code_bytes(self, integer: bool) -> int:
-        """Code of the interpreter and its kernels for an integer model, or for one with floats."""
-        measured = _REFERENCE_CODE_BYTES if self.kernels == "reference" else _OPTIMISED_CODE_BYTES
-        code = measured if self.interpreter_code_bytes is None else self.interpreter_code_bytes
-        return code if integer else code + self.untyped_code_bytes
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that are set, as plain values for JSON; those that are assumed, where they are not as usual."""
@@ -171,7 +158,6 @@ def _require_sense(where: str, target: Target, given: Mapping[str, Any]) -> None
         ("arena_ram_bytes", "ram_bytes"),
         ("application_ram_bytes", "arena_ram_bytes"),
         ("interpreter_code_bytes", "flash_bytes"),
-        ("untyped_code_bytes", "flash_bytes"),
         ("arena_reserve_bytes", "arena_ram_bytes"),
     ):
         if part in given and getattr(target, part) > getattr(target, whole):

@@ -32,6 +32,18 @@ from keras_mtl.tflite.artifact import Artifact
 BOARD, CHIP = load_target("stm32h743"), load_target("esp32-s3")
 HELIUM = replace(BOARD, core="cortex-m55")
 NEWEST = "7.0"
+#: Whether the interpreter starts in so many bytes.
+_STARTS = """
+import sys
+from pathlib import Path
+from tflite_micro.python.tflite_micro import runtime
+for size in map(int, sys.argv[2:]):
+    try:
+        runtime.Interpreter.from_bytes(Path(sys.argv[1]).read_bytes(), arena_size=size)
+        print(True)
+    except RuntimeError:
+        print(False)
+"""
 #: Bytes of one more ASSIGN_VARIABLE on the host: its node, and the data of its kernel.
 _ONE_MORE_OPERATOR = 64 + 16
 _BYTES = {"int8": np.int8, "int16": np.int16, "int32": np.int32, "float32": np.float32}
@@ -257,7 +269,7 @@ def _with_variables() -> bytes:
     return flatbuffer.write_model(model)
 
 
-def test_variables_are_counted_once_and_their_handles_not_at_all():
+def test_variables_are_counted_once_and_their_handles_not_at_all(tmp_path):
     """The plan is what the interpreter uses, to the byte, and a second assignment or handle adds nothing to it."""
     content = _with_variables()
     artifact = Artifact.build(content, {"part": "unknown", "audio_seconds": 1.0})
@@ -266,6 +278,13 @@ def test_variables_are_counted_once_and_their_handles_not_at_all():
     assert arena["measured_bytes"] == arena["planned_bytes"], report.notes
     assert not any(each["name"] in ("t1", "t4") for each in arena["tensors"])
     assert arena["persistent_parts"]["variables"] == 16 + 2 * 40
+    # So few activations take less than planning them: the interpreter starts with exactly that, and not with less.
+    needed = arena["device"]["pc_arena_bytes"] - arena["device"]["reserve_bytes"]
+    assert needed > arena["measured_bytes"]
+    path = tmp_path / "variables.tflite"
+    path.write_bytes(content)
+    command = [sys.executable, "-c", _STARTS, str(path), str(needed), str(needed - 48)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["True", "False"]
     again = flatbuffer.read_model(content)
     first = next(operator for operator in again.subgraphs[1].operators if len(operator.inputs) == 2)
     again.subgraphs[1].operators.append(first)

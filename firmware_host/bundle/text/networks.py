@@ -75,7 +75,8 @@ int {name}_start(void);
  * order of its settings; a null pointer is an output that is not wanted. 0: done. `context` is not used. */
 int {name}_run(void *context, int network, const void *const *inputs, void *const *outputs);
 
-/* Bytes of its arena that a network uses on this device, after the start: its setting may shrink to that. */
+/* Bytes of its arena that a network uses on this device, after the start. The start itself may take more: let the
+ * setting shrink only as far as it still starts. */
 unsigned long {name}_arena_used_bytes(int network);
 """
     body = f"/* The networks by number. */\n{members}\n#define {prefix}_NETWORKS {len(networks)}\n{shared}\n"

@@ -30,9 +30,8 @@ def settings_header(
     lines = [
         "#include <stdint.h>",
         "",
-        "/* The tensor arena. For a device it is planned with the scratch memory of the target's kernels and a small",
-        " * reserve: interpreter.arena_used_bytes() gives what is used after the first AllocateTensors() there, the",
-        " * setting may shrink to it. On a PC (64 bit, reference kernels) ARENA_MEASURED_BYTES were used. */",
+        "/* The tensor arena. For a device it is planned with the scratch memory of the target's kernels, what the",
+        " * start takes, and a small reserve. On a PC (64 bit, reference kernels) ARENA_MEASURED_BYTES were used. */",
         f"#define {prefix}_ARENA_MEASURED_BYTES {measured_arena_bytes}",
         *arena_lines(prefix, arena_bytes),
         "",
@@ -55,10 +54,10 @@ def arena_lines(prefix: str, arena_bytes: tuple[int, int]) -> list[str]:
     """The macro of an arena's size. `arena_bytes`: for a device of 32 bit and for a PC, whose structures are larger."""
     device, pc = arena_bytes
     return [
-        "#if UINTPTR_MAX > 0xFFFFFFFFu",
-        f"#define {prefix}_ARENA_BYTES {pc}",
-        "#else",
+        "#if UINTPTR_MAX <= 0xFFFFFFFFu",
         f"#define {prefix}_ARENA_BYTES {device}",
+        "#else /* a PC */",
+        f"#define {prefix}_ARENA_BYTES {pc}",
         "#endif",
     ]
 
