@@ -63,7 +63,8 @@ class LiveSession:
         self._stream, self._samples, self._settings = artifact.wiring.stream, 0, artifact.facts.features
         self._temporary = tempfile.TemporaryDirectory(prefix="keras_mtl_live_")
         self._folder, self._unread, self._unsent = Path(self._temporary.name), b"", b""
-        self._owed, self._unreported = 0, list[Detection]()
+        self._written, self._got = list[int](), list[bytes]()
+        self._owed, self._unreported = 1, list[Detection]()  # it says that it is there
         self._process: subprocess.Popen[bytes] | None = None
         try:
             known = ("features", "labels", "decoding")
@@ -147,47 +148,57 @@ class LiveSession:
         self._temporary.cleanup()
 
     def _ask(self, message: bytes) -> dict[str, Any]:
-        """Sends a message and gives its reply, after what an interrupt left unsent and unread."""
+        """Sends a message and gives its reply, after what an interrupt left unsent and unread.
+
+        An interrupt comes between two calls, also between a write and the assignment of what it wrote. So system calls
+        leave their results in lists from within C, and what belongs together is assigned at once.
+        """
         process = self._alive()
         assert process.stdin is not None
         self._unsent, self._owed = self._unsent + message, self._owed + 1
         end, deadline = process.stdin.fileno(), time.monotonic() + self._timeout_s
-        while self._unsent:
+        while True:
+            self._unsent, self._written = self._unsent[sum(self._written) :], []
+            if not self._unsent:
+                break
             _, ready, _ = select.select([], [end], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 raise self._late()
             try:
-                self._unsent = self._unsent[os.write(end, self._unsent) :]
+                self._written.extend(map(os.write, (end,), (self._unsent,)))
             except BrokenPipeError:
                 break  # it died, or has an error: the reply has which
         while True:
             answer = self._answer()
-            self._owed -= 1
-            self._unreported += [Detection(**each) for each in answer["detections"]]
             if not self._owed:
                 return answer
 
     def _update(self, answers: list[dict[str, Any]]) -> Update:
-        detections, self._unreported = tuple(self._unreported), []
-        self._samples = answers[-1]["samples"]
         last, busy_s = answers[-1], sum(answer["busy_s"] for answer in answers)
-        return Update(detections, last["scene"], tuple(last["active"]), self._samples, busy_s)
+        update = Update(tuple(self._unreported), last["scene"], tuple(last["active"]), last["samples"], busy_s)
+        self._samples, self._unreported = last["samples"], []
+        return update
 
     def _answer(self) -> dict[str, Any]:
         process = self._alive()
         assert process.stdout is not None
         end, deadline = process.stdout.fileno(), time.monotonic() + self._timeout_s
-        while b"\n" not in self._unread:
+        while True:
+            self._unread, self._got = self._unread + b"".join(self._got), []
+            if b"\n" in self._unread:
+                break
             ready, _, _ = select.select([end], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 raise self._late()
-            if not (read := os.read(end, _READ_BYTES)):
+            self._got.extend(map(os.read, (end,), (_READ_BYTES,)))
+            if not self._got[-1]:
                 raise EngineCrash(f"{self._engine} died{last_words(self._folder)}")
-            self._unread += read
-        line, _, self._unread = self._unread.partition(b"\n")
-        answer = json.loads(line)
+        line, _, rest = self._unread.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise errors.by_name(answer["error"])(answer["message"], hint=answer["hint"])
+        unreported = self._unreported + [Detection(**each) for each in answer.get("detections", ())]
+        self._unread, self._owed, self._unreported = rest, self._owed - 1, unreported
         return answer
 
     def _alive(self) -> subprocess.Popen[bytes]:

@@ -118,7 +118,7 @@ def write_table(path, header, rows):
 
 def scenes_alone(folder, out, cache):
     sets = ("algorithm=single", "task=scenes", "train.epochs=1", "scene_batch=8")
-    arguments = ("train", "--recipe", "real", "--data", folder, "--out", out, "--cache", cache)
+    arguments = ("train", "--recipe", "paper", "--data", folder, "--out", out, "--cache", cache)
     return [*arguments, *(word for item in sets for word in ("--set", item))]
 
 
