@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.datasets.corpus import Corpus, open_corpus
+    from keras_mtl.datasets.corpus import STRONG, STRONG_MIXED, Corpus, open_corpus
     from keras_mtl.datasets.data_check import FolderCensus, SplitCensus, check_folder
     from keras_mtl.datasets.prepare import DataSettings
 else:
     __getattr__, __dir__ = lazy(__name__)
 
-__all__ = ["Corpus", "DataSettings", "FolderCensus", "SplitCensus", "check_folder", "open_corpus"]
+__all__ = [
+    "STRONG", "STRONG_MIXED", "Corpus", "DataSettings", "FolderCensus", "SplitCensus", "check_folder", "open_corpus",
+]  # fmt: skip

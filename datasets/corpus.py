@@ -36,6 +36,8 @@ from keras_mtl.datasets.tau_urban_acoustic_scenes_2022_mobile import (
 
 #: The word that stands for the embedded data wherever a data folder is expected.
 EMBEDDED = "soundscapes"
+#: Splits of strongly labelled event clips to train on; and the one that is mixed from DESED's soundbank.
+STRONG, STRONG_MIXED = ("strong_real", "strong_synthetic"), "strong_mixed"
 
 _log = logging.getLogger("keras_mtl")
 
@@ -237,7 +239,7 @@ def _open_folder(folder: Path, asked: _Asked) -> Corpus:
         of_events = labels.of(["events"])
         sounds = open_desed_soundbank(bank, of_events.events)
         mixed = clips_of(sounds, parts["soundbank"], of_events, settings, rate_hz)
-        events["strong_mixed"], mixer = mixed, mixed.mixer
+        events[STRONG_MIXED], mixer = mixed, mixed.mixer
     return Corpus(folder.resolve().name, total, scenes, events, rate_hz, parts, labels, settings, mixer)
 
 

@@ -12,7 +12,7 @@ import soundfile
 import soxr
 
 from keras_mtl.core import DataError
-from keras_mtl.datasets.audio import foreign
+from keras_mtl.datasets.audio import ffmpeg
 from keras_mtl.datasets.audio.endings import require_whole
 from keras_mtl.datasets.audio.levels import LevelMeter, Levels
 from keras_mtl.datasets.audio.mp3 import missing_length
@@ -134,8 +134,8 @@ def _repaired(path: Path, layout: WaveLayout | None) -> View | None:
 def _opened(path: Path, layout: WaveLayout | None) -> Iterator[soundfile.SoundFile | WaveStream]:
     """A recording, opened by whatever reads it."""
     with contextlib.ExitStack() as opened:
-        if foreign.is_foreign(path):
-            yield opened.enter_context(foreign.decoded(path))
+        if ffmpeg.is_for_ffmpeg(path):
+            yield opened.enter_context(ffmpeg.decoded(path))
             return
         try:
             file: Path | View = path
@@ -192,7 +192,7 @@ def audio_format(path: str | Path) -> AudioFormat:
         if isinstance(file, soundfile.SoundFile):
             return AudioFormat(file.samplerate, file.channels, file.frames, file.format, file.subtype)
         rate_hz, channels = file.layout.rate_hz, file.layout.channels
-    return AudioFormat(rate_hz, channels, foreign.frames_of(path), path.suffix[1:].upper(), "ffmpeg")
+    return AudioFormat(rate_hz, channels, ffmpeg.frames_of(path), path.suffix[1:].upper(), "ffmpeg")
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ def _require_recording(path: str | Path) -> tuple[Path, WaveLayout | None]:
 def _unreadable(path: Path, error: Exception) -> DataError:
     """What libsndfile's refusal of a file means for the user, as an error to raise."""
     reason = " ".join(str(getattr(error, "error_string", error)).removeprefix("Error : ").split())
-    return DataError(f"{path} can't be read as audio: {reason}", hint=foreign.way_out(path))
+    return DataError(f"{path} can't be read as audio: {reason}", hint=ffmpeg.way_out(path))
 
 
 def to_int16(audio: np.ndarray) -> np.ndarray:

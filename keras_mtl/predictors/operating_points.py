@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_mtl.core import ArtifactError, DataError, RunError, files, read
-from keras_mtl.datasets import Corpus
+from keras_mtl.datasets import STRONG, Corpus
 from keras_mtl.decoding import DecodeSettings, Grid
 from keras_mtl.inference import Predictor
 from keras_mtl.predictors.opening import artifact_predictor, open_for_scoring, open_predictor
@@ -117,7 +117,7 @@ class Tunable:
                 f"({str(fingerprint)[:12]}), so what its training held out is not known",
                 hint="give the --data of the training",
             )
-        if corpus.events.keys().isdisjoint(("strong_real", "strong_synthetic")):
+        if corpus.events.keys().isdisjoint(STRONG):
             raise DataError(f"{corpus.name} has no strongly labelled event clips to tune by", hint="see docs/data.md")
         predictor = self.predictor
         _, clips = hold_out_events(corpus, predictor.settings, cache, fraction, seed)

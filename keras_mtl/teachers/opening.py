@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_mtl.core import DataError, EngineError, RecipeError
-from keras_mtl.datasets import Corpus
+from keras_mtl.datasets import STRONG, Corpus
 from keras_mtl.datasets.mixing import MixedClips
 from keras_mtl.datasets.prepare import Clips, Workers, in_turn
 from keras_mtl.decoding import Event, Grid
@@ -25,8 +25,6 @@ from keras_mtl.teachers.scene_probe import SceneProbe, mean_of_windows
 from keras_mtl.teachers.settings import SUFFIXES, YAMNET, TeacherSettings, load_teacher
 from keras_mtl.teachers.targets import Targets
 
-#: Splits of strongly labelled event clips to train on.
-STRONG = ("strong_real", "strong_synthetic")
 _PROBES = "keras_mtl.probes/1"
 _YAMNET_OUTPUTS = {"embedding": 1024, "scores": 521}
 _TASKS = ("scenes", "events")

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.core import DataError, RecipeError, files
+from keras_mtl.datasets import STRONG
 from keras_mtl.decoding import DecodeSettings, auto_medians
 from keras_mtl.metrics import Bootstrap, event_metrics, scene_metrics
 from keras_mtl.teachers.folder import TARGETS
-from keras_mtl.teachers.opening import STRONG, FileTeacher, by_recording, events_of, groups_of
+from keras_mtl.teachers.opening import FileTeacher, by_recording, events_of, groups_of
 from keras_mtl.teachers.scene_probe import mean_of_windows
 
 SCHEMA = "keras_mtl.teach/1"

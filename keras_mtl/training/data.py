@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_mtl.algorithms import ALGORITHMS
 from keras_mtl.core import DataError, Labels, LogMelSettings, RecipeError
-from keras_mtl.datasets import Corpus
+from keras_mtl.datasets import STRONG, STRONG_MIXED, Corpus
 from keras_mtl.datasets.mixing import MixedClips
 from keras_mtl.datasets.prepare import Clips
 from keras_mtl.decoding import auto_medians
@@ -39,7 +39,7 @@ from keras_mtl.runs import Samples
 from keras_mtl.teachers import Teacher
 from keras_mtl.training.batches import EventStream, SceneStream, Stream, TaughtStream
 from keras_mtl.training.embedded import Embedded
-from keras_mtl.training.held_out import STRONG, hold_out_events, hold_out_recordings
+from keras_mtl.training.held_out import hold_out_events, hold_out_recordings
 from keras_mtl.training.lessons import Lessons, hears, learn, learn_events
 from keras_mtl.training.taught import TaughtEvents
 from keras_mtl.training.waiting import Waiting
@@ -271,7 +271,7 @@ def _splits_of(
     """By kind of event clips, the splits that its clips are of, with their names."""
     found: dict[str, list[tuple[Clips | MixedClips, np.ndarray]]] = {}
     for kind in kinds:
-        names = [name for name in (STRONG[:2] if kind == "strong" else (kind,)) if name in corpus.events]
+        names = [name for name in (STRONG if kind == "strong" else (kind,)) if name in corpus.events]
         found[kind] = [(corpus.events[name], event_set(corpus, name, settings, cache).filenames) for name in names]
     return found
 
@@ -281,7 +281,7 @@ def _rows_to_cut(
 ) -> dict[str, np.ndarray]:
     """Of the splits of event clips that a teacher may hear cuts of: the clips that are not held out."""
     rows: dict[str, np.ndarray] = {}
-    for name in (*STRONG[:2], "weak", "unlabelled"):
+    for name in (*STRONG, "weak", "unlabelled"):
         if name in corpus.events and name in STRONG and "events" in tasks:
             names = event_set(corpus, name, settings, cache).filenames
             rows[name] = np.flatnonzero(np.isin(names, kinds["strong"].filenames))
@@ -334,7 +334,7 @@ def require_tasks(corpus: Corpus, tasks: set[str]) -> None:
     """Raises where a corpus lacks training clips of a task (DataError)."""
     there = {
         "scenes": "train" in corpus.scenes,
-        "events": not set(STRONG).isdisjoint(corpus.events),
+        "events": not {*STRONG, STRONG_MIXED}.isdisjoint(corpus.events),
     }
     what = {"scenes": "no scene (TAU) clips to train on", "events": "no strongly labelled event (DESED) clips"}
     for task in sorted(tasks):

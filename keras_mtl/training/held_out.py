@@ -8,11 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_mtl.core import LogMelSettings
-from keras_mtl.datasets import Corpus
+from keras_mtl.datasets import STRONG, STRONG_MIXED, Corpus
 from keras_mtl.features import EventSet, SceneSet, event_set
-
-#: Splits of strongly labelled clips that are trained on, those that are mixed from a soundbank last.
-STRONG = ("strong_real", "strong_synthetic", "strong_mixed")
 
 
 def hold_out_recordings(
@@ -50,11 +47,11 @@ def hold_out_events(
         fraction: of the clips that is held out; 0 holds out none.
         seed: of the draw, that of the training.
     """
-    strong = [event_set(corpus, split, settings, cache) for split in STRONG if split in corpus.events]
+    strong = [event_set(corpus, split, settings, cache) for split in (*STRONG, STRONG_MIXED) if split in corpus.events]
     joined = functools.reduce(EventSet.join, strong)
     if "held_out" in corpus.events:
         return joined, event_set(corpus, "held_out", settings, cache) if fraction else None
-    if len(strong) > 1 and STRONG[-1] in corpus.events:
+    if len(strong) > 1 and STRONG_MIXED in corpus.events:
         kept, held = _hold_out_clips(functools.reduce(EventSet.join, strong[:-1]), fraction, seed)
         return kept.join(strong[-1]), held
     return _hold_out_clips(joined, fraction, seed)

@@ -22,7 +22,7 @@ _DECODER = "ffmpeg"
 _TIMEOUT_S = 60.0
 
 
-def is_foreign(path: Path) -> bool:
+def is_for_ffmpeg(path: Path) -> bool:
     """Whether a file is decoded by ffmpeg: by its ending, and where ffmpeg is installed."""
     return path.suffix.lower() in FOREIGN_SUFFIXES and shutil.which(_DECODER) is not None
 
