@@ -17,7 +17,8 @@ from keras_mtl.firmware_host.targets import Target
 
 def engines_for(target: Target, asked_for: Sequence[str]) -> tuple[str, ...]:
     """The engines to run, in their order: those asked for, and for a board `tflm`, which measures the arena."""
-    return tuple(name for name in ENGINES if name in asked_for or (target.is_board and name == "tflm"))
+    first = tuple(name for name in ENGINES if name in asked_for or (target.is_board and name == "tflm"))
+    return (*first, *dict.fromkeys(name for name in asked_for if name not in ENGINES))
 
 
 def run_on_each(

@@ -17,6 +17,7 @@ PACKAGES = {
     "litert": "ai-edge-litert",
     "litert-reference": "ai-edge-litert",
     "tflite-runtime": "tflite-runtime",
+    "numpy": "keras_mtl",
 }
 #: The file in the exchange folder that takes what native code prints.
 WORDS = "words.txt"

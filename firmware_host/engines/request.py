@@ -13,8 +13,8 @@ from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.flatbuffer import ALIGNMENT_BYTES
 
-#: Names of the engines.
-ENGINES = tuple(PACKAGES)
+#: Names of the engines that run where none is chosen: the interpreters of others.
+ENGINES = ("tflm", "litert", "litert-reference", "tflite-runtime")
 #: What an engine's process may address: a file whose shapes ask for more is refused, and the machine goes on.
 MOST_BYTES = 4 << 30
 #: Workers multiply no matrices in NumPy: without its threads they start sooner, and address less.
@@ -34,7 +34,7 @@ def make_request(engine: str, artifact: Artifact, folder: Path) -> dict[str, Any
         EngineError: an unknown engine.
     """
     if engine not in PACKAGES:
-        raise EngineError(f"unknown engine {engine}", hint=f"engines are {', '.join(ENGINES)}")
+        raise EngineError(f"unknown engine {engine}", hint=f"engines are {', '.join(PACKAGES)}")
     members = {}
     for number, (name, member) in enumerate(artifact.members.items()):
         blocking = tflm_blocks(member.model) if engine == "tflm" else ()

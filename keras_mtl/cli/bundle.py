@@ -102,7 +102,6 @@ def _write(
     from keras_mtl.firmware_host.bundle import bundle_names, require_free, write_bundle
     from keras_mtl.firmware_host.bundle.release import load_private_key
     from keras_mtl.firmware_host.emulate import emulate
-    from keras_mtl.firmware_host.engines import ENGINES
     from keras_mtl.firmware_host.targets import load_target
 
     held_against = load_target(target)
@@ -112,8 +111,7 @@ def _write(
     checked = []
     for path, artifact in loaded:
         click.echo(f"checking {path} for {held_against.name}", err=True)
-        on = ENGINES if "all" in engines else engines
-        checked.append((artifact, emulate(artifact, held_against, on, path=path, timeout_s=timeout_s)))
+        checked.append((artifact, emulate(artifact, held_against, engines, path=path, timeout_s=timeout_s)))
     bundle = write_bundle(checked, out, timeout_s, private_key, called)
     print_result(
         bundle.to_dict(), as_json, lambda: [f"bundle   {bundle.path}", *(f"  {file}" for file in bundle.files)]

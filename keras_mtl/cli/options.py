@@ -47,16 +47,24 @@ cache_option = click.option(
 
 engine_option = click.option(
     "--engine",
-    type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime"]),
+    type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime", "numpy"]),
     default="litert",
     help="Interpreter of an artifact. Of integer artifacts all give the same within the last place.",
 )
 
+
+def _each_engine(_context: click.Context, _option: click.Parameter, names: Sequence[str]) -> tuple[str, ...]:
+    from keras_mtl.firmware_host.engines import ENGINES
+
+    return tuple(dict.fromkeys(each for name in names for each in (ENGINES if name == "all" else (name,))))
+
+
 engines_option = click.option(
     "--engine",
     "engines",
-    type=click.Choice(("tflm", "litert", "litert-reference", "tflite-runtime", "all")),
+    type=click.Choice(("tflm", "litert", "litert-reference", "tflite-runtime", "numpy", "all")),
     multiple=True,
+    callback=_each_engine,
     default=("all",),
     help="Interpreter to run; repeatable. A board runs tflm in any case: it measures the arena.",
 )
