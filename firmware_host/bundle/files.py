@@ -158,7 +158,7 @@ def _of_stream(name: str, artifact: Artifact, report: Report, timeout_s: float) 
     for m, member in artifact.members.items():
         role, sizes = identifier(m), _sizes(arena["members"][m])
         networks.append(Network(f"{name}_{role}", role, member, chain.arena_bytes[m], sizes))
-    ram = stream_memory(artifact, arena)
+    ram = stream_memory(artifact, arena, report.artifact.get("memory", {}).get("kept_audio_bytes", 0))
     room = arena_bytes(arena, ram, target)
     if room is not None and not room.ok:
         raise VerdictFailed(

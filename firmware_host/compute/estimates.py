@@ -1,65 +1,47 @@
-"""How many instructions a second of audio takes on a target: an estimate, always a range, never a measured latency.
+"""How much of a target's core an artifact takes: instructions and cycles of a second of audio, always as ranges.
 
-It adds up the figures of `instruction_rates`: instructions for each multiply-accumulate (MAC) by core, kernel family,
-type, kind of layer and depth. On Arm cores these were measured kernel by kernel under QEMU; a range goes
-15 % beyond both ends, for shapes in between. Where there is no figure it is derived and wider, and `basis` has how.
+It adds up what `row_rates` has for each operator and, of an artifact that takes audio, what is around the networks.
+Neither is ever a measured latency of the file in question. `load` is cycles over the clock.
 
-Conventions: ranges are (least, most). `load` takes one instruction for a cycle: caches, flash wait states and stalls
-make it more, two instructions in a cycle (Cortex-M7, M55) less.
+Conventions: ranges are (least, most).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from keras_mtl.firmware_host.compute.around import Around
 from keras_mtl.firmware_host.compute.cost import OpRow
-from keras_mtl.firmware_host.compute.instruction_rates import DEPTHS, PER_ELEMENT, RATES, XTENSA_CYCLES
+from keras_mtl.firmware_host.compute.cycle_rates import BUILDS, PER_INSTRUCTION, Range
+from keras_mtl.firmware_host.compute.row_rates import (
+    DTYPES,
+    Work,
+    core_of,
+    cycles_per_instruction,
+    measured_cycles,
+    pipeline_of,
+    times,
+    work_of,
+)
 from keras_mtl.firmware_host.targets import Target
 
-Range = tuple[float, float]
-
-#: Cores by what they are estimated as.
-_CORES = {
-    **dict.fromkeys(("cortex-m0", "cortex-m0plus", "cortex-m0+", "cortex-m1", "cortex-m23"), "m0"),
-    "cortex-m3": "m3",
-    **dict.fromkeys(("cortex-m4", "cortex-m4f", "cortex-m7", "cortex-m33", "cortex-m35p"), "m4"),
-    **dict.fromkeys(("cortex-m52", "cortex-m55", "cortex-m85"), "m55"),
-    "xtensa-lx7": "lx7",
-}
-#: What the figures of a core were measured on, in words.
+#: What the instructions of a core were counted on, in words.
 _MEASURED_ON = {"m0": "Cortex-M0+", "m3": "Cortex-M3", "m4": "Cortex-M4 and M33", "m55": "Cortex-M55"}
 _MEASURED_CORES = ("cortex-m0plus", "cortex-m0+", "cortex-m3", "cortex-m4", "cortex-m4f", "cortex-m33", "cortex-m55")
-_ESPRESSIF = {
-    ("esp-nn", "int8"): "cycles that Espressif publishes for single kernels on this chip (ESP-NN, README), not ours",
-    (
-        "esp-nn",
-        "int16x8",
-    ): "derived from the cycles that Espressif publishes for plain C in int8: ESP-NN has no int16 kernels",
-}
-_ESP_PLAIN_C = "derived from the cycles that Espressif publishes for plain C on this chip"
-_DTYPES = {"int8": "int8", "int16": "int16x8"}
-_KINDS = {
-    "CONV_2D": "conv",
-    "TRANSPOSE_CONV": "conv",
-    "FULLY_CONNECTED": "dense",
-    "BATCH_MATMUL": "dense",
-    "DEPTHWISE_CONV_2D": "depthwise",
-}
-#: How far beyond the measured ends a range goes.
-_BEYOND = 1.15
-#: Operators without MACs were measured on a Cortex-M4 with CMSIS-NN: elsewhere, this much less and more.
-_ELSEWHERE = 2.5
 
 
 def estimate(
-    rows: Sequence[OpRow], calls_per_second: Sequence[float] | None, target: Target
+    rows: Sequence[OpRow],
+    calls_per_second: Sequence[float] | None,
+    target: Target,
+    around: Sequence[Around] = (),
 ) -> tuple[dict[str, Any] | None, str]:
     """The target's work for one second of audio, or for one inference where it is not known how often they come.
 
     `calls_per_second`: how often the file of each row runs for one second of audio, one for each row; None: not known.
     `target`: a board; a budget has no core to estimate for.
+    `around`: what an artifact takes beside its networks for a second of audio.
 
     Returns:
         The estimate as plain values for a report (see the table in docs/cli.md), and "", or None and why there is none:
@@ -67,106 +49,117 @@ def estimate(
     """
     if not target.is_board or not target.clock_hz:
         return None, ""
-    core, kernels = _CORES.get(str(target.core).lower()), str(target.kernels)
-    if core is None:
-        return None, f"no compute estimate: no figures for the core {target.core} (there are for {', '.join(_CORES)})"
-    parts: dict[tuple[str, str], list[tuple[float, Range]]] = {}
+    parts: dict[tuple[str, str], list[tuple[float, Range | None, Range | None]]] = {}
     for row, calls in zip(rows, calls_per_second or [1.0] * len(rows), strict=True):
-        if row.macs is None or row.repeats is None:
-            return None, f"no compute estimate: the MACs of {row.op} can't be counted"
-        dtype = _DTYPES.get(row.data_dtype)
-        if row.macs and dtype is None:
-            return None, f"no compute estimate: no figures for {row.data_dtype} kernels ({row.op})"
-        elements = row.data_elements * row.repeats
-        if max(row.macs, elements) >= 1 << 63:
-            return None, f"no compute estimate: the size of {row.op} is beyond all reason"
-        amount, rate = _of_row(row, elements, core, kernels, str(dtype))
-        if row.macs and rate is None:
-            return None, f"no compute estimate: no figures for {row.op} with {kernels} on {target.core}"
-        if amount and rate is not None:
-            made = amount * calls * rate[0], amount * calls * rate[1]
-            parts.setdefault((row.op, str(dtype)), []).append((row.macs * calls, made))
-    if not parts:
+        work = work_of(row, target)
+        if isinstance(work, str):
+            return None, f"no compute estimate: {work}"
+        if row.macs or any(work.instructions or ()) or any(work.cycles or ()):
+            part = parts.setdefault((row.op, DTYPES.get(row.data_dtype, row.data_dtype)), [])
+            part.append(((row.macs or 0) * calls, *_by(work, calls)))
+    if not any(macs for part in parts.values() for macs, *_ in part) and not _counted(parts):
         return None, "no compute estimate: the file has no MACs"
-    return _summed(parts, core, target, "inference" if calls_per_second is None else "second"), ""
+    return _summed(parts, target, "inference" if calls_per_second is None else "second", around), ""
 
 
-def overload(compute: dict[str, Any]) -> str:
-    """A sentence where the estimate is more than the core has; else empty."""
-    least, most = compute["load"] or (0, 0)
-    if most <= 1:
-        return ""
-    sure = "is" if least > 1 else "may be"
-    return f"that {sure} more than the core can do without pauses: predict with pauses, or take a faster board"
+def _by(work: Work, calls: float) -> tuple[Range | None, Range | None]:
+    both = (work.instructions, work.cycles)
+    first, second = (None if ends is None else times(ends, (calls, calls)) for ends in both)
+    return first, second
 
 
-def compute_notes(compute: dict[str, Any] | None, none_because: str) -> list[str]:
-    """The notes of a report: why there is no estimate, or that it is more than the core has."""
-    if compute is None or not overload(compute):
-        return [none_because] if none_because else []
-    least, most = compute["load"]
-    return [f"the compute estimate is {least:.0%} to {most:.0%} of the clock; {overload(compute)}"]
-
-
-def _of_row(row: OpRow, elements: int, core: str, kernels: str, dtype: str) -> tuple[int, Range | None]:
-    """What is counted of a row (MACs, or elements of its input), and the instructions for one of it."""
-    if not row.macs:
-        measured = PER_ELEMENT.get((row.op, dtype))
-        here = _BEYOND if (core, kernels) == ("m4", "cmsis-nn") else _ELSEWHERE
-        return elements, None if measured is None else (measured[0] / here, measured[1] * here)
-    if core == "lx7":
-        return row.macs, XTENSA_CYCLES.get((kernels, dtype))
-    # Plain C does not use Helium: a Cortex-M55 runs it as a Cortex-M4 does.
-    cells = RATES.get((core, kernels, dtype)) or (RATES.get(("m4", kernels, dtype)) if core == "m55" else None)
-    kind = _KINDS.get(row.op)
-    if cells is None or kind is None:
-        return row.macs, None
-    depth = row.macs // max(1, row.repeats or 1) // max(1, math.prod(row.output_shape))
-    column = 0 if kind == "depthwise" else sum(depth > end for end in DEPTHS)
-    least, most = cells[kind][column]
-    return row.macs, (least / _BEYOND, most * _BEYOND)
+def _counted(parts: dict[tuple[str, str], list[tuple[float, Range | None, Range | None]]]) -> bool:
+    """Whether anything is counted by elements: an operator's call alone is no estimate."""
+    return any(ends is not None and any(ends) for part in parts.values() for _, ends, _ in part)
 
 
 def _summed(
-    parts: dict[tuple[str, str], list[tuple[float, Range]]], core: str, target: Target, per: str
+    parts: dict[tuple[str, str], list[tuple[float, Range | None, Range | None]]],
+    target: Target,
+    per: str,
+    around: Sequence[Around],
 ) -> dict[str, Any]:
     listed: list[dict[str, Any]] = []
     for (op, dtype), rows in parts.items():
-        part = {"op": op, "dtype": dtype, f"macs_per_{per}": round(sum(macs for macs, _ in rows))}
-        listed.append({**part, f"instructions_per_{per}": _total(made for _, made in rows)})
-    total = _total(part[f"instructions_per_{per}"] for part in listed)
+        part = {"op": op, "dtype": dtype, f"macs_per_{per}": round(sum(macs for macs, *_ in rows))}
+        part[f"instructions_per_{per}"] = _total(made for _, made, _ in rows)
+        listed.append({**part, f"cycles_per_{per}": _total(made for *_, made in rows)})
+    instructions, cycles = (_total(part[f"{what}_per_{per}"] for part in listed) for what in ("instructions", "cycles"))
     macs, clock_hz = sum(part[f"macs_per_{per}"] for part in listed), target.clock_hz or 0
     # Without MACs a type has only operators that were not measured as that type's kernels.
     dtypes = {part["dtype"] for part in listed if part[f"macs_per_{per}"]} or {part["dtype"] for part in listed}
+    ordered = sorted(dtypes, key=len)
+    beside = _beside(around, target) if per == "second" else []
+    whole = _total([cycles, *(part["cycles_per_second"] for part in beside)])
     return {
         "core": target.core,
         "kernels": target.kernels,
-        "dtype": " and ".join(sorted(dtypes, key=len)),
-        "instructions_per_mac": [round(end / macs, 2) for end in total] if macs else None,
+        "library": target.library,
+        "dtype": " and ".join(ordered),
+        "instructions_per_mac": _for_each(instructions, macs),
+        "cycles_per_mac": _for_each(cycles, macs),
         "per": per,
-        f"instructions_per_{per}": total,
+        f"instructions_per_{per}": instructions,
+        f"cycles_per_{per}": cycles,
         "clock_hz": clock_hz,
-        "load": [round(end / clock_hz, 4) for end in total] if per == "second" else None,
-        "basis": _basis(sorted(dtypes, key=len), core, target),
+        "load": [round(end / clock_hz, 4) for end in whole] if per == "second" and whole else None,
+        "basis": _basis(target, instructions),
+        "cycles_basis": _cycles_basis(target, ordered) if cycles else None,
         "measured": False,
         "parts": listed,
+        "around": beside,
     }
 
 
-def _basis(dtypes: Sequence[str], core: str, target: Target) -> str:
-    """Where the figures are from, and where they are not this core's."""
-    if core == "lx7":
-        plain_c = {_ESPRESSIF.get((str(target.kernels), dtype), _ESP_PLAIN_C): None for dtype in dtypes}
-        return "; ".join([*plain_c, "operators without MACs: a Cortex-M4's instructions, widened"])
+def _for_each(total: list[int] | None, macs: float) -> list[float] | None:
+    return [round(end / macs, 2) for end in total] if macs and total else None
+
+
+def _beside(around: Sequence[Around], target: Target) -> list[dict[str, Any]]:
+    """What is around the networks, as plain values."""
+    each, found = cycles_per_instruction(target), []
+    for part in around:
+        cycles = None if part.instructions is None or each is None else times(part.instructions, each)
+        ends = [None if one is None else [round(end) for end in one] for one in (part.instructions, cycles)]
+        values = {"name": part.name, "instructions_per_second": ends[0], "cycles_per_second": ends[1]}
+        found.append({**values, "basis": part.basis})
+    return found
+
+
+def _basis(target: Target, instructions: list[int] | None) -> str:
+    """Where the instructions are from, and where they are not this core's."""
+    core = core_of(target) or ""
+    if instructions is None:
+        return f"instructions of {target.library} on a {target.core} were not counted"
     source = "m4" if (core, target.kernels) == ("m55", "reference") else core
-    notes = {f"instructions a MAC by layer, measured under QEMU on {_MEASURED_ON[source]}, 15 % beyond both ends": None}
+    notes = [f"instructions a MAC by layer, measured under QEMU on {_MEASURED_ON[source]}, 15 % beyond both ends"]
     if str(target.core).lower() not in _MEASURED_CORES:
-        notes[f"a {target.core} runs the same instructions; that it may do two in a cycle isn't credited"] = None
+        notes.append(f"a {target.core} runs the same instructions")
     if (core, target.kernels) != ("m4", "cmsis-nn"):
-        notes["operators without MACs: a Cortex-M4's instructions, widened"] = None
+        notes.append("operators without MACs: a Cortex-M4's instructions, widened")
     return "; ".join(notes)
 
 
-def _total(ranges: Iterable[Sequence[float]]) -> list[int]:
+def _cycles_basis(target: Target, dtypes: Sequence[str]) -> str:
+    """Where the cycles are from, type by type."""
+    found: dict[str, list[str]] = {}
+    for dtype in dtypes:
+        entry = measured_cycles(target, dtype)
+        source = entry.source if entry else PER_INSTRUCTION[pipeline_of(target)][1]
+        build = "" if entry else BUILDS[target.kernels_build or "-O2"][1]
+        found.setdefault("; ".join(filter(None, (source, build))), []).append(dtype)
+    words = [f"{' and '.join(types)} {source}" if len(found) > 1 else source for source, types in found.items()]
+    if target.flash_cycles_per_byte:
+        least, most = target.flash_cycles_per_byte
+        words.append(
+            f"each weight comes once a call from a flash outside the chip, {least:g} to {most:g} cycles a byte"
+        )
+    return "; ".join(words)
+
+
+def _total(ranges: Iterable[Sequence[float] | None]) -> list[int] | None:
     listed = list(ranges)
-    return [round(sum(ends[0] for ends in listed)), round(sum(ends[1] for ends in listed))]
+    known = [ends for ends in listed if ends is not None]
+    if len(known) < len(listed):
+        return None
+    return [round(sum(ends[0] for ends in known)), round(sum(ends[1] for ends in known))]

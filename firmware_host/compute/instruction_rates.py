@@ -1,4 +1,4 @@
-"""Instructions that kernels take on a core, as data; `estimates` makes ranges of them.
+"""Instructions that kernels take on a core, as data; `row_rates` makes ranges of them.
 
 Measured kernel by kernel under QEMU (`-icount`, which counts instructions and not cycles) with the sources of
 TensorFlow Lite Micro of August and CMSIS-NN of July 2026, built by GCC 12 with -O2 and NDEBUG, on convolutions 3x3 and
@@ -36,7 +36,7 @@ def _read(text: str) -> dict[str, Cells]:
     return dict(zip(("conv", "dense", "depthwise"), cells, strict=True))
 
 
-#: Of a core (`estimates` lists which others are estimated as it), kernel family and type: cells by kind of layer.
+#: Of a core (`row_rates` lists which others are estimated as it), kernel family and type: cells by kind of layer.
 RATES = {
     ("m4", "cmsis-nn", "int8"): _read(_M4_INT8),
     ("m4", "cmsis-nn", "int16x8"): _read(_M4_INT16),
@@ -50,15 +50,6 @@ RATES = {
     ("m4", "reference", "int16x8"): _read(_M4_REFERENCE_INT16),
     ("m0", "reference", "int8"): _read(_M0_REFERENCE_INT8),
     ("m0", "reference", "int16x8"): _read(_M0_REFERENCE_INT16),
-}
-#: Xtensa LX7, any layer: least and most for a MAC, in cycles. int8 with ESP-NN: what Espressif publishes for single
-#: kernels on an ESP32-S3 (ESP-NN, README, commit d45b843: 331,008 ticks for 409,600 MACs to 394,842 for 62,208). Plain
-#: C: 10 to 35 there, twice that at most for TFLM's reference kernels, and by 1.25 for int16, which ESP-NN lacks.
-XTENSA_CYCLES = {
-    ("esp-nn", "int8"): (0.8, 6.4),
-    ("esp-nn", "int16x8"): (13.0, 88.0),
-    ("reference", "int8"): (10.0, 70.0),
-    ("reference", "int16x8"): (13.0, 88.0),
 }
 #: Operators without MACs, on a Cortex-M4 with CMSIS-NN: least and most for an element of the input. MEAN, TANH,
 #: LOGISTIC and SUB are TFLM's reference kernels, as on any core.

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from keras_mtl.core import FeatureMismatch, LogMelSettings
-from keras_mtl.decoding import EventDecoder, decoder_numbers
+from keras_mtl.decoding import EventDecoder
 from keras_mtl.firmware_host.compute import code_parts, uncounted
 from keras_mtl.firmware_host.emulate import memory as stream_memory
 from keras_mtl.firmware_host.emulate.context import Context
 from keras_mtl.firmware_host.emulate.parity import REFERENCE, probabilities
+from keras_mtl.firmware_host.emulate.timing import audio_latency_s, event_numbers, real_time, seconds_note
 from keras_mtl.firmware_host.report import Check, at_most
 from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.flatbuffer import float_islands
-
-#: What has a shorter latency than whatever takes clips.
-_STREAMING = "a streaming artifact (keras_mtl convert RUN --schedule stream)"
 
 
 def parameter_bytes(context: Context) -> Check | None:
@@ -49,7 +46,7 @@ def macs_per_second(context: Context) -> Check | str | None:
             return Check("macs_per_second", None, limit, "MAC/s", False, uncounted(artifact.network.model))
         most = f"within {limit:,} MAC/s up to {limit // macs:,} inferences a second" if macs else "none at any rate"
         return f"the file does not say how often it runs; {macs:,} MACs an inference, {most}"
-    note = _seconds_note(artifact)
+    note = seconds_note(artifact)
     if artifact.streams:
         rates = artifact.manifest["calls_per_second"]
         note = f"calls a second: {', '.join(f'{name} {rates[name]:g}' for name in artifact.members)}"
@@ -98,31 +95,6 @@ def arena_bytes(context: Context) -> Check | None:
 def arena_limit_bytes(target: Target) -> int | None:
     """The most that arena and interpreter may take: what the application leaves; None for a budget."""
     return None if target.arena_ram_bytes is None else target.arena_ram_bytes - (target.application_ram_bytes or 0)
-
-
-def audio_latency_s(context: Context) -> Check | str | None:
-    """How long a sound waits for the end of the audio that its result needs; None where the target has no limit.
-
-    Computing comes on top, and is not in it.
-    """
-    target, artifact = context.target, context.artifact
-    if target.audio_latency_s is None:
-        return None
-    seconds, remedies = artifact.facts.audio_seconds or artifact.facts.hop_s, ["shorter clips", _STREAMING]
-    if seconds is None:
-        return "the file does not say how much audio an inference takes"
-    waits_for = f"the end of the audio: {_seconds_note(artifact)}"
-    if artifact.streams:
-        waits = artifact.manifest["latency_s"]
-        task = max(waits, key=waits.__getitem__)
-        late = [name for name, wait in waits.items() if wait > target.audio_latency_s]
-        remedies = [remedy for name in late for remedy in _sooner(name, artifact)]
-        seconds, waits_for = waits[task], _waits_for(task, waits, artifact)
-    why = f"a result waits for {waits_for}; the time to compute it comes on top"
-    if seconds > target.audio_latency_s:
-        others = "".join(f"{remedy}, " for remedy in remedies) + ("or " if remedies else "")
-        why += f". Try {others}a target file with the limit that your application has"
-    return at_most("audio_latency_s", seconds, target.audio_latency_s, "s", why)
 
 
 def ops_supported(context: Context) -> Check | None:
@@ -233,7 +205,7 @@ def events_differ(context: Context) -> Check | None:
     artifact, results = context.artifact, probabilities(context.artifact, context.runs)
     if len(results) < 2:
         return None
-    numbers = _numbers(artifact)
+    numbers = event_numbers(artifact)
 
     def decoded(strong: np.ndarray) -> set[tuple[int, int, int]]:
         decoder = EventDecoder(strong.shape[1], **numbers)
@@ -272,6 +244,7 @@ CHECKS: tuple[Callable[[Context], Check | str | None], ...] = (
     flash_bytes,
     arena_bytes,
     audio_latency_s,
+    real_time,
     ops_supported,
     integer_only,
     parity_lsb,
@@ -281,49 +254,5 @@ CHECKS: tuple[Callable[[Context], Check | str | None], ...] = (
 )
 
 
-def _seconds_note(artifact: Artifact) -> str:
-    hop_s, seconds = artifact.facts.hop_s, artifact.facts.audio_seconds
-    every = f", one comes every {hop_s:g} s" if artifact.facts.get("hop_s") else ""
-    return f"one inference hears {seconds:g} s{every}" if seconds else f"an inference comes every {hop_s:g} s"
-
-
 def _word(artifact: Artifact) -> str:
     return "the artifact" if artifact.streams else "the file"
-
-
-def _waits_for(task: str, waits: Mapping[str, float], artifact: Artifact) -> str:
-    """What the task of a stream with the longest latency waits for."""
-    ring = artifact.wiring.event_ring
-    turn = "the turn of the events' decoder over its ring" if ring else "its step, the look-ahead"
-    if task == "scenes":
-        waits_for = "the scene decoder's turn"
-    elif _drops_short(artifact):
-        waits_for = f"{turn}, the median filter and the shortest event"
-    else:
-        waits_for = f"{turn}{',' if ring else ''} and the median filter"
-    others = ", ".join(f"{name} {value:g} s" for name, value in waits.items() if name != task)
-    return f"{waits_for} ({task}" + (f"; {others}" if others else "") + ")"
-
-
-def _sooner(task: str, artifact: Artifact) -> list[str]:
-    """What would shorten the latency of a stream's task: what it has not got already."""
-    wiring = artifact.wiring
-    if task == "scenes":
-        return ["a smaller --scene-hop"] if wiring.stream.scene_hop > 1 else []
-    if wiring.event_ring:
-        found = {"a smaller --event-hop": wiring.stream.event_hop > 1, "a causal event part": True}
-    else:
-        filtered = max(_numbers(artifact)["median"], default=1) > 1
-        found = {"a shorter look-ahead": wiring.look_ahead > 0, "a shorter median filter": filtered}
-    found["a smaller decode.shortest_s"] = _drops_short(artifact)
-    return [remedy for remedy, helps in found.items() if helps]
-
-
-def _drops_short(artifact: Artifact) -> bool:
-    """Whether a begin waits until the event has lasted for the shortest."""
-    return max(_numbers(artifact)["shortest"], default=0) > 1
-
-
-def _numbers(artifact: Artifact) -> dict[str, Any]:
-    """How the events of a streaming artifact are decoded from probabilities."""
-    return decoder_numbers(artifact.facts.decoding, artifact.facts.labels.events, artifact.step_s)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_mtl.core import LogMelSettings
-from keras_mtl.firmware_host.compute import Finding, OpRow
+from keras_mtl.firmware_host.compute import Burst, Finding, OpRow
 from keras_mtl.firmware_host.emulate.parity import Parity, wrong_kernels
 from keras_mtl.firmware_host.engines import EngineRun
 from keras_mtl.firmware_host.report import EngineResult
@@ -34,6 +34,9 @@ class Context:
         memory: the RAM of a streaming artifact, see `stream_memory`; None of another, or without a plan.
         findings: what the target's kernels or the runtimes lack.
         features: settings of a run's features, to be compared with the artifact's; None for no comparison.
+        compute: the estimate of the target's work, see `compute.estimate`; None where there is none.
+        no_compute: why there is no estimate.
+        burst: the longest burst of computing; None where it is not known.
     """
 
     artifact: Artifact
@@ -47,6 +50,9 @@ class Context:
     memory: dict[str, Any] | None
     findings: tuple[Finding, ...]
     features: LogMelSettings | None = None
+    compute: dict[str, Any] | None = None
+    no_compute: str = ""
+    burst: Burst | None = None
 
     @property
     def tflm(self) -> EngineResult | None:

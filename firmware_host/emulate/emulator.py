@@ -11,13 +11,18 @@ import numpy as np
 from keras_mtl.core import ArtifactError, LogMelSettings
 from keras_mtl.firmware_host.arena import arena_of, arena_of_members
 from keras_mtl.firmware_host.compute import (
+    Battery,
+    Burst,
     OpRow,
     activation_bytes_per_second,
+    around_networks,
     code_parts,
     compatibility,
-    compute_notes,
+    energy_of,
     estimate,
+    longest_burst,
     op_rows,
+    remedies_for,
 )
 from keras_mtl.firmware_host.emulate.checks import CHECKS
 from keras_mtl.firmware_host.emulate.context import Context
@@ -42,6 +47,7 @@ def emulate(
     features: LogMelSettings | None = None,
     path: str = "",
     timeout_s: float = 120.0,
+    battery: Battery | None = None,
 ) -> Report:
     """Checks one artifact for one target.
 
@@ -57,6 +63,7 @@ def emulate(
         features: settings of a run's features, to be compared with the artifact's.
         path: where the artifact lies, for the report.
         timeout_s: for each engine.
+        battery: what the device runs on, for days by the estimated energy; None for no such figure.
 
     Returns:
         The report. An engine that refuses, crashes or hangs is listed with its reason; it fails the report only where
@@ -72,6 +79,8 @@ def emulate(
     found = parities(artifact, runs)
     nearest = found.get("outputs") or found.get("scenes")
     arena, unplanned = _arena(artifact, runs, target)
+    compute, no_compute = estimate(rows, calls, target, around_networks(artifact, target))
+    burst = longest_burst(artifact, rows, calls, target)
     context = Context(
         artifact=artifact,
         target=target,
@@ -81,28 +90,50 @@ def emulate(
         engines=tuple(with_difference(result, nearest) for result in results),
         parities=found,
         arena=arena,
-        memory=stream_memory(artifact, arena) if artifact.streams and arena else None,
+        memory=stream_memory(artifact, arena, burst.kept_bytes if burst else 0) if artifact.streams and arena else None,
         findings=(),
         features=features,
+        compute=compute,
+        no_compute=no_compute,
+        burst=burst,
     )
     context = replace(context, findings=compatibility(context.members, target))
-    compute, no_compute = estimate(rows, calls, target)
     differences = _differences(context, inputs, timeout_s)
     made = {make.__name__: check for make in CHECKS if (check := make(context))}
     notes = [f"{name}: not checked: {check}" for name, check in made.items() if isinstance(check, str)]
-    notes += [*_about_notes(context, inputs), *_left_out(context, differences)]
+    notes += [*_uncertain(made), *_about_notes(context, inputs), *_left_out(context, differences)]
     return Report(
         _about(context, path),
         target.to_dict(),
         tuple(check for check in made.values() if isinstance(check, Check)),
         rows,
         context.engines,
-        (*notes, *unplanned, *compute_notes(compute, no_compute)),
-        compute=compute,
+        (*notes, *unplanned),
+        compute=None if compute is None else compute | {"energy": energy_of(compute, target, battery), **_burst(burst)},
         arena=arena,
         parity=_nested(differences),
         compatibility=tuple(finding.to_dict() for finding in context.findings),
+        remedies=_remedies(context, made.get("real_time")),
     )
+
+
+def _uncertain(made: Mapping[str, Check | str]) -> list[str]:
+    """A warning for each check that passed by its lower end only."""
+    found = [check for check in made.values() if isinstance(check, Check) and not check.certain]
+    return [f"warning: {check.name} passed, but that is not certain: {check.why}" for check in found]
+
+
+def _burst(burst: Burst | None) -> dict[str, Any]:
+    return {"burst_s": None if burst is None else [round(end, 6) for end in burst.seconds]}
+
+
+def _remedies(context: Context, check: Check | str | None) -> tuple[dict[str, Any], ...]:
+    """What would make it fit, where it is not certain that it does."""
+    if not isinstance(check, Check) or (check.ok and check.certain):
+        return ()
+    target, needed = context.target, context.memory["total_bytes"] if context.memory else 0
+    free = (target.ram_bytes or 0) - (target.application_ram_bytes or 0) - needed
+    return tuple(remedies_for(context.artifact, context.rows, context.calls_per_second, target, free))
 
 
 def _runs(

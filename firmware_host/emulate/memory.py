@@ -15,10 +15,11 @@ from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
 
 
-def stream_memory(artifact: Artifact, arena: Mapping[str, Any]) -> dict[str, Any]:
+def stream_memory(artifact: Artifact, arena: Mapping[str, Any], kept_audio_bytes: int = 0) -> dict[str, Any]:
     """The RAM of a streaming artifact, in bytes.
 
-    `arena`: of its members, as `arena.arena_of_members` gives it.
+    `arena`: of its members, as `arena.arena_of_members` gives it. `kept_audio_bytes`: samples
+    that come during the longest burst of computing (`compute.Burst.kept_bytes`).
 
     Returns:
         As the members and the manifest have it, on this host: `arena_bytes` of each member (measured, or planned where
@@ -28,7 +29,8 @@ def stream_memory(artifact: Artifact, arena: Mapping[str, Any]) -> dict[str, Any
         As a bundle has it, on the device: `shared_arena_bytes` (the one arena), `reserve_bytes` (how much of that is
         beyond its plan), `interpreter_bytes` (the interpreters themselves), `listener_bytes` (the struct of the C
         listener: buffers, front end and state), `front_end_bytes` (how much of that is the front end's) and
-        `total_bytes` (arena, interpreters and struct).
+        `total_bytes` (arena, interpreters and struct). `kept_audio_bytes`: what was given, beside
+        that.
 
     Raises:
         ArtifactError: the members have other ports than a streaming artifact's.
@@ -50,6 +52,7 @@ def stream_memory(artifact: Artifact, arena: Mapping[str, Any]) -> dict[str, Any
         "listener_bytes": listener,
         "front_end_bytes": sum(buffers[name] for name in FRONT_END),
         "total_bytes": setting + interpreters + listener,
+        "kept_audio_bytes": kept_audio_bytes,
     }
 
 
@@ -68,8 +71,9 @@ def arena_bytes(arena: Mapping[str, Any], ram: Mapping[str, Any], target: Target
     why = f"{device_words(arena['device'], 'one arena for all networks')}, a listener of {ram['listener_bytes']:,}, "
     why += f"{ram['front_end_bytes']:,} of it the front end's; on the host arenas of their own take "
     why += f"{arena['measured_bytes']:,}, measured by TFLM{planned(arena)}, and with the buffers between calls "
-    why += f"{ram['separate_bytes']:,}; of {target.arena_ram_bytes:,} the application keeps {kept:,}"
-    return at_most("arena_bytes", ram["total_bytes"], limit, "bytes", why)
+    why += f"{ram['separate_bytes']:,}; {ram['kept_audio_bytes']:,} for audio that comes during the longest burst of "
+    why += f"computing, at the least; of {target.arena_ram_bytes:,} the application keeps {kept:,}"
+    return at_most("arena_bytes", ram["total_bytes"] + ram["kept_audio_bytes"], limit, "bytes", why)
 
 
 def device_words(device: Mapping[str, Any], what: str = "an arena") -> str:

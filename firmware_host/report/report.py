@@ -28,6 +28,8 @@ class Check:
         unit: of value and limit.
         ok: whether it passed.
         why: one line: where the figure comes from, or what is wrong.
+        certain: whether all of the figure's range passes, or all of it fails; False where it passed by its lower end
+            only.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Check:
     unit: str
     ok: bool
     why: str
+    certain: bool = True
 
 
 def at_most(name: str, value: float, limit: float, unit: str, why: str) -> Check:
@@ -81,6 +84,8 @@ class Report:
         arena: what lies in the tensor arena and when, as plain values; None for a file that can't be planned.
         parity: how the engines' outputs differ, as plain values; None where nothing was compared.
         compatibility: what the target's TFLM, its kernels or the host's runtimes lack, layer by layer, as plain values.
+        remedies: what would make it fit the time there is, with the load that each would give, as plain values; empty
+            where it fits.
     """
 
     artifact: dict[str, Any]
@@ -93,6 +98,7 @@ class Report:
     arena: dict[str, Any] | None = None
     parity: dict[str, Any] | None = None
     compatibility: tuple[dict[str, Any], ...] = ()
+    remedies: tuple[dict[str, Any], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -126,6 +132,7 @@ class Report:
             "arena": self.arena,
             "parity": self.parity,
             "compatibility": list(self.compatibility),
+            "remedies": list(self.remedies),
             "verdict": self.verdict,
         }
 

@@ -11,6 +11,9 @@ KERNEL_VERSIONS: dict[str, tuple[str, ...]] = {
     "esp-nn": ("1.1", "1.2.1", "1.2.3"),
     "reference": (),
 }
+#: How a kernel library may be built, as far as it is known what that costs (`compute.cycle_rates`): optimised for speed
+#: or for size, both with NDEBUG; or as Arduino's library manager builds it for a board, for size.
+KERNEL_BUILDS = ("-O2", "-Os", "arduino")
 #: What each core compiles of CMSIS-NN: plain C, with DSP instructions, or with the vector instructions of Helium.
 _CMSIS_NN = {
     "c": ("cortex-m0", "cortex-m0plus", "cortex-m1", "cortex-m3", "cortex-m23"),
@@ -53,3 +56,16 @@ def kernel_builds(family: str, version: str | None, core: str | None) -> tuple[K
     versions = KERNEL_VERSIONS[family] if version is None else (version,)
     numbers = [tuple(int(part) for part in each.split(".")) for each in versions]
     return tuple(KernelBuild(family, number, variant) for number in numbers for variant in compiled)
+
+
+def library_words(text: str) -> dict[str, str]:
+    """The parts of a library's name as "cmsis-nn 7.0 -O2": `kernels`, `kernels_version`, `kernels_build`; if named.
+
+    What is neither a number nor known as a build is given as the version, which is then refused by name.
+    """
+    family, *rest = text.split() or [text]
+    found = {"kernels": family}
+    for word in rest:
+        key = "kernels_build" if word in KERNEL_BUILDS or word.startswith("-") else "kernels_version"
+        found[key] = f"{found[key]} {word}" if key in found else word
+    return found

@@ -17,11 +17,18 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from keras_mtl.core import TargetError, read, read_bytes
-from keras_mtl.firmware_host.targets.kernel_library import KERNEL_VERSIONS, KernelBuild, kernel_builds
+from keras_mtl.firmware_host.targets.kernel_library import (
+    KERNEL_BUILDS,
+    KERNEL_VERSIONS,
+    KernelBuild,
+    kernel_builds,
+    library_words,
+)
 
 Size = Annotated[int, Meta(ge=0)]
 Text = Annotated[str, Meta(pattern=r"\S")]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Ends = tuple[Annotated[float, Meta(gt=0)], Annotated[float, Meta(gt=0)]]
 _MOST_BYTES = 1 << 20
 _BOARD_FIELDS = (
     "core clock_hz flash_bytes ram_bytes arena_ram_bytes application_flash_bytes application_ram_bytes kernels "
@@ -29,7 +36,9 @@ _BOARD_FIELDS = (
 )
 _NEEDED = {"budget": (), "board": tuple(_BOARD_FIELDS.split())}
 #: What is assumed or measured here for every target, and belongs into a report only where a target says otherwise.
-_ASSUMED = ("parity_probability", "events_differ_fraction", "interpreter_code_bytes")
+_ASSUMED = ("parity_probability", "events_differ_fraction", "interpreter_code_bytes", "compute_share")
+#: Ranges, which begin with the lower end.
+_RANGES = ("flash_cycles_per_byte", "energy_nj_per_cycle")
 
 
 @dataclass(frozen=True)
@@ -51,15 +60,24 @@ class Target:
         ram_bytes: RAM in all, in whatever number of regions.
         arena_ram_bytes: the contiguous region that the tensor arena lies in; `application_ram_bytes` of that region are
             the application's.
-        kernels: kernel family of the firmware: "cmsis-nn", "esp-nn" or "reference".
+        kernels: kernel family of the firmware: "cmsis-nn", "esp-nn" or "reference". A file may name version and build
+            with it, as "cmsis-nn 7.0 -O2".
         kernels_version: of that library, as "7.0"; None: scratch memory is planned for the version that asks for the
             most.
+        kernels_build: how it is built, one of `KERNEL_BUILDS`; None: "-O2".
+        compute_share: part of the core that an artifact may take; the rest is the application's.
+        front_end: how the log-mel is computed, "float" or "fixed"; None: in floating point where the core has such a
+            unit, else in fixed point if that is known.
+        flash_cycles_per_byte: cycles of the core for a byte of weights from a flash outside the chip, least and most;
+            None: weights come at the speed at which the kernels were measured.
+        energy_nj_per_cycle: nanojoules for a cycle of the core at work, least and most; None: those of a measured board
+            of the same core, if there is one.
         interpreter_code_bytes: code of the interpreter and its kernels in flash; None for an estimate by operators
             (`compute.code_parts`).
         arena_reserve_bytes: what the arena is given beyond its plan; None: 16 bytes for each operator, by which its
             record may be larger in another version of TensorFlow Lite Micro.
-        audio_latency_s: longest that the application lets a sound wait for its result, computing time not counted: an
-            artifact that needs longer stretches of audio is refused.
+        audio_latency_s: longest that the application lets a sound wait for its result: an artifact that needs longer
+            stretches of audio, or longer to compute, is refused.
     """
 
     name: Text
@@ -79,6 +97,11 @@ class Target:
     application_ram_bytes: Size | None = None
     kernels: Literal["cmsis-nn", "esp-nn", "reference"] | None = None
     kernels_version: Text | None = None
+    kernels_build: Literal["-O2", "-Os", "arduino"] | None = None
+    compute_share: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    front_end: Literal["float", "fixed"] | None = None
+    flash_cycles_per_byte: Ends | None = None
+    energy_nj_per_cycle: Ends | None = None
     audio_latency_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     interpreter_code_bytes: Size | None = None
     arena_reserve_bytes: Size | None = None
@@ -93,10 +116,16 @@ class Target:
         """The builds of the kernel library that the firmware may have; reference kernels of a budget."""
         return kernel_builds(self.kernels or "reference", self.kernels_version, self.core)
 
+    @property
+    def library(self) -> str:
+        """The kernel library in words, as "cmsis-nn 7.0 -O2"."""
+        return " ".join(filter(None, (self.kernels or "reference", self.kernels_version, self.kernels_build)))
+
     def to_dict(self) -> dict[str, Any]:
         """The fields that are set, as plain values for JSON; those that are assumed, where they are not as usual."""
         usual = {key: getattr(Target, key) for key in _ASSUMED}
-        return {k: v for k, v in asdict(self).items() if v is not None and not (k in usual and v == usual[k])}
+        found = {k: v for k, v in asdict(self).items() if v is not None and not (k in usual and v == usual[k])}
+        return found | {key: list(found[key]) for key in _RANGES if key in found}
 
 
 def target_names() -> tuple[str, ...]:
@@ -142,6 +171,7 @@ def read_target(content: str, where: str) -> Target:
         values = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         raise TargetError(f"target {where} is not valid TOML: {error}") from None
+    values = _with_library_split(where, values)
     target = read(Target, values, f"target {where}", TargetError)
     missing = [key for key in _NEEDED[target.kind] if key not in values]
     if missing:
@@ -150,6 +180,20 @@ def read_target(content: str, where: str) -> Target:
     if target.is_board:
         _require_sense(where, target, values)
     return target
+
+
+def _with_library_split(where: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values with version and build, where `kernels` names them, under their own keys."""
+    if not isinstance(values.get("kernels"), str) or not values["kernels"].strip():
+        return values
+    found = library_words(values["kernels"])
+    twice = [key for key in found if key != "kernels" and key in values]
+    if twice:
+        raise TargetError(f"target {where}: {twice[0]} is in kernels = {values['kernels']!r} too", hint="name it once")
+    if found.get("kernels_build") not in (None, *KERNEL_BUILDS):
+        hint = f"builds are {', '.join(KERNEL_BUILDS)}; or leave it out"
+        raise TargetError(f"target {where}: the build {found['kernels_build']!r} in kernels is not known", hint=hint)
+    return values | found
 
 
 def _require_sense(where: str, target: Target, given: Mapping[str, Any]) -> None:
@@ -162,6 +206,10 @@ def _require_sense(where: str, target: Target, given: Mapping[str, Any]) -> None
     ):
         if part in given and getattr(target, part) > getattr(target, whole):
             raise TargetError(f"target {where}: {part} is more than {whole}")
+    for field in _RANGES:
+        least, most = getattr(target, field) or (0, 0)
+        if least > most:
+            raise TargetError(f"target {where}: {field} begins with its most, {least:g} to {most:g}")
     known = KERNEL_VERSIONS[str(target.kernels)]
     if target.kernels_version is not None and target.kernels_version not in known:
         named = f"versions of {target.kernels} are {', '.join(known)}" if known else f"{target.kernels} has none"

@@ -9,9 +9,14 @@ from typing import Any
 from keras_mtl.core import Column, Html, Table
 from keras_mtl.firmware_host.report import Check, Report
 from keras_mtl.firmware_host.views.html_arena import arena_section
-from keras_mtl.firmware_host.views.html_layers import compatibility_section, compute_section, layers_section
+from keras_mtl.firmware_host.views.html_layers import (
+    compatibility_section,
+    compute_section,
+    layers_section,
+    remedies_section,
+)
 from keras_mtl.firmware_host.views.html_parts import WIDTH, box, definitions, drawing, line, mark, number, span, text
-from keras_mtl.firmware_host.views.text import compared, latency_line, memory_table, short_name
+from keras_mtl.firmware_host.views.text import check_word, compared, latency_line, memory_table, short_name
 
 STYLE = """
 :root { --ink: #1d2733; --quiet: #5b6875; --rule: #dde3ea; --page: #ffffff; --card: #f5f7f9;
@@ -70,7 +75,7 @@ svg .inside { fill: var(--inside); pointer-events: none; }
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _CHECKS = (
     Column("check", "name"),
-    Column("", lambda check: mark(check.ok, "ok" if check.ok else "failed")),
+    Column("", lambda check: mark(check.ok, check_word(check).lower())),
     Column("", lambda check: _meter(check)),
     Column("value", "value", ","),
     Column("limit", "limit", ","),
@@ -127,6 +132,7 @@ def _section(report: Report) -> str:
         arena_section(report.arena),
         layers_section(report),
         compute_section(report.compute),
+        remedies_section(report.remedies),
         compatibility_section(report.compatibility),
         parity_section(report.parity),
         "<h2>Engines</h2>",

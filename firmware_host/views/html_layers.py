@@ -11,7 +11,7 @@ from keras_mtl.core import Column, Html, Table
 from keras_mtl.firmware_host.compute import OpRow
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.views.html_parts import WIDTH, bars, box, drawing, line, number, short_number, span, text
-from keras_mtl.firmware_host.views.text import clock_share, operator_name, short_name
+from keras_mtl.firmware_host.views.text import clock_share, energy_lines, millions, operator_name, percent, short_name
 
 _MOST_BARS = 48
 _LEFT, _LEFT_OF_SETS = 218, 300
@@ -99,18 +99,31 @@ def compute_section(compute: dict[str, Any] | None) -> str:
     if compute is None:
         return ""
     per, clock = compute.get("per", "second"), compute["clock_hz"]
-    least, most = compute[f"instructions_per_{per}"]
     what = "a second of audio" if per == "second" else "an inference"
-    lead = (
-        f"An estimate, not a measured latency: {_million(least)} to {_million(most)} M instructions for {what} on "
-        f"{compute['core']} with {compute['kernels']} kernels. At one instruction a cycle that is "
-        f"{clock_share(compute)}."
-    )
+    unit = "cycles" if compute.get(f"cycles_per_{per}") else "instructions"
+    counted = compute[f"instructions_per_{per}"]
+    lead = f"An estimate, not a measured latency: {f'{millions(counted)} M instructions ' if counted else ''}for {what}"
+    lead += f" on {compute['core']} with {compute.get('library', compute['kernels'])} kernels; {clock_share(compute)}."
     rows = [(f"{part['op']} {part.get('dtype', '')}".strip(), part) for part in compute["parts"]]
-    ranges = [(name, part[f"instructions_per_{per}"], part.get(f"macs_per_{per}")) for name, part in rows]
-    ranges.append(("all", (least, most), None))
-    basis = f'<p class="quiet">Basis: {escape(compute["basis"])}.</p>'
-    return f"<h2>Compute estimate</h2>\n<p>{escape(lead)}</p>{_ranges(ranges, clock, what)}{basis}"
+    rows += [(part["name"], part) for part in compute.get("around", ())]
+    known = [(name, part, part.get(f"{unit}_per_{per}")) for name, part in rows]
+    ranges = [(name, ends, part.get(f"macs_per_{per}")) for name, part, ends in known if ends is not None]
+    ranges.append(("all", [sum(ends[i] for _, ends, _ in ranges) for i in (0, 1)], None))
+    sources = [compute["basis"], compute.get("cycles_basis"), *energy_lines(compute.get("energy"))]
+    basis = "".join(f'<p class="quiet">{escape(source.strip())}.</p>' for source in sources if source)
+    return f"<h2>Compute estimate</h2>\n<p>{escape(lead)}</p>{_ranges(ranges, clock, unit, what)}{basis}"
+
+
+def remedies_section(remedies: Sequence[dict[str, Any]]) -> str:
+    """The section on what would make it fit; empty where it does."""
+    if not remedies:
+        return ""
+    columns = (
+        Column("change", "change"),
+        Column("of the core", lambda found: percent(found["load"])),
+        Column("fits", "fits"),
+    )
+    return f"<h2>What would make it fit</h2>\n{Table(columns, remedies).html()}"
 
 
 def compatibility_section(findings: Sequence[dict[str, Any]]) -> str:
@@ -120,13 +133,8 @@ def compatibility_section(findings: Sequence[dict[str, Any]]) -> str:
     return f"<h2>Compatibility</h2>\n{Table(_LACKING, findings).html()}"
 
 
-def _million(value: float) -> str:
-    """In millions, with the digits that a small value needs."""
-    return f"{value / 1e6:,.1f}" if value >= 1e6 else f"{value / 1e6:.3g}"
-
-
-def _ranges(ranges: Sequence[tuple[str, Sequence[float], float | None]], clock_hz: float, what: str) -> str:
-    """Bars from the least to the most for `what`, on a logarithmic axis, and the clock as a line across them."""
+def _ranges(ranges: Sequence[tuple[str, Sequence[float], float | None]], clock_hz: float, unit: str, what: str) -> str:
+    """Bars from the least to the most of `unit` for `what`, on a logarithmic axis, and the clock as a line across."""
     ends = [end for _, both, _ in ranges for end in both if end > 0] + [clock_hz]
     first, last = math.floor(math.log10(min(ends))), math.ceil(math.log10(max(ends)))
     last = max(last, first + 1)
@@ -142,7 +150,7 @@ def _ranges(ranges: Sequence[tuple[str, Sequence[float], float | None]], clock_h
     for index, (name, (least, most), macs) in enumerate(ranges):
         y = _TOP + index * _ROW
         counted = f", {macs:,.0f} MACs" if macs else ""
-        title = f"{name}: {least:,.0f} to {most:,.0f} instructions for {what}{counted}"
+        title = f"{name}: {least:,.0f} to {most:,.0f} {unit} for {what}{counted}"
         start = place(least)
         parts += [
             text(_LEFT - 8, y + 13, name, "end", most=_LEFT - 10),
@@ -153,5 +161,5 @@ def _ranges(ranges: Sequence[tuple[str, Sequence[float], float | None]], clock_h
         line(x, _TOP - 8, x, height, "clock"),
         text(min(x, WIDTH - 50), height + 14, f"clock {clock_hz / 1e6:g} MHz", "middle"),
     ]
-    parts.append(text(_LEFT, height + 14, f"instructions for {what}, logarithmic", kind="quiet"))
-    return drawing(height + 20, parts, f"Ranges of instructions for {what}")
+    parts.append(text(_LEFT, height + 14, f"{unit} for {what}, logarithmic", kind="quiet"))
+    return drawing(height + 20, parts, f"Ranges of {unit} for {what}")

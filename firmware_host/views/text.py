@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_mtl.core import Column, Table
-from keras_mtl.firmware_host.compute import OpRow, overload
-from keras_mtl.firmware_host.report import Report, key_text
+from keras_mtl.firmware_host.compute import OpRow
+from keras_mtl.firmware_host.report import Check, Report, key_text
 
 _CHECKS = (
     Column("check", "name"),
     Column("value", "value", ","),
     Column("limit", "limit", ","),
     Column("unit", "unit"),
-    Column("", lambda check: "ok" if check.ok else "FAILED"),
+    Column("", lambda check: check_word(check)),
     Column("why", "why"),
 )
 _ENGINES = (
@@ -40,6 +40,11 @@ _OPERATORS = (
     Column("weight bytes", "weight_bytes", ","),
     Column("activation bytes", "activation_bytes", ","),
 )
+_REMEDIES = (
+    Column("to make it fit", "change"),
+    Column("of the core", lambda found: percent(found["load"])),
+    Column("fits", "fits"),
+)
 _DIFFERENCES = (
     Column("figure", "name"),
     Column("old", "old", ","),
@@ -55,6 +60,7 @@ _ON_A_DEVICE = (
     ("front end", "front_end_bytes"),
     ("listener: front end, buffers", "listener_bytes"),
     ("all of it", "total_bytes"),
+    ("audio while it computes", "kept_audio_bytes"),
 )
 
 
@@ -81,6 +87,8 @@ def report_text(report: Report, ops: bool = True) -> str:
         lines += ["", *Table(_LACKING, report.compatibility).text()]
     if report.compute is not None:
         lines += ["", *compute_lines(report.compute)]
+    if report.remedies:
+        lines += ["", *Table(_REMEDIES, report.remedies).text()]
     if ops:
         lines += ["", *Table(_OPERATORS, report.ops).text()]
     return "\n".join([*lines, "", f"verdict   {report.verdict}"]) + "\n"
@@ -155,39 +163,86 @@ def operator_name(row: OpRow) -> str:
 
 
 def compute_lines(compute: dict[str, Any]) -> list[str]:
-    """A report's estimate of instructions, with its basis and its parts by operator."""
+    """A report's estimate of instructions, cycles and energy, with its basis and its parts by operator."""
     per, per_mac = compute.get("per", "second"), compute["instructions_per_mac"]
     span = f", {per_mac[0]:g} to {per_mac[1]:g} a MAC" if per_mac else ""
     what, short = ("a second of audio", "a second") if per == "second" else ("an inference", "an inference")
-    total = f"{_millions(compute[f'instructions_per_{per}'])} M instructions for {what}{span}"
-    columns = (
-        Column("operators", lambda part: f"{part['op']} {part['dtype']}"),
-        Column(f"MACs {short}", f"macs_per_{per}", ","),
-        Column(f"M instructions {short}", lambda part: _millions(part[f"instructions_per_{per}"]), ">"),
+    instructions = compute[f"instructions_per_{per}"]
+    total = (
+        f"{millions(instructions)} M instructions for {what}{span}" if instructions else f"for {what}, in cycles alone"
     )
+    columns = (
+        Column("operators", lambda part: f"{part['op']} {part['dtype']}".strip()),
+        Column(f"MACs {short}", f"macs_per_{per}", ","),
+        Column(f"M instructions {short}", lambda part: _cell(part[f"instructions_per_{per}"]), ">"),
+        Column("M cycles", lambda part: _cell(part.get(f"cycles_per_{per}")), ">"),
+    )
+    around = [{"op": each["name"], "dtype": "", f"macs_per_{per}": None, **each} for each in compute.get("around", ())]
     return [
         f"compute   an estimate, not measured: {total}",
-        f"          at one instruction a cycle {clock_share(compute)}",
-        *([f"          {overload(compute)}"] if overload(compute) else []),
-        f"          basis: {compute['basis']}",
+        f"          {clock_share(compute)}",
+        f"          {compute['basis']}",
+        *([f"          cycles: {compute['cycles_basis']}"] if compute.get("cycles_basis") else []),
+        *(f"          {each['name']}: {each['basis']}" for each in around),
+        *energy_lines(compute.get("energy")),
         "",
-        *Table(columns, compute["parts"]).text(),
+        *Table(columns, [*compute["parts"], *around]).text(),
     ]
 
 
 def clock_share(compute: dict[str, Any]) -> str:
-    """How much of the clock an estimate takes or, of an inference, how long it takes; at one instruction a cycle."""
-    clock_hz = compute["clock_hz"]
-    if compute.get("per", "second") == "second":
-        least, most = compute["load"]
-        return f"{least:.0%} to {most:.0%} of {clock_hz / 1e6:g} MHz"
-    first, last = (1000 * end / clock_hz for end in compute["instructions_per_inference"])
-    return f"{first:.3g} to {last:.3g} ms at {clock_hz / 1e6:g} MHz"
+    """How much of the core an estimate takes or, of an inference, how long it takes; in words."""
+    per, clock_hz = compute.get("per", "second"), compute["clock_hz"]
+    cycles, per_mac = compute.get(f"cycles_per_{per}"), compute.get("cycles_per_mac")
+    if cycles is None:
+        return f"its cycles were not measured for {compute.get('library', compute['kernels'])} on {compute['core']}"
+    words = f"{millions(cycles)} M cycles" + (f", {per_mac[0]:g} to {per_mac[1]:g} a MAC" if per_mac else "")
+    if per != "second":
+        first, last = (1000 * end / clock_hz for end in cycles)
+        return f"{words}: {first:.3g} to {last:.3g} ms at {clock_hz / 1e6:g} MHz"
+    if compute["load"] is None:
+        return f"{words}; those of the front end are not known"
+    beside = "with front end and decoders " if compute.get("around") else ""
+    return f"{words}; {beside}{percent(compute['load'])} of {clock_hz / 1e6:g} MHz"
 
 
-def _millions(ends: Sequence[float]) -> str:
-    """A range in millions, as "182.1 to 213.8"."""
-    return " to ".join(f"{end / 1e6:,.1f}" for end in ends)
+def energy_lines(energy: Mapping[str, Any] | None) -> list[str]:
+    """The energy of a second of audio, and the days on a battery, with what they are derived from."""
+    if energy is None:
+        return []
+    if energy["mj_per_second"] is None:
+        return [f"energy    not known: {energy['source']}; a target's energy_nj_per_cycle states it"]
+    (least, most), (first, last) = energy["mj_per_second"], energy["nj_per_cycle"]
+    lines = [f"energy    {least:g} to {most:g} mJ for a second of audio, derived: cycles by {first:g} to {last:g} nJ"]
+    lines[0] += f" a cycle, {energy['source']}"
+    battery = energy.get("battery")
+    if battery and battery["days"]:
+        what = f"{battery['mah']:g} mAh at {battery['volts']:g} V, listening {battery['duty']:.3g} of the time"
+        lines.append(
+            f"          {battery['days'][0]:g} to {battery['days'][1]:g} days on {what}; sleep, microphone and"
+        )
+        lines[-1] += " radio come on top"
+    return lines
+
+
+def check_word(check: Check) -> str:
+    """How a check came out."""
+    return "FAILED" if not check.ok else "ok" if check.certain else "not certain"
+
+
+def percent(ends: Sequence[float]) -> str:
+    """A range of parts, as "12% to 19%"."""
+    return f"{ends[0]:.0%} to {ends[1]:.0%}"
+
+
+def millions(ends: Sequence[float]) -> str:
+    """A range in millions, with the digits that small values need."""
+    return " to ".join(f"{end / 1e6:,.1f}" if end >= 1e6 else f"{end / 1e6:.3g}" for end in ends)
+
+
+def _cell(ends: Sequence[float] | None) -> str:
+    """A range in millions, as "182.1 to 213.8"; a dash for none."""
+    return "-" if ends is None else " to ".join(f"{end / 1e6:,.1f}" for end in ends)
 
 
 def _number(value: float | None) -> str:
@@ -217,7 +272,7 @@ def memory_table(artifact: Mapping[str, Any]) -> Table:
         *((name, "buffer", size, "") for name, size in ram["buffer_bytes"].items()),
         ("each arena by itself", "all", ram["separate_bytes"], ""),
         ("arenas over each other", "all", ram["shared_bytes"], ""),
-        *((name, "device", ram[key], "") for name, key in _ON_A_DEVICE),
+        *((name, "device", ram[key], "") for name, key in _ON_A_DEVICE if key in ram),
     ]
     return Table(_COLUMNS, rows)
 

@@ -21,6 +21,29 @@ from keras_mtl.firmware_host.targets import target_names
 @click.option("--run", "run_folder", metavar="RUN", help="Also compare the artifact's features with this run's.")
 @click.option("--html", type=FILE, help="Also write one self-contained page.")
 @click.option("--report", "report_file", type=FILE, help="Also write what --json prints: the next baseline.")
+@click.option(
+    "--battery-mah",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MAH",
+    help="Also say for how many days a battery of that charge lasts, by the estimated energy.",
+)
+@click.option(
+    "--battery-v",
+    "battery_volts",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3.0,
+    show_default=True,
+    metavar="VOLTS",
+    help="Its voltage.",
+)
+@click.option(
+    "--duty",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="PART",
+    help="Part of the time in which the device listens.",
+)
 @timeout_option
 @click.option(
     "--baseline",
@@ -53,6 +76,9 @@ def command(
     run_folder: str | None,
     html: Path | None,
     report_file: Path | None,
+    battery_mah: float | None,
+    battery_volts: float,
+    duty: float,
     timeout_s: float,
     baseline: Path | None,
     tolerance_percent: float,
@@ -78,10 +104,12 @@ def command(
       keras_mtl emulate scenes.int8.tflite --target stm32h743 --html report.html
       keras_mtl emulate scenes.int16x8.tflite --target my_board.toml --engine tflm --engine litert --json
       keras_mtl emulate joint.int8/ --target stm32h743
+      keras_mtl emulate joint.int8/ --target stm32u585 --battery-mah 220 --duty 0.1
       keras_mtl emulate wake_word.tflite --target esp32-s3 --hop-s 0.03
       keras_mtl emulate scenes.int8.tflite --target rp2350 --report report.json
       keras_mtl emulate scenes.int8.tflite --target rp2350 --baseline report.json --tolerance 1
     """
+    from keras_mtl.firmware_host.compute import Battery
     from keras_mtl.firmware_host.emulate import emulate
     from keras_mtl.firmware_host.report import REPORTS_SCHEMA, Baseline, Tolerance
     from keras_mtl.firmware_host.targets import load_target
@@ -100,11 +128,12 @@ def command(
         named = {"name": held_against.name}
         known = [{**each.facts.values, "path": path, "sha256": each.sha256} for path, each in loaded]
         older.require([{"artifact": about, "target": named} for about in known])
+    battery = None if battery_mah is None else Battery(battery_mah, duty, battery_volts)
     reports = []
     for path, artifact in loaded:
         shown = click.format_filename(path)  # names of files need not be UTF-8, and reports are
         click.echo(f"running {shown} on {', '.join(engines)}", err=True)
-        reports.append(emulate(artifact, held_against, engines, features, shown, timeout_s))
+        reports.append(emulate(artifact, held_against, engines, features, shown, timeout_s, battery))
     verdict = "passed" if all(report.passed for report in reports) else "failed"
     compared = older.compare(reports, Tolerance(tolerance_percent, tolerance_lsb)) if older else None
     documents = [report.to_dict() for report in reports]

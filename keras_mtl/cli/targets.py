@@ -59,7 +59,7 @@ def _row(target: Target) -> tuple[str | float | None, ...]:
         target.ram_bytes,
         (target.flash_bytes or 0) - (target.application_flash_bytes or 0),
         (target.arena_ram_bytes or 0) - (target.application_ram_bytes or 0),
-        target.kernels,
+        target.library,
         target.audio_latency_s,
         target.description,
     )

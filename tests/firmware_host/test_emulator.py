@@ -20,7 +20,9 @@ from keras_mtl.firmware_host.views import report_html, report_text
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Golden
 
-BOARD_CHECKS = ["flash_bytes", "arena_bytes", "audio_latency_s", "ops_supported", "integer_only", "parity_lsb"]
+BOARD_CHECKS = [
+    "flash_bytes", "arena_bytes", "audio_latency_s", "real_time", "ops_supported", "integer_only", "parity_lsb",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +139,7 @@ def test_audio_that_is_waited_for_is_held_against_the_limit(make_artifact, board
     report = emulate(artifact, replace(board, audio_latency_s=1.0))
     check = report.check("audio_latency_s")
     assert (check.value, check.limit, check.unit, check.ok) == (1.0, 1.0, "s", True)
-    assert "one inference hears 1 s; the time to compute it comes on top" in check.why
+    assert "waits 1 s for the end of the audio: one inference hears 1 s; then an inference takes 2." in check.why
     check = emulate(artifact, replace(board, audio_latency_s=0.5)).check("audio_latency_s")
     assert not check.ok
     assert check.why.startswith("1.0 s is over 0.5")
@@ -208,7 +210,7 @@ def test_report_survives_saving(int8_report, tmp_path):
     document = json.loads(int8_report.to_json())
     assert document["schema"] == "keras_mtl.report/1"
     assert {"artifact", "target", "checks", "ops", "engines", "verdict"} <= set(document)
-    assert set(document["checks"][0]) == {"name", "value", "limit", "unit", "ok", "why"}
+    assert set(document["checks"][0]) == {"name", "value", "limit", "unit", "ok", "why", "certain"}
     for text in ("{}", '{"schema": "other/1"}', "nonsense"):
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(ArtifactError):

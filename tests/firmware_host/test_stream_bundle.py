@@ -119,7 +119,9 @@ def test_cpp_is_well_formed_and_has_one_arena(bundled, tmp_path, kind):
     readme = (folder / "README.md").read_text()
     assert f"one arena of {facts['arena_bytes']:,} bytes" in readme
     assert ("bidirectional" in readme) == (kind == "both ways")
-    assert bool(re.search(r"A turn is .* of 480 MHz: [\d,]+ samples", readme, re.S)) == (kind == "both ways")
+    assert bool(re.search(r"A turn is .* M cycles by .* at 480 MHz: [\d,]+ samples", readme, re.S)) == (
+        kind == "both ways"
+    )
 
 
 def test_two_streaming_artifacts_are_told_apart_by_their_folders(bundled):
@@ -134,7 +136,7 @@ def test_emulator_and_bundle_agree_on_the_last_byte_of_ram(bundled, tmp_path):
     artifact, report, folder = bundled("both ways")
     facts = json.loads((folder / "manifest.json").read_text())
     needed = facts["arena_bytes"] + sum(facts["buffers"].values()) + LISTENER_STATE_BYTES
-    needed += report.artifact["memory"]["interpreter_bytes"]
+    needed += report.artifact["memory"]["interpreter_bytes"] + report.artifact["memory"]["kept_audio_bytes"]
     board = load_target("stm32h743")
     full = replace(board, arena_ram_bytes=needed + (board.application_ram_bytes or 0))
     passed = emulate(artifact, full, ("tflm",))

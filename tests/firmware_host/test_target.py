@@ -65,7 +65,7 @@ def test_board_can_be_estimated_for_and_has_room_for_a_small_model(name):
     row = OpRow(0, "CONV_2D", 3, "maps", ("int8", "int8"), ((1, 8, 6, 1), (4, 3, 3, 1)), "int8", (1, 8, 6, 4), 10, 1, 1)
     compute, why = estimate([row], [1.0], target)
     assert compute is not None, why
-    assert 0 < compute["instructions_per_mac"][0] < compute["instructions_per_mac"][1]
+    assert 0 < compute["cycles_per_mac"][0] < compute["cycles_per_mac"][1]
     assert target.flash_bytes - target.application_flash_bytes > 400_000
     assert target.arena_ram_bytes - target.application_ram_bytes > 150_000
 
@@ -152,6 +152,17 @@ def test_missing_file_is_one_line(tmp_path):
         ),
         ("[end]", "kernels_version = 7.0", r"kernels_version = 7.0 \(it must be a text"),
         ("[end]", "interpreter_code_bytes = 1_000_001", "interpreter_code_bytes is more than flash_bytes"),
+        ('"cmsis-nn"', '"cmsis-nn 3.9"', "kernels_version = '3.9' is not known"),
+        ('"cmsis-nn"', '"cmsis-nn 7.0 8.0"', "kernels_version = '7.0 8.0' is not known"),
+        ('"cmsis-nn"', '"cmsis-nn -O9"', "the build '-O9' in kernels is not known .*-O2, -Os, arduino"),
+        ('"cmsis-nn"', '"cmsis-nn 7.0"\nkernels_version = "6.0"', "kernels_version is in kernels = 'cmsis-nn 7.0' too"),
+        ('"cmsis-nn"', '""', "kernels = ''"),
+        ("[end]", "compute_share = 0", r"compute_share = 0 \(it must be a number > 0"),
+        ("[end]", "compute_share = 1.5", "compute_share = 1.5 .*<= 1"),
+        ("[end]", 'front_end = "double"', "front_end = 'double' .*one of float, fixed"),
+        ("[end]", "flash_cycles_per_byte = [8.0, 4.0]", "flash_cycles_per_byte begins with its most, 8 to 4"),
+        ("[end]", "energy_nj_per_cycle = [0.1]", "energy_nj_per_cycle = .0.1."),
+        ("[end]", "energy_nj_per_cycle = 0.1", "energy_nj_per_cycle = 0.1"),
     ],
 )
 def test_wrong_field_is_named(old, new, message):
@@ -164,6 +175,23 @@ def test_a_version_of_the_kernels_is_one_of_that_library():
     for kernels, version in (("esp-nn", "7.0"), ("reference", "1.1")):
         with pytest.raises(TargetError, match=f"kernels_version = '{version}' is not known"):
             read_target(BOARD.replace("cmsis-nn", kernels) + f'kernels_version = "{version}"\n', "mine.toml")
+
+
+def test_a_file_names_library_version_and_build_in_one_line():
+    target = read_target(BOARD.replace('"cmsis-nn"', '"cmsis-nn 7.0 -O2"'), "mine.toml")
+    assert (target.kernels, target.kernels_version, target.kernels_build) == ("cmsis-nn", "7.0", "-O2")
+    assert target.library == "cmsis-nn 7.0 -O2"
+    arduino = read_target(BOARD.replace('"cmsis-nn"', '"cmsis-nn arduino"'), "mine.toml")
+    assert (arduino.kernels_version, arduino.kernels_build, arduino.library) == (None, "arduino", "cmsis-nn arduino")
+    own = {
+        "compute_share": 0.5,
+        "front_end": "fixed",
+        "flash_cycles_per_byte": [4, 8.5],
+        "energy_nj_per_cycle": [0.1, 0.1],
+    }
+    text = BOARD + "".join(f"{key} = {json.dumps(value)}\n" for key, value in own.items())
+    assert read_target(text, "mine.toml").to_dict() == read_target(BOARD, "mine.toml").to_dict() | own
+    assert all(load_target(name).kernels_build == "-O2" for name in BOARDS)
 
 
 def test_builds_are_those_that_version_and_core_leave_open():

@@ -12,7 +12,7 @@ from keras_mtl.firmware_host.targets import Target
 from keras_mtl.firmware_host.views import compute_lines
 from keras_mtl.tflite.artifact import Artifact
 
-_NONE = "There is no estimate of instructions for this core and these operators: measure the time on your device."
+_NONE = "There is no estimate for this core and these operators: measure the time on your device."
 _BYTES_PER_SAMPLE = 2
 
 
@@ -39,13 +39,13 @@ def turn_words(artifact: Artifact, target: Target) -> dict[str, Any]:
     ]
     compute, _ = estimate([row for row, _ in found], [rate for _, rate in found], target)
     work = "How long that takes is not known: measure it."
-    if compute:
-        least, most = (end * hop_s for end in compute["instructions_per_second"])
+    if compute and compute["cycles_per_second"]:
+        least, most = (end * hop_s for end in compute["cycles_per_second"])
         longest_s = most / compute["clock_hz"]
         samples = math.ceil(longest_s * artifact.facts.features.sample_rate_hz)
         work = (
-            f"A turn is {_millions(least)} to {_millions(most)} M instructions by the\n"
-            f"   estimate, {longest_s:.2g} s at one a cycle of {compute['clock_hz'] / 1e6:g} MHz: "
+            f"A turn is {_millions(least)} to {_millions(most)} M cycles by the\n"
+            f"   estimate, at the most {longest_s:.2g} s at {compute['clock_hz'] / 1e6:g} MHz: "
             f"{samples:,} samples, {samples * _BYTES_PER_SAMPLE:,} bytes."
         )
     return {"ring": wiring.event_ring, "hop": wiring.stream.event_hop, "hop_s": f"{hop_s:g}", "work": work}
