@@ -26,7 +26,7 @@ from tflm_declarations import check_for_tflm
 from keras_mtl.core import Labels
 from keras_mtl.decoding import DecodeSettings
 from keras_mtl.firmware_host.bundle import write_bundle
-from keras_mtl.firmware_host.bundle.text.c_source import real
+from keras_mtl.firmware_host.c99 import real
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.targets import load_target
 

@@ -31,7 +31,7 @@ from keras_mtl.firmware_host.bundle.text import (
     networks_source,
     static_texts,
 )
-from keras_mtl.firmware_host.bundle.text.c_source import header, real
+from keras_mtl.firmware_host.c99 import header, real
 from keras_mtl.firmware_host.device import listener_buffers
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.targets import load_target

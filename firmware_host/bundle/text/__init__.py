@@ -6,7 +6,7 @@ from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
     from keras_mtl.firmware_host.bundle.text import readme
-    from keras_mtl.firmware_host.bundle.text.c_source import ALWAYS, FOLDER, identifier, static_texts
+    from keras_mtl.firmware_host.bundle.text.c_source import ALWAYS, FOLDER, static_texts
     from keras_mtl.firmware_host.bundle.text.front_end import log_mel_tables
     from keras_mtl.firmware_host.bundle.text.golden_source import audio_binaries, audio_texts, vectors_texts
     from keras_mtl.firmware_host.bundle.text.listener_source import listener_texts, require_listener
@@ -24,7 +24,7 @@ else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "ALWAYS", "FOLDER", "Network", "Stage", "audio_binaries", "audio_texts", "front_end_stages", "identifier",
+    "ALWAYS", "FOLDER", "Network", "Stage", "audio_binaries", "audio_texts", "front_end_stages",
     "listener_stages", "listener_texts", "log_mel_tables", "network_stages", "network_texts", "networks_header",
     "networks_source", "readme", "require_listener", "restricted", "selftest_texts", "several_texts",
     "static_texts", "vectors_texts",

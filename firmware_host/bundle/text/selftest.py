@@ -19,7 +19,8 @@ from keras_mtl.firmware_host.bundle.golden import (
     input_scaling,
     numbered,
 )
-from keras_mtl.firmware_host.bundle.text.c_source import filled, identifier, real
+from keras_mtl.firmware_host.bundle.text.c_source import filled
+from keras_mtl.firmware_host.c99 import identifier, real
 from keras_mtl.firmware_host.bundle.text.settings import decoder_words
 from keras_mtl.firmware_host.device import C_TYPES, embedding_place
 from keras_mtl.tflite.artifact import Artifact, Member, Port

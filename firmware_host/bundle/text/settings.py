@@ -9,7 +9,7 @@ from typing import Any
 from keras_mtl.core import Labels
 from keras_mtl.decoding import DecodeSettings
 from keras_mtl.firmware_host.bundle.golden import has_scenes, numbered
-from keras_mtl.firmware_host.bundle.text.c_source import header, real, string
+from keras_mtl.firmware_host.c99 import header, real, string
 from keras_mtl.firmware_host.device import C_TYPES
 from keras_mtl.tflite.artifact import Member, Port
 
