@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from keras_mtl.core import ArtifactError, EngineRefused
+from keras_mtl.core import EngineRefused
 from keras_mtl.firmware_host.c99 import convolution, dense, elementwise, moves, pools
 from keras_mtl.firmware_host.c99.layer import Layer, Source, elements, zero_point
 from keras_mtl.firmware_host.reference import Graph, Node, ReferenceInterpreter, Step, Tensor
@@ -85,13 +85,12 @@ def program_of(model: Any) -> Program:
     """The calls that compute a file, given as its object tree.
 
     Raises:
-        ArtifactError: an operator that there is no C for, naming the layer.
+        EngineRefused: an operator that there is no C for, naming the layer.
     """
     try:
-        graphs = ReferenceInterpreter(model).graphs
-        return _Lowering(graphs[0]).program()
+        return _Lowering(ReferenceInterpreter(model).graphs[0]).program()
     except EngineRefused as error:
-        raise ArtifactError(f"no C99 for the network: {error.message}", hint=error.hint or _HINT) from None
+        raise EngineRefused(f"no C99 for {error.message}", error.hint or _HINT) from None
 
 
 @dataclass

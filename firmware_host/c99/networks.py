@@ -40,7 +40,7 @@ def c_networks(name: str, models: Mapping[str, Any]) -> list[CNetwork]:
         models: object trees of the files by their roles, in the order of their numbers.
 
     Raises:
-        ArtifactError: an operator that there is no C for, naming the layer.
+        EngineRefused: an operator that there is no C for, naming the layer.
     """
     found = []
     for role, model in models.items():

@@ -17,7 +17,10 @@ PACKAGES = {
     "litert": "ai-edge-litert",
     "litert-reference": "ai-edge-litert",
     "tflite-runtime": "tflite-runtime",
+    "c99": "keras_mtl",
 }
+#: The engine that is no interpreter: what `c99` makes of the files, compiled.
+C99 = "c99"
 #: The file in the exchange folder that takes what native code prints.
 WORDS = "words.txt"
 #: What the names of outputs begin with before each of which there was a reset.
