@@ -41,6 +41,7 @@ _MOVES: Mapping[str, Callable[[Node, Any], list[Layer]]] = {
     "CONCATENATION": moves.concatenation,
     "PAD": moves.pad,
     "PADV2": moves.pad,
+    "SLICE": moves.strided_slice,
     "SPLIT": moves.split,
     "SPLIT_V": moves.split,
     "STRIDED_SLICE": moves.strided_slice,
@@ -188,7 +189,7 @@ class _Lowering:
             parts = [self._rows_of(node.input(place)) for place in range(len(node.inputs))]
             if not any(any(part.pads) for part in parts):
                 return _Rows(tuple(source for part in parts for source in part.parts))
-        if node.op == "STRIDED_SLICE" and len(kernel.shape) == 4:
+        if node.op in ("SLICE", "STRIDED_SLICE") and len(kernel.shape) == 4:
             data = node.input(0)
             whole = all(
                 each == (0, size, 1)

@@ -49,12 +49,14 @@ def c_networks(name: str, models: Mapping[str, Any]) -> list[CNetwork]:
     return found
 
 
-def memory_bytes(networks: list[CNetwork]) -> int:
-    """Bytes of the memory of all: none computes while another does."""
-    return max(_LEAST_BYTES, -(-max(network.memory.size_bytes for network in networks) // 8) * 8)
+def memory_bytes(networks: list[CNetwork], least: int = _LEAST_BYTES) -> int:
+    """Bytes of the memory of all, and at least so many: none computes while another does."""
+    return -(-max(least, *(network.memory.size_bytes for network in networks)) // 8) * 8
 
 
-def networks_texts(name: str, file: str, networks: list[CNetwork], folder: str = "") -> dict[str, str]:
+def networks_texts(
+    name: str, file: str, networks: list[CNetwork], folder: str = "", least: int = _LEAST_BYTES
+) -> dict[str, str]:
     """The sources, by their paths.
 
     Args:
@@ -62,8 +64,11 @@ def networks_texts(name: str, file: str, networks: list[CNetwork], folder: str =
         file: of the header that runs all, without its ending.
         networks: of `c_networks`.
         folder: where the networks' own files lie, with a slash at its end.
+        least: bytes of the memory at least, where others use it between two calls.
     """
-    texts = {f"{file}.h": _header(name, f"{file}.h", networks), f"{file}.c": _source(name, file, networks, folder)}
+    size = memory_bytes(networks, least)
+    texts = {f"{file}.h": _header(name, f"{file}.h", networks, size)}
+    texts[f"{file}.c"] = _source(name, file, networks, folder)
     for network in networks:
         own = f"{network.role}_network.h"
         texts[f"{folder}{own}"] = network_header(network.function, own, "One inference")
@@ -77,7 +82,7 @@ def _number(name: str, network: CNetwork) -> str:
     return f"{name}_{identifier(network.role)}".upper()
 
 
-def _header(name: str, file: str, networks: list[CNetwork]) -> str:
+def _header(name: str, file: str, networks: list[CNetwork], size: int) -> str:
     prefix = name.upper()
     numbers = "\n".join(f"#define {_number(name, network)} {place}" for place, network in enumerate(networks))
     declared = f"""
@@ -89,6 +94,9 @@ typedef union {{
 
 /* There is nothing to be made: always 0. To be called once, before anything else. */
 int {name}_start(void);
+
+/* The memory of calls without one of their own, for what needs some between two calls. */
+void *{name}_memory(void);
 
 /* One inference of a network: pointers to the elements of each input, and to room for those of each output, in the
  * order of the file; a null pointer is an output that is not wanted. An output may lie where an input is. 0: done; 1:
@@ -102,8 +110,8 @@ int {name}_run(void *context, int network, const void *const *inputs, void *cons
 {numbers}
 #define {prefix}_NETWORKS {len(networks)}
 
-/* Bytes that the largest of them computes in. */
-#define {prefix}_MEMORY_BYTES {memory_bytes(networks)}
+/* Bytes of the memory that they compute in: what the largest of them needs, or a front end that has its scratch there. */
+#define {prefix}_MEMORY_BYTES {size}
 
 """
     return header(name, file, f"The networks of {name} in plain C99.", body + extern_c(declared))
@@ -125,6 +133,8 @@ def _source(name: str, file: str, networks: list[CNetwork], folder: str) -> str:
 static {name}_memory_t shared;
 
 int {name}_start(void) {{ return 0; }}
+
+void *{name}_memory(void) {{ return shared.bytes; }}
 
 int {name}_run(void *context, int network, const void *const *inputs, void *const *outputs) {{
   uint8_t *const memory = (context != NULL) ? (({name}_memory_t *)context)->bytes : shared.bytes;

@@ -38,6 +38,7 @@ OPERATORS: Mapping[str, Callable[[Node], Kernel]] = {
     "RELU": activations.relu,
     "RELU6": activations.relu6,
     "RESHAPE": moves.reshape,
+    "SLICE": moves.slice_of,
     "SPLIT": moves.split,
     "SPLIT_V": moves.split_v,
     "SQUEEZE": moves.reshape,

@@ -9,8 +9,10 @@ from typing import Any
 
 #: The folder of a bundle that static sources go to.
 FOLDER = "kmtl"
-#: What every bundle has: the call of TensorFlow Lite Micro and the self-test's comparisons.
-ALWAYS = ("kmtl_network.h", "kmtl_tflm.h", "kmtl_selftest.h", "kmtl_selftest.c")
+#: What every bundle has: how its networks are called, and the self-test's comparisons.
+ALWAYS = ("kmtl_network.h", "kmtl_selftest.h", "kmtl_selftest.c")
+#: What one for TensorFlow Lite Micro has besides.
+TFLM_ONLY = ("kmtl_tflm.h",)
 _PLACES = ("c", "templates")
 
 
