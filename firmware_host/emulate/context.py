@@ -34,6 +34,7 @@ class Context:
         memory: the RAM of a streaming artifact, see `stream_memory`; None of another, or without a plan.
         findings: what the target's kernels or the runtimes lack.
         features: settings of a run's features, to be compared with the artifact's; None for no comparison.
+        plain: what the networks take as C99, see `plain.plain_sizes`; None for TensorFlow Lite Micro.
     """
 
     artifact: Artifact
@@ -47,6 +48,7 @@ class Context:
     memory: dict[str, Any] | None
     findings: tuple[Finding, ...]
     features: LogMelSettings | None = None
+    plain: Mapping[str, int] | None = None
 
     @property
     def tflm(self) -> EngineResult | None:

@@ -26,7 +26,8 @@ from keras_mtl.firmware_host.emulate.inputs import random_inputs, takes_unquanti
 from keras_mtl.firmware_host.emulate.memory import stream_memory
 from keras_mtl.firmware_host.emulate.on_engines import engines_for, run_on_each, with_difference
 from keras_mtl.firmware_host.emulate.parity import parities
-from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run
+from keras_mtl.firmware_host.emulate.plain import plain_sizes
+from keras_mtl.firmware_host.engines import C99, ENGINES, EngineRun, run
 from keras_mtl.firmware_host.report import Check, EngineResult, Report
 from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
@@ -42,6 +43,7 @@ def emulate(
     features: LogMelSettings | None = None,
     path: str = "",
     timeout_s: float = 120.0,
+    runtime: str = "tflm",
 ) -> Report:
     """Checks one artifact for one target.
 
@@ -57,6 +59,8 @@ def emulate(
         features: settings of a run's features, to be compared with the artifact's.
         path: where the artifact lies, for the report.
         timeout_s: for each engine.
+        runtime: what runs the networks on the board: "tflm", TensorFlow Lite Micro, or "c99": they are C themselves, and
+            the engine of that name runs, too.
 
     Returns:
         The report. An engine that refuses, crashes or hangs is listed with its reason; it fails the report only where
@@ -64,7 +68,10 @@ def emulate(
 
     Raises:
         ArtifactError: a file that can't be read, or a streaming artifact without golden data or with ports of another.
+        EngineRefused: a layer that there is no C99 for, where the runtime is that.
     """
+    plain = plain_sizes(artifact) if runtime == C99 else None
+    engines = (*engines, C99) if plain else engines
     if artifact.streams and not artifact.golden:
         raise ArtifactError(f"{path or 'the artifact'} has no golden data", hint="convert the run again")
     rows, calls = _rows(artifact)
@@ -84,6 +91,7 @@ def emulate(
         memory=stream_memory(artifact, arena) if artifact.streams and arena else None,
         findings=(),
         features=features,
+        plain=plain,
     )
     context = replace(context, findings=compatibility(context.members, target))
     compute, no_compute = estimate(rows, calls, target)
@@ -178,7 +186,8 @@ def _about(context: Context, path: str) -> dict[str, Any]:
         "macs_per_second": per_second,
         "activation_bytes_per_second": activation_bytes_per_second(context.rows, context.calls_per_second),
         **{key: manifest[key] for key in listed},
-        **({"memory": context.memory} if context.memory else {}),
+        **({"memory": context.memory} if context.memory and not context.plain else {}),
+        **({"runtime": C99, "c99": dict(context.plain)} if context.plain else {}),
         **({"code_bytes": code_parts(artifact, context.target)} if context.target.is_board else {}),
     }
 

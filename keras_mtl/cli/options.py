@@ -47,18 +47,27 @@ cache_option = click.option(
 
 engine_option = click.option(
     "--engine",
-    type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime"]),
+    type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime", "c99"]),
     default="litert",
-    help="Interpreter of an artifact. Of integer artifacts all give the same within the last place.",
+    help="Interpreter of an artifact; c99: none, its C compiled here. Integer artifacts: the same within the last place.",
 )
 
 engines_option = click.option(
     "--engine",
     "engines",
-    type=click.Choice(("tflm", "litert", "litert-reference", "tflite-runtime", "all")),
+    type=click.Choice(("tflm", "litert", "litert-reference", "tflite-runtime", "c99", "all")),
     multiple=True,
     default=("all",),
-    help="Interpreter to run; repeatable. A board runs tflm in any case: it measures the arena.",
+    help="Interpreter to run; repeatable. A board runs tflm in any case: it measures the arena. c99, the C that a bundle "
+    "of that runtime has, is not among all.",
+)
+
+runtime_option = click.option(
+    "--runtime",
+    type=click.Choice(("tflm", "c99")),
+    default="tflm",
+    show_default=True,
+    help="What runs the networks on the board: TensorFlow Lite Micro, or nothing, as they are plain C99.",
 )
 
 timeout_option = click.option(
