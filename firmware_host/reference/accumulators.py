@@ -18,6 +18,13 @@ from keras_mtl.firmware_host.reference.arithmetic import (
 )
 from keras_mtl.firmware_host.reference.node import Node, Tensor
 
+#: Types of bias that the kernels read rightly with int16 data; of others INT64.
+_BIASES_OF_INT16 = {
+    "CONV_2D": ("int64", "int32"),
+    "FULLY_CONNECTED": ("int64", "int32"),
+    "TRANSPOSE_CONV": ("int64", "int16"),
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Accumulator:
@@ -85,10 +92,10 @@ def accumulator(
 
 
 def _bits(node: Node, dtype: str, bias: Tensor | None) -> int:
-    """Bits of the sums: 32 of int8 data, and of int16 data with an INT32 bias, or none that was to be one."""
-    kinds = {"int8": ("int32",), "int16": ("int32", "int64")}[dtype]
+    """Bits of the sums: 64 of int16 data, unless their bias is INT32, or would be one if there were any."""
+    kinds = _BIASES_OF_INT16.get(node.op, ("int64",)) if dtype == "int16" else ("int32",)
     if bias is not None:
-        node.require(bias.dtype in kinds, f"no kernel for {dtype} data and a {bias.dtype} bias")
+        node.require(bias.dtype in kinds, f"no kernel for {dtype} data and a bias of {bias.dtype}", f"use {kinds[0]}")
         return 32 if bias.dtype == "int32" else 64
-    planned = getattr(node.options, "quantizedBiasType", None)
-    return 32 if dtype == "int8" or planned == schema.TensorType.INT32 else 64
+    planned = "int32" in kinds and getattr(node.options, "quantizedBiasType", None) == schema.TensorType.INT32
+    return 32 if dtype == "int8" or planned else 64

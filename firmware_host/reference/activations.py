@@ -146,10 +146,10 @@ def _table_factor(node: Node, exact: tuple[int, ...]) -> tuple[int, int]:
     """
     data, output = node.input(0), node.output
     node.zero_point(data), node.zero_point(output)
-    power, is_power = _log2(node.scale(output))
+    power, is_power = power_of_two(node.scale(output))
     node.require(is_power and power == -15, "the step of its output is not 2^-15")
     step = node.scale(data)
-    power, is_power = _log2(step)
+    power, is_power = power_of_two(step)
     if is_power and power + 12 in exact:
         return 3 << (power + 12), 0
     factor, shift = float(step) * 4096.0 * 3.0, 0
@@ -159,7 +159,7 @@ def _table_factor(node: Node, exact: tuple[int, ...]) -> tuple[int, int]:
     return int(factor), shift
 
 
-def _log2(step: np.float32) -> tuple[int, bool]:
+def power_of_two(step: np.float32) -> tuple[int, bool]:
     """The whole number nearest to a step's logarithm, and whether it is one."""
     logarithm = np.log(step) * (np.float32(1) / np.log(np.float32(2)))
     whole = round_half_away(logarithm)

@@ -17,7 +17,9 @@ INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 _LARGEST_REDUCED = 0x7FFF0000
 #: Largest exponents of factors: one more would shift 32-bit values out, or leave nothing of 64-bit sums to round.
 MOST_SHIFT_32, MOST_SHIFT_64 = 30, 14
-_LEAST_SHIFT = -31
+#: Factors with a smaller exponent are 0.
+#: Factors with a smaller exponent are 0.
+LEAST_SHIFT = -31
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Multipliers:
     """Real factors as value * 2^(shift - 31).
 
     Attributes:
-        values: in [2^30, 2^31), or 0; int64, one or one a channel.
+        values: in [2^30, 2^31), or 0; int64, one without an axis or one a channel.
         shifts: int64, as many, at least -31.
     """
 
@@ -40,11 +42,11 @@ class Multipliers:
 
 def multipliers(real: Any) -> Multipliers:
     """Factors, float64, as integers; below about 2^-32 they become 0."""
-    fractions, exponents = np.frexp(np.atleast_1d(np.asarray(real, np.float64)))
+    fractions, exponents = np.frexp(np.asarray(real, np.float64))
     values, shifts = round_half_away(fractions * 2.0**31).astype(np.int64), exponents.astype(np.int64)
     full = values == 1 << 31
     values, shifts = np.where(full, values >> 1, values), shifts + full
-    gone = shifts < _LEAST_SHIFT
+    gone = shifts < LEAST_SHIFT
     return Multipliers(np.where(gone, 0, values), np.where(gone, 0, shifts))
 
 

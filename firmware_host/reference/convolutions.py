@@ -132,10 +132,7 @@ def depthwise_convolution(node: Node) -> DepthwiseConvolution:
     fits = multiplier > 0 and weights.shape[0] == 1 and outputs == images.shape[3] * multiplier
     node.require(fits, f"weights {list(weights.shape)} and a depth multiplier of {multiplier} do not fit the channels")
     node.require_shape(node.output, (images.shape[0], rows.outputs, columns.outputs, outputs))
-    bias = node.optional(2)
-    wrong = images.dtype == "int16" and bias is not None and bias.dtype != "int64"
-    node.require(not wrong, "TFLM reads its bias as INT64: results would be wrong", "convert it with an INT64 bias")
-    made = accumulator(node, images, weights, bias, 3, options.fusedActivationFunction)
+    made = accumulator(node, images, weights, node.optional(2), 3, options.fusedActivationFunction)
     return DepthwiseConvolution(rows, columns, multiplier, made)
 
 
@@ -145,3 +142,48 @@ def _windows(node: Node, images: Tensor, weights: Tensor, axes: int) -> list[Win
     options = node.options
     steps = ((options.strideH, options.dilationHFactor), (options.strideW, options.dilationWFactor))
     return [window(node, images.shape[axis], weights.shape[axis], *steps[axis - 1]) for axis in (1, 2)]
+
+
+@dataclass(frozen=True, eq=False)
+class TransposedConvolution:
+    """TRANSPOSE_CONV: each input adds its product with the kernel to the outputs below it.
+
+    Attributes:
+        strides: from one input to the next, in outputs.
+        before: how far the first kernel lies before the outputs.
+        shape: of the output.
+        accumulator: what becomes of the sums.
+    """
+
+    strides: tuple[int, int]
+    before: tuple[int, int]
+    shape: tuple[int, ...]
+    accumulator: Accumulator
+
+    def __call__(
+        self, _: np.ndarray, weights: np.ndarray, images: np.ndarray, bias: np.ndarray | None = None
+    ) -> tuple[np.ndarray]:
+        """The output's shape (known already), weights [outputs, rows, columns, channels], images [n, ..., channels]."""
+        shifted, (count, *sizes) = self.accumulator.shifted(images), images.shape[:3]
+        reach = [(size - 1) * stride for size, stride in zip(sizes, self.strides, strict=True)]
+        ends = [max(reach[i] + weights.shape[i + 1], self.before[i] + self.shape[i + 1]) for i in (0, 1)]
+        sums = np.zeros((count, *ends, weights.shape[0]))
+        for y in range(weights.shape[1]):
+            for x in range(weights.shape[2]):
+                below = sums[:, y : y + reach[0] + 1 : self.strides[0], x : x + reach[1] + 1 : self.strides[1]]
+                below += shifted @ weights[:, y, x].T.astype(np.float64)
+        top, left = self.before
+        inside = sums[:, top : top + self.shape[1], left : left + self.shape[2]]
+        return (self.accumulator.outputs(inside, bias),)
+
+
+def transposed_convolution(node: Node) -> TransposedConvolution:
+    """Prepares a TRANSPOSE_CONV, whose output has the shape that the file gives it."""
+    weights, images, output, options = node.input(1), node.input(2), node.output, node.options
+    node.require(len(images.shape) == len(weights.shape) == len(output.shape) == 4, "tensors must have four axes")
+    fits = (output.shape[0], output.shape[3], weights.shape[3]) == (images.shape[0], weights.shape[0], images.shape[3])
+    node.require(fits, f"{list(images.shape)} and weights {list(weights.shape)} do not give {list(output.shape)}")
+    strides = (options.strideH, options.strideW)
+    windows = [window(node, output.shape[axis], weights.shape[axis], strides[axis - 1], 1) for axis in (1, 2)]
+    made = accumulator(node, images, weights, node.optional(3), 0, options.fusedActivationFunction)
+    return TransposedConvolution(strides, (windows[0].before, windows[1].before), output.shape, made)

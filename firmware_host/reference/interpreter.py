@@ -147,8 +147,13 @@ class ReferenceInterpreter:
         return once
 
     def _at_rest(self, graph: Graph) -> dict[int, np.ndarray]:
-        """What is in a subgraph's tensors before it runs."""
-        return {tensor.index: tensor.constant for tensor in graph.tensors if tensor.constant is not None}
+        """What is in a subgraph's tensors before it runs: constants, and variable tensors of the value 0."""
+        values = {tensor.index: tensor.constant for tensor in graph.tensors if tensor.constant is not None}
+        for tensor in graph.tensors:
+            if tensor.variable:
+                zero = tensor.zero_points[0] if tensor.dtype == "int8" and tensor.zero_points else 0
+                values[tensor.index] = np.full(tensor.shape, zero, tensor.dtype)
+        return values
 
     def _run(self, number: int) -> None:
         values = self._values[number]

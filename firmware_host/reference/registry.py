@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from keras_mtl.firmware_host.reference import activations, conversions, convolutions, dense, elementwise, moves, pools
+from keras_mtl.firmware_host.reference import (
+    activations,
+    conversions,
+    convolutions,
+    dense,
+    elementwise,
+    moves,
+    pools,
+    recurrent,
+    reductions,
+    roots,
+    softmax,
+)
 from keras_mtl.firmware_host.reference.node import Node
 
 #: Types of data by the contract that they are computed by.
@@ -23,6 +35,7 @@ class Kernel(Protocol):
 OPERATORS: Mapping[str, Callable[[Node], Kernel]] = {
     "ADD": elementwise.addition,
     "AVERAGE_POOL_2D": pools.average_pool,
+    "BATCH_MATMUL": dense.matmul,
     "CONCATENATION": moves.concatenation,
     "CONV_2D": convolutions.convolution,
     "DEPTHWISE_CONV_2D": convolutions.depthwise_convolution,
@@ -31,6 +44,7 @@ OPERATORS: Mapping[str, Callable[[Node], Kernel]] = {
     "FULLY_CONNECTED": dense.dense,
     "LOGISTIC": activations.logistic,
     "MAX_POOL_2D": pools.max_pool,
+    "MEAN": reductions.mean,
     "MUL": elementwise.multiplication,
     "PAD": moves.pad,
     "PADV2": moves.pad,
@@ -38,14 +52,19 @@ OPERATORS: Mapping[str, Callable[[Node], Kernel]] = {
     "RELU": activations.relu,
     "RELU6": activations.relu6,
     "RESHAPE": moves.reshape,
+    "RSQRT": roots.reciprocal_roots,
+    "SOFTMAX": softmax.softmax,
     "SLICE": moves.slice_of,
     "SPLIT": moves.split,
     "SPLIT_V": moves.split_v,
     "SQUEEZE": moves.reshape,
     "STRIDED_SLICE": moves.strided_slice,
     "SUB": elementwise.subtraction,
+    "SUM": reductions.total,
     "TANH": activations.tanh,
     "TRANSPOSE": moves.transpose,
+    "TRANSPOSE_CONV": convolutions.transposed_convolution,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent.lstm,
 }
 
 

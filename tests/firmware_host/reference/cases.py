@@ -383,3 +383,117 @@ def from_real(draw: Callable[[Any], Any]) -> tuple[bytes, list[list[np.ndarray]]
     case.made.ends[0] = ([source], [output])
     halves = np.float32(case.generator.integers(-300, 300, (1, 256)) / 2 * step)
     return case.made.bytes(), [[halves], [np.float32(case.generator.normal(0, 500 * step, (1, 256)))]]
+
+
+def transposed(draw: Callable[[Any], Any]) -> tuple[bytes, list[list[np.ndarray]]]:
+    """TRANSPOSE_CONV."""
+    case = Case.start(draw)
+    images = (case.size(2), case.size(5), case.size(5), case.size(4))
+    shape, strides = (case.size(4), case.size(4), case.size(4), images[3]), (case.size(3), case.size(3))
+    padding = case.one_of(0, 1)
+    rows, columns = (
+        images[axis] * strides[axis - 1] if padding == 0 else (images[axis] - 1) * strides[axis - 1] + shape[axis]
+        for axis in (1, 2)
+    )
+    step, (places, steps) = case.step(), weights(case, shape, 0)
+    sums = step * steps
+    own = bias(case, shape[0], sums, kinds=["", "int32"] if case.dtype == "int8" else ["", "int64"])
+    result = (images[0], rows, columns, shape[0])
+    inputs = [case.constant(result), places, case.input(images, step, case.zero())]
+    output = case.output(result, result_step(case, float(sums.max())), case.zero())
+    made = options(
+        "TransposeConvOptions", padding=padding, strideH=strides[0], strideW=strides[1],
+        fusedActivationFunction=case.one_of(*ACTIVATIONS),
+    )  # fmt: skip
+    return case.finish("TRANSPOSE_CONV", [*inputs, *([own] if own >= 0 else [])], [output], made, 3)
+
+
+def matrices(draw: Callable[[Any], Any]) -> tuple[bytes, list[list[np.ndarray]]]:
+    """BATCH_MATMUL, with axes that broadcast, of a constant or not."""
+    case = Case.start(draw)
+    rows, depth, columns = case.size(4), case.one_of(1, 5, 60), case.size(4)
+    batch = tuple(case.size(3) for _ in range(case.size(2, 0)))
+    turned = (case.one_of(False, True), case.one_of(False, True))
+    shapes = [(*(case.one_of(1, n) for n in batch), *pair) for pair in ((rows, depth), (depth, columns))]
+    result = (*np.broadcast_shapes(shapes[0][:-2], shapes[1][:-2]), rows, columns)
+    shapes = [(*s[:-2], *s[-2:][:: -1 if t else 1]) for s, t in zip(shapes, turned, strict=True)]
+    steps = [case.step(2.0**-10), case.step(2.0**-10)]
+    inputs = [case.input(shapes[0], steps[0], case.zero())]
+    if case.one_of(False, True):
+        values = case.values(shapes[1], case.dtype)
+        inputs.append(case.constant(values, case.dtype, steps[1], zeros=case.zero()))
+    else:
+        inputs.append(case.input(shapes[1], steps[1], case.zero()))
+    output = case.output(result, result_step(case, steps[0] * steps[1]), case.zero())
+    made = options("BatchMatMulOptions", adjX=turned[0], adjY=turned[1])
+    return case.finish("BATCH_MATMUL", inputs, [output], made, 2)
+
+
+def reduced(draw: Callable[[Any], Any]) -> tuple[bytes, list[list[np.ndarray]]]:
+    """MEAN and SUM."""
+    case = Case.start(draw)
+    shape = tuple(case.size(7) for _ in range(case.size(4)))
+    axes = [axis for axis in range(len(shape)) if case.one_of(False, True)] or [len(shape) - 1]
+    kept = case.one_of(False, True)
+    result = [1 if axis in axes else size for axis, size in enumerate(shape) if kept or axis not in axes]
+    step = case.step()
+    inputs = [
+        case.input(shape, step, case.zero()),
+        case.constant([axis - len(shape) * case.one_of(0, 1) for axis in axes]),
+    ]
+    output = case.output(result, float(np.float32(step * case.step(2.0**-6, 2.0**9))), case.zero())
+    return case.finish(case.one_of("MEAN", "SUM"), inputs, [output], options("ReducerOptions", keepDims=kept), 2)
+
+
+def shares(draw: Callable[[Any], Any]) -> tuple[bytes, list[list[np.ndarray]]]:
+    """SOFTMAX."""
+    case = Case.start(draw)
+    shape = (*(case.size(3) for _ in range(case.size(2, 0))), case.one_of(1, 2, 7, 300))
+    source = case.input(shape, case.step(2.0**-16, 2.0), case.zero())
+    fixed = {"int8": (2.0**-8, -128), "int16": (2.0**-15, 0)}
+    made = options("SoftmaxOptions", beta=case.one_of(1.0, 0.5, 2.7))
+    return case.finish("SOFTMAX", [source], [case.output(shape, *fixed[case.dtype])], made)
+
+
+def roots(draw: Callable[[Any], Any]) -> tuple[bytes, list[list[np.ndarray]]]:
+    """RSQRT, of values not below 0."""
+    case = Case.start(draw)
+    step, zero = case.step(), case.zero()
+    source = case.input((1, 400), step, zero)
+    output = case.output((1, 400), case.step(2.0**-12, 1.0), case.zero())
+    content, runs = case.finish("RSQRT", [source], [output])
+    return content, [[np.maximum(values, zero).astype(values.dtype) for values in inputs] for inputs in runs]
+
+
+def cells(draw: Callable[[Any], Any]) -> tuple[bytes, list[list[np.ndarray]]]:
+    """UNIDIRECTIONAL_SEQUENCE_LSTM, of several inferences, between which it keeps its states."""
+    case = Case.start(draw)
+    batch, times, size, units = case.size(2), case.size(4), case.size(6), case.size(5)
+    major = case.one_of(False, True)
+    shape = (times, batch) if major else (batch, times)
+    step, zero = case.step(2.0**-9, 2.0**-4), case.zero()
+    hidden_step, hidden_zero = (2.0**-7 if case.dtype == "int8" else 2.0**-15) * case.one_of(1, 0.9), case.zero()
+    cell_step = 2.0 ** case.size(-10, -13)
+    inputs = [case.input((*shape, size), step, zero)]
+    own_steps = [float(np.float32(case.step(2.0**-10, 2.0**-5))) for _ in range(8)]
+    for place in range(8):
+        values = case.generator.integers(-127, 128, (units, size if place < 4 else units))
+        inputs.append(case.constant(values, "int8", own_steps[place]))
+    inputs += [-1, -1, -1]
+    kind, most = ("int32", 1 << 14) if case.dtype == "int8" else ("int64", 1 << 20)
+    for place in range(4):
+        values = case.generator.integers(-most, most, units)
+        inputs.append(case.constant(values, kind, float(np.float32(step * own_steps[place]))))
+    inputs += [-1, -1]
+    for name, dtype, own, own_zero in (
+        ("hidden", case.dtype, hidden_step, hidden_zero), ("cell", "int16", cell_step, 0),
+    ):  # fmt: skip
+        inputs.append(case.made.tensor(name, (batch, units), dtype, None, own, own_zero))
+        case.made.tensors[0][inputs[-1]].isVariable = True
+    inputs += [-1, -1, -1, -1]
+    output = case.output((*shape, units), hidden_step, hidden_zero)
+    made = options(
+        "UnidirectionalSequenceLSTMOptions", fusedActivationFunction=schema.ActivationFunctionType.TANH,
+        timeMajor=major, cellClip=case.one_of(0.0, 0.5, 10.0),
+    )  # fmt: skip
+    return case.finish("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, [output], made)
