@@ -146,11 +146,10 @@ def transposed(node: Node, kernel: Any) -> Layer:
     channels = output.shape[3]
     bias = node.constant(3) if node.optional(3) is not None else None
     flat = weights.reshape(channels, -1)
-    described, arrays = output_fields(node, kernel.accumulator, flat, bias, channels, largest(images))
+    described, arrays = output_fields(node, kernel.accumulator, flat, bias, channels, largest(images), always_wide=True)
     arrays["weights"] = weights.reshape(-1)
-    rows, columns = kernel.rows, kernel.columns
     fields = {
-        "output": described | {"wide": 1},
+        "output": described,
         "weights": "weights",
         "in_height": images.shape[1],
         "in_width": images.shape[2],
@@ -160,12 +159,12 @@ def transposed(node: Node, kernel: Any) -> Layer:
         "out_channels": channels,
         "kernel_height": weights.shape[1],
         "kernel_width": weights.shape[2],
-        "stride_height": rows.stride,
-        "stride_width": columns.stride,
+        "stride_height": kernel.strides[0],
+        "stride_width": kernel.strides[1],
         "dilation_height": 1,
         "dilation_width": 1,
-        "pad_top": rows.before,
-        "pad_left": columns.before,
+        "pad_top": kernel.before[0],
+        "pad_left": kernel.before[1],
         "pool_height": 1,
         "pool_width": 1,
         "in_zero": zero_point(images),

@@ -82,13 +82,16 @@ def function(node: Node, kernel: Any) -> Layer:
     data, output = node.input(0), node.output
     types, count = (data.dtype, output.dtype), elements(output)
     if types == ("int8", "int8"):
-        (table,) = kernel(np.arange(-128, 128).astype(np.int8))
+        values = np.arange(-128, 128)
+        # A root of what is below 0 is none: TensorFlow Lite Micro stops there, and C goes on as for 0.
+        (table,) = kernel((np.maximum(values, zero_point(data)) if node.op == "RSQRT" else values).astype(np.int8))
         call = f"kmtl_nn_table({{table}}, {{a}}, {count}u, {{out}});"
         return Layer(node, call, (Source(data),), (output,), arrays={"table": table}, in_place=(0,))
     if node.op in ("LOGISTIC", "TANH"):
         fields = {"count": count, "multiplier": kernel.multiplier, "shift": kernel.shift, "tanh": int(node.op == "TANH")}
         call = "kmtl_nn_sigmoid(&{self}, {a}, {out});"
         return Layer(node, call, (Source(data),), (output,), "kmtl_nn_sigmoid_t", fields, in_place=(0,))
+    node.require(node.op != "RSQRT", "no code for 16 bits")
     node.require({*types} <= {"int8", "int16"}, f"no code for {types[0]} to {types[1]}")
     return _requantized(node, kernel, data, output)
 
@@ -122,10 +125,11 @@ def softmax(node: Node, kernel: Any) -> Layer:
     depth, bits = data.shape[-1], 8 * element_bytes(data)
     fields: dict[str, Any] = {"rows": elements(data) // depth, "depth": depth}
     if bits == 8:
-        arrays = {"exps": np.asarray(kernel.exps, np.int32)}
-        fields |= {"exps": "exps", "count": len(kernel.exps)}
+        exps = kernel.powers(-np.arange(min(256, 1 - kernel.least))).astype(np.int32)
+        arrays = {"exps": exps}
+        fields |= {"exps": "exps", "count": len(exps)}
     else:
-        arrays = {"exp_lut": kernel.exp_lut, "inverse_lut": kernel.inverse_lut}
+        arrays = {"exp_lut": kernel.exp.astype(np.int16), "inverse_lut": kernel.reciprocal.astype(np.int16)}
         multiplier, shift = kernel.multipliers.one
         fields |= {"exp_lut": "exp_lut", "inverse_lut": "inverse_lut", "multiplier": multiplier, "shift": shift}
     call = f"kmtl_nn_softmax_int{bits}(&{{self}}, {{a}}, {{out}});"

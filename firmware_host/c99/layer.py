@@ -108,7 +108,13 @@ def packed(weights: np.ndarray, group: int) -> np.ndarray:
 
 
 def output_fields(
-    node: Node, accumulator: Any, weights: np.ndarray | None, bias: np.ndarray | None, channels: int, most: int
+    node: Node,
+    accumulator: Any,
+    weights: np.ndarray | None,
+    bias: np.ndarray | None,
+    channels: int,
+    most: int,
+    always_wide: bool = False,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The description `kmtl_nn_output_t` of a layer's sums, and its arrays.
 
@@ -119,6 +125,7 @@ def output_fields(
         bias: [channels] or None.
         channels: how many.
         most: of the sums of a layer without constant weights; else the largest size of an input without its zero point.
+        always_wide: whether the kernel adds up in 64 bits in any case.
     """
     offsets = np.zeros(channels, np.int64) if bias is None else bias.reshape(-1).astype(np.int64)
     node.require(bool((abs(offsets) < _MOST_16).all()), "a bias beyond 32 bits")
@@ -131,7 +138,7 @@ def output_fields(
     else:
         most_sum = _MOST_16
     node.require(narrow, "a factor between its steps that the kernel has no shift for")
-    wide, scale = bool((sums >= most_sum).any()), f"KMTL_NN_SCALE_{32 if accumulator.bits == 32 else 16}"
+    wide, scale = always_wide or bool((sums >= most_sum).any()), f"KMTL_NN_SCALE_{32 if accumulator.bits == 32 else 16}"
     if accumulator.bits == 32 and not wide and bool((shifts < 0).all()):
         scale, shifts = "KMTL_NN_SCALE_RIGHT", -shifts
     arrays = {
@@ -154,9 +161,9 @@ def output_fields(
 def scaled(bits: int, by: Multipliers) -> tuple[np.ndarray, np.ndarray, bool]:
     """Multipliers and shifts as the kernels take them, and whether these have such shifts."""
     if bits == 32:
-        return by.values, by.shifts, bool((by.shifts <= 30).all())
+        return np.atleast_1d(by.values), np.atleast_1d(by.shifts), bool((by.shifts <= 30).all())
     reduced = np.where(by.values < _LARGEST_REDUCED, (by.values + (1 << 15)) >> 16, 0x7FFF)
-    return reduced, 15 - by.shifts, bool((by.shifts <= 14).all())
+    return np.atleast_1d(reduced), np.atleast_1d(15 - by.shifts), bool((by.shifts <= 14).all())
 
 
 def largest(tensor: Tensor) -> int:

@@ -30,6 +30,7 @@ _PLAIN: Mapping[str, Callable[[Node, Any], Layer | list[Layer]]] = {
     "QUANTIZE": elementwise.function,
     "RELU": elementwise.function,
     "RELU6": elementwise.function,
+    "RSQRT": elementwise.function,
     "SOFTMAX": elementwise.softmax,
     "SUB": elementwise.sum_of_two,
     "SUM": pools.reduction,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from keras_mtl.firmware_host.c99.layer import Layer, Source, element_bytes, four, strides_of
@@ -39,7 +38,6 @@ def reduction(node: Node, kernel: Any) -> Layer:
     axes, shape, strides = kernel.axes, data.shape, strides_of(data.shape)
     kept = [axis for axis in range(len(shape)) if axis not in axes]
     node.require(max(len(kept), len(axes)) <= 4, "more than 4 dimensions")
-    count = math.prod(shape[axis] for axis in axes)
     multiplier, shift = kernel.multipliers.one
     fields = {
         "kept": four([shape[axis] for axis in kept], 1),
@@ -47,7 +45,7 @@ def reduction(node: Node, kernel: Any) -> Layer:
         "summed": four([shape[axis] for axis in axes], 1),
         "summed_strides": four([strides[axis] for axis in axes], 0),
         "bytes": element_bytes(output),
-        "offset": kernel.input_offset * count,
+        "offset": kernel.input_offset,
         "zero": kernel.output_offset,
         "multiplier": multiplier,
         "shift": shift,

@@ -70,7 +70,7 @@ KMTL_NN_INLINE int32_t kmtl_nn_high(int32_t a, int32_t b) {
 #endif
 }
 
-/* value / 2^shift, halves away from zero; a shift of 1 or more. */
+/* value / 2^shift, halves away from zero; a shift of 1 or more, |value| < 2^30. */
 KMTL_NN_INLINE int32_t kmtl_nn_halve(int32_t value, int shift) {
   return (value + (value >> 31) + (int32_t)((uint32_t)1 << (shift - 1))) >> shift;
 }
@@ -89,8 +89,10 @@ KMTL_NN_INLINE int32_t kmtl_nn_scale_32(int32_t sum, int32_t multiplier, int shi
 /* The same for any sum; as the original it wraps where a left shift overflows. */
 KMTL_NN_INLINE int32_t kmtl_nn_scale_32_wide(int32_t sum, int32_t multiplier, int shift) {
   const int32_t shifted = (shift > 0) ? kmtl_nn_left(sum, shift) : sum;
-  const int32_t high = (int32_t)((((int64_t)shifted * multiplier) + ((int64_t)1 << 30)) >> 31);
-  return kmtl_nn_divide(high, (shift > 0) ? 0 : -shift);
+  const int64_t high = (((int64_t)shifted * multiplier) + ((int64_t)1 << 30)) >> 31;
+  const int right = (shift > 0) ? 0 : -shift;
+  const int64_t half = (right > 0) ? ((int64_t)1 << (right - 1)) : 0;
+  return (int32_t)((high + (((right > 0) && (high < 0)) ? -1 : 0) + half) >> right);
 }
 
 /* KMTL_NN_SCALE_16 of a sum that fits 32 bits: round(sum * multiplier / 2^shift), halves upwards; multiplier < 2^15. */

@@ -22,6 +22,9 @@ static int leading_zeros(uint32_t value) {
 /* round(a * b / 2^31) of any two but -2^31 twice. */
 static int32_t product(int32_t a, int32_t b) { return (int32_t)((((int64_t)a * b) + ((int64_t)1 << 30)) >> 31); }
 
+/* value / 2^shift of what is not negative, halves upwards; a shift of 1 or more. */
+static int32_t rounded(int32_t value, int shift) { return (value >> shift) + ((value >> (shift - 1)) & 1); }
+
 /* value * 2^shift, limited to 32 bits. */
 static int32_t times_power(int32_t value, int shift) {
   const int32_t most = INT32_MAX >> shift;
@@ -57,15 +60,14 @@ void kmtl_nn_softmax_int8(const kmtl_nn_softmax_t *self, const int8_t *in, int8_
     }
     for (c = 0u; c < self->depth; c++) {
       const uint32_t below = (uint32_t)(most - from[c]);
-      sum += (below < self->count) ? kmtl_nn_divide(self->exps[below], 12) : 0;
+      sum += (below < self->count) ? rounded(self->exps[below], 12) : 0;
     }
     zeros = leading_zeros((uint32_t)sum);
     scale = inverse_of_one_plus((int32_t)(((uint32_t)sum << zeros) - 0x80000000u));
     exponent = (12 - zeros) + 23;
     for (c = 0u; c < self->depth; c++) {
       const uint32_t below = (uint32_t)(most - from[c]);
-      const int32_t value =
-          (below < self->count) ? kmtl_nn_divide(product(scale, self->exps[below]), exponent) : 0;
+      const int32_t value = (below < self->count) ? rounded(product(scale, self->exps[below]), exponent) : 0;
       to[c] = (int8_t)kmtl_nn_clamp(value + INT8_MIN, INT8_MIN, INT8_MAX);
     }
   }
