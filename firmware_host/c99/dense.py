@@ -38,9 +38,8 @@ def dense(node: Node, kernel: Any) -> Layer:
         "outputs": outputs,
         "in_zero": zero_point(data),
     }
-    direct = data.dtype == "int16" and inputs == padded
-    call = f"kmtl_nn_dense(&{{self}}, {{a}}, {{out}}, {'NULL' if direct else '{scratch}'});"
-    scratch = 0 if direct else 2 * padded
+    call = "kmtl_nn_dense(&{self}, {a}, {out}, {scratch});"
+    scratch = 2 * padded + 4 * outputs
     return Layer(node, call, (Source(data),), (output,), "kmtl_nn_dense_t", fields, arrays, scratch)
 
 

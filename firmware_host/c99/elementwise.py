@@ -18,7 +18,7 @@ from keras_mtl.firmware_host.c99.layer import (
 )
 from keras_mtl.firmware_host.reference import Node, Tensor
 
-_MOST_32 = 1 << 30
+_MOST_32 = 1 << 31
 
 
 def sum_of_two(node: Node, kernel: Any) -> Layer:
@@ -46,7 +46,7 @@ def product(node: Node, kernel: Any) -> Layer:
     fields = {
         "pairs": _pairs(node),
         "bytes": element_bytes(output),
-        "wide": int(largest(first) * largest(second) << max(shift, 0) >= _MOST_32),
+        "wide": int(largest(first) * largest(second) << max(shift, 0) >= _MOST_32 or shift < -30),
         "zeros": [zero_point(first), zero_point(second), kernel.output_offset],
         "multiplier": multiplier,
         "shift": shift,

@@ -91,7 +91,7 @@ typedef struct {
   int16_t in_zero;
 } kmtl_nn_dense_t;
 
-/* scratch: [padded], aligned to 4 bytes; not used where elements have 2 bytes and inputs are a multiple of 4. */
+/* scratch: [padded], and behind them 4 bytes for each output; aligned to 8 bytes. */
 void kmtl_nn_dense(const kmtl_nn_dense_t *self, const void *in, void *out, int16_t *scratch);
 
 /* Products of matrices, [batches][rows][depth] with [batches][depth][columns], each by its strides. */
@@ -135,7 +135,7 @@ void kmtl_nn_sum(const kmtl_nn_sum_t *self, const void *a, const void *b, void *
 typedef struct {
   kmtl_nn_pairs_t pairs;
   uint8_t bytes;
-  uint8_t wide; /* 1: a product may overflow as it is scaled */
+  uint8_t wide; /* 1: a product may need more than 32 bits as it is scaled */
   int16_t zeros[3];
   int32_t multiplier;
   int8_t shift;

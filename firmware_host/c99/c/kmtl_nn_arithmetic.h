@@ -70,6 +70,15 @@ KMTL_NN_INLINE int32_t kmtl_nn_high(int32_t a, int32_t b) {
 #endif
 }
 
+/* The same of any a. */
+KMTL_NN_INLINE int32_t kmtl_nn_high_of_any(int32_t a, int32_t b) {
+#if KMTL_NN_SHORT_MULTIPLY
+  return kmtl_nn_high(a, b);
+#else
+  return (int32_t)((((int64_t)a * b) + ((int64_t)1 << 30)) >> 31);
+#endif
+}
+
 /* value / 2^shift, halves away from zero; a shift of 1 or more, |value| < 2^30. */
 KMTL_NN_INLINE int32_t kmtl_nn_halve(int32_t value, int shift) {
   return (value + (value >> 31) + (int32_t)((uint32_t)1 << (shift - 1))) >> shift;

@@ -4,35 +4,44 @@
 #include "kmtl_nn_dot.h"
 #include "kmtl_nn_rows.h"
 
-static void one_row(const kmtl_nn_dense_t *self, const int16_t *a, void *out) {
-  const kmtl_nn_output_t *const output = &self->output;
-  const uint32_t length = self->padded;
-  const int8_t *weights = self->weights;
-  uint32_t c = 0u, k;
-  int32_t sums[4];
+/* Sums of all outputs. A function of its own, so that its inner loops have all registers. */
+KMTL_NN_ALONE static void sum_up(const int16_t *a, const int8_t *weights, const int32_t *bias, uint32_t length,
+                                 uint32_t outputs, int32_t *sums) {
+  int32_t *const end = sums + outputs;
+  uint32_t k;
 
-  for (; (c + 3u) < self->outputs; c += 4u) {
+  while ((sums + 3) < end) {
     for (k = 0u; k < 4u; k++) {
-      sums[k] = output->bias[c + k];
+      sums[k] = bias[k];
     }
     kmtl_nn_dot_4(a, weights, length, sums);
-    for (k = 0u; k < 4u; k++) {
-      kmtl_nn_put(out, c + k, output->bytes, kmtl_nn_result(output, c + k, sums[k]));
-    }
     weights += 4u * length;
+    bias += 4;
+    sums += 4;
   }
-  if ((c + 1u) < self->outputs) {
-    sums[0] = output->bias[c];
-    sums[1] = output->bias[c + 1u];
+  if ((sums + 1) < end) {
+    sums[0] = bias[0];
+    sums[1] = bias[1];
     kmtl_nn_dot_2(a, weights, length, sums);
-    kmtl_nn_put(out, c, output->bytes, kmtl_nn_result(output, c, sums[0]));
-    kmtl_nn_put(out, c + 1u, output->bytes, kmtl_nn_result(output, c + 1u, sums[1]));
     weights += 2u * length;
-    c += 2u;
+    bias += 2;
+    sums += 2;
   }
-  if (c < self->outputs) {
-    sums[0] = kmtl_nn_dot_1(a, weights, length, output->bias[c]);
-    kmtl_nn_put(out, c, output->bytes, kmtl_nn_result(output, c, sums[0]));
+  if (sums < end) {
+    sums[0] = kmtl_nn_dot_1(a, weights, length, bias[0]);
+  }
+}
+
+/* Outputs of the sums; the most frequent way, of 16 bits with one multiplier, compiled with its constants. */
+static void finish(const kmtl_nn_output_t *self, const int32_t *sums, uint32_t outputs, void *out) {
+  if ((self->bytes == 2u) && (self->scale == (uint8_t)KMTL_NN_SCALE_16) && (self->each == 0u)) {
+    kmtl_nn_output_t one = *self;
+    one.bytes = 2u;
+    one.scale = (uint8_t)KMTL_NN_SCALE_16;
+    one.each = 0u;
+    kmtl_nn_results(&one, sums, outputs, out);
+  } else {
+    kmtl_nn_results(self, sums, outputs, out);
   }
 }
 
@@ -55,6 +64,7 @@ static void one_wide_row(const kmtl_nn_dense_t *self, const int16_t *a, void *ou
 
 void kmtl_nn_dense(const kmtl_nn_dense_t *self, const void *in, void *out, int16_t *scratch) {
   const uint32_t bytes = self->output.bytes;
+  int32_t *const sums = (int32_t *)(void *)(scratch + self->padded);
   const int direct = (bytes == 2u) && (self->inputs == self->padded) && (self->in_zero == 0);
   uint32_t k;
 
@@ -74,7 +84,8 @@ void kmtl_nn_dense(const kmtl_nn_dense_t *self, const void *in, void *out, int16
     if (self->output.wide != 0u) {
       one_wide_row(self, row, to);
     } else {
-      one_row(self, row, to);
+      sum_up(row, self->weights, self->output.bias, self->padded, self->outputs, sums);
+      finish(&self->output, sums, self->outputs, to);
     }
   }
 }

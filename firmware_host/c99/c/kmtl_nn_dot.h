@@ -78,22 +78,30 @@ KMTL_NN_INLINE void kmtl_nn_dot_2(const int16_t *a, const int8_t *w, uint32_t le
 KMTL_NN_INLINE void kmtl_nn_dot_4(const int16_t *a, const int8_t *w, uint32_t length, int32_t *sums) {
   const int8_t *const end = w + (4u * length);
   int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
-  while (w != end) {
-    uint32_t w0, w1;
-    const int16x2_t a0 = (int16x2_t)kmtl_nn_word(a);
-    const int16x2_t a1 = (int16x2_t)kmtl_nn_word(a + 2);
-    a += 4;
-    KMTL_NN_TWO_WORDS(w0, w1, w, int8_t);
-    s0 = __smlad(a0, kmtl_nn_even(w0), s0);
-    s0 = __smlad(a1, kmtl_nn_odd(w0), s0);
-    s1 = __smlad(a0, kmtl_nn_even(w1), s1);
-    s1 = __smlad(a1, kmtl_nn_odd(w1), s1);
-    KMTL_NN_TWO_WORDS(w0, w1, w, int8_t);
-    s2 = __smlad(a0, kmtl_nn_even(w0), s2);
-    s2 = __smlad(a1, kmtl_nn_odd(w0), s2);
-    s3 = __smlad(a0, kmtl_nn_even(w1), s3);
-    s3 = __smlad(a1, kmtl_nn_odd(w1), s3);
+  uint32_t w0, w1;
+  int16x2_t a0, a1;
+#define KMTL_NN_FOUR_OF_FOUR                 \
+  a0 = (int16x2_t)kmtl_nn_word(a);           \
+  a1 = (int16x2_t)kmtl_nn_word(a + 2);       \
+  a += 4;                                    \
+  KMTL_NN_TWO_WORDS(w0, w1, w, int8_t);      \
+  s0 = __smlad(a0, kmtl_nn_even(w0), s0);    \
+  s0 = __smlad(a1, kmtl_nn_odd(w0), s0);     \
+  s1 = __smlad(a0, kmtl_nn_even(w1), s1);    \
+  s1 = __smlad(a1, kmtl_nn_odd(w1), s1);     \
+  KMTL_NN_TWO_WORDS(w0, w1, w, int8_t);      \
+  s2 = __smlad(a0, kmtl_nn_even(w0), s2);    \
+  s2 = __smlad(a1, kmtl_nn_odd(w0), s2);     \
+  s3 = __smlad(a0, kmtl_nn_even(w1), s3);    \
+  s3 = __smlad(a1, kmtl_nn_odd(w1), s3)
+  if ((length & 4u) != 0u) {
+    KMTL_NN_FOUR_OF_FOUR;
   }
+  while (w != end) {
+    KMTL_NN_FOUR_OF_FOUR;
+    KMTL_NN_FOUR_OF_FOUR;
+  }
+#undef KMTL_NN_FOUR_OF_FOUR
   sums[0] = s0;
   sums[1] = s1;
   sums[2] = s2;

@@ -38,8 +38,15 @@ KMTL_NN_INLINE int32_t sum_of(const kmtl_nn_sum_t *self, int32_t a, int32_t b) {
 
 KMTL_NN_INLINE int32_t product_of(const kmtl_nn_product_t *self, int32_t a, int32_t b) {
   const int32_t product = (a - self->zeros[0]) * (b - self->zeros[1]);
-  const int32_t value = (self->wide != 0u) ? kmtl_nn_scale_32_wide(product, self->multiplier, self->shift)
-                                           : kmtl_nn_scale_32(product, self->multiplier, self->shift);
+  const int left = (self->shift > 0) ? self->shift : 0;
+  const int32_t high = kmtl_nn_high_of_any(kmtl_nn_left(product, left), self->multiplier);
+  const int32_t value = kmtl_nn_divide(high, left - self->shift);
+  return kmtl_nn_clamp(value + self->zeros[2], self->lowest, self->highest);
+}
+
+KMTL_NN_INLINE int32_t wide_product_of(const kmtl_nn_product_t *self, int32_t a, int32_t b) {
+  const int32_t product = (a - self->zeros[0]) * (b - self->zeros[1]);
+  const int32_t value = kmtl_nn_scale_32_wide(product, self->multiplier, self->shift);
   return kmtl_nn_clamp(value + self->zeros[2], self->lowest, self->highest);
 }
 
@@ -79,12 +86,19 @@ void kmtl_nn_sum(const kmtl_nn_sum_t *self, const void *a, const void *b, void *
   place_t place = {{0u, 0u, 0u, 0u}};
   uint32_t k;
 
-  for (k = 0u; k < count; k++) {
-    const uint32_t i = (self->pairs.flat != 0u) ? k : place_in(&self->pairs, 0u, &place);
-    const uint32_t j = (self->pairs.flat != 0u) ? k : place_in(&self->pairs, 1u, &place);
-    const int32_t value = sum_of(self, kmtl_nn_get(a, i, self->bytes), kmtl_nn_get(b, j, self->bytes));
-    kmtl_nn_put(out, k, self->bytes, value);
-    if (self->pairs.flat == 0u) {
+  if ((self->pairs.flat != 0u) && (self->bytes == 2u)) {
+    for (k = 0u; k < count; k++) {
+      ((int16_t *)out)[k] = (int16_t)sum_of(self, ((const int16_t *)a)[k], ((const int16_t *)b)[k]);
+    }
+  } else if (self->pairs.flat != 0u) {
+    for (k = 0u; k < count; k++) {
+      ((int8_t *)out)[k] = (int8_t)sum_of(self, ((const int8_t *)a)[k], ((const int8_t *)b)[k]);
+    }
+  } else {
+    for (k = 0u; k < count; k++) {
+      const int32_t first = kmtl_nn_get(a, place_in(&self->pairs, 0u, &place), self->bytes);
+      const int32_t second = kmtl_nn_get(b, place_in(&self->pairs, 1u, &place), self->bytes);
+      kmtl_nn_put(out, k, self->bytes, sum_of(self, first, second));
       next_place(&self->pairs, &place);
     }
   }
@@ -95,12 +109,16 @@ void kmtl_nn_product(const kmtl_nn_product_t *self, const void *a, const void *b
   place_t place = {{0u, 0u, 0u, 0u}};
   uint32_t k;
 
-  for (k = 0u; k < count; k++) {
-    const uint32_t i = (self->pairs.flat != 0u) ? k : place_in(&self->pairs, 0u, &place);
-    const uint32_t j = (self->pairs.flat != 0u) ? k : place_in(&self->pairs, 1u, &place);
-    const int32_t value = product_of(self, kmtl_nn_get(a, i, self->bytes), kmtl_nn_get(b, j, self->bytes));
-    kmtl_nn_put(out, k, self->bytes, value);
-    if (self->pairs.flat == 0u) {
+  if ((self->pairs.flat != 0u) && (self->wide == 0u) && (self->bytes == 2u)) {
+    for (k = 0u; k < count; k++) {
+      ((int16_t *)out)[k] = (int16_t)product_of(self, ((const int16_t *)a)[k], ((const int16_t *)b)[k]);
+    }
+  } else {
+    for (k = 0u; k < count; k++) {
+      const int32_t first = kmtl_nn_get(a, place_in(&self->pairs, 0u, &place), self->bytes);
+      const int32_t second = kmtl_nn_get(b, place_in(&self->pairs, 1u, &place), self->bytes);
+      const int32_t value = (self->wide != 0u) ? wide_product_of(self, first, second) : product_of(self, first, second);
+      kmtl_nn_put(out, k, self->bytes, value);
       next_place(&self->pairs, &place);
     }
   }
