@@ -27,6 +27,7 @@ from keras_mtl.firmware_host.bundle.text import (
     Stage,
     audio_binaries,
     audio_texts,
+    constants_stage,
     front_end_stages,
     listener_stages,
     listener_texts,
@@ -109,8 +110,7 @@ def bundle_files(
     `report`: the emulator's, with a run of TensorFlow Lite Micro. `runtime`: one of `RUNTIMES`.
 
     Raises:
-        EngineError: TensorFlow Lite Micro does not run a member with the operators of its resolver, or there is no C for
-            a layer.
+        EngineError: TensorFlow Lite Micro does not run a member with the operators of its resolver; a layer has no C.
         VerdictFailed: an operator that no resolver can have, a streaming artifact that the C listener does not run, or
             one that does not fit the target's RAM.
         ArtifactError: a stream's features that CMSIS-DSP has no FFT for.
@@ -118,7 +118,8 @@ def bundle_files(
     plain = runtime == C99
     parts = (_of_stream if artifact.streams else _of_file)(name, artifact, report, timeout_s, plain)
     file, chain, networks = f"{parts.role}_networks", parts.chain, parts.networks
-    stages = [*(front_end_stages(name, artifact.network.inputs[0]) if chain else ()), *parts.stages]
+    constants = [constants_stage(name, parts.role, [each.checksum for each in parts.plain])] if plain else []
+    stages = [*constants, *(front_end_stages(name, artifact.network.inputs[0]) if chain else ()), *parts.stages]
     named = [f"kmtl_{source}.{end}" for source in parts.sources for end in ("h", "c")]
     texts = {
         **(_in_c(name, file, parts) if plain else _on_tflm(name, file, parts)),
@@ -159,9 +160,7 @@ def _on_tflm(name: str, file: str, parts: _Parts) -> dict[str, str]:
 def _in_c(name: str, file: str, parts: _Parts) -> dict[str, str]:
     """The networks as C99 with their kernels, by paths."""
     settings = {
-        f"{parts.folder}{each.role}_settings.h": settings_header(
-            each.name, each.member, file=f"{each.role}_settings.h"
-        )
+        f"{parts.folder}{each.role}_settings.h": settings_header(each.name, each.member, file=f"{each.role}_settings.h")
         for each in parts.networks
     }
     kernels = {f"{FOLDER}/{path}": text for path, text in kernel_texts().items()}
@@ -201,7 +200,7 @@ def _of_stream(name: str, artifact: Artifact, report: Report, timeout_s: float, 
     for m, member in artifact.members.items():
         role, sizes = identifier(m), _sizes(arena["members"][m])
         networks.append(Network(f"{name}_{role}", role, member, chain.arena_bytes[m], sizes))
-    texts, stages = listener_texts(name, artifact, plain), listener_stages(name, artifact)
+    texts, stages = listener_texts(name, artifact, plain), listener_stages(name, artifact, plain)
     texts[MANIFEST] = to_json(artifact.manifest)
     shared, buffers, in_c, scratch = _sizes(arena), listener_buffers(artifact), [], 0
     if plain:

@@ -13,6 +13,6 @@ else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "CNetwork", "c_networks", "code_bytes", "constant_bytes", "extern_c", "header", "identifier", "kernel_texts", "memory_bytes",
-    "networks_texts", "opening", "real", "string", "values",
+    "CNetwork", "c_networks", "code_bytes", "constant_bytes", "extern_c", "header", "identifier", "kernel_texts",
+    "memory_bytes", "networks_texts", "opening", "real", "string", "values",
 ]  # fmt: skip

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from keras_mtl.firmware_host.c99.layer import (
     Layer,
     Source,
-    element_bytes,
-    elements,
     largest,
     output_fields,
     packed,
@@ -23,7 +19,8 @@ _GROUP = 2
 #: A layer's own functions: the kernel's loops with its constants.
 _OWN = (
     "static void row_{n}(const kmtl_nn_conv_t *self, int16_t *held, void *out);",
-    """KMTL_NN_ALONE static void sums_{n}(const kmtl_nn_conv_t *self, const int16_t *a, const int16_t *b, int how, int32_t *sums) {{
+    """KMTL_NN_ALONE static void sums_{n}(const kmtl_nn_conv_t *self, const int16_t *a, const int16_t *b, int how,
+                                      int32_t *sums) {{
   (void)self;
   kmtl_nn_conv_sums(&layer_{n}, a, b, how, sums);
 }}

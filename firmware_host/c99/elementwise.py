@@ -88,7 +88,12 @@ def function(node: Node, kernel: Any) -> Layer:
         call = f"kmtl_nn_table({{table}}, {{a}}, {count}u, {{out}});"
         return Layer(node, call, (Source(data),), (output,), arrays={"table": table}, in_place=(0,))
     if node.op in ("LOGISTIC", "TANH"):
-        fields = {"count": count, "multiplier": kernel.multiplier, "shift": kernel.shift, "tanh": int(node.op == "TANH")}
+        fields = {
+            "count": count,
+            "multiplier": kernel.multiplier,
+            "shift": kernel.shift,
+            "tanh": int(node.op == "TANH"),
+        }
         call = "kmtl_nn_sigmoid(&{self}, {a}, {out});"
         return Layer(node, call, (Source(data),), (output,), "kmtl_nn_sigmoid_t", fields, in_place=(0,))
     node.require(node.op != "RSQRT", "no code for 16 bits")

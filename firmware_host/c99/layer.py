@@ -93,7 +93,7 @@ def zero_point(tensor: Tensor) -> int:
 
 
 def packed(weights: np.ndarray, group: int) -> np.ndarray:
-    """Weights [channels, segments, length] in the order of kmtl_nn_dot.h: groups of channels, then halves of a group."""
+    """Weights [channels, segments, length] in the order of kmtl_nn_dot.h: groups of channels, then smaller ones."""
     channels, segments, length = weights.shape
     fours = np.zeros((channels, segments, -(-length // 4) * 4), np.int8)
     fours[..., :length] = weights
@@ -141,7 +141,7 @@ def output_fields(
     wide, scale = always_wide or bool((sums >= most_sum).any()), f"KMTL_NN_SCALE_{32 if accumulator.bits == 32 else 16}"
     if accumulator.bits == 32 and not wide and bool((shifts < 0).all()):
         scale, shifts = "KMTL_NN_SCALE_RIGHT", -shifts
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "bias": offsets.astype(np.int32),
         "multipliers": multipliers.astype(np.int32),
         "shifts": shifts.astype(np.int8),

@@ -114,7 +114,8 @@ class _Lowering:
         return Program(self.graph.inputs, self.graph.outputs, tuple(self.layers), self.names)
 
     def _step(self, step: Step) -> None:
-        node, kernel = step.node, step.kernel
+        node = step.node
+        kernel: Any = step.kernel
         if node.op in _NAMES:
             self._write(node.input(0))
             self.names[node.output.index] = self._root(node.input(0))
@@ -164,7 +165,7 @@ class _Lowering:
             start += rows * moves.row_elements(tensor)
 
     def _own(self, tensor: Tensor) -> None:
-        """Gives an output of the file memory of its own: what it is made of may be an input, which outputs may lie over."""
+        """Gives an output of the file memory of its own: outputs may lie over inputs, which it may be made of."""
         self._write(tensor)
         root = self._root(tensor)
         if root.constant is not None or any(root.index == source.index for source in self.graph.inputs):
@@ -182,7 +183,8 @@ class _Lowering:
 
     def _rows_of_move(self, step: Step) -> _Rows | None:
         """Rows that are joined, cut out or surrounded by zeros; None for any other move."""
-        node, kernel = step.node, step.kernel
+        node = step.node
+        kernel: Any = step.kernel
         shape = node.output.shape
         if len(shape) != 4 or shape[0] != 1 or len(node.outputs) != 1:
             return None
@@ -209,7 +211,8 @@ class _Lowering:
         return None
 
     def _convolution(self, step: Step) -> None:
-        node, kernel = step.node, step.kernel
+        node = step.node
+        kernel: Any = step.kernel
         images = node.input(0)
         node.require(len(images.shape) == 4, "an input that is no map")
         found = self._rows_of(images)

@@ -66,11 +66,11 @@ def _lives(program: Program) -> tuple[dict[int, int], dict[int, int], dict[int, 
     for number, layer in enumerate(program.layers):
         out = program.memory_of(layer.outputs[0]).index
         for place in layer.in_place:
-            source = program.memory_of(layer.sources[place].tensor).index
+            under = program.memory_of(layer.sources[place].tensor).index
             others = [program.memory_of(each.tensor).index for n, each in enumerate(layer.sources) if n != place]
             # It is read for the last time, by this layer alone, and what is written begins here.
-            if source in first and last[source] == number and first[out] == number and source not in others:
-                owner[out] = owner[source]
+            if under in first and last[under] == number and first[out] == number and under not in others:
+                owner[out] = owner[under]
                 break
     return first, last, owner
 

@@ -24,7 +24,8 @@ def block(
         node: the operator.
         tensors: from which and into which.
         shape: of the block.
-        in_strides, out_strides: elements from one place of each of its dimensions to the next.
+        in_strides: elements of the source from one place of each of the block's dimensions to the next.
+        out_strides: the same of the output.
         starts: elements before it in both.
     """
     width = element_bytes(tensors[0])
@@ -63,7 +64,9 @@ def transpose(node: Node, kernel: Any) -> list[Layer]:
     """TRANSPOSE."""
     data, output = node.input(0), node.output
     strides = strides_of(data.shape)
-    return [block(node, (data, output), output.shape, [strides[axis] for axis in kernel.axes], strides_of(output.shape))]
+    return [
+        block(node, (data, output), output.shape, [strides[axis] for axis in kernel.axes], strides_of(output.shape))
+    ]
 
 
 def strided_slice(node: Node, kernel: Any) -> list[Layer]:

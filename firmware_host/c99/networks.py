@@ -31,6 +31,15 @@ class CNetwork:
     program: Program
     memory: Memory
 
+    def source(self, header_file: str) -> tuple[str, int]:
+        """Its source, and the sum of its constants."""
+        return network_source(self.function, header_file, self.program, self.memory)
+
+    @property
+    def checksum(self) -> int:
+        """The sum of its constants, as `FUNCTION_checksum` gives it."""
+        return self.source("")[1]
+
 
 def c_networks(name: str, models: Mapping[str, Any]) -> list[CNetwork]:
     """Networks in C.
@@ -72,9 +81,7 @@ def networks_texts(
     for network in networks:
         own = f"{network.role}_network.h"
         texts[f"{folder}{own}"] = network_header(network.function, own, "One inference")
-        texts[f"{folder}{network.role}_network.c"] = network_source(
-            network.function, own, network.program, network.memory
-        )
+        texts[f"{folder}{network.role}_network.c"] = network.source(own)[0]
     return texts
 
 
@@ -101,8 +108,11 @@ void *{name}_memory(void);
 /* One inference of a network: pointers to the elements of each input, and to room for those of each output, in the
  * order of the file; a null pointer is an output that is not wanted. An output may lie where an input is. 0: done; 1:
  * there is no such network.
- * context  a {name}_memory_t of the caller's, or NULL for one that all such calls share: they must not run at a time. */
+ * context  a {name}_memory_t of the caller's, or NULL for one that all such calls share, one at a time. */
 int {name}_run(void *context, int network, const void *const *inputs, void *const *outputs);
+
+/* A sum over the constants of a network, which one flipped bit changes: for a self-test. */
+uint32_t {name}_checksum(int network);
 """
     body = f"""#include <stdint.h>
 
@@ -110,7 +120,7 @@ int {name}_run(void *context, int network, const void *const *inputs, void *cons
 {numbers}
 #define {prefix}_NETWORKS {len(networks)}
 
-/* Bytes of the memory that they compute in: what the largest of them needs, or a front end that has its scratch there. */
+/* Bytes of the memory that they compute in: for the largest of them, or for what a front end has there. */
 #define {prefix}_MEMORY_BYTES {size}
 
 """
@@ -122,6 +132,9 @@ def _source(name: str, file: str, networks: list[CNetwork], folder: str) -> str:
     cases = "\n".join(
         f"    case {_number(name, network)}:\n      {network.function}(inputs, outputs, memory);\n      return 0;"
         for network in networks
+    )
+    sums = "\n".join(
+        f"    case {_number(name, network)}:\n      return {network.function}_checksum();" for network in networks
     )
     return f"""{opening(f"The networks of {name} by their numbers.")}#include "{file}.h"
 
@@ -143,6 +156,14 @@ int {name}_run(void *context, int network, const void *const *inputs, void *cons
 {cases}
     default:
       return 1;
+  }}
+}}
+
+uint32_t {name}_checksum(int network) {{
+  switch (network) {{
+{sums}
+    default:
+      return 0u;
   }}
 }}
 """

@@ -17,6 +17,7 @@ from keras_mtl.firmware_host.reference import Tensor
 
 #: Weights that kernels read by words.
 _ALIGNED = ("weights",)
+_FNV_BASIS = 2166136261
 
 
 def network_header(name: str, file: str, title: str) -> str:
@@ -30,6 +31,9 @@ extern "C" {{
  * pointer is an output that is not wanted. An output may lie where an input is. memory: aligned to 8 bytes. */
 void {name}(const void *const *inputs, void *const *outputs, uint8_t *memory);
 
+/* A sum over its constants, for a self-test. */
+uint32_t {name}_checksum(void);
+
 #ifdef __cplusplus
 }}
 #endif
@@ -37,9 +41,10 @@ void {name}(const void *const *inputs, void *const *outputs, uint8_t *memory);
     return header(name, file, f"The network {name} in plain C99.", f"#include <stdint.h>\n{declared}")
 
 
-def network_source(name: str, file: str, program: Program, memory: Memory) -> str:
-    """The source to `network_header`."""
-    return _Text(name, program, memory).source(file)
+def network_source(name: str, file: str, program: Program, memory: Memory) -> tuple[str, int]:
+    """The source to `network_header`, and the sum that its constants have on a little-endian core."""
+    text = _Text(name, program, memory)
+    return text.source(file), text.checksum
 
 
 class _Text:
@@ -47,6 +52,8 @@ class _Text:
         self._name, self._program, self._memory = name, program, memory
         self._constants: dict[tuple[str, bool, bytes], str] = {}
         self._declared: list[str] = []
+        self._sums: list[str] = []
+        self.checksum = _FNV_BASIS
         self._inputs = {tensor.index: place for place, tensor in enumerate(program.inputs)}
 
     def source(self, file: str) -> str:
@@ -54,7 +61,8 @@ class _Text:
         copies = [line for place, tensor in enumerate(self._program.outputs) for line in self._copy(place, tensor)]
         body = "\n".join(f"  {line}" for line in (*calls, *copies))
         declared = "\n".join(self._declared)
-        return f"""{opening(f"The network {self._name}: what its layers compute with, and their calls.")}#include "{file}"
+        about = opening(f"The network {self._name}: what its layers compute with, and their calls.")
+        return f"""{about}#include "{file}"
 
 #include <stddef.h>
 #include <string.h>
@@ -65,6 +73,11 @@ class _Text:
 {declared}
 void {self._name}(const void *const *inputs, void *const *outputs, uint8_t *memory) {{
 {body}
+}}
+
+uint32_t {self._name}_checksum(void) {{
+  uint32_t sum = KMTL_NN_CHECKSUM;
+{"".join(self._sums)}  return sum;
 }}
 """
 
@@ -123,10 +136,19 @@ void {self._name}(const void *const *inputs, void *const *outputs, uint8_t *memo
         if key not in self._constants:
             self._constants[key] = name
             mark = "KMTL_NN_ALIGNED " if aligned else ""
+            self._sums.append(f"  sum = kmtl_nn_checksum(sum, {name}, (uint32_t)sizeof({name}));\n")
+            self.checksum = _checksum(self.checksum, flat.astype(flat.dtype.newbyteorder("<")).tobytes())
             self._declared.append(
                 f"{mark}static const {flat.dtype.name}_t {name}[{len(flat)}] = {{\n{values(flat)}\n}};\n"
             )
         return self._constants[key]
+
+
+def _checksum(found: int, content: bytes) -> int:
+    """`kmtl_nn_checksum`: FNV-1a of 32 bits."""
+    for byte in content:
+        found = ((found ^ byte) * 16777619) & 0xFFFFFFFF
+    return found
 
 
 def _rows(source: Source) -> int:

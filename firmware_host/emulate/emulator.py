@@ -59,8 +59,8 @@ def emulate(
         features: settings of a run's features, to be compared with the artifact's.
         path: where the artifact lies, for the report.
         timeout_s: for each engine.
-        runtime: what runs the networks on the board: "tflm", TensorFlow Lite Micro, or "c99": they are C themselves, and
-            the engine of that name runs, too.
+        runtime: what runs the networks on the board: "tflm", TensorFlow Lite Micro, or "c99": they are C themselves,
+            and the engine of that name runs, too.
 
     Returns:
         The report. An engine that refuses, crashes or hangs is listed with its reason; it fails the report only where

@@ -6,7 +6,7 @@
 | `litert` | LiteRT with its optimised kernels |
 | `litert-reference` | LiteRT with its reference kernels |
 | `tflite-runtime` | the last TensorFlow Lite runtime package (2023): a check of compatibility, not the oracle |
-| `c99` | no interpreter: the C that `bundle --runtime c99` writes, compiled by this machine's C compiler; runs by its name alone |
+| `c99` | none: the C that `bundle --runtime c99` writes, compiled by this machine's compiler; by its name alone |
 
 LiteRT and tflite-runtime run without their default delegate: XNNPACK requantizes in floating point, which moves int8
 results by one LSB, and which of its kernels run depends on the host's processor.

@@ -10,8 +10,8 @@ import numpy as np
 
 from keras_mtl.core import EngineRefused
 from keras_mtl.firmware_host.device import OpenMember
-from keras_mtl.firmware_host.engines.exchange import C99, WORDS
 from keras_mtl.firmware_host.engines.compiled import open_compiled, ports_of
+from keras_mtl.firmware_host.engines.exchange import C99, WORDS
 from keras_mtl.tflite.artifact import Port
 
 _ARENA_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")

@@ -49,7 +49,7 @@ engine_option = click.option(
     "--engine",
     type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime", "c99"]),
     default="litert",
-    help="Interpreter of an artifact; c99: none, its C compiled here. Integer artifacts: the same within the last place.",
+    help="Interpreter of an artifact; c99: its C, compiled here. Integer artifacts: the same within the last place.",
 )
 
 engines_option = click.option(
@@ -58,8 +58,8 @@ engines_option = click.option(
     type=click.Choice(("tflm", "litert", "litert-reference", "tflite-runtime", "c99", "all")),
     multiple=True,
     default=("all",),
-    help="Interpreter to run; repeatable. A board runs tflm in any case: it measures the arena. c99, the C that a bundle "
-    "of that runtime has, is not among all.",
+    help="Interpreter to run; repeatable. A board runs tflm in any case: it measures the arena. c99, the C of a bundle "
+    "of that runtime, is not among all.",
 )
 
 runtime_option = click.option(

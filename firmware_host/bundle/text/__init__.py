@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from keras_mtl.firmware_host.bundle.text.resolver import restricted
     from keras_mtl.firmware_host.bundle.text.selftest import (
         Stage,
+        constants_stage,
         front_end_stages,
         listener_stages,
         network_stages,
@@ -26,8 +27,8 @@ else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "ALWAYS", "FOLDER", "TFLM_ONLY", "Network", "Stage", "audio_binaries", "audio_texts", "front_end_stages",
-    "listener_stages", "listener_texts", "log_mel_tables", "network_stages", "network_texts", "networks_header",
-    "networks_source", "plain_readme", "readme", "require_listener", "restricted", "selftest_texts", "settings_header", "several_texts",
-    "static_texts", "vectors_texts",
+    "ALWAYS", "FOLDER", "TFLM_ONLY", "Network", "Stage", "audio_binaries", "audio_texts", "constants_stage",
+    "front_end_stages", "listener_stages", "listener_texts", "log_mel_tables", "network_stages", "network_texts",
+    "networks_header", "networks_source", "plain_readme", "readme", "require_listener", "restricted",
+    "selftest_texts", "settings_header", "several_texts", "static_texts", "vectors_texts",
 ]  # fmt: skip

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from keras_mtl.core import LogMelSettings, VerdictFailed
 from keras_mtl.firmware_host.bundle.golden import event_numbers, input_scaling
 from keras_mtl.firmware_host.bundle.text.c_source import filled
-from keras_mtl.firmware_host.c99 import identifier, real
 from keras_mtl.firmware_host.bundle.text.settings import decoder_words, label_lines
+from keras_mtl.firmware_host.c99 import identifier, real
 from keras_mtl.firmware_host.device import Buffer, embedding_place, listener_memory
 from keras_mtl.tflite.artifact import Artifact, Port, Recurrent
 

@@ -273,9 +273,7 @@ def ports_text(ports: Sequence[Port]) -> str:
     return ", ".join(f"{port.dtype} {'x'.join(map(str, port.shape))}" for port in ports)
 
 
-def file_table(
-    files: Iterable[str], facts: Mapping[str, Any], rows_of_files: Sequence[tuple[str, str]] = ROWS
-) -> str:
+def file_table(files: Iterable[str], facts: Mapping[str, Any], rows_of_files: Sequence[tuple[str, str]] = ROWS) -> str:
     """The table of a bundle's files, in Markdown.
 
     `facts`: words of the descriptions, as `operators` and `tflm`. `rows_of_files`: as `ROWS`.

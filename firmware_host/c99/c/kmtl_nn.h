@@ -237,6 +237,10 @@ typedef struct {
 
 void kmtl_nn_move(const kmtl_nn_move_t *self, const void *in, void *out);
 
+/* A sum over constants that one flipped bit changes, whichever it is (FNV-1a); begins with KMTL_NN_CHECKSUM. */
+#define KMTL_NN_CHECKSUM 2166136261u
+uint32_t kmtl_nn_checksum(uint32_t sum, const void *data, uint32_t bytes);
+
 /* Fills `count` elements of 1 or 2 bytes. */
 void kmtl_nn_fill(void *out, uint32_t count, uint32_t bytes, int32_t value);
 

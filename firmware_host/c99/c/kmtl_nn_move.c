@@ -36,3 +36,14 @@ void kmtl_nn_fill(void *out, uint32_t count, uint32_t bytes, int32_t value) {
     kmtl_nn_put(out, k, bytes, value);
   }
 }
+
+uint32_t kmtl_nn_checksum(uint32_t sum, const void *data, uint32_t bytes) {
+  const uint8_t *at = (const uint8_t *)data;
+  const uint8_t *const end = at + bytes;
+
+  while (at != end) {
+    sum = (sum ^ *at) * 16777619u;
+    at++;
+  }
+  return sum;
+}

@@ -1,4 +1,4 @@
-"""Many generated networks compiled into one program, for this machine and for emulated cores, and run on given inputs."""
+"""Many generated networks in one program, for this machine and for emulated cores, run on given inputs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ int main(void) {
   return (fclose(out) == 0) ? 0 : 6;
 }
 """
-_LOCAL = re.compile(r"\b((?:layer|row|sums|parts|constant|\w*bias|weights|multipliers|shifts|table|exps|\w+_lut)_\d+)\b")
+_LOCAL = re.compile(
+    r"\b((?:layer|row|sums|parts|constant|\w*bias|weights|multipliers|shifts|table|exps|\w+_lut)_\d+)\b"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +88,7 @@ class Compiled:
 
 
 def write_sources(models: Sequence[Any], folder: Path) -> list[CNetwork]:
-    """Sources of networks and of a program with all of them; their files' own names get a number, to lie in one file."""
+    """Sources of networks and of a program with all of them; names of a file get a number, to lie in one file."""
     networks = c_networks("net", {f"n{number}": model for number, model in enumerate(models)})
     texts = networks_texts("net", "all", networks) | kernel_texts()
     sources = [texts.pop(f"n{number}_network.c") for number in range(len(models))]

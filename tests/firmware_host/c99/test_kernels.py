@@ -74,7 +74,9 @@ def check(core: Core, count: int, folder: Path) -> None:
     goals = [outputs for _, _, goal in known for outputs in goal]
     for (number, _), outputs, goal in zip(calls, made.run(calls, folder), goals, strict=True):
         for ours, theirs in zip(outputs, goal, strict=True):
-            np.testing.assert_array_equal(ours, theirs, str([layer.title for layer in made.networks[number].program.layers]))
+            np.testing.assert_array_equal(
+                ours, theirs, str([layer.title for layer in made.networks[number].program.layers])
+            )
 
 
 def test_c_gives_what_the_reference_gives(tmp_path: Path) -> None:
