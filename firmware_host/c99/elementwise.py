@@ -96,7 +96,7 @@ def function(node: Node, kernel: Any) -> Layer:
         }
         call = "kmtl_nn_sigmoid(&{self}, {a}, {out});"
         return Layer(node, call, (Source(data),), (output,), "kmtl_nn_sigmoid_t", fields, in_place=(0,))
-    node.require(node.op != "RSQRT", "no code for 16 bits")
+    node.require(node.op not in ("RSQRT", "LEAKY_RELU"), "no code for 16 bits")
     node.require({*types} <= {"int8", "int16"}, f"no code for {types[0]} to {types[1]}")
     return _requantized(node, kernel, data, output)
 

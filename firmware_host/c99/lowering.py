@@ -23,6 +23,7 @@ _PLAIN: Mapping[str, Callable[[Node, Any], Layer | list[Layer]]] = {
     "ADD": elementwise.sum_of_two,
     "AVERAGE_POOL_2D": pools.pool,
     "FULLY_CONNECTED": dense.dense,
+    "LEAKY_RELU": elementwise.function,
     "LOGISTIC": elementwise.function,
     "MAX_POOL_2D": pools.pool,
     "MEAN": pools.reduction,

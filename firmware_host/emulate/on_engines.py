@@ -10,14 +10,15 @@ from dataclasses import replace
 
 from keras_mtl.core import EngineError
 from keras_mtl.firmware_host.emulate.parity import Parity
-from keras_mtl.firmware_host.engines import C99, ENGINES, EngineRun
+from keras_mtl.firmware_host.engines import ENGINES, EngineRun
 from keras_mtl.firmware_host.report import EngineResult
 from keras_mtl.firmware_host.targets import Target
 
 
 def engines_for(target: Target, asked_for: Sequence[str]) -> tuple[str, ...]:
     """The engines to run, in their order: those asked for, and for a board `tflm`, which measures the arena."""
-    return tuple(name for name in (*ENGINES, C99) if name in asked_for or (target.is_board and name == "tflm"))
+    first = tuple(name for name in ENGINES if name in asked_for or (target.is_board and name == "tflm"))
+    return (*first, *dict.fromkeys(name for name in asked_for if name not in ENGINES))
 
 
 def run_on_each(

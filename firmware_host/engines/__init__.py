@@ -1,4 +1,4 @@
-"""The interpreters that an artifact is run on, each in a process of its own.
+"""The engines that an artifact is run on, each in a process of its own.
 
 | name | what it is |
 |---|---|
@@ -6,6 +6,7 @@
 | `litert` | LiteRT with its optimised kernels |
 | `litert-reference` | LiteRT with its reference kernels |
 | `tflite-runtime` | the last TensorFlow Lite runtime package (2023): a check of compatibility, not the oracle |
+| `numpy` | `firmware_host.reference`, of integer files equal to `tflm` to the bit, and slow: where it is asked for |
 | `c99` | none: the C that `bundle --runtime c99` writes, compiled by this machine's compiler; by its name alone |
 
 LiteRT and tflite-runtime run without their default delegate: XNNPACK requantizes in floating point, which moves int8

@@ -17,6 +17,7 @@ PACKAGES = {
     "litert": "ai-edge-litert",
     "litert-reference": "ai-edge-litert",
     "tflite-runtime": "tflite-runtime",
+    "numpy": "keras_mtl",
     "c99": "keras_mtl",
 }
 #: The engine that is no interpreter: what `c99` makes of the files, compiled.

@@ -12,6 +12,7 @@ from keras_mtl.core import EngineRefused
 from keras_mtl.firmware_host.device import OpenMember
 from keras_mtl.firmware_host.engines.compiled import open_compiled, ports_of
 from keras_mtl.firmware_host.engines.exchange import C99, WORDS
+from keras_mtl.firmware_host.reference import ReferenceInterpreter
 from keras_mtl.tflite.artifact import Port
 
 _ARENA_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
@@ -34,6 +35,8 @@ def open_model(
     """Opens a file on the request's `engine`; TensorFlow Lite Micro gives it the request's `arena_bytes`."""
     if request["engine"] == "tflm":
         return _on_tflm(content, inputs, outputs, request)
+    if request["engine"] == "numpy":
+        return OpenMember(ReferenceInterpreter(content).run, inputs, outputs)
     if request["engine"] == "tflite-runtime":
         from tflite_runtime.interpreter import Interpreter, OpResolverType
     else:

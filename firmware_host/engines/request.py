@@ -8,13 +8,13 @@ from typing import Any
 
 from keras_mtl.core import EngineCrash, EngineError, EngineRefused, EngineTimeout, last_line, run_isolated
 from keras_mtl.firmware_host.compute import tflm_blocks
-from keras_mtl.firmware_host.engines.exchange import C99, PACKAGES, WORDS
+from keras_mtl.firmware_host.engines.exchange import PACKAGES, WORDS
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.flatbuffer import ALIGNMENT_BYTES
 
-#: Names of the interpreters. `C99` runs by its name alone.
-ENGINES = tuple(name for name in PACKAGES if name != C99)
+#: Names of the engines that run where none is chosen: the interpreters of others.
+ENGINES = ("tflm", "litert", "litert-reference", "tflite-runtime")
 #: What an engine's process may address: a file whose shapes ask for more is refused, and the machine goes on.
 MOST_BYTES = 4 << 30
 #: Workers multiply no matrices in NumPy: without its threads they start sooner, and address less.

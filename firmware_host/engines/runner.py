@@ -22,7 +22,7 @@ class EngineRun:
     """What one engine gave for the inputs.
 
     Attributes:
-        engine: its name, one of `ENGINES`.
+        engine: its name.
         version: version of its package.
         outputs: arrays by their names, see `run`.
         from_reset: of a file that keeps a state, the same with a reset before each row; else empty.
@@ -54,7 +54,7 @@ def run(
     """Runs an artifact as a device would.
 
     Args:
-        engine: one of `ENGINES`.
+        engine: its name, as of the table of `keras_mtl.firmware_host.engines`.
         artifact: the artifact.
         inputs: of an artifact that takes clips `input_0`, ... for each input of the file: [n, ...] in the input's type,
             without the batch dimension. Of a streaming one either `recording`, log-mel [frames, mel_bands] in the

@@ -1,4 +1,4 @@
-"""LOGISTIC, TANH, RELU and RELU6."""
+"""LOGISTIC, TANH, RELU, RELU6, LEAKY_RELU and PRELU."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from keras_mtl.firmware_host.reference.arithmetic import (
     limits,
     requantize32,
     round_half_away,
+    wrap32,
 )
 from keras_mtl.firmware_host.reference.node import Node
 
@@ -224,3 +225,60 @@ def relu6(node: Node) -> Clip:
     node.require_shape(output, data.shape)
     zero = node.zero_point(data)
     return Clip(zero, min(max(node.quantized(6.0, data), low), high))
+
+
+@dataclass(frozen=True, eq=False)
+class LeakyRelu:
+    """LEAKY_RELU and PRELU: values below 0 have a factor of their own, and of PRELU a second one from an input.
+
+    Attributes:
+        input_offset: what is added to the data.
+        multipliers: the factor from 0 on.
+        negative: the factor below 0.
+        sign: of that factor.
+        slope_offset: of PRELU, what is added to the second input.
+        output_offset: zero point of the output.
+        dtype: of data and output.
+    """
+
+    input_offset: int
+    multipliers: Multipliers
+    negative: Multipliers
+    sign: int
+    slope_offset: int
+    output_offset: int
+    dtype: str
+
+    def __call__(self, data: np.ndarray, slopes: np.ndarray | None = None) -> tuple[np.ndarray]:
+        """Data of any shape and, of PRELU, slopes whose shape broadcasts to it."""
+        centred = data.astype(np.int64) + self.input_offset
+        below = centred if slopes is None else wrap32(centred * (slopes.astype(np.int64) + self.slope_offset))
+        above, scaled = requantize32(centred, self.multipliers), self.sign * requantize32(below, self.negative)
+        chosen = np.where(centred >= 0, above, scaled)
+        return (finish(chosen, self.output_offset, *limits(self.dtype), self.dtype),)
+
+
+def leaky_relu(node: Node) -> LeakyRelu:
+    """Prepares a LEAKY_RELU, whose slope may be negative."""
+    data, output, slope = node.input(0), node.output, np.float64(np.float32(node.options.alpha))
+    node.require_shape(output, data.shape)
+    return _leaky(node, slope, 0)
+
+
+def prelu(node: Node) -> LeakyRelu:
+    """Prepares a PRELU, whose slopes are int8."""
+    data, slopes, output = node.input(0), node.input(1), node.output
+    node.require(slopes.dtype == "int8", f"no kernel for slopes of {slopes.dtype}")
+    node.require_shape(output, np.broadcast_shapes(data.shape, slopes.shape))
+    return _leaky(node, np.float64(node.scale(slopes)), -node.zero_point(slopes))
+
+
+def _leaky(node: Node, slope: np.float64, slope_offset: int) -> LeakyRelu:
+    data, output = node.input(0), node.output
+    dtype = node.require_types(data, output)
+    step, result = np.float64(node.scale(data)), np.float64(node.scale(output))
+    made = [node.factors(real, MOST_SHIFT_32) for real in (step / result, step * abs(slope) / result)]
+    sign = -1 if slope < 0 else 1
+    return LeakyRelu(
+        -node.zero_point(data), made[0], made[1], sign, slope_offset, node.zero_point(output), dtype
+    )  # fmt: skip

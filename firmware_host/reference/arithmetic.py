@@ -68,9 +68,7 @@ def divide_truncating(values: np.ndarray, divisor: Any) -> np.ndarray:
 
 def high_product(a: Any, b: Any) -> np.ndarray:
     """(a * b) / 2^31 of 32-bit values, rounded, halves up, in 32 bits: gemmlowp's SaturatingRoundingDoublingHighMul."""
-    product = np.asarray(a, np.int64) * b
-    nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
-    return np.minimum(divide_truncating(nudged, 1 << 31), INT32_MAX)
+    return np.minimum((np.asarray(a, np.int64) * b + (1 << 30)) >> 31, INT32_MAX)
 
 
 def divide_by_power(values: Any, exponent: Any) -> np.ndarray:

@@ -64,6 +64,7 @@ class ReferenceInterpreter:
         self._model = flatbuffer.read_model(content) if isinstance(content, bytes) else content
         self._variables = variables.Variables()
         self.graphs: dict[int, Graph] = {}
+        self._called: set[int] = set()
         self._prepare(0)
         self.reset()
 
@@ -120,6 +121,7 @@ class ReferenceInterpreter:
 
     def _prepare(self, number: int) -> None:
         """Prepares a subgraph and those that it calls."""
+        self._called.add(number)
         graph = self._model.subgraphs[number]
         tensors = tuple(read_tensor(self._model, graph, index) for index in range(len(graph.tensors)))
         nodes = [read_node(self._model, graph, each, tensors) for each in range(len(graph.operators or []))]
@@ -133,15 +135,16 @@ class ReferenceInterpreter:
             return variables.OPERATORS[node.op](node, self._variables, handles)
         if node.op != _CALL_ONCE:
             return prepare(node)
-        called = node.options.initSubgraphIndex
+        called = getattr(node.options, "initSubgraphIndex", 0)
         node.require(0 < called < len(self._model.subgraphs), f"no subgraph {called}")
+        node.require(called not in self._called - self.graphs.keys(), f"subgraph {called} calls itself")
         if called not in self.graphs:
             self._prepare(called)
 
         def once() -> tuple[()]:
-            if called not in self._done:
-                self._done.add(called)
+            if id(node) not in self._done:
                 self._run(called)
+                self._done.add(id(node))
             return ()
 
         return once
@@ -158,6 +161,9 @@ class ReferenceInterpreter:
     def _run(self, number: int) -> None:
         values = self._values[number]
         for step in self.graphs[number].steps:
+            for tensor in filter(None, step.node.inputs):
+                known = tensor.index in values
+                step.node.require(known, f"its input {tensor.name} is computed by no operator before it")
             given = [values[tensor.index] if tensor is not None else None for tensor in step.node.inputs]
             for tensor, output in zip(step.node.outputs, step.kernel(*given), strict=True):
                 values[tensor.index] = output

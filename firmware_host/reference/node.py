@@ -141,7 +141,6 @@ class Node:
         """The steps of a tensor, float32."""
         if tensor.scales is None:
             raise self.refusal(f"{tensor.name} is not quantized")
-        self.require(bool((tensor.scales > 0).all()), f"{tensor.name} has a step that is not above 0")
         return tensor.scales
 
     def zero_point(self, tensor: Tensor) -> int:

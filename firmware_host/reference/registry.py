@@ -42,12 +42,14 @@ OPERATORS: Mapping[str, Callable[[Node], Kernel]] = {
     "DEQUANTIZE": conversions.dequantize,
     "EXPAND_DIMS": moves.reshape,
     "FULLY_CONNECTED": dense.dense,
+    "LEAKY_RELU": activations.leaky_relu,
     "LOGISTIC": activations.logistic,
     "MAX_POOL_2D": pools.max_pool,
     "MEAN": reductions.mean,
     "MUL": elementwise.multiplication,
     "PAD": moves.pad,
     "PADV2": moves.pad,
+    "PRELU": activations.prelu,
     "QUANTIZE": conversions.quantize,
     "RELU": activations.relu,
     "RELU6": activations.relu6,
@@ -66,6 +68,7 @@ OPERATORS: Mapping[str, Callable[[Node], Kernel]] = {
     "TRANSPOSE_CONV": convolutions.transposed_convolution,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent.lstm,
 }
+_MANY_OUTPUTS = ("SPLIT", "SPLIT_V")
 
 
 def prepare(node: Node) -> Kernel:
@@ -77,4 +80,8 @@ def prepare(node: Node) -> Kernel:
     prepares = OPERATORS.get(node.op)
     if prepares is None:
         raise node.refusal("the reference has no such operator", hint="run it on tflm")
-    return prepares(node)
+    node.require(len(node.outputs) == 1 or node.op in _MANY_OUTPUTS, f"{len(node.outputs)} outputs")
+    try:
+        return prepares(node)
+    except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:  # of a damaged file
+        raise node.refusal(f"its options or tensors are not those of such an operator ({error})") from None

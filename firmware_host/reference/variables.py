@@ -89,6 +89,7 @@ class Assign:
 
 def handle(node: Node, variables: Variables, known: dict[int, int]) -> Handle:
     """Prepares a VAR_HANDLE; `known`: the variable's number by a handle's tensor, which gets its own."""
+    node.require(node.options is not None, "it names no variable")
     key = (flatbuffer.text(node.options.container), flatbuffer.text(node.options.sharedName))
     number = variables.numbers.setdefault(key, len(variables.numbers))
     known[node.output.index] = number

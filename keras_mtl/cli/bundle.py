@@ -110,7 +110,6 @@ def _write(
     from keras_mtl.firmware_host.bundle import bundle_names, require_free, write_bundle
     from keras_mtl.firmware_host.bundle.release import load_private_key
     from keras_mtl.firmware_host.emulate import emulate
-    from keras_mtl.firmware_host.engines import ENGINES
     from keras_mtl.firmware_host.targets import load_target
 
     held_against = load_target(target)
@@ -120,8 +119,7 @@ def _write(
     checked = []
     for path, artifact in loaded:
         click.echo(f"checking {path} for {held_against.name}", err=True)
-        on = (*ENGINES, *engines) if "all" in engines else engines
-        report = emulate(artifact, held_against, on, path=path, timeout_s=timeout_s, runtime=runtime)
+        report = emulate(artifact, held_against, engines, path=path, timeout_s=timeout_s, runtime=runtime)
         checked.append((artifact, report))
     bundle = write_bundle(checked, out, timeout_s, private_key, called, runtime)
     print_result(

@@ -94,7 +94,6 @@ def command(
       keras_mtl emulate scenes.int8.tflite --target rp2350 --baseline report.json --tolerance 1
     """
     from keras_mtl.firmware_host.emulate import emulate
-    from keras_mtl.firmware_host.engines import ENGINES
     from keras_mtl.firmware_host.report import REPORTS_SCHEMA, Baseline, Tolerance
     from keras_mtl.firmware_host.targets import load_target
     from keras_mtl.firmware_host.views import baseline_text, report_html, report_text
@@ -112,12 +111,11 @@ def command(
         named = {"name": held_against.name}
         known = [{**each.facts.values, "path": path, "sha256": each.sha256} for path, each in loaded]
         older.require([{"artifact": about, "target": named} for about in known])
-    names = (*ENGINES, *engines) if "all" in engines else engines
     reports = []
     for path, artifact in loaded:
         shown = click.format_filename(path)  # names of files need not be UTF-8, and reports are
-        click.echo(f"running {shown} on {', '.join(name for name in names if name != 'all')}", err=True)
-        reports.append(emulate(artifact, held_against, names, features, shown, timeout_s, runtime))
+        click.echo(f"running {shown} on {', '.join(engines)}", err=True)
+        reports.append(emulate(artifact, held_against, engines, features, shown, timeout_s, runtime))
     verdict = "passed" if all(report.passed for report in reports) else "failed"
     compared = older.compare(reports, Tolerance(tolerance_percent, tolerance_lsb)) if older else None
     documents = [report.to_dict() for report in reports]

@@ -47,16 +47,24 @@ cache_option = click.option(
 
 engine_option = click.option(
     "--engine",
-    type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime", "c99"]),
+    type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime", "numpy", "c99"]),
     default="litert",
     help="Interpreter of an artifact; c99: its C, compiled here. Integer artifacts: the same within the last place.",
 )
 
+
+def _each_engine(_context: click.Context, _option: click.Parameter, names: Sequence[str]) -> tuple[str, ...]:
+    from keras_mtl.firmware_host.engines import ENGINES
+
+    return tuple(dict.fromkeys(each for name in names for each in (ENGINES if name == "all" else (name,))))
+
+
 engines_option = click.option(
     "--engine",
     "engines",
-    type=click.Choice(("tflm", "litert", "litert-reference", "tflite-runtime", "c99", "all")),
+    type=click.Choice(("tflm", "litert", "litert-reference", "tflite-runtime", "numpy", "c99", "all")),
     multiple=True,
+    callback=_each_engine,
     default=("all",),
     help="Interpreter to run; repeatable. A board runs tflm in any case: it measures the arena. c99, the C of a bundle "
     "of that runtime, is not among all.",

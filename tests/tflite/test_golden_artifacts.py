@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_mtl.firmware_host.engines import run
+from keras_mtl.tflite.artifact import Artifact
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
 from golden_artifacts import ARTIFACTS, FOLDER, digests, golden_arrays, make
 
@@ -38,6 +41,17 @@ def kept():
 def test_files_and_inputs_are_those_that_were_kept(made, name):
     inputs, _ = golden_arrays(made(name))
     assert digests(made(name)) | inputs == json.loads((FOLDER / "artifacts.json").read_text())[name]
+
+
+@pytest.mark.parametrize("name", [each for each in NAMES if "int" in each.values[0]])
+def test_the_numpy_reference_gives_what_tflm_gives(made, name):
+    """On all golden data, through all members and states: no integer differs."""
+    folder = made(name)
+    artifact = Artifact.load(folder if (folder / "artifact.json").exists() else next(folder.glob("*.tflite")))
+    found, theirs = (run(engine, artifact, artifact.golden.inputs).outputs for engine in ("numpy", "tflm"))
+    assert found.keys() == theirs.keys()
+    for key, values in theirs.items():
+        np.testing.assert_array_equal(found[key], values)
 
 
 @pytest.mark.parametrize("name", NAMES)

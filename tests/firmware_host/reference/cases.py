@@ -497,3 +497,19 @@ def cells(draw: Callable[[Any], Any]) -> tuple[bytes, list[list[np.ndarray]]]:
         timeMajor=major, cellClip=case.one_of(0.0, 0.5, 10.0),
     )  # fmt: skip
     return case.finish("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, [output], made)
+
+
+def leaky(draw: Callable[[Any], Any]) -> tuple[bytes, list[list[np.ndarray]]]:
+    """LEAKY_RELU, and PRELU with slopes that broadcast."""
+    case = Case.start(draw)
+    op, shape, step = case.one_of("LEAKY_RELU", "PRELU"), (1, 4, 8, 8), case.step()
+    inputs, made = (
+        [case.input(shape, step, case.zero())],
+        options("LeakyReluOptions", alpha=case.one_of(0.1, 0.3, -0.2)),
+    )
+    if op == "PRELU":
+        slopes = (case.one_of(1, 4), case.one_of(1, 8), 8)
+        zero = case.size(127, -128)
+        inputs.append(case.constant(case.values(slopes, "int8"), "int8", case.step(2.0**-9, 0.1), zeros=zero))
+        made = None
+    return case.finish(op, inputs, [case.output(shape, result_step(case, step), case.zero())], made)
