@@ -38,8 +38,9 @@ def dense(node: Node, kernel: Any) -> Layer:
         "outputs": outputs,
         "in_zero": zero_point(data),
     }
-    call = "kmtl_nn_dense(&{self}, {a}, {out}, {scratch});"
-    scratch = 2 * padded + 4 * outputs
+    direct = data.dtype == "int16" and inputs == padded
+    call = f"kmtl_nn_dense(&{{self}}, {{a}}, {{out}}, {'NULL' if direct else '{scratch}'});"
+    scratch = 0 if direct else 2 * padded
     return Layer(node, call, (Source(data),), (output,), "kmtl_nn_dense_t", fields, arrays, scratch)
 
 

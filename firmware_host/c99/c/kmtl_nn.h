@@ -91,7 +91,7 @@ typedef struct {
   int16_t in_zero;
 } kmtl_nn_dense_t;
 
-/* scratch: [padded], and behind them 4 bytes for each output; aligned to 8 bytes. */
+/* scratch: [padded], aligned to 4 bytes; not used where elements have 2 bytes and inputs are a multiple of 4. */
 void kmtl_nn_dense(const kmtl_nn_dense_t *self, const void *in, void *out, int16_t *scratch);
 
 /* Products of matrices, [batches][rows][depth] with [batches][depth][columns], each by its strides. */

@@ -4,7 +4,10 @@
 #include "kmtl_nn_dot.h"
 #include "kmtl_nn_rows.h"
 
-/* Sums of all outputs. A function of its own, so that its inner loops have all registers. */
+/* Outputs whose sums are made before they are scaled: a multiple of 4. */
+#define BLOCK 32u
+
+/* Sums of outputs. A function of its own, so that its inner loops have all registers. */
 KMTL_NN_ALONE static void sum_up(const int16_t *a, const int8_t *weights, const int32_t *bias, uint32_t length,
                                  uint32_t outputs, int32_t *sums) {
   int32_t *const end = sums + outputs;
@@ -32,16 +35,33 @@ KMTL_NN_ALONE static void sum_up(const int16_t *a, const int8_t *weights, const 
   }
 }
 
-/* Outputs of the sums; the most frequent way, of 16 bits with one multiplier, compiled with its constants. */
-static void finish(const kmtl_nn_output_t *self, const int32_t *sums, uint32_t outputs, void *out) {
+/* Scales sums of outputs from number `first` on; the most frequent way, of 16 bits with one multiplier, is compiled with
+ * its constants. */
+static void finish(const kmtl_nn_output_t *self, const int32_t *sums, uint32_t first, uint32_t count, void *out) {
+  kmtl_nn_output_t own = *self;
+
   if ((self->bytes == 2u) && (self->scale == (uint8_t)KMTL_NN_SCALE_16) && (self->each == 0u)) {
-    kmtl_nn_output_t one = *self;
-    one.bytes = 2u;
-    one.scale = (uint8_t)KMTL_NN_SCALE_16;
-    one.each = 0u;
-    kmtl_nn_results(&one, sums, outputs, out);
-  } else {
-    kmtl_nn_results(self, sums, outputs, out);
+    own.bytes = 2u;
+    own.scale = (uint8_t)KMTL_NN_SCALE_16;
+    own.each = 0u;
+    kmtl_nn_results(&own, sums, count, out);
+    return;
+  }
+  own.multipliers += (self->each != 0u) ? first : 0u;
+  own.shifts += (self->each != 0u) ? first : 0u;
+  kmtl_nn_results(&own, sums, count, out);
+}
+
+static void one_row(const kmtl_nn_dense_t *self, const int16_t *a, void *out) {
+  const kmtl_nn_output_t *const output = &self->output;
+  uint32_t first;
+
+  for (first = 0u; first < self->outputs; first += BLOCK) {
+    const uint32_t left = self->outputs - first;
+    const uint32_t count = (left < BLOCK) ? left : BLOCK;
+    int32_t sums[BLOCK];
+    sum_up(a, self->weights + (first * self->padded), output->bias + first, self->padded, count, sums);
+    finish(output, sums, first, count, kmtl_nn_at(out, first, output->bytes));
   }
 }
 
@@ -64,7 +84,6 @@ static void one_wide_row(const kmtl_nn_dense_t *self, const int16_t *a, void *ou
 
 void kmtl_nn_dense(const kmtl_nn_dense_t *self, const void *in, void *out, int16_t *scratch) {
   const uint32_t bytes = self->output.bytes;
-  int32_t *const sums = (int32_t *)(void *)(scratch + self->padded);
   const int direct = (bytes == 2u) && (self->inputs == self->padded) && (self->in_zero == 0);
   uint32_t k;
 
@@ -84,8 +103,7 @@ void kmtl_nn_dense(const kmtl_nn_dense_t *self, const void *in, void *out, int16
     if (self->output.wide != 0u) {
       one_wide_row(self, row, to);
     } else {
-      sum_up(row, self->weights, self->output.bias, self->padded, self->outputs, sums);
-      finish(&self->output, sums, self->outputs, to);
+      one_row(self, row, to);
     }
   }
 }
