@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_mtl.core import ArtifactError, KerasMtlError, VerdictFailed, new_folder
-from keras_mtl.firmware_host.bundle.files import bundle_files
+from keras_mtl.firmware_host.bundle.files import TFLM, bundle_files
 from keras_mtl.firmware_host.bundle.names import bundle_names
 from keras_mtl.firmware_host.bundle.release import MANIFEST, SCHEMA, SIGNATURE, manifest_json, sign
 from keras_mtl.firmware_host.bundle.text import several_texts
@@ -40,6 +40,7 @@ def write_bundle(
     timeout_s: float = 120.0,
     private_key: Any = None,
     names: Sequence[str] = (),
+    runtime: str = TFLM,
 ) -> Bundle:
     """Writes one folder for a firmware engineer. Several artifacts get a sub-folder each, for one firmware.
 
@@ -49,8 +50,10 @@ def write_bundle(
         timeout_s: for each run of TensorFlow Lite Micro on golden data.
         private_key: signs the manifest: what `signature.load_private_key` gives.
         names: identifiers in C, one for each artifact; by default those of `bundle_names`.
+        runtime: what runs the networks: "tflm", TensorFlow Lite Micro, or "c99", nothing: they are C themselves.
 
     Raises:
+        EngineRefused: a layer that there is no C99 for.
         VerdictFailed: a report that failed, or one without a run of TensorFlow Lite Micro.
         ArtifactError: a report on another artifact, or names that are none in C or that clash.
         KerasMtlError: the folder is there and holds something, is a link, or can't be written.
@@ -63,7 +66,7 @@ def write_bundle(
     content: dict[str, bytes] = {}
     for (artifact, report), name in zip(checked, names, strict=True):
         folder = f"{name}/" if len(checked) > 1 else ""
-        made = bundle_files(name, artifact, _without_path(report), timeout_s)
+        made = bundle_files(name, artifact, _without_path(report), timeout_s, runtime)
         content |= {f"{folder}{file}": data for file, data in made.items()}
     if len(checked) > 1:
         headers = {name: _networks_header(name, content) for name in names}

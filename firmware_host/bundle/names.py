@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_mtl.core import ArtifactError
-from keras_mtl.firmware_host.bundle.text import identifier
+from keras_mtl.firmware_host.c99 import identifier
 from keras_mtl.tflite.artifact import MANIFEST, UNKNOWN, Artifact
 
 #: What the targets of a bundle's `CMakeLists.txt` add to its name.

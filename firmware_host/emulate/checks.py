@@ -17,6 +17,7 @@ from keras_mtl.core import FeatureMismatch, LogMelSettings
 from keras_mtl.decoding import EventDecoder
 from keras_mtl.firmware_host.compute import code_parts, uncounted
 from keras_mtl.firmware_host.emulate import memory as stream_memory
+from keras_mtl.firmware_host.emulate import plain
 from keras_mtl.firmware_host.emulate.context import Context
 from keras_mtl.firmware_host.emulate.parity import REFERENCE, probabilities
 from keras_mtl.firmware_host.emulate.timing import audio_latency_s, event_numbers, real_time, seconds_note
@@ -57,6 +58,8 @@ def macs_per_second(context: Context) -> Check | str | None:
 def flash_bytes(context: Context) -> Check | None:
     """Model plus an estimate of the code against what the application leaves of the flash; None for a budget."""
     target, size = context.target, context.artifact.file_bytes
+    if context.plain is not None:
+        return plain.flash_check(context.artifact, context.plain, target)
     if target.flash_bytes is None:
         return None
     parts, kept = code_parts(context.artifact, target), target.application_flash_bytes or 0
@@ -75,6 +78,8 @@ def arena_bytes(context: Context) -> Check | None:
     must have run it, which shows that the plan is right. Of a stream see `memory.arena_bytes`.
     """
     limit, target, arena = arena_limit_bytes(context.target), context.target, context.arena
+    if context.plain is not None:
+        return plain.memory_check(context.plain, target)
     if limit is None:
         return None
     if context.memory and arena:

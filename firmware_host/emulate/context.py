@@ -37,6 +37,7 @@ class Context:
         compute: the estimate of the target's work, see `compute.estimate`; None where there is none.
         no_compute: why there is no estimate.
         burst: the longest burst of computing; None where it is not known.
+        plain: what the networks take as C99, see `plain.plain_sizes`; None for TensorFlow Lite Micro.
     """
 
     artifact: Artifact
@@ -53,6 +54,7 @@ class Context:
     compute: dict[str, Any] | None = None
     no_compute: str = ""
     burst: Burst | None = None
+    plain: Mapping[str, int] | None = None
 
     @property
     def tflm(self) -> EngineResult | None:

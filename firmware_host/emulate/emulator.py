@@ -31,7 +31,8 @@ from keras_mtl.firmware_host.emulate.inputs import random_inputs, takes_unquanti
 from keras_mtl.firmware_host.emulate.memory import stream_memory
 from keras_mtl.firmware_host.emulate.on_engines import engines_for, run_on_each, with_difference
 from keras_mtl.firmware_host.emulate.parity import parities
-from keras_mtl.firmware_host.engines import ENGINES, EngineRun, run
+from keras_mtl.firmware_host.emulate.plain import plain_sizes
+from keras_mtl.firmware_host.engines import C99, ENGINES, EngineRun, run
 from keras_mtl.firmware_host.report import Check, EngineResult, Report
 from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
@@ -48,6 +49,7 @@ def emulate(
     path: str = "",
     timeout_s: float = 120.0,
     battery: Battery | None = None,
+    runtime: str = "tflm",
 ) -> Report:
     """Checks one artifact for one target.
 
@@ -64,6 +66,8 @@ def emulate(
         path: where the artifact lies, for the report.
         timeout_s: for each engine.
         battery: what the device runs on, for days by the estimated energy; None for no such figure.
+        runtime: what runs the networks on the board: "tflm", TensorFlow Lite Micro, or "c99": they are C themselves,
+            and the engine of that name runs, too.
 
     Returns:
         The report. An engine that refuses, crashes or hangs is listed with its reason; it fails the report only where
@@ -71,7 +75,10 @@ def emulate(
 
     Raises:
         ArtifactError: a file that can't be read, or a streaming artifact without golden data or with ports of another.
+        EngineRefused: a layer that there is no C99 for, where the runtime is that.
     """
+    plain = plain_sizes(artifact) if runtime == C99 else None
+    engines = (*engines, C99) if plain else engines
     if artifact.streams and not artifact.golden:
         raise ArtifactError(f"{path or 'the artifact'} has no golden data", hint="convert the run again")
     rows, calls = _rows(artifact)
@@ -79,8 +86,9 @@ def emulate(
     found = parities(artifact, runs)
     nearest = found.get("outputs") or found.get("scenes")
     arena, unplanned = _arena(artifact, runs, target)
-    compute, no_compute = estimate(rows, calls, target, around_networks(artifact, target))
-    burst = longest_burst(artifact, rows, calls, target)
+    board = replace(target, kernels=C99) if plain else target
+    compute, no_compute = estimate(rows, calls, board, around_networks(artifact, board))
+    burst = longest_burst(artifact, rows, calls, board)
     context = Context(
         artifact=artifact,
         target=target,
@@ -96,6 +104,7 @@ def emulate(
         compute=compute,
         no_compute=no_compute,
         burst=burst,
+        plain=plain,
     )
     context = replace(context, findings=compatibility(context.members, target))
     differences = _differences(context, inputs, timeout_s)
@@ -209,7 +218,8 @@ def _about(context: Context, path: str) -> dict[str, Any]:
         "macs_per_second": per_second,
         "activation_bytes_per_second": activation_bytes_per_second(context.rows, context.calls_per_second),
         **{key: manifest[key] for key in listed},
-        **({"memory": context.memory} if context.memory else {}),
+        **({"memory": context.memory} if context.memory and not context.plain else {}),
+        **({"runtime": C99, "c99": dict(context.plain)} if context.plain else {}),
         **({"code_bytes": code_parts(artifact, context.target)} if context.target.is_board else {}),
     }
 

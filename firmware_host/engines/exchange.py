@@ -18,7 +18,10 @@ PACKAGES = {
     "litert-reference": "ai-edge-litert",
     "tflite-runtime": "tflite-runtime",
     "numpy": "keras_mtl",
+    "c99": "keras_mtl",
 }
+#: The engine that is no interpreter: what `c99` makes of the files, compiled.
+C99 = "c99"
 #: The file in the exchange folder that takes what native code prints.
 WORDS = "words.txt"
 #: What the names of outputs begin with before each of which there was a reset.

@@ -10,7 +10,8 @@ import numpy as np
 
 from keras_mtl.core import EngineRefused
 from keras_mtl.firmware_host.device import OpenMember
-from keras_mtl.firmware_host.engines.exchange import WORDS
+from keras_mtl.firmware_host.engines.compiled import open_compiled, ports_of
+from keras_mtl.firmware_host.engines.exchange import C99, WORDS
 from keras_mtl.firmware_host.reference import ReferenceInterpreter
 from keras_mtl.tflite.artifact import Port
 
@@ -19,10 +20,12 @@ _ARENA_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
 
 def open_members(request: dict[str, Any]) -> dict[str, OpenMember]:
     """Opens the members of a request, as `request.make_request` makes it."""
+    if request["engine"] == C99:
+        return open_compiled(request)
     opened = {}
     for name, entry in request["members"].items():
         content = Path(request["folder"], entry["file"]).read_bytes()
-        opened[name] = open_model(content, _ports(entry["inputs"]), _ports(entry["outputs"]), request)
+        opened[name] = open_model(content, ports_of(entry["inputs"]), ports_of(entry["outputs"]), request)
     return opened
 
 
@@ -77,7 +80,3 @@ def _on_tflm(
         return int(found[-1])
 
     return OpenMember(invoke, inputs, outputs, arena)
-
-
-def _ports(listed: list[dict[str, Any]]) -> tuple[Port, ...]:
-    return tuple(Port(**{**port, "shape": tuple(port["shape"])}) for port in listed)

@@ -166,6 +166,21 @@ def strided_slice(node: Node) -> StridedSlice:
     return StridedSlice(tuple(slices), tuple(shape))
 
 
+def slice_of(node: Node) -> StridedSlice:
+    """Prepares a SLICE; a size of -1 reaches to the end of its axis."""
+    data, output = node.input(0), node.output
+    node.require_types(data, output, among=(*_MOVED, "bool"))
+    begins, sizes = (node.constant(place).reshape(-1).astype(np.int64) for place in (1, 2))
+    node.require(len(begins) == len(sizes) == len(data.shape) <= 5, "begins or sizes that do not fit the input")
+    ends = [
+        size if length < 0 else first + length for first, length, size in zip(begins, sizes, data.shape, strict=True)
+    ]
+    fits = all(0 <= first <= end <= size for first, end, size in zip(begins, ends, data.shape, strict=True))
+    node.require(fits, "it reaches beyond its input")
+    node.require_shape(output, [end - first for first, end in zip(begins, ends, strict=True)])
+    return StridedSlice(tuple((int(a), int(b), 1) for a, b in zip(begins, ends, strict=True)), output.shape)
+
+
 @dataclass(frozen=True)
 class Pad:
     """PAD and PADV2.

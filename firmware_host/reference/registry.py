@@ -56,6 +56,7 @@ OPERATORS: Mapping[str, Callable[[Node], Kernel]] = {
     "RESHAPE": moves.reshape,
     "RSQRT": roots.reciprocal_roots,
     "SOFTMAX": softmax.softmax,
+    "SLICE": moves.slice_of,
     "SPLIT": moves.split,
     "SPLIT_V": moves.split_v,
     "SQUEEZE": moves.reshape,

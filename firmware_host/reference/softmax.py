@@ -46,13 +46,16 @@ class Softmax8:
         """Data [..., classes]."""
         differences = data.astype(np.int64) - data.max(axis=-1, keepdims=True)
         counted = differences >= self.least
-        arguments = requantize32(np.where(counted, differences, 0), self.multipliers)
-        powers = fixed_point.exp_of_negative(arguments, _DIFFERENCE_BITS)
+        powers = self.powers(np.where(counted, differences, 0))
         sums = np.where(counted, divide_by_power(powers, _SUM_BITS), 0).sum(axis=-1, keepdims=True)
         headroom = _leading_zeros(sums)
         scale = fixed_point.one_over_one_plus((sums << headroom) - (1 << 31))
         shares = divide_by_power(high_product(scale, powers), _SUM_BITS - headroom + 23)
         return (np.where(counted, np.clip(shares - 128, -128, 127), -128).astype(np.int8),)
+
+    def powers(self, differences: np.ndarray) -> np.ndarray:
+        """exp of differences from `least` to 0, without integer bits."""
+        return fixed_point.exp_of_negative(requantize32(differences, self.multipliers), _DIFFERENCE_BITS)
 
 
 @dataclass(frozen=True, eq=False)

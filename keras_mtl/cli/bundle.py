@@ -14,6 +14,7 @@ from keras_mtl.cli.options import (
     load_network,
     network_options,
     print_result,
+    runtime_option,
     timeout_option,
 )
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     help="What a network is called in C, one for each ARTIFACT in their order.  [default: from its part or file]",
 )
 @engines_option
+@runtime_option
 @timeout_option
 @network_options
 @click.option("--sign", "key", type=PATH, metavar="KEY", help="Also sign it: an Ed25519 key, PEM (extra `sign`).")
@@ -45,6 +47,7 @@ def command(
     out: Path | None,
     names: tuple[str, ...],
     engines: tuple[str, ...],
+    runtime: str,
     timeout_s: float,
     hop_s: float | None,
     signature: str | None,
@@ -64,6 +67,9 @@ def command(
     Names of C functions, macros and arrays begin with the artifact's part and format, or for a file that keras_mtl did
     not make, or two that would be called the same, with the name of the file or folder; --name gives another.
 
+    With --runtime c99 the networks are C themselves, with the same functions around them: no interpreter, no C++, no
+    allocation, and results equal to TensorFlow Lite Micro's to the bit. A layer that there is no C for is named.
+
     With --verify, a folder is held against its manifest, and files that were changed, are missing or were added are
     named. Exit status 1: there are some, or the signature is not the key's.
 
@@ -72,6 +78,7 @@ def command(
       keras_mtl bundle scenes.int8.tflite --target stm32h743 --out firmware
       keras_mtl bundle joint.int8/ --target stm32h743 --out firmware --sign key.pem
       keras_mtl bundle scenes.int8.tflite scenes.int16x8.tflite --target my_board.toml --out firmware --json
+      keras_mtl bundle joint.int8/ --target nrf52840 --runtime c99 --out firmware
       keras_mtl bundle kws.tflite vad.tflite --target stm32h743 --out firmware --name wake --name voice
       keras_mtl bundle --verify firmware --public-key key.pub
     """
@@ -86,7 +93,7 @@ def command(
         missing = [name for name, there in (("ARTIFACT", artifacts), ("--target", target), ("--out", out)) if not there]
         raise click.UsageError(f"missing: {', '.join(missing)} (or --verify DIR)")
     loaded = [(path, load_network(path, hop_s, signature)) for path in artifacts]
-    _write(loaded, target, out, names, engines, timeout_s, key, as_json)
+    _write(loaded, target, out, names, engines, runtime, timeout_s, key, as_json)
 
 
 def _write(
@@ -95,6 +102,7 @@ def _write(
     out: Path,
     names: tuple[str, ...],
     engines: tuple[str, ...],
+    runtime: str,
     timeout_s: float,
     key: Path | None,
     as_json: bool,
@@ -111,8 +119,9 @@ def _write(
     checked = []
     for path, artifact in loaded:
         click.echo(f"checking {path} for {held_against.name}", err=True)
-        checked.append((artifact, emulate(artifact, held_against, engines, path=path, timeout_s=timeout_s)))
-    bundle = write_bundle(checked, out, timeout_s, private_key, called)
+        report = emulate(artifact, held_against, engines, path=path, timeout_s=timeout_s, runtime=runtime)
+        checked.append((artifact, report))
+    bundle = write_bundle(checked, out, timeout_s, private_key, called, runtime)
     print_result(
         bundle.to_dict(), as_json, lambda: [f"bundle   {bundle.path}", *(f"  {file}" for file in bundle.files)]
     )

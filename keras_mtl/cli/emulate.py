@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from keras_mtl.cli.options import FILE, engines_option, json_option, load_network, network_options, timeout_option
+from keras_mtl.cli.options import (
+    FILE,
+    engines_option,
+    json_option,
+    load_network,
+    network_options,
+    runtime_option,
+    timeout_option,
+)
 from keras_mtl.core import to_json, write_text
 from keras_mtl.firmware_host.targets import target_names
 
@@ -17,6 +25,7 @@ from keras_mtl.firmware_host.targets import target_names
     "--target", required=True, metavar="NAME_OR_FILE", help=f"{', '.join(target_names())}, or a TOML file of yours."
 )
 @engines_option
+@runtime_option
 @network_options
 @click.option("--run", "run_folder", metavar="RUN", help="Also compare the artifact's features with this run's.")
 @click.option("--html", type=FILE, help="Also write one self-contained page.")
@@ -71,6 +80,7 @@ def command(
     artifacts: tuple[str, ...],
     target: str,
     engines: tuple[str, ...],
+    runtime: str,
     hop_s: float | None,
     signature: str | None,
     run_folder: str | None,
@@ -105,6 +115,7 @@ def command(
       keras_mtl emulate scenes.int16x8.tflite --target my_board.toml --engine tflm --engine litert --json
       keras_mtl emulate joint.int8/ --target stm32h743
       keras_mtl emulate joint.int8/ --target stm32u585 --battery-mah 220 --duty 0.1
+      keras_mtl emulate joint.int8/ --target nrf52840 --runtime c99
       keras_mtl emulate wake_word.tflite --target esp32-s3 --hop-s 0.03
       keras_mtl emulate scenes.int8.tflite --target rp2350 --report report.json
       keras_mtl emulate scenes.int8.tflite --target rp2350 --baseline report.json --tolerance 1
@@ -133,7 +144,7 @@ def command(
     for path, artifact in loaded:
         shown = click.format_filename(path)  # names of files need not be UTF-8, and reports are
         click.echo(f"running {shown} on {', '.join(engines)}", err=True)
-        reports.append(emulate(artifact, held_against, engines, features, shown, timeout_s, battery))
+        reports.append(emulate(artifact, held_against, engines, features, shown, timeout_s, battery, runtime))
     verdict = "passed" if all(report.passed for report in reports) else "failed"
     compared = older.compare(reports, Tolerance(tolerance_percent, tolerance_lsb)) if older else None
     documents = [report.to_dict() for report in reports]

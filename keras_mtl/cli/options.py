@@ -47,9 +47,9 @@ cache_option = click.option(
 
 engine_option = click.option(
     "--engine",
-    type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime", "numpy"]),
+    type=click.Choice(["litert", "litert-reference", "tflm", "tflite-runtime", "numpy", "c99"]),
     default="litert",
-    help="Interpreter of an artifact. Of integer artifacts all give the same within the last place.",
+    help="Interpreter of an artifact; c99: its C, compiled here. Integer artifacts: the same within the last place.",
 )
 
 
@@ -62,11 +62,20 @@ def _each_engine(_context: click.Context, _option: click.Parameter, names: Seque
 engines_option = click.option(
     "--engine",
     "engines",
-    type=click.Choice(("tflm", "litert", "litert-reference", "tflite-runtime", "numpy", "all")),
+    type=click.Choice(("tflm", "litert", "litert-reference", "tflite-runtime", "numpy", "c99", "all")),
     multiple=True,
     callback=_each_engine,
     default=("all",),
-    help="Interpreter to run; repeatable. A board runs tflm in any case: it measures the arena.",
+    help="Interpreter to run; repeatable. A board runs tflm in any case: it measures the arena. c99, the C of a bundle "
+    "of that runtime, is not among all.",
+)
+
+runtime_option = click.option(
+    "--runtime",
+    type=click.Choice(("tflm", "c99")),
+    default="tflm",
+    show_default=True,
+    help="What runs the networks on the board: TensorFlow Lite Micro, or nothing, as they are plain C99.",
 )
 
 timeout_option = click.option(

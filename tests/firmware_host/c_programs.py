@@ -161,7 +161,7 @@ class Builder:
             others = [*c_sources(), *(self._folder / f"{kind}_tables.c" for kind in kinds)]
             include = [c_folder(), self._folder]
         else:
-            others = [other for other in sorted(bundle.rglob("*.c")) if other.name != "selftest_main.c"]
+            others = [other for other in sorted(bundle.rglob("*.c")) if not other.name.endswith("_main.c")]
             include = [bundle, bundle / "kmtl"]
         sources = [str(each) for each in (source, *others)]
         linked = [*map(str, self._dsp), *self._core.extra, "-lm", "-Wl,--gc-sections", "-o", str(path)]

@@ -19,10 +19,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_mtl.core import ArtifactError, KerasMtlError, LogMelSettings, VerdictFailed
 from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
-from keras_mtl.firmware_host.bundle.text import identifier
-from keras_mtl.firmware_host.bundle.text.c_source import real, string, values
 from keras_mtl.firmware_host.bundle.text.resolver import registrations
 from keras_mtl.firmware_host.bundle.text.settings import settings_header
+from keras_mtl.firmware_host.c99 import identifier, real, string, values
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.engines import run
 from keras_mtl.firmware_host.targets import load_target

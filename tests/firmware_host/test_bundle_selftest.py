@@ -26,7 +26,7 @@ from tflm_declarations import check_for_tflm
 from keras_mtl.core import Labels
 from keras_mtl.decoding import DecodeSettings
 from keras_mtl.firmware_host.bundle import write_bundle
-from keras_mtl.firmware_host.bundle.text.c_source import real
+from keras_mtl.firmware_host.c99 import real
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.targets import load_target
 
@@ -52,7 +52,7 @@ def selftest(dsp, tmp_path_factory) -> Callable[..., dict[str, Any]]:
     def run(folder: Path, spoil: tuple[int, ...] = ()) -> dict[str, Any]:
         if folder not in libraries:
             library = libraries[folder] = tmp_path_factory.mktemp("library") / "selftest.so"
-            sources = [path for path in sorted(folder.rglob("*.c")) if path.name != "selftest_main.c"]
+            sources = [path for path in sorted(folder.rglob("*.c")) if not path.name.endswith("_main.c")]
             include = [f"-I{folder}", f"-I{folder / 'kmtl'}"]
             linked = [*map(str, sources), *map(str, dsp.glob("*.o")), "-lm", "-shared", "-o", str(library)]
             done = subprocess.run(

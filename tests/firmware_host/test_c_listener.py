@@ -23,7 +23,6 @@ from keras_mtl.firmware_host.arena import arena_of_members
 from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.bundle.text import (
     Network,
-    identifier,
     listener_texts,
     log_mel_tables,
     network_texts,
@@ -31,7 +30,7 @@ from keras_mtl.firmware_host.bundle.text import (
     networks_source,
     static_texts,
 )
-from keras_mtl.firmware_host.bundle.text.c_source import header, real
+from keras_mtl.firmware_host.c99 import header, identifier, real
 from keras_mtl.firmware_host.device import listener_buffers
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.targets import load_target

@@ -4,6 +4,13 @@
 
 #include <string.h>
 
+/* Tells the compiler what was looked at: a copy of 4 bytes is then one instruction on every core. */
+#if defined(__GNUC__)
+#define KMTL_ALIGNED(at) __builtin_assume_aligned((at), 4)
+#else
+#define KMTL_ALIGNED(at) (at)
+#endif
+
 static void reverse(uint8_t *memory, size_t count) {
   size_t k;
 
@@ -14,14 +21,36 @@ static void reverse(uint8_t *memory, size_t count) {
   }
 }
 
+/* The same by words, which keep their bytes: all that is turned lies at multiples of 4 bytes. */
+static void reverse_words(uint8_t *memory, size_t count) {
+  uint8_t *low = memory;
+  uint8_t *high = memory + count;
+
+  while ((low + 4) < high) {
+    uint32_t first, last;
+    high -= 4;
+    (void)memcpy(&first, KMTL_ALIGNED(low), 4u);
+    (void)memcpy(&last, KMTL_ALIGNED(high), 4u);
+    (void)memcpy(KMTL_ALIGNED(low), &last, 4u);
+    (void)memcpy(KMTL_ALIGNED(high), &first, 4u);
+    low += 4;
+  }
+}
+
 /* Turns a full ring so that the oldest comes first: both parts backwards, then the whole. */
 static void turn(kmtl_embeddings_t *self) {
   const size_t newer = self->next * self->bytes;
   const size_t all = self->size * self->bytes;
 
-  reverse(self->memory, newer);
-  reverse(&self->memory[newer], all - newer);
-  reverse(self->memory, all);
+  if ((((uintptr_t)self->memory | self->bytes) & 3u) == 0u) {
+    reverse_words(self->memory, newer);
+    reverse_words(&self->memory[newer], all - newer);
+    reverse_words(self->memory, all);
+  } else {
+    reverse(self->memory, newer);
+    reverse(&self->memory[newer], all - newer);
+    reverse(self->memory, all);
+  }
   self->next = 0u;
 }
 

@@ -21,6 +21,10 @@ _CMSIS_NN = "4ab83cc3cc98fb85ed6dafb55e8ca02f1628dcae"
 #: The Python package whose source of CMSIS-DSP the front end is checked with.
 _CMSIS_DSP = "1.10.3"
 _SOURCES = (".c", ".h", ".cc")
+_SOURCES_WORDS = {
+    True: "The C and C++ sources of this bundle: models as arrays, resolvers, settings, front end, driver",
+    False: "The C sources of this bundle: networks, their kernels, settings, front end, driver",
+}
 _APACHE: list[dict[str, Any]] = [{"license": {"id": "Apache-2.0"}}]
 
 
@@ -43,14 +47,17 @@ def sbom_json(
         "bom-ref": "sources",
         "name": "keras_mtl firmware sources",
         "version": facts["keras_mtl"],
-        "description": "The C and C++ sources of this bundle: models as arrays, resolvers, settings, front end, driver",
+        "description": _SOURCES_WORDS[facts["runtime"] == "tflm"],
         "licenses": _APACHE,
         "components": [
             {"type": "file", "bom-ref": f"file:{path}", "name": path, "hashes": _hashes(content)}
             for path, content in sources.items()
         ],
     }
+    interpreted = facts["runtime"] == "tflm"
     linked = _linked(facts["engines"].get("tflm", "unknown"), front_end)
+    if not interpreted:
+        linked = [part for part in linked if part["bom-ref"] == "cmsis-dsp"]
     document: dict[str, Any] = {
         "$schema": _SCHEMA,
         "bomFormat": "CycloneDX",
@@ -73,7 +80,7 @@ def sbom_json(
         "dependencies": [
             {"ref": root, "dependsOn": ["sources", *(network["bom-ref"] for network in networks)]},
             {"ref": "sources", "dependsOn": [part["bom-ref"] for part in linked if part["name"] != "CMSIS-NN"]},
-            {"ref": "tflite-micro", "dependsOn": ["cmsis-nn"]},
+            *([{"ref": "tflite-micro", "dependsOn": ["cmsis-nn"]}] if interpreted else []),
         ],
         # What TensorFlow Lite Micro itself is built of is for the one who builds it to list.
         "compositions": [{"aggregate": "incomplete", "assemblies": [root]}],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from keras_mtl.core import ArtifactError, LogMelSettings, hann_window, mel_edges_hz
-from keras_mtl.firmware_host.bundle.text.c_source import extern_c, header, opening, real, values
+from keras_mtl.firmware_host.c99 import extern_c, header, opening, real, values
 
 #: Lengths that CMSIS-DSP's `arm_rfft_fast_f32` has.
 FFT_LENGTHS = tuple(2**power for power in range(5, 13))

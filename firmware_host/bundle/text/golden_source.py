@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from keras_mtl.firmware_host.bundle.golden import C_VECTORS, STEPS_PER_DB, Chain, GoldenVectors
-from keras_mtl.firmware_host.bundle.text.c_source import extern_c, header, opening, values
+from keras_mtl.firmware_host.c99 import extern_c, header, opening, values
 from keras_mtl.firmware_host.device import C_TYPES
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from keras_mtl.core import LogMelSettings, VerdictFailed
 from keras_mtl.firmware_host.bundle.golden import event_numbers, input_scaling
-from keras_mtl.firmware_host.bundle.text.c_source import filled, identifier, real
+from keras_mtl.firmware_host.bundle.text.c_source import filled
 from keras_mtl.firmware_host.bundle.text.settings import decoder_words, label_lines
+from keras_mtl.firmware_host.c99 import identifier, real
 from keras_mtl.firmware_host.device import Buffer, embedding_place, listener_memory
 from keras_mtl.tflite.artifact import Artifact, Port, Recurrent
 
@@ -17,7 +18,7 @@ _TYPES = {"int8", "int16"}
 #: What its numbers of 16 bits hold.
 _MOST_RING = _MOST_STEPS = 0xFFFF
 #: The example's file.
-EXAMPLE = "listener_main.cc"
+EXAMPLE = "listener_main.c"
 
 
 def require_listener(artifact: Artifact) -> None:
@@ -51,8 +52,10 @@ def require_listener(artifact: Artifact) -> None:
             raise VerdictFailed(f"the {what} has types {', '.join(sorted(found))}: the listener takes one, of integers")
 
 
-def listener_texts(name: str, artifact: Artifact) -> dict[str, str]:
+def listener_texts(name: str, artifact: Artifact, shared: bool = False) -> dict[str, str]:
     """The two files, which need `kmtl/NAME_log_mel_tables.h` and `listener_networks.h` beside them, and an example.
+
+    `shared`: the front end has its scratch in the memory of the networks, which have a function for it.
 
     Raises:
         ArtifactError: an artifact that takes clips.
@@ -61,16 +64,21 @@ def listener_texts(name: str, artifact: Artifact) -> dict[str, str]:
     require_listener(artifact)
     wiring, settings, labels = artifact.wiring, artifact.facts.features, artifact.facts.labels
     buffers, source = listener_memory(artifact), _Source(name, artifact)
+    scratch_bytes, assigned = buffers["scratch"].size_bytes, []
+    if shared:
+        buffers.pop("scratch")
+        assigned = [f"  memory.scratch = (float *){name}_memory();"]
+    kept = [*(_assigned(field, buffer) for field, buffer in buffers.items()), *assigned]
     words = {
         "name": name,
         "NAME": name.upper(),
         "buffer_bytes": sum(buffer.size_bytes for buffer in buffers.values()),
-        "scratch_bytes": buffers["scratch"].size_bytes,
+        "scratch_bytes": scratch_bytes,
         "step_ms": round(artifact.step_s * 1000),
         "sample_rate_hz": settings.sample_rate_hz,
         "labels": "\n".join(label_lines(name.upper(), labels)),
         "fields": "\n".join(f"  {buffer.kind} {field}[{buffer.elements}];" for field, buffer in buffers.items()),
-        "memory": "\n".join(_assigned(field, buffer) for field, buffer in buffers.items()),
+        "memory": "\n".join(kept),
         "state_count": max(1, len(wiring.stream.states)),
         "states": source.states(),
         "encoder": source.encoder(settings),
@@ -83,18 +91,18 @@ def listener_texts(name: str, artifact: Artifact) -> dict[str, str]:
     example = {"sample_rate_hz": settings.sample_rate_hz, "labels": _label_function(name, list(labels.to_dict()))}
     return {
         **{f"listener.{end}": filled(f"listener.{end}.in", **words) for end in ("h", "c")},
-        EXAMPLE: filled("listener_main.cc.in", name=name, NAME=name.upper(), **example),
+        EXAMPLE: filled("listener_main.c.in", name=name, NAME=name.upper(), **example),
     }
 
 
 def _label_function(name: str, tasks: list[str]) -> str:
-    """C++ of the example that finds a label."""
-    lists = [f"  static const char* const {task}[] = {name.upper()}_{task.upper()}_LABELS;" for task in tasks]
+    """C of the example that finds a label."""
+    lists = [f"  static const char *const {task}[] = {name.upper()}_{task.upper()}_LABELS;" for task in tasks]
     if len(tasks) > 1:
-        found = "heard.kind == KMTL_HEARD_SCENE ? scenes[heard.label] : events[heard.label]"
+        found = "(heard->kind == KMTL_HEARD_SCENE) ? scenes[heard->label] : events[heard->label]"
     else:
-        found = f"{tasks[0]}[heard.label]"
-    opened, closed = "const char* LabelOf(const kmtl_heard_t& heard) {", "}"
+        found = f"{tasks[0]}[heard->label]"
+    opened, closed = "static const char *label_of(const kmtl_heard_t *heard) {", "}"
     return "\n".join([opened, *lists, f"  return {found};", closed, ""])
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from keras_mtl.firmware_host.bundle.text.c_source import extern_c, header, opening, values
 from keras_mtl.firmware_host.bundle.text.resolver import resolver_header
 from keras_mtl.firmware_host.bundle.text.settings import arena_lines, settings_header
+from keras_mtl.firmware_host.c99 import extern_c, header, opening, values
 from keras_mtl.tflite.artifact import Member
 
 _SHARED_SETTING = """#include <stdint.h>

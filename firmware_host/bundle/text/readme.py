@@ -27,7 +27,12 @@ _LISTEN = """
 # An example: predicts from samples of standard input.
 add_executable({name}_listen {file})
 target_link_libraries({name}_listen PRIVATE {name})
-set_target_properties({name}_listen PROPERTIES CXX_STANDARD 17)"""
+set_target_properties({name}_listen PROPERTIES C_STANDARD 99 LINKER_LANGUAGE CXX)"""
+_MAKE_LISTEN = """
+build/{name}_listen: $(SOURCES) {file}
+	@mkdir -p build
+	$(CC) $(NEEDED) $(CFLAGS) $(DSP_FLAGS) $^ $(DSP_SOURCES) $(LDFLAGS) -lm -o $@
+"""
 _OTHERS = (
     "**Feed the inputs.** What they are and how often the network runs is not known of a file that keras_mtl did not\n"
     "   make; types, shapes and quantization stand in `model_settings.h`."
@@ -69,7 +74,7 @@ _CMSIS_DSP = (
     "the Python source package `cmsisdsp` has it)."
 )
 #: Files by a pattern of their whole path, in the order of the table, with their descriptions.
-_ROWS = (
+ROWS = (
     (r"manifest\.json", "sha256 and size of every file here, and where the model came from. Check it first."),
     (r"sbom\.cdx\.json", "Bill of materials (CycloneDX 1.6): what is here, and what a firmware links besides."),
     (r"CMakeLists\.txt", "Builds all this as a static library, and the self-test. Needs TFLM as you built it."),
@@ -100,7 +105,7 @@ _ROWS = (
         r"listener\.[ch]",
         "Predicts while samples come: settings and a struct with all memory. Portable C99.",
     ),
-    (r"listener_main\.cc", "An example: reads samples and prints scenes and events. Leave it out of a release."),
+    (r"listener_main\.c", "An example: reads samples and prints scenes and events. Leave it out of a release."),
     (
         r"kmtl/kmtl_(listener|embeddings|event_stream)\..*",
         "Samples in, scenes and events out: the loop, the ring of embeddings, the event decoder. Portable C99.",
@@ -183,8 +188,8 @@ def readme(
             "model_bytes": f"{report.artifact['file_bytes']:,}",
             "vectors": len(vectors),
             "c_vectors": min(C_VECTORS, len(vectors)),
-            "inputs": _ports(network.member.inputs),
-            "outputs": _ports(network.member.outputs),
+            "inputs": ports_text(network.member.inputs),
+            "outputs": ports_text(network.member.outputs),
         }
         about, steps, basis = _sections("README_model.md.in", words)
         own = {"networks": "", "note": "", "resolvers": "resolver's", "more": ""}
@@ -263,20 +268,21 @@ def _build(name: str, stages: Sequence[str], front_end: bool) -> str:
     ).rstrip("\n")
 
 
-def _ports(ports: Sequence[Port]) -> str:
+def ports_text(ports: Sequence[Port]) -> str:
+    """Types and shapes of inputs or outputs."""
     return ", ".join(f"{port.dtype} {'x'.join(map(str, port.shape))}" for port in ports)
 
 
-def file_table(files: Iterable[str], facts: Mapping[str, Any]) -> str:
+def file_table(files: Iterable[str], facts: Mapping[str, Any], rows_of_files: Sequence[tuple[str, str]] = ROWS) -> str:
     """The table of a bundle's files, in Markdown.
 
-    `facts`: words of the descriptions, as `operators` and `tflm`.
+    `facts`: words of the descriptions, as `operators` and `tflm`. `rows_of_files`: as `ROWS`.
 
     Raises:
         LookupError: a file without a description.
     """
     left, rows = {*files, "manifest.json"} - {"README.md"}, []
-    for pattern, about in _ROWS:
+    for pattern, about in rows_of_files:
         found = sorted(file for file in left if re.fullmatch(pattern, file))
         left -= set(found)
         if found:
@@ -286,8 +292,8 @@ def file_table(files: Iterable[str], facts: Mapping[str, Any]) -> str:
     return "\n".join(Table((Column("file", 0), Column("what it is, and what to do with it", 1)), rows).markdown())
 
 
-def cmake_text(name: str, files: Iterable[str], front_end: bool) -> str:
-    """The text of `CMakeLists.txt`."""
+def cmake_text(name: str, files: Iterable[str], front_end: bool, plain: bool = False) -> str:
+    """The text of `CMakeLists.txt`. `plain`: the networks are C99, and nothing else is linked."""
     files = set(files)
     sources = sorted(file for file in files if file.endswith((".c", ".cc")) and file not in (_PROGRAM, EXAMPLE))
     groups = {
@@ -300,5 +306,23 @@ def cmake_text(name: str, files: Iterable[str], front_end: bool) -> str:
     dsp = filled("CMakeDsp.txt.in", name=name) if front_end else ""
     words["dsp_option"] = " -DCMSISDSP_SOURCE_DIR=/path/to/CMSIS-DSP" if front_end else ""
     words["link_dsp"] = f"target_link_libraries({name} PUBLIC {name}_dsp)" if front_end else ""
-    words["programs"] = _LISTEN.format(file=EXAMPLE, name=name) if EXAMPLE in files else ""
-    return filled("CMakeLists.txt.in", name=name, dsp=dsp, **words)
+    listen = _LISTEN.replace(" LINKER_LANGUAGE CXX", "") if plain else _LISTEN
+    words["programs"] = listen.format(file=EXAMPLE, name=name) if EXAMPLE in files else ""
+    return filled(f"{'CMakeC99' if plain else 'CMakeLists'}.txt.in", name=name, dsp=dsp, **words)
+
+
+def make_text(name: str, files: Iterable[str], front_end: bool) -> str:
+    """The text of the `Makefile` of a bundle whose networks are C99."""
+    sources = sorted(file for file in files if file.endswith(".c") and file not in (_PROGRAM, EXAMPLE))
+    groups = {"portable": [f for f in sources if f not in _TEST_ONLY], "test": [f for f in sources if f in _TEST_ONLY]}
+    words = {group: " \\\n  ".join(listed) for group, listed in groups.items()}
+    listens = EXAMPLE in files
+    return filled(
+        "MakeC99.in",
+        name=name,
+        **words,
+        and_listen=f", and the example: build/{name}_listen" if listens else "",
+        dsp_hint=" CMSISDSP=/path/to/CMSIS-DSP" if front_end else "",
+        dsp_lines=filled("MakeDsp.in").rstrip("\n") if front_end else "",
+        listen=_MAKE_LISTEN.format(name=name, file=EXAMPLE) if listens else "",
+    )

@@ -10,7 +10,7 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_mtl.core import VerdictFailed
-from keras_mtl.firmware_host.bundle.text.c_source import identifier, opening
+from keras_mtl.firmware_host.c99 import identifier, opening
 from keras_mtl.firmware_host.compute import RESOLVER_METHODS
 from keras_mtl.tflite import flatbuffer
 from keras_mtl.tflite.artifact import Artifact, Member

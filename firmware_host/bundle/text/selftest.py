@@ -19,8 +19,9 @@ from keras_mtl.firmware_host.bundle.golden import (
     input_scaling,
     numbered,
 )
-from keras_mtl.firmware_host.bundle.text.c_source import filled, identifier, real
+from keras_mtl.firmware_host.bundle.text.c_source import filled
 from keras_mtl.firmware_host.bundle.text.settings import decoder_words
+from keras_mtl.firmware_host.c99 import identifier, real
 from keras_mtl.firmware_host.device import C_TYPES, embedding_place
 from keras_mtl.tflite.artifact import Artifact, Member, Port
 
@@ -49,6 +50,16 @@ class Stage:
     functions: str = ""
     includes: tuple[str, ...] = ()
     macros: str = ""
+
+
+def constants_stage(name: str, role: str, sums: Sequence[int]) -> Stage:
+    """The stage that finds a flipped bit in what networks in C99 compute with.
+
+    `role`: as of `selftest_texts`. `sums`: over the constants of each network, in their order.
+    """
+    listed = ", ".join(f"{each}u" for each in sums)
+    text = filled("selftest_constants.c.in", name=name, NAME=name.upper(), sums=listed)
+    return Stage("constants", "check_constants(print)", text, (f"{role}_networks.h",))
 
 
 def front_end_stages(name: str, port: Port) -> list[Stage]:
@@ -162,8 +173,10 @@ def selftest_texts(name: str, role: str, stages: Sequence[Stage]) -> dict[str, s
     }
 
 
-def listener_stages(name: str, artifact: Artifact) -> list[Stage]:
+def listener_stages(name: str, artifact: Artifact, exact: bool = False) -> list[Stage]:
     """The stages behind the front end.
+
+    `exact`: scores behind recurrent cells may not differ either.
 
     The listener gets the golden samples. Each network's result is held against the golden one, which then takes its
     place, so that scenes and events must be the golden ones.
@@ -190,7 +203,7 @@ def listener_stages(name: str, artifact: Artifact) -> list[Stage]:
         words |= _task(artifact, name, "scenes", wiring.scene_head)
         words["scene_calls"] = f"{prefix}_GOLDEN_LOGITS_ROWS"
     if wiring.classifiers:
-        task = _task(artifact, name, "events", wiring.classifiers)
+        task = _task(artifact, name, "events", wiring.classifiers, exact)
         words |= task | {"cases": words["cases"] + task["cases"]}
         words["say_cells"] = '\n  kmtl_say_steps(print, "cells", golden.largest);'
         words["event_calls"] = _event_calls(prefix)
@@ -202,13 +215,16 @@ def listener_stages(name: str, artifact: Artifact) -> list[Stage]:
     return [Stage("listener", "check_listener(run, context, print)", text, includes, macros), *decoder]
 
 
-def _task(artifact: Artifact, name: str, task: str, member: str) -> dict[str, str]:
+def _task(artifact: Artifact, name: str, task: str, member: str, exact: bool = False) -> dict[str, str]:
     """The function that runs a decoder's network, and the case that calls it."""
     dtype = artifact.members[member].outputs[0].dtype
     words = {"name": name, "NAME": name.upper(), "type": C_TYPES[dtype], "kind": dtype}
     number = f"{name}_{identifier(member)}".upper()
     if task == "events":
-        words |= {"cell_steps": str(_CELL_STEPS[dtype]), "event_calls": f"(size_t){_event_calls(words['NAME'])}"}
+        words |= {
+            "cell_steps": "0" if exact else str(_CELL_STEPS[dtype]),
+            "event_calls": f"(size_t){_event_calls(words['NAME'])}",
+        }
     return {
         task: filled(f"selftest_stream_{task}.c.in", number=number, **words),
         "cases": f"    case {number}:\n      return run_{task}(golden, inputs, outputs);\n",

@@ -9,7 +9,7 @@ from typing import Any
 from keras_mtl.core import Labels
 from keras_mtl.decoding import DecodeSettings
 from keras_mtl.firmware_host.bundle.golden import has_scenes, numbered
-from keras_mtl.firmware_host.bundle.text.c_source import header, real, string
+from keras_mtl.firmware_host.c99 import header, real, string
 from keras_mtl.firmware_host.device import C_TYPES
 from keras_mtl.tflite.artifact import Member, Port
 
@@ -17,24 +17,21 @@ from keras_mtl.tflite.artifact import Member, Port
 def settings_header(
     name: str,
     member: Member,
-    measured_arena_bytes: int,
-    arena_bytes: tuple[int, int],
+    measured_arena_bytes: int = 0,
+    arena_bytes: tuple[int, int] | None = None,
     file: str = "model_settings.h",
 ) -> str:
     """The text of a network's settings (C and C++; macros only).
 
-    `measured_arena_bytes`: what TensorFlow Lite Micro used on the host. `arena_bytes`: as of `arena_lines`.
+    `measured_arena_bytes`: what TensorFlow Lite Micro used on the host. `arena_bytes`: as of `arena_lines`; None for a
+    network that needs no arena.
     """
     prefix = name.upper()
     inputs, outputs, facts = member.inputs, member.outputs, member.facts
     lines = [
         "#include <stdint.h>",
         "",
-        "/* The tensor arena. For a device it is planned with the scratch memory of the target's kernels, what the",
-        " * start takes, and a small reserve. On a PC (64 bit, reference kernels) ARENA_MEASURED_BYTES were used. */",
-        f"#define {prefix}_ARENA_MEASURED_BYTES {measured_arena_bytes}",
-        *arena_lines(prefix, arena_bytes),
-        "",
+        *(_arena(prefix, measured_arena_bytes, arena_bytes) if arena_bytes else ()),
         *_ports(prefix, "input", inputs),
         *_ports(prefix, "output", outputs),
         f"/* The output is {facts.get('output') or 'as the network gives it'}. */",
@@ -48,6 +45,16 @@ def settings_header(
     if facts.get("audio_seconds"):
         lines += ["", f"#define {prefix}_AUDIO_SECONDS {real(facts.audio_seconds)}"]
     return header(name, file, f"Settings of {name}.", "\n".join(lines))
+
+
+def _arena(prefix: str, measured: int, planned: tuple[int, int]) -> list[str]:
+    return [
+        "/* The tensor arena. For a device it is planned with the scratch memory of the target's kernels, what the",
+        " * start takes, and a small reserve. On a PC (64 bit, reference kernels) ARENA_MEASURED_BYTES were used. */",
+        f"#define {prefix}_ARENA_MEASURED_BYTES {measured}",
+        *arena_lines(prefix, planned),
+        "",
+    ]
 
 
 def arena_lines(prefix: str, arena_bytes: tuple[int, int]) -> list[str]:
