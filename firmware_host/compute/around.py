@@ -11,20 +11,11 @@ import math
 from dataclasses import dataclass
 
 from keras_mtl.core import FeatureMismatch, LogMelSettings
+from keras_mtl.firmware_host.compute.cores import core_of
+from keras_mtl.firmware_host.compute.cycle_rates import Range
 from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
 
-Range = tuple[float, float]
-
-#: Cores by their arithmetic unit, as the figures below tell them apart.
-_UNITS = {
-    **dict.fromkeys(("cortex-m0", "cortex-m0plus", "cortex-m0+", "cortex-m1", "cortex-m23"), "m0"),
-    "cortex-m3": "m4 without FPU",
-    **dict.fromkeys(("cortex-m4", "cortex-m4f", "cortex-m7", "cortex-m33", "cortex-m35p"), "m4f"),
-    **dict.fromkeys(("cortex-m52", "cortex-m55", "cortex-m85"), "m55"),
-    # Not counted there: their FPU computes float32, too, and a Cortex-M4F's figure stands for theirs.
-    **dict.fromkeys(("xtensa-lx6", "xtensa-lx7"), "m4f"),
-}
 #: Instructions for a second of audio, of the features of `mt` (100 frames of 2,048 points, 128 bands), by how they are
 #: computed ("float" or "fixed") and by core.
 FRONT_END: dict[tuple[str, str], float] = {
@@ -64,7 +55,7 @@ class Around:
 
 def front_end_path(target: Target) -> str:
     """How a target computes the log-mel: as it says; else in floating point, or in fixed point without such a unit."""
-    unit = _unit(target)
+    unit = core_of(target).unit
     soft = unit not in ("m4f", "m55")
     return target.front_end or ("fixed" if soft and ("fixed", unit) in FRONT_END else "float")
 
@@ -94,7 +85,7 @@ def _features(artifact: Artifact) -> LogMelSettings | None:
 
 
 def _front_end(features: LogMelSettings, target: Target) -> Around:
-    path, unit = front_end_path(target), _unit(target)
+    path, unit = front_end_path(target), core_of(target).unit
     known = FRONT_END.get((path, unit))
     if known is None:
         return Around("front end", None, f"{path} point on a {target.core} was not measured")
@@ -111,7 +102,7 @@ def _decoders(artifact: Artifact, target: Target) -> Around:
     if not artifact.wiring.streams:
         calls = sum((artifact.calls_per_second or {}).values())
         return Around("decoders", (calls * _SMOOTHER[0], calls * _SMOOTHER[1]), "the scene smoother")
-    unit = _unit(target)
+    unit = core_of(target).unit
     known = _LISTENER.get(unit, _LISTENER["m4f"])
     most = _BEYOND if unit in _LISTENER else _ON_OTHERS
     steps = 1 / artifact.step_s / _STEPS_PER_SECOND
@@ -119,7 +110,3 @@ def _decoders(artifact: Artifact, target: Target) -> Around:
     turned = turn_instructions(artifact)[1] * turns
     ends = known * steps / _BEYOND, known * steps * most + turned
     return Around("decoders", ends, "listener, decoders and driver of cells, counted under QEMU on a Cortex-M")
-
-
-def _unit(target: Target) -> str:
-    return _UNITS.get(str(target.core).lower(), "")

@@ -25,19 +25,6 @@ from dataclasses import dataclass
 
 Range = tuple[float, float]
 
-#: Cores by what their cycles are counted as. An M55 with its relatives, and an M0+, are told apart by the
-#: instructions; here those differ whose pipelines do.
-PIPELINES = {
-    **dict.fromkeys(("cortex-m0", "cortex-m0plus", "cortex-m0+", "cortex-m1", "cortex-m23"), "m0"),
-    "cortex-m3": "m4",
-    **dict.fromkeys(("cortex-m4", "cortex-m4f"), "m4"),
-    **dict.fromkeys(("cortex-m33", "cortex-m35p"), "m33"),
-    "cortex-m7": "m7",
-    **dict.fromkeys(("cortex-m52", "cortex-m55", "cortex-m85"), "m55"),
-    "xtensa-lx6": "lx6",
-    "xtensa-lx7": "lx7",
-}
-
 
 @dataclass(frozen=True)
 class Cycles:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from keras_mtl.firmware_host.compute.row_rates import pipeline_of
+from keras_mtl.firmware_host.compute.cores import core_of
 from keras_mtl.firmware_host.targets import Target
 
 #: Nanojoules for a cycle, by core, and the board that they were measured on.
@@ -58,7 +58,7 @@ def energy_of(compute: dict[str, Any] | None, target: Target, battery: Battery |
         return None
     each, source = target.energy_nj_per_cycle, "stated by the target"
     if each is None:
-        each, board = _NANOJOULES.get(pipeline_of(target), (None, ""))
+        each, board = _NANOJOULES.get(core_of(target).pipeline, (None, ""))
         source = _SOURCE.format(board) if each else f"no board with a {target.core} was measured by MLPerf Tiny v1.2"
     found: dict[str, Any] = {"mj_per_second": None, "nj_per_cycle": None, "source": source, "derived": True}
     days = None

@@ -12,15 +12,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from keras_mtl.firmware_host.compute.around import Around
+from keras_mtl.firmware_host.compute.cores import core_of
 from keras_mtl.firmware_host.compute.cost import OpRow
 from keras_mtl.firmware_host.compute.cycle_rates import BUILDS, PER_INSTRUCTION, Range
 from keras_mtl.firmware_host.compute.row_rates import (
     DTYPES,
     Work,
-    core_of,
     cycles_per_instruction,
     measured_cycles,
-    pipeline_of,
     times,
     work_of,
 )
@@ -128,7 +127,7 @@ def _beside(around: Sequence[Around], target: Target) -> list[dict[str, Any]]:
 
 def _basis(target: Target, instructions: list[int] | None) -> str:
     """Where the instructions are from, and where they are not this core's."""
-    core = core_of(target) or ""
+    core = core_of(target).instructions
     if instructions is None:
         return f"instructions of {target.library} on a {target.core} were not counted"
     source = "m4" if (core, target.kernels) == ("m55", "reference") else core
@@ -145,7 +144,7 @@ def _cycles_basis(target: Target, dtypes: Sequence[str]) -> str:
     found: dict[str, list[str]] = {}
     for dtype in dtypes:
         entry = measured_cycles(target, dtype)
-        source = entry.source if entry else PER_INSTRUCTION[pipeline_of(target)][1]
+        source = entry.source if entry else PER_INSTRUCTION[core_of(target).pipeline][1]
         build = "" if entry else BUILDS[target.kernels_build or "-O2"][1]
         found.setdefault("; ".join(filter(None, (source, build))), []).append(dtype)
     words = [f"{' and '.join(types)} {source}" if len(found) > 1 else source for source, types in found.items()]

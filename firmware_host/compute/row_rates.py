@@ -10,20 +10,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from keras_mtl.firmware_host.compute.cores import CORES, core_of
 from keras_mtl.firmware_host.compute.cost import OpRow
-from keras_mtl.firmware_host.compute.cycle_rates import BUILDS, MEASURED, PER_INSTRUCTION, PIPELINES, Cycles, Range
+from keras_mtl.firmware_host.compute.cycle_rates import BUILDS, MEASURED, PER_INSTRUCTION, Cycles, Range
 from keras_mtl.firmware_host.compute.instruction_rates import DEPTHS, PER_ELEMENT, RATES, Cells
 from keras_mtl.firmware_host.targets import Target
 
-#: Cores by whose instructions they run.
-CORES = {
-    **dict.fromkeys(("cortex-m0", "cortex-m0plus", "cortex-m0+", "cortex-m1", "cortex-m23"), "m0"),
-    "cortex-m3": "m3",
-    **dict.fromkeys(("cortex-m4", "cortex-m4f", "cortex-m7", "cortex-m33", "cortex-m35p"), "m4"),
-    **dict.fromkeys(("cortex-m52", "cortex-m55", "cortex-m85"), "m55"),
-    # Of an Xtensa no instructions were counted: a Cortex-M4's stand for them where its cycles weren't measured.
-    **dict.fromkeys(("xtensa-lx6", "xtensa-lx7"), "xtensa"),
-}
 DTYPES = {"int8": "int8", "int16": "int16x8"}
 _KINDS = {
     "CONV_2D": "conv",
@@ -53,31 +45,21 @@ class Work:
     cycles: Range | None
 
 
-def core_of(target: Target) -> str | None:
-    """Whose instructions the target's core runs; None of one without figures."""
-    return CORES.get(str(target.core).lower())
-
-
-def pipeline_of(target: Target) -> str:
-    """What the target's core is counted as in `cycle_rates`; empty of one without figures."""
-    return PIPELINES.get(str(target.core).lower(), "")
-
-
 def measured_cycles(target: Target, dtype: str) -> Cycles | None:
     """The cycles that were measured for the target's core, library and build; None where none were."""
-    return MEASURED.get((pipeline_of(target), str(target.kernels), target.kernels_build or "-O2", dtype))
+    return MEASURED.get((core_of(target).pipeline, str(target.kernels), target.kernels_build or "-O2", dtype))
 
 
 def cycles_per_instruction(target: Target) -> Range | None:
     """Cycles for an instruction of -O2 on the target's core; None where that is not known for its build."""
-    known, build = PER_INSTRUCTION.get(pipeline_of(target)), BUILDS.get(target.kernels_build or "-O2")
+    known, build = PER_INSTRUCTION.get(core_of(target).pipeline), BUILDS.get(target.kernels_build or "-O2")
     return None if known is None or build is None else times(known[0], (build[0], build[0]))
 
 
 def work_of(row: OpRow, target: Target) -> Work | str:
     """What one inference takes of a row of a file; or, as a text, why that can't be said."""
-    dtype, core = DTYPES.get(row.data_dtype), core_of(target)
-    if core is None:
+    dtype, core = DTYPES.get(row.data_dtype), core_of(target).instructions
+    if not core:
         return f"no figures for the core {target.core} (there are for {', '.join(CORES)})"
     if row.macs is None or row.repeats is None:
         return f"the MACs of {row.op} can't be counted"

@@ -160,6 +160,8 @@ def test_cycles_are_those_of_core_library_build_and_type(core, kernels, build, d
 
 
 def test_what_was_not_measured_gives_instructions_only():
+    faster, _ = estimate([row(macs=10**6)], [1.0], board("cortex-m85"))
+    assert faster["cycles_per_second"] is None
     unknown = replace(board("cortex-m7"), kernels_build="arduino")
     compute, _ = estimate([row(macs=10**6)], [1.0], unknown)
     assert compute["instructions_per_second"] is not None
