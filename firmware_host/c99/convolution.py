@@ -79,7 +79,7 @@ def convolution(
         segments = stretches.shape[1]
         room = 4 * channels + (2 * segment if gathered else 0)
     else:
-        arrays["weights"], gathered, segment, segments, room = weights.reshape(-1), False, 0, 0, 0
+        arrays["weights"], gathered, segment, segments, room = weights.reshape(-1), False, 0, 0, 2 * channels
     behind = -(-(held * padded * inputs + _BEYOND) // 4) * 4
     own = deep and not described["wide"]
     fields = {

@@ -67,37 +67,84 @@ void kmtl_nn_conv(const kmtl_nn_conv_t *self, const kmtl_nn_rows_t *parts, void 
   }
 }
 
+/* Four channels of a depthwise convolution at one place. */
+KMTL_NN_INLINE void four_channels(const kmtl_nn_conv_t *self, const int16_t *a, const int8_t *w, uint32_t row,
+                                  int32_t *sums) {
+  const uint32_t channels = self->in_channels;
+  const uint32_t across = (uint32_t)self->dilation_width * channels;
+  const uint32_t down = ((uint32_t)self->dilation_height * row) - (self->kernel_width * across);
+  int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+  uint32_t ky, kx;
+
+  for (ky = self->kernel_height; ky > 0u; ky--) {
+    for (kx = self->kernel_width; kx > 0u; kx--) {
+#if KMTL_NN_DSP
+      const uint32_t word = kmtl_nn_word(w);
+      const int16x2_t even = kmtl_nn_even(word), odd = kmtl_nn_odd(word);
+      const int16x2_t a01 = (int16x2_t)kmtl_nn_word(a), a23 = (int16x2_t)kmtl_nn_word(a + 2);
+      s0 = __smlabb(a01, even, s0);
+      s1 = __smlatb(a01, odd, s1);
+      s2 = __smlabt(a23, even, s2);
+      s3 = __smlatt(a23, odd, s3);
+#else
+      s0 += (int32_t)a[0] * w[0];
+      s1 += (int32_t)a[1] * w[1];
+      s2 += (int32_t)a[2] * w[2];
+      s3 += (int32_t)a[3] * w[3];
+#endif
+      a += across;
+      w += channels;
+    }
+    a += down;
+  }
+  sums[0] = s0;
+  sums[1] = s1;
+  sums[2] = s2;
+  sums[3] = s3;
+}
+
+/* One channel, with a sum of 64 bits. */
+static int64_t one_channel(const kmtl_nn_conv_t *self, const int16_t *a, const int8_t *w, uint32_t row, int64_t sum) {
+  const uint32_t across = (uint32_t)self->dilation_width * self->in_channels;
+  uint32_t ky, kx;
+
+  for (ky = 0u; ky < self->kernel_height; ky++) {
+    for (kx = 0u; kx < self->kernel_width; kx++) {
+      sum += (int32_t)a[kx * across] * *w;
+      w += self->out_channels;
+    }
+    a += (uint32_t)self->dilation_height * row;
+  }
+  return sum;
+}
+
 void kmtl_nn_depthwise(const kmtl_nn_conv_t *self, const kmtl_nn_rows_t *parts, void *out, int16_t *scratch) {
+  const kmtl_nn_output_t *const output = &self->output;
   const uint32_t row = (uint32_t)self->padded_width * self->in_channels;
   const uint32_t channels = self->out_channels;
   const uint32_t times = channels / self->in_channels;
-  const uint32_t across = (uint32_t)self->dilation_width * self->in_channels;
-  uint32_t y, x, c, ky, kx;
+  const int by_four = (times == 1u) && ((channels & 3u) == 0u) && (output->wide == 0u);
+  int32_t *const sums = (int32_t *)(void *)(scratch + self->held);
+  uint32_t y, x, c;
 
   for (y = 0u; y < self->out_height; y++) {
     kmtl_nn_hold_rows(self, parts, y, scratch);
     for (x = 0u; x < self->out_width; x++) {
       const int16_t *const place = scratch + (x * self->stride_width * self->in_channels);
-      const uint32_t to = ((y * self->out_width) + x) * channels;
-      for (c = 0u; c < channels; c++) {
-        const int16_t *a = place + ((times == 1u) ? c : (c / times));
-        const int8_t *w = &self->weights[c];
-        int64_t total = self->output.bias[c];
-        int32_t sum = 0;
-        for (ky = 0u; ky < self->kernel_height; ky++) {
-          for (kx = 0u; kx < self->kernel_width; kx++) {
-            sum += (int32_t)a[kx * across] * *w;
-            w += channels;
-          }
-          if (self->output.wide != 0u) {
-            total += sum;
-            sum = 0;
-          }
-          a += (uint32_t)self->dilation_height * row;
+      void *const to = kmtl_nn_at(out, ((y * self->out_width) + x) * channels, output->bytes);
+      if (by_four) {
+        (void)memcpy(sums, output->bias, (size_t)channels * sizeof(int32_t));
+        for (c = 0u; c < channels; c += 4u) {
+          four_channels(self, place + c, &self->weights[c], row, &sums[c]);
         }
-        kmtl_nn_put(out, to + c, self->output.bytes,
-                    (self->output.wide != 0u) ? kmtl_nn_result_wide(&self->output, c, total)
-                                              : kmtl_nn_result(&self->output, c, self->output.bias[c] + sum));
+        kmtl_nn_results(output, sums, channels, to);
+      } else {
+        for (c = 0u; c < channels; c++) {
+          const int64_t sum = one_channel(self, place + (c / times), &self->weights[c], row, output->bias[c]);
+          kmtl_nn_put(to, c, output->bytes,
+                      (output->wide != 0u) ? kmtl_nn_result_wide(output, c, sum)
+                                           : kmtl_nn_result(output, c, (int32_t)sum));
+        }
       }
     }
   }
