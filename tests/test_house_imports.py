@@ -47,7 +47,7 @@ _MAY_IMPORT = {
     "keras_mtl.firmware_host": (*_BASE, "keras_mtl.tflite.flatbuffer", "keras_mtl.tflite.artifact"),
 }
 #: These may import all.
-_KNOW_ALL = ("keras_mtl.predictors", "keras_mtl.cli", "keras_mtl.demo")
+_KNOW_ALL = ("keras_mtl.predictors", "keras_mtl.cli", "keras_mtl.demo", "keras_mtl.qat")
 #: What a host machine imports.
 _HOST = (*_BASE, "keras_mtl.tflite.flatbuffer", "keras_mtl.tflite.artifact", "keras_mtl.firmware_host")
 # Makes these modules unimportable, as on a machine without them, and imports the modules given as arguments.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from keras_mtl.cli.options import PATH, json_option, print_result, run_argument
+from keras_mtl.cli.options import PATH, json_option, print_result, quiet_tensorflow
 from keras_mtl.core import ArtifactError
 from keras_mtl.tflite.qat import FORMATS
 
@@ -14,11 +14,13 @@ _FIGURES = ("sha256", "file_bytes", "parameter_bytes", "macs_per_second")
 
 
 @click.command("convert")
-@run_argument
+@click.argument("run", type=PATH, metavar="RUN_OR_TWIN")
 @click.option(
     "--part", type=click.Choice(["scenes", "events", "joint", "encoder"]), default="scenes", help="Part of the network."
 )
-@click.option("--format", "kind", required=True, type=click.Choice(FORMATS), help="Number format of the artifact.")
+@click.option(
+    "--format", "kind", type=click.Choice(FORMATS), help="Number format of the artifact; a twin's is its own."
+)
 @click.option("--out", required=True, type=PATH, metavar="FILE_OR_DIR", help="Where to write it.")
 @click.option(
     "--schedule",
@@ -39,16 +41,18 @@ _FIGURES = ("sha256", "file_bytes", "parameter_bytes", "macs_per_second")
     help="Of a stream: steps from one pass of a bidirectional event decoder over its ring to the next.  "
     "[default: 23 of 25 parts of the ring]",
 )
+@click.option("--hop-s", type=click.FloatRange(min=0, min_open=True), help="Of a twin: seconds between two inferences.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=1), default=600, help="Seconds.")
 @json_option
 def command(
     run: Path,
     part: str,
-    kind: str,
+    kind: str | None,
     out: Path,
     schedule: str | None,
     scene_hop: int | None,
     event_hop: int | None,
+    hop_s: float | None,
     timeout_s: float,
     as_json: bool,
 ) -> None:
@@ -68,8 +72,11 @@ def command(
 
     The part "encoder" is one file: a few frames and the layers' states in, one embedding and the next states out.
 
+    A .keras file that `keras_mtl quantize MODEL.keras` wrote becomes one file, and --hop-s says how often it will run.
+
     \b
     Examples:
+      keras_mtl convert twin.keras --out model.int8.tflite
       keras_mtl convert runs/real --format float16 --out artifacts/
       keras_mtl convert runs/real --part events --format float32 --out artifacts/
       keras_mtl convert runs/real-int8 --part scenes --format int8 --out scenes.int8.tflite
@@ -77,6 +84,11 @@ def command(
       keras_mtl convert runs/real-joint --part joint --format int8 --out artifacts/
       keras_mtl convert runs/real-joint --part encoder --format int8 --out encoder.int8.tflite
     """
+    if run.suffix == ".keras":
+        _convert_twin(run, out, hop_s, as_json)
+        return
+    if kind is None:
+        raise click.UsageError("Missing option '--format'.")
     from keras_mtl.runs import Run
     from keras_mtl.tflite.artifact import MANIFEST, UNKNOWN, Artifact
     from keras_mtl.tflite.convert import convert, schedule_of
@@ -115,3 +127,20 @@ def command(
         return [*files, f"{path}   {made.file_bytes:,} bytes, {figures} MACs per second"]
 
     print_result(document, as_json, lines)
+
+
+def _convert_twin(path: Path, out: Path, hop_s: float | None, as_json: bool) -> None:
+    """The file of a quantized functional model."""
+    if out.suffix != ".tflite":
+        raise click.UsageError("a twin becomes one file: --out NAME.tflite")
+    quiet_tensorflow()
+    from keras_mtl.qat import convert_file
+
+    made = convert_file(path, hop_s)
+    file = made.save(out)
+    figures = {key: made.manifest[key] for key in _FIGURES}
+    document = {"schema": "keras_mtl.convert_twin/1", "path": str(file), "format": made.facts.format, **figures}
+    line = (
+        f"{file}   {made.file_bytes:,} bytes, {figures['parameter_bytes']:,} of parameters, {made.network.macs:,} MACs"
+    )
+    print_result(document, as_json, lambda: [line])

@@ -18,10 +18,35 @@ _AGREEMENT = {
 
 
 @click.command("quantize")
-@options.run_argument
+@click.argument("run", type=options.PATH, metavar="RUN_OR_MODEL")
 @click.option("--scheme", required=True, type=click.Choice(list(SCHEMES)), help="Weights are 8-bit in both.")
-@options.data_option
-@click.option("--out", required=True, type=options.PATH, metavar="RUN", help="The run folder to write.")
+@click.option(
+    "--data",
+    metavar="DIR",
+    help="Of a run: folder that holds the TAU and DESED folders, or the word 'soundscapes': the embedded data.",
+)
+@click.option(
+    "--out", required=True, type=options.PATH, metavar="RUN_OR_MODEL", help="The run folder or .keras file to write."
+)
+@click.option(
+    "--calibration",
+    type=options.FILE,
+    metavar="NPZ",
+    help="Of a .keras file: examples, an array for each input by its name, or one.",
+)
+@click.option(
+    "--labels",
+    type=options.FILE,
+    metavar="NPZ",
+    help="Of a .keras file: for --epochs, an array for each output; whole numbers are classes.  [the float outputs]",
+)
+@click.option(
+    "--layer",
+    "layers",
+    multiple=True,
+    metavar="NAME=SCHEME",
+    help="Of a .keras file: another scheme for the layers of this name or pattern, as 'block_1_*=int16x8'.",
+)
 @click.option(
     "--engine",
     type=click.Choice(ENGINES),
@@ -45,15 +70,22 @@ _AGREEMENT = {
     help="How the native engine's 8-bit ranges learn: by gradient where they clip, or as a moving average of the "
     "extremes.  [default: gradient]",
 )
-@click.option("--epochs", type=click.IntRange(min=0), help="Passes over the clips; 0 calibrates only. [recipe's]")
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=0),
+    help="Passes over the clips; 0 calibrates only. [recipe's; of a .keras file 0]",
+)
 @click.option("--seed", type=int, help="Seed of the fine-tuning. [the run's]")
 @options.cache_option
 @options.json_option
 def command(
     run: Path,
     scheme: str,
-    data: str,
+    data: str | None,
     out: Path,
+    calibration: Path | None,
+    labels: Path | None,
+    layers: tuple[str, ...],
     engine: str,
     part: str,
     cells: str | None,
@@ -70,6 +102,9 @@ def command(
     streaming artifact of the event and the joint part. Recurrent cells have 8-bit weights and by default 16-bit states
     with either scheme.
 
+    Of a .keras file with any functional model the ranges are set on --calibration, and --epochs trains the twin on
+    these examples; `convert`, `emulate` and `bundle` take it from there.
+
     With --engine tfmot, tensorflow-model-optimization quantizes the scene part instead, a second opinion on int8.
 
     \b
@@ -78,7 +113,18 @@ def command(
       keras_mtl quantize runs/real --scheme int16x8 --data DIR --out runs/real-int16x8 --epochs 0
       keras_mtl quantize runs/real --part joint --scheme int8 --data DIR --out runs/real-joint
       keras_mtl quantize runs/real --scheme int8 --engine tfmot --data DIR --out runs/real-tfmot
+      keras_mtl quantize model.keras --scheme int8 --calibration x.npz --out twin.keras
+      keras_mtl quantize model.keras --scheme int8 --calibration x.npz --labels y.npz --epochs 5 --out twin.keras
     """
+    if run.suffix == ".keras":
+        if data or part != "scenes" or cells or engine != "native":
+            raise click.UsageError("--data, --part, --cells and --engine belong to a run, not to a .keras file")
+        _quantize_model(run, scheme, out, calibration, labels, layers, ranges, epochs, seed, as_json)
+        return
+    if calibration or labels or layers:
+        raise click.UsageError("--calibration, --labels and --layer belong to a .keras file, not to a run")
+    if data is None:
+        raise click.UsageError("Missing option '--data'.")
     from keras_mtl.runs import Run, open_data
 
     source = Run.load(run)
@@ -105,6 +151,59 @@ def command(
         "metrics": metrics,
     }
     options.print_result(document, as_json, lambda: _lines(document, metrics))
+
+
+def _quantize_model(
+    path: Path,
+    scheme: str,
+    out: Path,
+    calibration: Path | None,
+    labels: Path | None,
+    layers: tuple[str, ...],
+    ranges: str | None,
+    epochs: int | None,
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    """The twin of a functional model."""
+    if calibration is None:
+        raise click.UsageError("a .keras file needs --calibration: some hundred examples of real inputs")
+    if labels is not None and not epochs:
+        raise click.UsageError("--labels are for a training: give --epochs")
+    pairs = [each.rpartition("=") for each in layers]
+    if any(not name for name, _, _ in pairs):
+        raise click.UsageError("--layer takes NAME=SCHEME")
+    options.quiet_tensorflow()
+    from keras_mtl.qat import quantize_file
+
+    near = quantize_file(
+        path,
+        out,
+        calibration,
+        scheme,
+        {name: chosen for name, _, chosen in pairs},
+        learning=ranges or LEARNING[0],
+        epochs=epochs or 0,
+        labels=labels,
+        seed=seed or 0,
+    )
+    document = {
+        "schema": "keras_mtl.quantize_model/1",
+        "model": str(path),
+        "twin": str(out),
+        "scheme": scheme,
+        "layers": {name: chosen for name, _, chosen in pairs},
+        "epochs": epochs or 0,
+        "signal_to_noise_db": near.outputs,
+        "agreement": near.agreement,
+    }
+    decibels = ", ".join(f"{name} {value:g} dB" for name, value in near.outputs.items())
+    lines = [
+        f"twin     {out}   ({scheme}, {epochs or 0} epochs)",
+        f"signal over quantization noise: {decibels}",
+        f"decides as the float network on {near.agreement:.1%} of the examples",
+    ]
+    options.print_result(document, as_json, lambda: lines)
 
 
 def _lines(document: dict[str, Any], metrics: dict[str, Any]) -> list[str]:

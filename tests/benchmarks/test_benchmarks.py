@@ -36,6 +36,7 @@ def _run(repository, script: str, *arguments: str) -> str:
         "firmware_c.py",
         "emulation.py",
         "devices.py",
+        "qat.py",
     ],
 )
 def test_help_says_how_it_is_called(repository, script: str) -> None:

@@ -7,22 +7,28 @@ from keras_mtl.core.lazy import lazy
 if TYPE_CHECKING:
     from keras_mtl.tflite.qat import registered
     from keras_mtl.tflite.qat.arithmetic import AveragePool, Product, ReciprocalRoot, Sum
-    from keras_mtl.tflite.qat.calibration import calibrate, ranges
+    from keras_mtl.tflite.qat.calibration import best_range, calibrate, ranges
     from keras_mtl.tflite.qat.event_head import INTERFACE, cell_step, classifier_step, look_ahead_of, recurrent_cells
-    from keras_mtl.tflite.qat.fake_quant import FakeQuant, fake_quant_per_channel, fake_quant_per_tensor
+    from keras_mtl.tflite.qat.fake_quant import (
+        SMALLEST_LIMIT,
+        FakeQuant,
+        fake_quant_per_channel,
+        fake_quant_per_tensor,
+    )
     from keras_mtl.tflite.qat.flat_graph import FlatGraph, Node, activation_of, flatten, is_relu
     from keras_mtl.tflite.qat.gru import FakeQuantGRU
     from keras_mtl.tflite.qat.layers import FakeQuantConv2D, FakeQuantDense, FakeQuantDepthwiseConv2D, both_steps
     from keras_mtl.tflite.qat.scene_model import CELLS, as_network, build_qat, embeddings_range, is_one_graph
-    from keras_mtl.tflite.qat.scheme import FORMATS, LEARNING, SCHEMES
+    from keras_mtl.tflite.qat.scheme import FORMATS, LEARNING, SCHEMES, Scheme, scheme_of
     from keras_mtl.tflite.qat.twins import EMBEDDINGS, MOVERS
 else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "CELLS", "EMBEDDINGS", "FORMATS", "INTERFACE", "LEARNING", "MOVERS", "SCHEMES", "AveragePool", "FakeQuant",
-    "FakeQuantConv2D", "FakeQuantDense", "FakeQuantDepthwiseConv2D", "FakeQuantGRU", "FlatGraph", "Node", "Product",
-    "ReciprocalRoot", "Sum", "activation_of", "as_network", "both_steps", "build_qat", "calibrate", "cell_step",
-    "classifier_step", "embeddings_range", "fake_quant_per_channel", "fake_quant_per_tensor", "flatten", "is_one_graph",
-    "is_relu", "look_ahead_of", "ranges", "recurrent_cells", "registered",
+    "CELLS", "EMBEDDINGS", "FORMATS", "INTERFACE", "LEARNING", "MOVERS", "SCHEMES", "SMALLEST_LIMIT", "AveragePool",
+    "FakeQuant", "FakeQuantConv2D", "FakeQuantDense", "FakeQuantDepthwiseConv2D", "FakeQuantGRU", "FlatGraph",
+    "Node", "Product", "ReciprocalRoot", "Scheme", "Sum", "activation_of", "as_network", "best_range", "both_steps",
+    "build_qat", "calibrate", "cell_step", "classifier_step", "embeddings_range", "fake_quant_per_channel",
+    "fake_quant_per_tensor", "flatten", "is_one_graph", "is_relu", "look_ahead_of", "ranges", "recurrent_cells",
+    "registered", "scheme_of",
 ]  # fmt: skip

@@ -89,14 +89,14 @@ def _computed(layer: Any, given: list[tuple[tuple[Any, ...], dict[str, Any]]]) -
         inputs, step = np.concatenate([args[0] for args, _ in given]), given[0][1]["input_step"]
         for one, seen in zip(*layer.observe(inputs, step), strict=True):
             if not one.fixed:
-                one.set_range(*_best_range(one, _thinned(np.ravel(seen))))
+                one.set_range(*best_range(one, _thinned(np.ravel(seen))))
         # A loop over time is slow where it is not traced.
         call = tf.function(layer, reduce_retracing=True, autograph=False)
     elif isinstance(layer, FakeQuant) and not layer.fixed:
         # Of two inputs of a range the other is the step of the accumulators.
         most = max(1, _MOST_VALUES * _BATCH // sum(len(args[0]) for args, _ in given))
         parts = [_thinned(args[0].numpy().ravel(), most) for args, _ in given]
-        layer.set_range(*_best_range(layer, np.concatenate(parts)))
+        layer.set_range(*best_range(layer, np.concatenate(parts)))
     return [keras.tree.flatten(call(*args, **named)) for args, named in given]
 
 
@@ -104,7 +104,8 @@ def _thinned(values: np.ndarray, most: int = _MOST_VALUES) -> np.ndarray:
     return np.concatenate([values[:: -(-values.size // most)], [values.min(), values.max()]])
 
 
-def _best_range(layer: FakeQuant, values: np.ndarray) -> tuple[float, float]:
+def best_range(layer: FakeQuant, values: np.ndarray) -> tuple[float, float]:
+    """The range of a layer for values: of 8 bits where the mean square error of clipping and rounding is least."""
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
     if layer.symmetric:
         limit = layer.headroom * max(-low, high, 1e-3)
