@@ -50,7 +50,10 @@ from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import MANIFEST, Artifact
 from keras_mtl.tflite.flatbuffer import aligned
 
-_LISTENER_SOURCES = ("log_mel", "cells", "embeddings", "event_decoder", "event_stream", "listener", "scene_smoother")
+_FRONT_END_SOURCES = ("log_mel", "log_mel_fixed")
+_LISTENER_SOURCES = (
+    *_FRONT_END_SOURCES, "cells", "embeddings", "event_decoder", "event_stream", "listener", "scene_smoother",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def _of_file(name: str, artifact: Artifact, report: Report, timeout_s: float) ->
     vectors = golden_vectors(alone, timeout_s)
     tables = _tables(name, settings) if settings else {}
     chain = file_chain(alone, settings, vectors, timeout_s) if settings and tables else None
-    sources = [*(["log_mel"] if chain else []), *(["scene_smoother"] if has_scenes(member) else [])]
+    sources = [*(_FRONT_END_SOURCES if chain else []), *(["scene_smoother"] if has_scenes(member) else [])]
     stages = network_stages(name, member, vectors, chain)
     facts = {"arena_bytes": network.sizes[0]}
     return _Parts("model", "", [network], None, chain, stages, sources, tables, {}, facts, vectors)

@@ -91,6 +91,19 @@ CORTEX_M4F = Core(
 CORTEX_M55 = Core(
     "Cortex-M55", ("arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"), "mps3-an547", _CORTEX
 )
+_FIXED = "-DKMTL_LOG_MEL_FIXED=1"
+#: The fixed-point front end. Cores without a floating-point unit have no other.
+HOST_FIXED = Core("host, fixed point", (*HOST.compiler, _FIXED))
+SANITIZED_FIXED = Core("host with sanitizers, fixed point", (*SANITIZED.compiler, _FIXED))
+CORTEX_M4F_FIXED = Core("Cortex-M4F, fixed point", (*CORTEX_M4F.compiler, _FIXED), CORTEX_M4F.machine, _CORTEX)
+#: The code of an M0+ on the M4's machine: QEMU has no board with an M0+, and the M4 runs its instructions.
+CORTEX_M0 = Core(
+    "Cortex-M0+",
+    ("arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m0plus", "-mthumb", "-masm-syntax-unified"),
+    "mps2-an386",
+    _CORTEX,
+)
+FIXED = (HOST_FIXED, SANITIZED_FIXED, CORTEX_M4F_FIXED, CORTEX_M0)
 CORTEX_M = (CORTEX_M4F, CORTEX_M55)
 ALL = (HOST, SANITIZED, *CORTEX_M)
 

@@ -78,8 +78,8 @@ typedef struct {
 /* The caller's memory, each as aligned as its elements; kept between calls, but for `scratch`. What belongs to a part
  * that is not there may be NULL. */
 typedef struct {
-  float *history;         /* [window] samples */
-  float *scratch;         /* [2 * fft], free between calls */
+  kmtl_log_mel_sample_t *history;  /* [window] samples */
+  kmtl_log_mel_scratch_t *scratch; /* [2 * fft], free between calls */
   float *levels;          /* [bands], log-mel in dB */
   void *log_mel;          /* [frames * bands] of the encoder's type */
   void *states;           /* [elements of all states] of the encoder's type */

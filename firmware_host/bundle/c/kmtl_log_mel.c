@@ -5,47 +5,64 @@
 #include <math.h>
 #include <string.h>
 
+#if !KMTL_LOG_MEL_FIXED
 #include "dsp/complex_math_functions.h"
 #include "dsp/fast_math_functions.h"
 
 /* dB of a power whose natural logarithm is 1: 10 / ln 10. */
 #define KMTL_DB_PER_LN (4.34294481903f)
+#endif
 
 /* Zeros around the window in the FFT, before it. */
 static uint32_t zeros_before(const kmtl_log_mel_tables_t *tables) {
   return ((uint32_t)tables->fft - tables->window) / 2u;
 }
 
-static void store(kmtl_log_mel_t *self, float sample) {
+/* Samples that can be stored in one piece. */
+static uint32_t piece_of(const kmtl_log_mel_t *self, size_t count) {
+  const uint32_t in_a_row = self->tables->window - self->oldest;
+  const uint32_t most = (self->missing < in_a_row) ? self->missing : in_a_row;
+  return (count < most) ? (uint32_t)count : most;
+}
+
+/* Counts a piece that was stored. */
+static void advance(kmtl_log_mel_t *self, uint32_t count) {
   const kmtl_log_mel_tables_t *const tables = self->tables;
-  self->history[self->oldest] = sample;
-  self->oldest++;
+  self->oldest += count;
   if (self->oldest == tables->window) {
     self->oldest = 0u;
   }
-  self->missing--;
+  self->missing -= count;
   if (!self->ended) {
-    self->in_hop++;
-    if (self->in_hop == tables->hop) {
-      self->in_hop = 0u;
+    self->in_hop += count;
+    while (self->in_hop >= tables->hop) {
+      self->in_hop -= tables->hop;
       self->due++;
     }
   }
 }
 
-/* The samples in their order, times the window, in the middle of the FFT. */
-static void apply_window(const kmtl_log_mel_t *self, float *points) {
+/* The samples in their order, in the middle of the FFT. Returns where they begin. */
+static kmtl_log_mel_sample_t *gather(const kmtl_log_mel_t *self, kmtl_log_mel_sample_t *points) {
   const kmtl_log_mel_tables_t *const tables = self->tables;
   const uint32_t window = tables->window;
   const uint32_t before = zeros_before(tables);
   const uint32_t old = window - self->oldest;
-  float *const inside = &points[before];
+  kmtl_log_mel_sample_t *const inside = &points[before];
+
+  (void)memset(points, 0, before * sizeof(points[0]));
+  (void)memcpy(inside, &self->history[self->oldest], old * sizeof(points[0]));
+  (void)memcpy(&inside[old], self->history, self->oldest * sizeof(points[0]));
+  (void)memset(&inside[window], 0, (tables->fft - window - before) * sizeof(points[0]));
+  return inside;
+}
+
+#if !KMTL_LOG_MEL_FIXED
+/* Samples times the window, in place. */
+static void apply_window(const kmtl_log_mel_tables_t *tables, float *inside) {
+  const uint32_t window = tables->window;
   uint32_t k;
 
-  (void)memset(points, 0, before * sizeof(float));
-  (void)memcpy(inside, &self->history[self->oldest], old * sizeof(float));
-  (void)memcpy(&inside[old], self->history, self->oldest * sizeof(float));
-  (void)memset(&inside[window], 0, (tables->fft - window - before) * sizeof(float));
   inside[0] *= tables->half_window[0];
   for (k = 1u; (2u * k) < window; k++) {
     const float weight = tables->half_window[k];
@@ -91,6 +108,7 @@ static void to_bands(const kmtl_log_mel_tables_t *tables, const float *power, fl
     }
   }
 }
+#endif
 
 static float round_and_clamp(float value, float lowest, float highest) {
   const float whole = rintf(value);
@@ -101,18 +119,23 @@ static float round_and_clamp(float value, float lowest, float highest) {
   return (whole < highest) ? whole : highest;
 }
 
-bool kmtl_log_mel_init(kmtl_log_mel_t *self, const kmtl_log_mel_tables_t *tables, float *history, float *scratch) {
+bool kmtl_log_mel_init(kmtl_log_mel_t *self, const kmtl_log_mel_tables_t *tables, kmtl_log_mel_sample_t *history,
+                       kmtl_log_mel_scratch_t *scratch) {
   self->tables = tables;
   self->history = history;
   self->scratch = scratch;
   kmtl_log_mel_reset(self);
+#if KMTL_LOG_MEL_FIXED
+  return true;
+#else
   return tables->init_fft(&self->fft) == ARM_MATH_SUCCESS;
+#endif
 }
 
 void kmtl_log_mel_reset(kmtl_log_mel_t *self) {
   const kmtl_log_mel_tables_t *const tables = self->tables;
 
-  (void)memset(self->history, 0, tables->window * sizeof(float));
+  (void)memset(self->history, 0, tables->window * sizeof(self->history[0]));
   self->oldest = 0u;
   /* The window of frame 0 ends so many samples after its centre, sample 0. */
   self->missing = (zeros_before(tables) + tables->window) - (tables->fft / 2u);
@@ -125,8 +148,18 @@ size_t kmtl_log_mel_push_int16(kmtl_log_mel_t *self, const int16_t *samples, siz
   size_t taken = 0u;
 
   while ((taken < count) && (self->missing > 0u)) {
-    store(self, (float)samples[taken] * (1.0f / 32768.0f));
-    taken++;
+    const uint32_t piece = piece_of(self, count - taken);
+    kmtl_log_mel_sample_t *const to = &self->history[self->oldest];
+#if KMTL_LOG_MEL_FIXED
+    (void)memcpy(to, &samples[taken], piece * sizeof(to[0]));
+#else
+    uint32_t k;
+    for (k = 0u; k < piece; k++) {
+      to[k] = (float)samples[taken + k] * (1.0f / 32768.0f);
+    }
+#endif
+    advance(self, piece);
+    taken += piece;
   }
   return taken;
 }
@@ -135,21 +168,47 @@ size_t kmtl_log_mel_push_float(kmtl_log_mel_t *self, const float *samples, size_
   size_t taken = 0u;
 
   while ((taken < count) && (self->missing > 0u)) {
-    store(self, samples[taken]);
-    taken++;
+    const uint32_t piece = piece_of(self, count - taken);
+    kmtl_log_mel_sample_t *const to = &self->history[self->oldest];
+#if KMTL_LOG_MEL_FIXED
+    uint32_t k;
+    for (k = 0u; k < piece; k++) {
+      to[k] = (int16_t)round_and_clamp(samples[taken + k] * 32768.0f, -32768.0f, 32767.0f);
+    }
+#else
+    (void)memcpy(to, &samples[taken], piece * sizeof(to[0]));
+#endif
+    advance(self, piece);
+    taken += piece;
   }
   return taken;
 }
 
 bool kmtl_log_mel_ready(const kmtl_log_mel_t *self) { return self->missing == 0u; }
 
+#if KMTL_LOG_MEL_FIXED
+void kmtl_log_mel_frame(kmtl_log_mel_t *self, float *levels_db) {
+  const kmtl_log_mel_tables_t *const tables = self->tables;
+  /* Over the spectrum, which is used up by then. */
+  int16_t *const steps = (int16_t *)(void *)&self->scratch[tables->fft];
+  uint32_t band;
+
+  (void)gather(self, (int16_t *)(void *)self->scratch);
+  kmtl_log_mel_fixed(&tables->fixed, tables->fft, tables->bands, self->scratch, steps);
+  for (band = 0u; band < tables->bands; band++) {
+    levels_db[band] = (float)steps[band] * (1.0f / (float)KMTL_LOG_MEL_STEPS_PER_DB);
+  }
+  self->missing = tables->hop;
+  self->due--;
+}
+#else
 void kmtl_log_mel_frame(kmtl_log_mel_t *self, float *levels_db) {
   const kmtl_log_mel_tables_t *const tables = self->tables;
   float *const points = self->scratch;
   float *const spectrum = &self->scratch[tables->fft];
   uint32_t band;
 
-  apply_window(self, points);
+  apply_window(tables, gather(self, points));
   arm_rfft_fast_f32(&self->fft, points, spectrum, 0u);
   to_power(spectrum, tables->fft);
   to_bands(tables, spectrum, levels_db);
@@ -166,6 +225,7 @@ void kmtl_log_mel_frame(kmtl_log_mel_t *self, float *levels_db) {
   self->missing = tables->hop;
   self->due--;
 }
+#endif
 
 bool kmtl_log_mel_finish(kmtl_log_mel_t *self) {
   if (!self->ended) {
@@ -179,7 +239,9 @@ bool kmtl_log_mel_finish(kmtl_log_mel_t *self) {
     return false;
   }
   while (self->missing > 0u) {
-    store(self, 0.0f);
+    const uint32_t piece = piece_of(self, self->missing);
+    (void)memset(&self->history[self->oldest], 0, piece * sizeof(self->history[0]));
+    advance(self, piece);
   }
   return true;
 }

@@ -1,6 +1,6 @@
 """`kmtl_log_mel_tables.h` and `.c`: the settings and tables of the C front end, from a network's feature settings.
 
-Two things make the tables small. The window is symmetric, so half of it will do. And the mel filters are triangles
+Both the float32 and the fixed-point front end have theirs, of which one is compiled. Two things make them small. The window is symmetric, so half of it will do. And the mel filters are triangles
 whose falling side is 1 minus the next one's rising side, so each bin needs one weight, and each edge the bin behind it.
 """
 
@@ -8,27 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_mtl.core import ArtifactError, LogMelSettings, hann_window, mel_edges_hz
+from keras_mtl.core import ArtifactError, LogMelSettings, hann_window
 from keras_mtl.firmware_host.bundle.text.c_source import extern_c, header, opening, real, values
+from keras_mtl.firmware_host.device import FixedTables, fixed_tables, mel_segments
 
 #: Lengths that CMSIS-DSP's `arm_rfft_fast_f32` has.
 FFT_LENGTHS = tuple(2**power for power in range(5, 13))
-
-
-def mel_segments(settings: LogMelSettings) -> tuple[np.ndarray, np.ndarray]:
-    """The mel filters as the C front end has them.
-
-    Returns:
-        The first bin at or above each mel edge, int64 [mel_bands + 2]; and of each bin from the first edge up to the
-        last one the weight with which it counts in the band that rises there, float32 [bins].
-    """
-    edges = mel_edges_hz(settings)
-    bins_hz = np.linspace(0.0, settings.sample_rate_hz / 2, settings.fft // 2 + 1)
-    segments = np.searchsorted(bins_hz, edges, side="left")
-    inside = np.arange(segments[0], segments[-1])
-    segment = np.searchsorted(segments, inside, side="right") - 1
-    rising = (bins_hz[inside] - edges[segment]) / (edges[segment + 1] - edges[segment])
-    return segments, rising.astype(np.float32)
 
 
 def log_mel_tables(settings: LogMelSettings, name: str, prefix: str = "kmtl_log_mel") -> dict[str, str]:
@@ -62,7 +47,9 @@ def log_mel_tables(settings: LogMelSettings, name: str, prefix: str = "kmtl_log_
     half_window = hann_window(settings.window)[: settings.window // 2 + 1].astype(np.float32)
     return {
         f"{prefix}_tables.h": _header(settings, name, prefix),
-        f"{prefix}_tables.c": _source(settings, prefix, segments, rising, half_window),
+        f"{prefix}_tables.c": _source(
+            settings, prefix, segments, rising.astype(np.float32), half_window, fixed_tables(settings)
+        ),
     }
 
 
@@ -70,7 +57,7 @@ def _header(settings: LogMelSettings, name: str, prefix: str) -> str:
     macro = prefix.upper()
     body = f"""#include "kmtl_log_mel.h"
 
-/* Floats of the history, and of the scratch. */
+/* Length of the history, and of the scratch. */
 #define {macro}_WINDOW {settings.window}
 #define {macro}_SCRATCH {2 * settings.fft}
 /* Mel bands: values of a frame. */
@@ -84,23 +71,52 @@ def _header(settings: LogMelSettings, name: str, prefix: str) -> str:
 
 
 def _source(
-    settings: LogMelSettings, prefix: str, segments: np.ndarray, rising: np.ndarray, half_window: np.ndarray
+    settings: LogMelSettings,
+    prefix: str,
+    segments: np.ndarray,
+    rising: np.ndarray,
+    half_window: np.ndarray,
+    fixed: FixedTables,
 ) -> str:
     # C has no empty arrays; filters between two bins would need one.
     rising = rising if len(rising) else np.zeros(1, np.float32)
+    rising_fixed = fixed.rising if len(fixed.rising) else np.zeros(1, np.uint16)
+    window, twiddles, split = (_pairs(table) for table in (fixed.window, fixed.twiddles, fixed.split))
     return f"""{opening("Tables of the log-mel front end.")}#include "{prefix}_tables.h"
-
-static const float half_window[{len(half_window)}] = {{
-{values(half_window)}
-}};
 
 static const uint16_t segments[{len(segments)}] = {{
 {values(segments)}
 }};
 
+#if KMTL_LOG_MEL_FIXED
+static const uint32_t window[{len(window)}] = {{
+{values(window)}
+}};
+
+static const uint8_t fades[{len(fixed.fades)}] = {{
+{values(fixed.fades)}
+}};
+
+static const uint32_t twiddles[{len(twiddles)}] = {{
+{values(twiddles)}
+}};
+
+static const uint32_t split[{len(split)}] = {{
+{values(split)}
+}};
+
+static const uint16_t rising[{len(rising_fixed)}] = {{
+{values(rising_fixed)}
+}};
+#else
+static const float half_window[{len(half_window)}] = {{
+{values(half_window)}
+}};
+
 static const float rising[{len(rising)}] = {{
 {values(rising)}
 }};
+#endif
 
 const kmtl_log_mel_tables_t {prefix}_tables = {{
     {settings.sample_rate_hz}u,
@@ -108,11 +124,20 @@ const kmtl_log_mel_tables_t {prefix}_tables = {{
     {settings.fft}u,
     {settings.hop}u,
     {settings.mel_bands}u,
-    {real(settings.floor)},
     {str(settings.keep_last_frame).lower()},
+#if KMTL_LOG_MEL_FIXED
+    {{window, fades, twiddles, split, segments, rising, {fixed.offset}, {fixed.floor}}},
+#else
+    {real(settings.floor)},
     half_window,
     segments,
     rising,
     arm_rfft_fast_init_{settings.fft}_f32,
+#endif
 }};
 """
+
+
+def _pairs(table: np.ndarray) -> np.ndarray:
+    """Pairs of int16 as one uint32 each, the first one in the lower half."""
+    return np.ascontiguousarray(table, "<i2").reshape(-1).view("<u4")

@@ -93,8 +93,8 @@ _ROWS = (
     (r".*_networks\..*", "Start and run on TFLM, for C: the arenas and interpreters are in here."),
     (r"kmtl/kmtl_(network|tflm)\.h", "How networks are called from C, and one network on TFLM as a C++ class."),
     (
-        r"kmtl/(kmtl_log_mel\..*|.*_log_mel_tables\..*)",
-        "The log-mel front end and its tables. Portable C99; links CMSIS-DSP.",
+        r"kmtl/(kmtl_log_mel(_fixed)?\..*|.*_log_mel_tables\..*)",
+        "The log-mel front end and its tables. Portable C99; links CMSIS-DSP, but for fixed point.",
     ),
     (
         r"listener\.[ch]",

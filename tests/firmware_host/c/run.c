@@ -58,11 +58,11 @@ typedef struct {
   size_t held, next;
   FILE *in, *out;
   int16_t samples[CHUNK];
-  float history[MOST_WINDOW];
+  kmtl_log_mel_sample_t history[MOST_WINDOW];
 } job_t;
 
 static job_t jobs[MOST_JOBS];
-static float scratch[MOST_SCRATCH];
+static kmtl_log_mel_scratch_t scratch[MOST_SCRATCH];
 
 static void put_frame(job_t *job) {
   static float levels[MOST_BANDS];

@@ -33,7 +33,8 @@ static int16_t random_score(void) {
 #if MEASURE == MEASURE_LOG_MEL
 #include "mt_tables.h"
 static kmtl_log_mel_t front_end;
-static float history[MT_WINDOW], scratch[MT_SCRATCH];
+static kmtl_log_mel_sample_t history[MT_WINDOW];
+static kmtl_log_mel_scratch_t scratch[MT_SCRATCH];
 static int16_t samples[MT_HOP];
 static float levels[MT_BANDS];
 static int8_t row[MT_BANDS];
@@ -180,7 +181,9 @@ static const kmtl_event_stream_settings_t events = {
     4, 2u, 2u, 2u, 2u, layers, {true, 7u, -128}, 0u, 0u, 0u, 0u, {CLASSES, MEDIAN, 0, each}};
 static const kmtl_listener_settings_t settings = {&encoder, &scenes, &events, WINDOW};
 static kmtl_listener_t listener;
-static float history[MT_WINDOW], scratch[MT_SCRATCH], levels[MT_BANDS], scene_scores[CLASSES];
+static kmtl_log_mel_sample_t history[MT_WINDOW];
+static kmtl_log_mel_scratch_t scratch[MT_SCRATCH];
+static float levels[MT_BANDS], scene_scores[CLASSES];
 static int8_t log_mel[FRAMES * MT_BANDS], states[STATES], embedding[EMBEDDING], ring[WINDOW * EMBEDDING], logits[CLASSES];
 static int16_t running[2 * UNITS], cell_input[EMBEDDING], scores[CLASSES];
 static int16_t decoder_scores[KMTL_EVENT_DECODER_SCORES(CLASSES, MEDIAN)];
