@@ -1,6 +1,7 @@
 """`kmtl_log_mel_tables.h` and `.c`: the settings and tables of the C front end, from a network's feature settings.
 
-Both the float32 and the fixed-point front end have theirs, of which one is compiled. Two things make them small. The window is symmetric, so half of it will do. And the mel filters are triangles
+The float32 and the fixed-point front end have theirs, of which one is compiled. Two things make those of float32 small.
+The window is symmetric, so half of it will do. And the mel filters are triangles
 whose falling side is 1 minus the next one's rising side, so each bin needs one weight, and each edge the bin behind it.
 """
 
