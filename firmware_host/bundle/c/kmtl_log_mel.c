@@ -110,13 +110,23 @@ static void to_bands(const kmtl_log_mel_tables_t *tables, const float *power, fl
 }
 #endif
 
-static float round_and_clamp(float value, float lowest, float highest) {
-  const float whole = rintf(value);
+/* The nearest integer, halves to even, from `lowest` to `highest`, which are below 2^22: added to 1.5 * 2^23, a number
+ * is rounded by the addition, and its integer lies in the sum's lower bits. */
+static int32_t round_and_clamp(float value, float lowest, float highest) {
+  const float magic = 12582912.0f;
+  int32_t bits;
+  float sum;
+
   /* Written so that what is no number becomes the lowest. */
-  if (!(whole > lowest)) {
-    return lowest;
+  if (!(value > lowest)) {
+    value = lowest;
   }
-  return (whole < highest) ? whole : highest;
+  if (value > highest) {
+    value = highest;
+  }
+  sum = value + magic;
+  (void)memcpy(&bits, &sum, sizeof bits);
+  return bits - 0x4B400000;
 }
 
 bool kmtl_log_mel_init(kmtl_log_mel_t *self, const kmtl_log_mel_tables_t *tables, kmtl_log_mel_sample_t *history,
@@ -189,15 +199,9 @@ bool kmtl_log_mel_ready(const kmtl_log_mel_t *self) { return self->missing == 0u
 #if KMTL_LOG_MEL_FIXED
 void kmtl_log_mel_frame(kmtl_log_mel_t *self, float *levels_db) {
   const kmtl_log_mel_tables_t *const tables = self->tables;
-  /* Over the spectrum, which is used up by then. */
-  int16_t *const steps = (int16_t *)(void *)&self->scratch[tables->fft];
-  uint32_t band;
 
   (void)gather(self, (int16_t *)(void *)self->scratch);
-  kmtl_log_mel_fixed(&tables->fixed, tables->fft, tables->bands, self->scratch, steps);
-  for (band = 0u; band < tables->bands; band++) {
-    levels_db[band] = (float)steps[band] * (1.0f / (float)KMTL_LOG_MEL_STEPS_PER_DB);
-  }
+  kmtl_log_mel_fixed(&tables->fixed, tables->fft, tables->bands, self->scratch, levels_db);
   self->missing = tables->hop;
   self->due--;
 }

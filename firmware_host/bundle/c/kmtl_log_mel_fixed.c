@@ -2,8 +2,25 @@
  * Part of keras_mtl. SPDX-License-Identifier: Apache-2.0 */
 #include "kmtl_log_mel_fixed.h"
 
-#if defined(__ARM_FEATURE_SIMD32)
+#if defined(__GNUC__) && defined(__ARM_FEATURE_SIMD32)
 #include <arm_acle.h>
+#define KMTL_DSP 1
+#else
+#define KMTL_DSP 0
+#endif
+
+/* What is specialised by a constant argument: a call would cost more than the work. */
+#if defined(__GNUC__)
+#define KMTL_INLINE static inline __attribute__((always_inline))
+#else
+#define KMTL_INLINE static inline
+#endif
+
+/* What has its own registers to the full. */
+#if defined(__GNUC__)
+#define KMTL_APART static __attribute__((noinline))
+#else
+#define KMTL_APART static
 #endif
 
 /* Thumb-1 has no product of 64 bits. */
@@ -14,26 +31,144 @@
 #endif
 
 #define PARTS 32u
-/* 10 log10(2), of 2^13. */
-#define DB_PER_OCTAVE 24660
+/* Largest component that a rotation can't take beyond 16 bits: 2^15 / sqrt(2). */
+#define TURNS_FREELY 23169u
+/* Steps of a doubled power, of 2^6: 256 * 10 log10(2). */
+#define STEPS_PER_OCTAVE 49321
 
-/* log2(1 + k / 32), of 2^16. */
-static const uint32_t log2_table[33] = {
-    0u,     2909u,  5732u,  8473u,  11136u, 13727u, 16248u, 18704u, 21098u, 23433u, 25711u,
-    27936u, 30109u, 32234u, 34312u, 36346u, 38336u, 40286u, 42196u, 44068u, 45904u, 47705u,
-    49472u, 51207u, 52911u, 54584u, 56229u, 57845u, 59434u, 60997u, 62534u, 64047u, 65536u};
-
+/* A complex number of 32 bits, as products and their sums are. */
 typedef struct {
   int32_t re;
   int32_t im;
-} complex_t;
+} wide_t;
 
-static int32_t low(uint32_t pair) { return (int32_t)(int16_t)(uint16_t)pair; }
-static int32_t high(uint32_t pair) { return (int32_t)pair >> 16; }
-static uint32_t pack(int32_t first, int32_t second) { return ((uint32_t)second << 16) | ((uint32_t)first & 0xFFFFu); }
+/* Complex numbers of 16 bits: in one register with the DSP instructions, apart without them. Sums must fit; halves are
+ * rounded down. `turned` sums are those with j times the second number. */
+#if KMTL_DSP
+typedef int16x2_t pair_t;
+
+KMTL_INLINE pair_t top_halves(int32_t re, int32_t im) {
+  pair_t pair;
+  __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(pair) : "r"(im), "r"(re));
+  return pair;
+}
+/* The same of 2^15 and 2^14. */
+KMTL_INLINE pair_t below_top(int32_t re, int32_t im) {
+  pair_t pair;
+  __asm__("pkhtb %0, %1, %2, asr #15" : "=r"(pair) : "r"((uint32_t)im << 1), "r"(re));
+  return pair;
+}
+KMTL_INLINE pair_t far_below_top(int32_t re, int32_t im) {
+  pair_t pair;
+  __asm__("pkhtb %0, %1, %2, asr #14" : "=r"(pair) : "r"((uint32_t)im << 2), "r"(re));
+  return pair;
+}
+KMTL_INLINE pair_t real_parts(pair_t a, pair_t b) {
+  pair_t pair;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(a), "r"(b));
+  return pair;
+}
+KMTL_INLINE pair_t imaginary_parts(pair_t a, pair_t b) { return top_halves(a, b); }
+KMTL_INLINE pair_t loaded(const uint32_t *at) { return (pair_t)*at; }
+KMTL_INLINE uint32_t packed(pair_t a) { return (uint32_t)a; }
+/* Stores two integers; returns where the next ones go. */
+KMTL_INLINE uint32_t *stored(uint32_t *at, uint32_t a, uint32_t b) {
+  __asm__ volatile("strd %1, %2, [%0], #8" : "+r"(at) : "r"(a), "r"(b) : "memory");
+  return at;
+}
+KMTL_INLINE wide_t widened(pair_t a) {
+  const wide_t result = {(int16_t)a, a >> 16};
+  return result;
+}
+KMTL_INLINE pair_t parity(pair_t a) { return (pair_t)((uint32_t)a & 0x00010001u); }
+KMTL_INLINE pair_t negated(pair_t a) { return __ssub16(0, a); }
+KMTL_INLINE pair_t plus(pair_t a, pair_t b) { return __sadd16(a, b); }
+KMTL_INLINE pair_t minus(pair_t a, pair_t b) { return __ssub16(a, b); }
+KMTL_INLINE pair_t plus_turned(pair_t a, pair_t b) { return __sasx(a, b); }
+KMTL_INLINE pair_t minus_turned(pair_t a, pair_t b) { return __ssax(a, b); }
+KMTL_INLINE pair_t half_plus(pair_t a, pair_t b) { return __shadd16(a, b); }
+KMTL_INLINE pair_t half_minus(pair_t a, pair_t b) { return __shsub16(a, b); }
+/* (a + b) / 4, rounded; what lies halfway is, by the parity of a third number. */
+KMTL_INLINE pair_t quarter_of_sum(pair_t a, pair_t b, pair_t other) {
+  return half_plus(half_plus(a, b), parity((pair_t)(((uint32_t)a ^ (uint32_t)b) | (uint32_t)other)));
+}
+/* sum + a.re * b.re + a.im * b.im, and with minus. */
+KMTL_INLINE int32_t products(pair_t a, pair_t b, int32_t sum) { return __smlad(a, b, sum); }
+KMTL_INLINE int32_t products_apart(pair_t a, pair_t b, int32_t sum) { return __smlsd(a, b, sum); }
+KMTL_INLINE int32_t product_sum(pair_t a, pair_t b) { return __smuad(a, b); }
+KMTL_INLINE int32_t product_difference(pair_t a, pair_t b) { return __smusd(a, b); }
+/* sum + a.re * b.im - a.im * b.re. */
+KMTL_INLINE int32_t products_across(pair_t a, pair_t b, int32_t sum) { return __smlsdx(a, b, sum); }
+/* (a + b) and (a - j b) times cosine - j sine, of 2^-2. Where b is subtracted, its negative is needed as well. */
+KMTL_INLINE pair_t turned_sum(pair_t a, pair_t b, pair_t turn) {
+  return top_halves(products(b, turn, products(a, turn, 0x8000)),
+                    products_across(turn, b, products_across(turn, a, 0x8000)));
+}
+KMTL_INLINE pair_t turned_apart(pair_t a, pair_t b, pair_t negative, pair_t turn) {
+  return top_halves(products_across(turn, b, products(a, turn, 0x8000)),
+                    products(negative, turn, products_across(turn, a, 0x8000)));
+}
+#else
+typedef wide_t pair_t;
+
+KMTL_INLINE pair_t pair_of(int32_t re, int32_t im) {
+  const pair_t pair = {re, im};
+  return pair;
+}
+KMTL_INLINE pair_t top_halves(int32_t re, int32_t im) { return pair_of(re >> 16, im >> 16); }
+KMTL_INLINE pair_t below_top(int32_t re, int32_t im) { return pair_of(re >> 15, im >> 15); }
+KMTL_INLINE pair_t far_below_top(int32_t re, int32_t im) { return pair_of(re >> 14, im >> 14); }
+KMTL_INLINE pair_t real_parts(pair_t a, pair_t b) { return pair_of(a.re, b.re); }
+KMTL_INLINE pair_t imaginary_parts(pair_t a, pair_t b) { return pair_of(a.im, b.im); }
+KMTL_INLINE pair_t loaded(const uint32_t *at) { return pair_of((int16_t)(uint16_t)*at, (int32_t)*at >> 16); }
+KMTL_INLINE uint32_t packed(pair_t a) { return ((uint32_t)a.im << 16) | ((uint32_t)a.re & 0xFFFFu); }
+KMTL_INLINE uint32_t *stored(uint32_t *at, uint32_t a, uint32_t b) {
+  at[0] = a;
+  at[1] = b;
+  return &at[2];
+}
+KMTL_INLINE wide_t widened(pair_t a) { return a; }
+KMTL_INLINE pair_t parity(pair_t a) { return pair_of(a.re & 1, a.im & 1); }
+KMTL_INLINE pair_t negated(pair_t a) { return pair_of(-a.re, -a.im); }
+KMTL_INLINE pair_t plus(pair_t a, pair_t b) { return pair_of(a.re + b.re, a.im + b.im); }
+KMTL_INLINE pair_t minus(pair_t a, pair_t b) { return pair_of(a.re - b.re, a.im - b.im); }
+KMTL_INLINE pair_t plus_turned(pair_t a, pair_t b) { return pair_of(a.re - b.im, a.im + b.re); }
+KMTL_INLINE pair_t minus_turned(pair_t a, pair_t b) { return pair_of(a.re + b.im, a.im - b.re); }
+KMTL_INLINE pair_t half(pair_t a) { return pair_of(a.re >> 1, a.im >> 1); }
+KMTL_INLINE pair_t half_plus(pair_t a, pair_t b) { return half(plus(a, b)); }
+KMTL_INLINE pair_t half_minus(pair_t a, pair_t b) { return half(minus(a, b)); }
+KMTL_INLINE pair_t quarter_of_sum(pair_t a, pair_t b, pair_t other) {
+  return pair_of((a.re + b.re + 1 + (other.re & 1)) >> 2, (a.im + b.im + 1 + (other.im & 1)) >> 2);
+}
+KMTL_INLINE int32_t products(pair_t a, pair_t b, int32_t sum) { return sum + (a.re * b.re) + (a.im * b.im); }
+KMTL_INLINE int32_t products_apart(pair_t a, pair_t b, int32_t sum) { return sum + (a.re * b.re) - (a.im * b.im); }
+KMTL_INLINE int32_t product_sum(pair_t a, pair_t b) { return (a.re * b.re) + (a.im * b.im); }
+KMTL_INLINE int32_t product_difference(pair_t a, pair_t b) { return (a.re * b.re) - (a.im * b.im); }
+KMTL_INLINE int32_t products_across(pair_t a, pair_t b, int32_t sum) { return sum + (a.re * b.im) - (a.im * b.re); }
+KMTL_INLINE pair_t turned_sum(pair_t a, pair_t b, pair_t turn) {
+  const pair_t sum = plus(a, b);
+  return top_halves(products(sum, turn, 0x8000), products_across(turn, sum, 0x8000));
+}
+KMTL_INLINE pair_t turned_apart(pair_t a, pair_t b, pair_t negative, pair_t turn) {
+  (void)negative;
+  return turned_sum(a, pair_of(b.im, -b.re), turn);
+}
+#endif
 
 /* Bits that differ from the one below them: none above an integer's size. */
-static uint32_t edges(uint32_t pair) { return pair ^ (pair << 1); }
+KMTL_INLINE uint32_t edges(uint32_t pair) { return pair ^ (pair << 1); }
+
+#if KMTL_SHORT_PRODUCTS
+/* The upper half of a square. */
+KMTL_INLINE uint32_t upper_square(uint32_t value) {
+  const uint32_t size = ((value >> 31) != 0u) ? (0u - value) : value;
+  const uint32_t upper = size >> 16;
+  const uint32_t lower = size & 0xFFFFu;
+  const uint32_t mixed = upper * lower;
+  const uint32_t square = lower * lower;
+  return (upper * upper) + (mixed >> 15) + ((((mixed << 17) + square) < square) ? 1u : 0u);
+}
+#endif
 
 /* Place of the highest bit; of 0 it is 0. */
 static uint32_t size_of(uint32_t value) {
@@ -57,293 +192,444 @@ static uint32_t bits_of(uint32_t found) {
   return size_of(((found & 0xFFFEu) | ((found >> 16) & 0xFFFEu)) | 1u);
 }
 
-/* pair * (cosine - j sine), shifted. */
-static inline complex_t turned(uint32_t pair, uint32_t turn, uint32_t shift) {
-  complex_t product;
-#if defined(__ARM_FEATURE_SIMD32)
-  product.re = __smuad((int16x2_t)pair, (int16x2_t)turn) >> shift;
-  product.im = __smusdx((int16x2_t)turn, (int16x2_t)pair) >> shift;
-#else
-  const int32_t re = low(pair);
-  const int32_t im = high(pair);
-  const int32_t cosine = low(turn);
-  const int32_t sine = high(turn);
-  product.re = ((re * cosine) + (im * sine)) >> shift;
-  product.im = ((im * cosine) - (re * sine)) >> shift;
-#endif
-  return product;
+/* Stores two results of a stage in a row and takes note of their edges. */
+KMTL_INLINE uint32_t *kept(uint32_t *at, pair_t a, pair_t b, uint32_t *all) {
+  *all |= edges(packed(a)) | edges(packed(b));
+  return stored(at, packed(a), packed(b));
 }
 
-/* Radix-4 butterfly, in place. */
-static inline void quarters(complex_t *a, complex_t *b, complex_t *c, complex_t *d) {
-  const complex_t even = {a->re + c->re, a->im + c->im};
-  const complex_t odd = {a->re - c->re, a->im - c->im};
-  const complex_t sum = {b->re + d->re, b->im + d->im};
-  const complex_t turn = {b->im - d->im, d->re - b->re};
-  a->re = even.re + sum.re;
-  a->im = even.im + sum.im;
-  b->re = odd.re + turn.re;
-  b->im = odd.im + turn.im;
-  c->re = even.re - sum.re;
-  c->im = even.im - sum.im;
-  d->re = odd.re - turn.re;
-  d->im = odd.im - turn.im;
+/* value * (cosine - j sine), as it is or halved. */
+KMTL_INLINE pair_t turned(pair_t value, pair_t turn, uint32_t halved) {
+  if (halved == 0u) {
+    return far_below_top(products(value, turn, 0x2000), products_across(turn, value, 0x2000));
+  }
+  return below_top(products(value, turn, 0x4000), products_across(turn, value, 0x4000));
 }
 
-/* Bits by which the windowed samples may be shifted left. */
-static uint32_t room_of(const kmtl_log_mel_fixed_t *tables, const uint32_t *samples, uint32_t points) {
-  const uint32_t size = points / PARTS;
-  uint32_t least = 15u;
-  uint32_t least_faded = 31u;
+/* The same with cosine and sine of 2^15, halved. */
+KMTL_INLINE pair_t turned_first(pair_t value, pair_t turn) {
+  return top_halves(products(value, turn, 0x8000), products_across(turn, value, 0x8000));
+}
+
+/* Bits by which the sums of windowed samples may be shifted left. */
+KMTL_INLINE uint32_t room_of(const kmtl_log_mel_fixed_t *tables, const uint32_t *samples, uint32_t points,
+                             uint32_t radix) {
+  const uint32_t parts = (points < (4u * PARTS)) ? (points / 4u) : PARTS;
+  uint32_t most[PARTS];
+  uint32_t bound = 0u;
+  uint32_t part, other;
+
+  for (part = 0u; part < parts; part++) {
+    const uint32_t *const end = &samples[points / parts];
+    uint32_t found = 0u;
+    do {
+      found |= edges(samples[0]) | edges(samples[1]);
+      found |= edges(samples[2]) | edges(samples[3]);
+      samples += 4;
+    } while (samples < end);
+    most[part] = (uint32_t)tables->heaviest[part] << bits_of(found);
+  }
+  for (part = 0u; part < (parts / radix); part++) {
+    uint32_t sum = 0u;
+    for (other = part; other < parts; other += parts / radix) {
+      sum += most[other];
+    }
+    bound |= sum;
+  }
+  /* At full scale it is the weights that keep the sum of four within 32 bits. */
+  bound = size_of(bound);
+  return (bound < 30u) ? (30u - bound) : 0u;
+}
+
+KMTL_INLINE pair_t narrowed(int32_t re, int32_t im, uint32_t room) {
+  return top_halves((int32_t)((uint32_t)re << room), (int32_t)((uint32_t)im << room));
+}
+
+/* Windows the samples and takes the first stage, of radix 4; halves its results. */
+KMTL_INLINE void first_of_four(const kmtl_log_mel_fixed_t *tables, const uint32_t *in, uint32_t *out, uint32_t points,
+                               uint32_t room, uint32_t *found) {
+  const uint32_t quarter = points / 4u;
+  const int32_t rounds = (int32_t)(0x8000u >> room);
+  const uint32_t *window = tables->window;
+  const uint32_t *turns = tables->twiddles;
   uint32_t part;
 
-  for (part = 0u; part < PARTS; part++) {
-    const uint32_t *at;
-    uint32_t found = 0u;
-    uint32_t room;
-    /* An FFT of 32 points has parts of half a pair. */
-    if (size == 0u) {
-      const int32_t sample = ((part % 2u) == 0u) ? low(samples[part / 2u]) : high(samples[part / 2u]);
-      found = edges((uint32_t)sample & 0xFFFFu);
-    }
-    for (at = &samples[part * size]; at < &samples[(part + 1u) * size]; at++) {
-      found |= edges(*at);
-    }
-    room = 15u - bits_of(found);
-    least = (room < least) ? room : least;
-    room += tables->fades[part];
-    least_faded = (room < least_faded) ? room : least_faded;
-  }
-  /* Four weights add up to 2 at most; each sample alone may be weighted with 1. */
-  return (least_faded > (least + 1u)) ? (least_faded - 1u) : least;
-}
-
-static inline complex_t windowed(uint32_t pair, uint32_t weights) {
-  const complex_t product = {low(pair) * low(weights), high(pair) * high(weights)};
-  return product;
-}
-
-static inline uint32_t narrow(complex_t sum) { return pack(sum.re >> 15, sum.im >> 15); }
-
-static inline uint32_t lifted(complex_t sum, uint32_t room) {
-  const complex_t large = {(int32_t)((uint32_t)sum.re << room) + 0x4000, (int32_t)((uint32_t)sum.im << room) + 0x4000};
-  return narrow(large);
-}
-
-/* The first of four, which is not turned. What is added to it, to round, comes into all four sums. */
-static inline complex_t straight(uint32_t pair, uint32_t shift, int32_t half) {
-  const complex_t first = {((int32_t)((uint32_t)low(pair) << 15) >> shift) + half,
-                           ((int32_t)((uint32_t)high(pair) << 15) >> shift) + half};
-  return first;
-}
-
-/* Windows the samples and takes the first stage: of radix 4, or 2 where the points are no power of 4. */
-static uint32_t first_stage(const uint32_t *in, const uint32_t *window, uint32_t *out, uint32_t points, uint32_t radix,
-                            uint32_t room) {
-  const uint32_t rest = points / radix;
-  uint32_t found = 0u;
-  uint32_t k;
-
-  for (k = 0u; k < rest; k++) {
-    complex_t a = windowed(in[k], window[k]);
-    complex_t b = windowed(in[k + rest], window[k + rest]);
-    uint32_t made;
-    if (radix == 4u) {
-      complex_t c = windowed(in[k + (2u * rest)], window[k + (2u * rest)]);
-      complex_t d = windowed(in[k + (3u * rest)], window[k + (3u * rest)]);
-      quarters(&a, &b, &c, &d);
-      made = lifted(c, room);
-      out[k + (2u * rest)] = made;
-      found |= edges(made);
-      made = lifted(d, room);
-      out[k + (3u * rest)] = made;
-      found |= edges(made);
-    } else {
-      const complex_t sum = {a.re + b.re, a.im + b.im};
-      b.re = a.re - b.re;
-      b.im = a.im - b.im;
-      a = sum;
-    }
-    made = lifted(a, room);
-    out[k] = made;
-    found |= edges(made);
-    made = lifted(b, room);
-    out[k + rest] = made;
-    found |= edges(made);
-  }
-  return found;
-}
-
-/* Joins FFTs of `count` points by fours; the shift leaves room for their sum. Returns the edges of what it made. */
-static uint32_t stage(const uint32_t *in, const uint32_t *twiddles, uint32_t *out, uint32_t points, uint32_t count,
-                      uint32_t shift) {
-  const uint32_t rest = points / (4u * count);
-  const uint32_t quarter = points / 4u;
-  uint32_t found = 0u;
-  uint32_t frequency;
-
-  for (frequency = 0u; frequency < count; frequency++) {
-    const uint32_t turn_1 = twiddles[frequency * rest];
-    const uint32_t turn_2 = twiddles[2u * frequency * rest];
-    const uint32_t turn_3 = twiddles[3u * frequency * rest];
-    const uint32_t *const end = &in[rest];
-    while (in < end) {
-      complex_t a = straight(in[0], shift, 0x4000);
-      complex_t b = turned(in[rest], turn_1, shift);
-      complex_t c = turned(in[2u * rest], turn_2, shift);
-      complex_t d = turned(in[3u * rest], turn_3, shift);
-      uint32_t made;
-      quarters(&a, &b, &c, &d);
-      made = narrow(a);
-      out[0] = made;
-      found |= edges(made);
-      made = narrow(b);
-      out[quarter] = made;
-      found |= edges(made);
-      made = narrow(c);
-      out[2u * quarter] = made;
-      found |= edges(made);
-      made = narrow(d);
-      out[3u * quarter] = made;
-      found |= edges(made);
+  for (part = 0u; part < 4u; part++) {
+    const uint32_t *const end = &in[quarter / 4u];
+    uint32_t all = 0u;
+    do {
+      const pair_t a = loaded(in);
+      const pair_t b = loaded(&in[quarter]);
+      const pair_t c = loaded(&in[2u * quarter]);
+      const pair_t d = loaded(&in[3u * quarter]);
+      const pair_t ac_re = real_parts(a, c);
+      const pair_t ac_im = imaginary_parts(a, c);
+      const pair_t bd_re = real_parts(b, d);
+      const pair_t bd_im = imaginary_parts(b, d);
+      const wide_t even = {products(ac_re, loaded(&window[0]), rounds), products(ac_im, loaded(&window[1]), rounds)};
+      const wide_t odd = {products_apart(ac_re, loaded(&window[0]), rounds),
+                          products_apart(ac_im, loaded(&window[1]), rounds)};
+      const wide_t sum = {product_sum(bd_re, loaded(&window[2])), product_sum(bd_im, loaded(&window[3]))};
+      const wide_t apart = {product_difference(bd_re, loaded(&window[2])),
+                            product_difference(bd_im, loaded(&window[3]))};
+      const pair_t y_0 = narrowed(even.re + sum.re, even.im + sum.im, room);
+      const pair_t y_1 = narrowed(odd.re + apart.im, odd.im - apart.re, room);
+      const pair_t y_2 = narrowed(even.re - sum.re, even.im - sum.im, room);
+      const pair_t y_3 = narrowed(odd.re - apart.im, odd.im + apart.re, room);
+      out = kept(out, half_plus(y_0, parity(y_1)), turned_first(y_1, loaded(&turns[0])), &all);
+      out = kept(out, turned_first(y_2, loaded(&turns[1])), turned_first(y_3, loaded(&turns[2])), &all);
       in++;
-      out++;
+      window += 4;
+      turns += 3;
+    } while (in < end);
+    found[part] = all;
+  }
+}
+
+/* The same of radix 2. */
+KMTL_INLINE void first_of_two(const kmtl_log_mel_fixed_t *tables, const uint32_t *in, uint32_t *out, uint32_t points,
+                              uint32_t room, uint32_t *found) {
+  const uint32_t half_way = points / 2u;
+  const int32_t rounds = (int32_t)(0x8000u >> room);
+  const uint32_t *window = tables->window;
+  const uint32_t *turns = tables->twiddles;
+  uint32_t part;
+
+  for (part = 0u; part < 4u; part++) {
+    const uint32_t *const end = &in[half_way / 4u];
+    uint32_t all = 0u;
+    do {
+      const pair_t a = loaded(in);
+      const pair_t b = loaded(&in[half_way]);
+      const pair_t re = real_parts(a, b);
+      const pair_t im = imaginary_parts(a, b);
+      const pair_t sum = narrowed(products(re, loaded(&window[0]), rounds), products(im, loaded(&window[1]), rounds), room);
+      const pair_t apart = narrowed(products_apart(re, loaded(&window[0]), rounds),
+                                    products_apart(im, loaded(&window[1]), rounds), room);
+      out = kept(out, half_plus(sum, parity(apart)), turned_first(apart, loaded(turns)), &all);
+      in++;
+      window += 2;
+      turns++;
+    } while (in < end);
+    found[part] = all;
+  }
+}
+
+/* What a stage loses of its sums of four, so that its results have 16 bits: 0 to 3 bits. With 2 and 3 the sums have more
+ * than 16 bits; with 3 those of two have, too. */
+static uint32_t scaling(const uint32_t *found) {
+  const uint32_t a = 1u << bits_of(found[0]);
+  const uint32_t b = 1u << bits_of(found[1]);
+  const uint32_t c = 1u << bits_of(found[2]);
+  const uint32_t d = 1u << bits_of(found[3]);
+  const uint32_t sum = a + b + c + d;
+  if (sum <= TURNS_FREELY) {
+    return 0u;
+  }
+  if (sum <= 0x8000u) {
+    return 1u;
+  }
+  return (((a + c) <= 0x8000u) && ((b + d) <= 0x8000u)) ? 2u : 3u;
+}
+
+/* One stage of radix 4. Every stage reads at the same distances and writes four results in a row; `run` butterflies in a
+ * row turn alike. What lies halfway between two integers is rounded up or down by the parity of another number: errors
+ * of one sign would add up in single bins. `found`: edges of the results by quarters, which are the inputs of the next
+ * stage's butterflies. */
+KMTL_INLINE void stage(const uint32_t *in, const uint32_t *turns, uint32_t *out, uint32_t points, uint32_t run,
+                       uint32_t mode, uint32_t *found) {
+  const uint32_t quarter = points / 4u;
+  uint32_t part;
+
+  for (part = 0u; part < 4u; part++) {
+    const uint32_t *const end = &in[quarter / 4u];
+    uint32_t all = 0u;
+    do {
+      const pair_t turn_1 = loaded(&turns[0]);
+      const pair_t turn_2 = loaded(&turns[1]);
+      const pair_t turn_3 = loaded(&turns[2]);
+      const uint32_t *const end_of_run = &in[run];
+      do {
+        pair_t a = loaded(in);
+        pair_t b = loaded(&in[quarter]);
+        const pair_t c = loaded(&in[2u * quarter]);
+        const pair_t d = loaded(&in[3u * quarter]);
+        pair_t even, odd, sum, apart;
+        if (mode < 3u) {
+          even = plus(a, c);
+          odd = minus(a, c);
+          sum = plus(b, d);
+          apart = minus(b, d);
+        } else {
+          a = plus(a, parity(b));
+          b = plus(b, parity(c));
+          even = half_plus(a, c);
+          odd = half_minus(a, c);
+          sum = half_plus(b, d);
+          apart = half_minus(b, d);
+        }
+        if (mode < 2u) {
+          const pair_t first = plus(even, sum);
+          out = kept(out, (mode == 0u) ? first : half_plus(first, parity(odd)),
+                     turned(minus_turned(odd, apart), turn_1, mode), &all);
+          out = kept(out, turned(minus(even, sum), turn_2, mode), turned(plus_turned(odd, apart), turn_3, mode), &all);
+        } else {
+          const pair_t negative = negated(apart);
+          out = kept(out, quarter_of_sum(even, sum, odd), turned_apart(odd, apart, negative, turn_1), &all);
+          out = kept(out, turned_sum(even, negated(sum), turn_2), turned_apart(odd, negative, apart, turn_3), &all);
+        }
+        in++;
+      } while (in < end_of_run);
+      turns += 3;
+    } while (in < end);
+    found[part] = all;
+  }
+}
+
+/* The last stage, which turns nothing: four frequencies in a row that are `points / 4` apart, in the order of the first
+ * of them. Where sums of two have more than 16 bits, it halves them; else it loses nothing. */
+KMTL_INLINE void last_stage(const uint32_t *in, const uint16_t *order, uint32_t *out, uint32_t points, uint32_t halved) {
+  const uint32_t quarter = points / 4u;
+  const uint32_t *const end = &in[quarter];
+
+  do {
+    const pair_t a = loaded(in);
+    const pair_t b = loaded(&in[quarter]);
+    const pair_t c = loaded(&in[2u * quarter]);
+    const pair_t d = loaded(&in[3u * quarter]);
+    const wide_t even = widened((halved == 0u) ? plus(a, c) : half_plus(a, c));
+    const wide_t odd = widened((halved == 0u) ? minus(a, c) : half_minus(a, c));
+    const wide_t sum = widened((halved == 0u) ? plus(b, d) : half_plus(b, d));
+    const wide_t apart = widened((halved == 0u) ? minus(b, d) : half_minus(b, d));
+    uint32_t *to = &out[8u * *order];
+    to = stored(to, (uint32_t)(even.re + sum.re), (uint32_t)(even.im + sum.im));
+    to = stored(to, (uint32_t)(odd.re + apart.im), (uint32_t)(odd.im - apart.re));
+    to = stored(to, (uint32_t)(even.re - sum.re), (uint32_t)(even.im - sum.im));
+    (void)stored(to, (uint32_t)(odd.re - apart.im), (uint32_t)(odd.im + apart.re));
+    in++;
+    order++;
+  } while (in < end);
+}
+
+/* (re * re) / 2^32 + (im * im) / 2^32, both rounded down. */
+KMTL_INLINE uint32_t power_of(uint32_t re, uint32_t im) {
+#if KMTL_DSP
+  uint32_t power;
+  __asm__("smmul %0, %1, %1" : "=r"(power) : "r"(re));
+  __asm__("smmla %0, %1, %1, %0" : "+r"(power) : "r"(im));
+  return power;
+#elif KMTL_SHORT_PRODUCTS
+  return upper_square(re) + upper_square(im);
+#else
+  const int64_t r = (int32_t)re;
+  const int64_t i = (int32_t)im;
+  return (uint32_t)((r * r) >> 32) + (uint32_t)((i * i) >> 32);
+#endif
+}
+
+/* Two numbers of the spectrum of pairs of samples to the powers of a bin of the real spectrum and of its mirror image.
+ * What is squared is the doubled spectrum of 2^13, whose largest number, -2^31 or 2^31, has the same square as either. */
+KMTL_INLINE void split_bin(const uint32_t *at, const uint32_t *mirror, const uint32_t *turn, uint32_t *up,
+                           uint32_t *down) {
+  const uint32_t cosine = (uint32_t)(int32_t)(int16_t)(uint16_t)*turn;
+  const uint32_t sine = (uint32_t)((int32_t)*turn >> 16);
+  const uint32_t even_re = (at[0] + mirror[0]) << 13;
+  const uint32_t even_im = (at[1] - mirror[1]) << 13;
+  const uint32_t odd_re = at[0] - mirror[0];
+  const uint32_t odd_im = at[1] + mirror[1];
+  const uint32_t re = (odd_im * cosine) - (odd_re * sine);
+  const uint32_t im = (odd_re * cosine) + (odd_im * sine);
+  *down = power_of(even_re - re, even_im + im);
+  *up = power_of(even_re + re, even_im - im);
+}
+
+/* All bins, [points + 1]: eight at a time, of two fours of frequencies that are each other's mirror image. */
+KMTL_INLINE void split(const uint32_t *in, const uint32_t *turns, uint32_t *power, uint32_t points) {
+  const uint32_t quarter = points / 4u;
+  const uint32_t *mirror = &in[2u * points];
+  const uint32_t *turns_down = &turns[quarter];
+  uint32_t *down = &power[quarter];
+  const uint32_t *const end = &power[quarter / 2u];
+
+  split_bin(&in[0], &in[0], &turns[0], &power[0], &power[points]);
+  split_bin(&in[2], &in[6], &turns[quarter], &power[quarter], &power[3u * quarter]);
+  split_bin(&in[4], &in[4], &turns[2u * quarter], &power[2u * quarter], &power[2u * quarter]);
+  do {
+    in += 8;
+    mirror -= 8;
+    turns++;
+    turns_down--;
+    power++;
+    down--;
+    split_bin(&in[0], &mirror[6], &turns[0], &power[0], &down[3u * quarter]);
+    split_bin(&in[2], &mirror[4], &turns[quarter], &power[quarter], &down[2u * quarter]);
+    split_bin(&mirror[2], &in[4], &turns_down[quarter], &down[quarter], &power[2u * quarter]);
+    split_bin(&mirror[0], &in[6], &turns_down[0], &down[0], &power[3u * quarter]);
+  } while (power < end);
+}
+
+/* Sums of the powers of some bins, with their weights and alone, of 2^15. */
+typedef struct {
+  uint64_t rising;
+  uint64_t all;
+} sums_t;
+
+#if KMTL_DSP
+/* The compiler makes two instructions and more of a product that is added up, and of one by a power of 2. */
+#define KMTL_ADD_PRODUCT(low, high, a, b) __asm__("umlal %0, %1, %2, %3" : "+r"(low), "+r"(high) : "r"(a), "r"(b))
+
+KMTL_INLINE sums_t sums_of(const uint32_t *power, const uint32_t *end, const uint16_t *weights) {
+  const uint32_t one = 0x8000u;
+  uint32_t low = 0u, high = 0u, all_low = 0u, all_high = 0u;
+  sums_t sums;
+
+  if ((((uintptr_t)end - (uintptr_t)power) & 4u) != 0u) {
+    KMTL_ADD_PRODUCT(low, high, *power, (uint32_t)*weights);
+    KMTL_ADD_PRODUCT(all_low, all_high, *power, one);
+    power++;
+    weights++;
+  }
+  while (power < end) {
+    KMTL_ADD_PRODUCT(low, high, power[0], (uint32_t)weights[0]);
+    KMTL_ADD_PRODUCT(all_low, all_high, power[0], one);
+    KMTL_ADD_PRODUCT(low, high, power[1], (uint32_t)weights[1]);
+    KMTL_ADD_PRODUCT(all_low, all_high, power[1], one);
+    power += 2;
+    weights += 2;
+  }
+  sums.rising = ((uint64_t)high << 32) | low;
+  sums.all = ((uint64_t)all_high << 32) | all_low;
+  return sums;
+}
+#else
+KMTL_INLINE sums_t sums_of(const uint32_t *power, const uint32_t *end, const uint16_t *weights) {
+  sums_t sums = {0u, 0u};
+
+  while (power < end) {
+#if KMTL_SHORT_PRODUCTS
+    sums.rising += ((uint64_t)((*power >> 16) * *weights) << 16) + ((*power & 0xFFFFu) * *weights);
+#else
+    sums.rising += (uint64_t)*power * *weights;
+#endif
+    sums.all += *power;
+    power++;
+    weights++;
+  }
+  sums.all <<= 15;
+  return sums;
+}
+#endif
+
+/* Level of a sum, in steps; `scale` is what a sum of 1 has, of 2^6. */
+KMTL_INLINE int32_t level_of(const kmtl_log_mel_fixed_t *tables, uint64_t sum, int32_t scale) {
+  const uint32_t upper = (uint32_t)(sum >> 32);
+  const uint32_t lower = (uint32_t)sum;
+  uint32_t octaves, mantissa;
+  int32_t steps;
+
+  if (upper != 0u) {
+    octaves = size_of(upper);
+    mantissa = (upper << (31u - octaves)) | ((lower >> 1) >> octaves);
+    octaves += 32u;
+  } else if (lower != 0u) {
+    octaves = size_of(lower);
+    mantissa = lower << (31u - octaves);
+  } else {
+    return tables->floor;
+  }
+  steps = ((int32_t)(octaves * STEPS_PER_OCTAVE) + tables->logarithms[(mantissa >> 23) & 0xFFu] + scale) >> 6;
+  return (steps > tables->floor) ? steps : tables->floor;
+}
+
+/* Samples, [points], to the power of each bin, [points + 1]: that of a spectrum of 2^exponent, which it returns, divided
+ * by 64. `work` is [3 * points]; the powers may take the place of the samples. */
+KMTL_INLINE int32_t power_of_bins(const kmtl_log_mel_fixed_t *tables, const uint32_t *samples, uint32_t *work,
+                                  uint32_t *power, uint32_t points) {
+  const uint32_t radix = ((size_of(points) % 2u) == 0u) ? 4u : 2u;
+  const uint32_t room = room_of(tables, samples, points, radix);
+  const uint32_t *turns = tables->twiddles;
+  /* Stages go to and fro between two places, so that the last one begins where the spectrum is not. */
+  const uint32_t back = ((size_of(points / radix) % 4u) == 0u) ? points : 0u;
+  uint32_t *in = &work[back];
+  uint32_t *out = &work[points - back];
+  uint32_t *const spectrum = &work[points];
+  int32_t exponent = (int32_t)room - 2;
+  uint32_t run = radix;
+  uint32_t found[4];
+
+  if (radix == 4u) {
+    first_of_four(tables, samples, in, points, room, found);
+  } else {
+    first_of_two(tables, samples, in, points, room, found);
+  }
+  turns += (radix - 1u) * (points / radix);
+  while (run < (points / 4u)) {
+    const uint32_t mode = scaling(found);
+    uint32_t *const made = out;
+    if (mode == 0u) {
+      stage(in, turns, out, points, run, 0u, found);
+    } else if (mode == 1u) {
+      stage(in, turns, out, points, run, 1u, found);
+    } else if (mode == 2u) {
+      stage(in, turns, out, points, run, 2u, found);
+    } else {
+      stage(in, turns, out, points, run, 3u, found);
     }
-    in += 3u * rest;
+    out = in;
+    in = made;
+    exponent -= (int32_t)mode;
+    turns += 3u * (points / (4u * run));
+    run *= 4u;
   }
-  return found;
-}
-
-static inline void keep(complex_t sum, complex_t *out) {
-  out->re = sum.re >> 13;
-  out->im = sum.im >> 13;
-}
-
-/* The last stage: results of 18 bits. */
-static void last_stage(const uint32_t *in, const uint32_t *twiddles, complex_t *out, uint32_t quarter, uint32_t shift) {
-  uint32_t k;
-
-  for (k = 0u; k < quarter; k++) {
-    complex_t a = straight(in[0], shift, 0x1000);
-    complex_t b = turned(in[1], twiddles[k], shift);
-    complex_t c = turned(in[2], twiddles[2u * k], shift);
-    complex_t d = turned(in[3], twiddles[3u * k], shift);
-    quarters(&a, &b, &c, &d);
-    keep(a, &out[k]);
-    keep(b, &out[k + quarter]);
-    keep(c, &out[k + (2u * quarter)]);
-    keep(d, &out[k + (3u * quarter)]);
-    in += 4;
+  if (scaling(found) < 3u) {
+    last_stage(in, tables->order, spectrum, points, 0u);
+    exponent++;
+  } else {
+    last_stage(in, tables->order, spectrum, points, 1u);
   }
+  split(spectrum, tables->split, power, points);
+  return exponent;
 }
 
-/* (re * re + im * im) / 64; below 2^32 by the bounds of the stages. */
-static inline uint32_t power_of(int32_t re, int32_t im) {
-#if KMTL_SHORT_PRODUCTS
-  const uint32_t r = (uint32_t)((re < 0) ? -re : re);
-  const uint32_t i = (uint32_t)((im < 0) ? -im : im);
-  const uint32_t r_high = r >> 10, r_low = r & 1023u, i_high = i >> 10, i_low = i & 1023u;
-  return (((r_high * r_high) + (i_high * i_high)) << 14) + (((r_high * r_low) + (i_high * i_low)) << 5) +
-         (((r_low * r_low) + (i_low * i_low)) >> 6);
-#else
-  return (uint32_t)((uint64_t)(((int64_t)re * re) + ((int64_t)im * im)) >> 6);
-#endif
-}
+/* Powers of the bins to levels of the bands. Where one band falls the next one rises, and the two weights sum to 1. */
+KMTL_APART void to_levels(const kmtl_log_mel_fixed_t *tables, const uint32_t *power, uint32_t bands, int32_t exponent,
+                          float *levels_db) {
+  const int32_t scale = tables->offset - (2 * STEPS_PER_OCTAVE * exponent);
+  const uint16_t *rising = tables->rising;
+  const uint16_t *segment = tables->segments;
+  const uint32_t *at = &power[*segment];
+  const float *const levels_end = &levels_db[bands];
+  uint64_t before;
+  sums_t sums;
 
-/* The FFT of pairs of samples to the power of each bin of the real spectrum, [points + 1]. */
-static void split(const complex_t *in, const uint32_t *turns, uint32_t *power, uint32_t points) {
-  uint32_t k;
-
-  for (k = 0u; k <= (points / 2u); k++) {
-    const complex_t at = in[k];
-    const complex_t mirrored = in[(k == 0u) ? 0u : (points - k)];
-    const int32_t even_re = at.re + mirrored.re;
-    const int32_t even_im = at.im - mirrored.im;
-    const int32_t odd_re = at.re - mirrored.re;
-    const int32_t odd_im = at.im + mirrored.im;
-    const int32_t cosine = low(turns[k]);
-    const int32_t sine = high(turns[k]);
-    const int32_t re = ((odd_im * cosine) - (odd_re * sine) + 0x1000) >> 13;
-    const int32_t im = ((odd_re * cosine) + (odd_im * sine) + 0x1000) >> 13;
-    power[k] = power_of(even_re + re, even_im - im);
-    power[points - k] = power_of(even_re - re, even_im + im);
+  segment++;
+  sums = sums_of(at, &power[*segment], rising);
+  before = sums.rising;
+  while (levels_db < levels_end) {
+    const uint32_t *const end = &power[*segment];
+    rising += end - at;
+    at = end;
+    segment++;
+    sums = sums_of(at, &power[*segment], rising);
+    *levels_db = (float)level_of(tables, before + (sums.all - sums.rising), scale) *
+                 (1.0f / (float)KMTL_LOG_MEL_STEPS_PER_DB);
+    before = sums.rising;
+    levels_db++;
   }
-}
-
-static inline uint64_t product(uint32_t power, uint32_t weight) {
-#if KMTL_SHORT_PRODUCTS
-  return ((uint64_t)((power >> 16) * weight) << 16) + ((power & 0xFFFFu) * weight);
-#else
-  return (uint64_t)power * weight;
-#endif
-}
-
-/* log2 of an integer from 1 on, of 2^10. */
-static int32_t log2_of(uint64_t value) {
-  const uint32_t upper = (uint32_t)(value >> 32);
-  const uint32_t whole = (upper != 0u) ? (32u + size_of(upper)) : size_of((uint32_t)value);
-  const uint32_t mantissa = (whole >= 31u) ? (uint32_t)(value >> (whole - 31u)) : ((uint32_t)value << (31u - whole));
-  const uint32_t place = (mantissa >> 26) & 31u;
-  const uint32_t between = (mantissa >> 11) & 0x7FFFu;
-  const uint32_t step = log2_table[place + 1u] - log2_table[place];
-  return (int32_t)(((whole << 16) + log2_table[place] + ((step * between) >> 15)) >> 6);
-}
-
-static int16_t level_of(const kmtl_log_mel_fixed_t *tables, uint64_t sum, int32_t exponent) {
-  int32_t steps = tables->floor;
-
-  if (sum != 0u) {
-    const int32_t octaves = log2_of(sum) + tables->offset - (2048 * exponent);
-    const int32_t found = ((octaves * DB_PER_OCTAVE) + 0x4000) >> 15;
-    steps = (found > steps) ? found : steps;
-  }
-  return (int16_t)steps;
 }
 
 void kmtl_log_mel_fixed(const kmtl_log_mel_fixed_t *tables, uint32_t fft, uint32_t bands, uint32_t *scratch,
-                        int16_t *levels) {
+                        float *levels_db) {
   const uint32_t points = fft / 2u;
-  uint32_t *in = scratch;
-  uint32_t *out = &scratch[points];
-  complex_t *const spectrum = (complex_t *)(void *)&scratch[fft];
   uint32_t *const power = scratch;
-  const uint16_t *rising = tables->rising;
-  const uint32_t room = room_of(tables, in, points);
-  int32_t exponent = (int32_t)room;
-  uint32_t count = ((size_of(points) % 2u) == 0u) ? 4u : 2u;
-  uint32_t found = first_stage(in, tables->window, out, points, count, room);
-  uint32_t segment;
-  uint64_t falls_before = 0u;
 
-  for (;;) {
-    const uint32_t bits = bits_of(found);
-    const uint32_t shift = (bits > 12u) ? (bits - 12u) : 0u;
-    uint32_t *const made = out;
-    out = in;
-    in = made;
-    exponent -= (int32_t)shift;
-    if ((4u * count) == points) {
-      last_stage(in, tables->twiddles, spectrum, count, shift);
-      break;
-    }
-    found = stage(in, tables->twiddles, out, points, count, shift);
-    count *= 4u;
-  }
-  exponent += 2;
-  split(spectrum, tables->split, power, points);
-  for (segment = 0u; segment <= bands; segment++) {
-    const uint32_t *const end = &power[tables->segments[segment + 1u]];
-    const uint32_t *at;
-    uint64_t rises = 0u;
-    uint64_t all = 0u;
-    for (at = &power[tables->segments[segment]]; at < end; at++) {
-      rises += product(*at, *rising);
-      all += *at;
-      rising++;
-    }
-    if (segment > 0u) {
-      levels[segment - 1u] = level_of(tables, falls_before + ((all << 15) - rises), exponent);
-    }
-    falls_before = rises;
-  }
+#if KMTL_DSP
+  /* Of the usual length all distances are known when this is compiled. */
+  const int32_t exponent = (points == 1024u) ? power_of_bins(tables, scratch, &scratch[points], power, 1024u)
+                                             : power_of_bins(tables, scratch, &scratch[points], power, points);
+#else
+  const int32_t exponent = power_of_bins(tables, scratch, &scratch[points], power, points);
+#endif
+
+  to_levels(tables, power, bands, exponent, levels_db);
 }

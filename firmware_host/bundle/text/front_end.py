@@ -94,16 +94,24 @@ static const uint32_t window[{len(window)}] = {{
 {values(window)}
 }};
 
-static const uint8_t fades[{len(fixed.fades)}] = {{
-{values(fixed.fades)}
+static const uint16_t heaviest[{len(fixed.heaviest)}] = {{
+{values(fixed.heaviest)}
 }};
 
 static const uint32_t twiddles[{len(twiddles)}] = {{
 {values(twiddles)}
 }};
 
+static const uint16_t order[{len(fixed.order)}] = {{
+{values(fixed.order)}
+}};
+
 static const uint32_t split[{len(split)}] = {{
 {values(split)}
+}};
+
+static const uint16_t logarithms[{len(fixed.logarithms)}] = {{
+{values(fixed.logarithms)}
 }};
 
 static const uint16_t rising[{len(rising_fixed)}] = {{
@@ -127,7 +135,7 @@ const kmtl_log_mel_tables_t {prefix}_tables = {{
     {settings.mel_bands}u,
     {str(settings.keep_last_frame).lower()},
 #if KMTL_LOG_MEL_FIXED
-    {{window, fades, twiddles, split, segments, rising, {fixed.offset}, {fixed.floor}}},
+    {{window, heaviest, twiddles, order, split, segments, rising, logarithms, {fixed.offset}, {fixed.floor}}},
 #else
     {real(settings.floor)},
     half_window,
