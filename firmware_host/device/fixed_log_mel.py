@@ -36,14 +36,14 @@ class FixedTables:
     """What the fixed-point front end reads. `points` is fft / 2, `radix` that of the first stage: 4 or 2.
 
     Attributes:
-        window: int16 [points, 2], zeros around the window, in the order of the first stage's reads: for each butterfly
-            the weights of the real parts of its inputs, two by two (the first and third, the second and fourth), each
-            followed by those of the imaginary parts.
+        first: of each butterfly of the first stage the weights of its inputs' real parts, two by two (the first and third,
+            the second and fourth), each followed by those of the imaginary parts; then cosine and sine of its outputs
+            but the first, of 2**15: int16 [points / radix, 2 * radix - 1, 2].
         heaviest: the largest weight in each part of a frame, and 1: uint16 [min(32, points / 4)].
-        twiddles: int16 [n, 2], cosine and sine of each stage in turn, of its butterflies in turn, of each output but
-            the first; of twice the scale in the first stage.
+        twiddles: cosine and sine of the stages between the first and the last one, of their butterflies in turn, of each
+            output but the first, of 2**14: int16 [n, 2].
         order: uint16 [points / 4], the frequency of the first result of each butterfly of the last stage.
-        split: int16 [points / 2 + 1, 2], cosine and sine of 2 pi k / fft.
+        split: int32 [points / 2 + 1, 2], cosine and sine of 2 pi k / fft.
         segments: the first bin at or above each mel edge, int64 [mel_bands + 2].
         rising: weight of each bin from the first edge on in the band that rises there, uint16.
         logarithms: levels of 1 + (k + 1 / 2) / 256 in 64ths of a step, uint16 [256].
@@ -51,7 +51,7 @@ class FixedTables:
         floor: level of the least power, in steps.
     """
 
-    window: np.ndarray
+    first: np.ndarray
     heaviest: np.ndarray
     twiddles: np.ndarray
     order: np.ndarray
@@ -85,26 +85,23 @@ def fixed_tables(settings: LogMelSettings) -> FixedTables:
     segments, rising = mel_segments(settings)
     weights = frame_window(settings)
     one = int(2 * _WINDOW / max(2.0, weights.reshape(radix, -1).sum(axis=0).max()))
-    # [input, butterfly, part] to [butterfly, half of the inputs, part, input of the half]
     window = np.rint(weights * one).astype(np.int16)
-    reads = window.reshape(2, radix // 2, points // radix, 2).transpose(2, 1, 3, 0).reshape(points, 2)
-    lengths = stage_lengths(points)
-    twiddles = [
-        _circle(np.outer(np.arange(length // each), np.arange(1, each)).ravel() / length, one_of_circle)
-        for each, length, one_of_circle in zip(
-            [radix, *[4] * len(lengths)], lengths[:-1], [2 * _TWIDDLE, *[_TWIDDLE] * len(lengths)], strict=False
-        )
-    ]
+    # [input of the half, half of the inputs, butterfly, part] to [butterfly, half, part, input]
+    reads = window.reshape(2, radix // 2, points // radix, 2).transpose(2, 1, 3, 0).reshape(points // radix, radix, 2)
+    first, *twiddles = (
+        _circle(np.outer(np.arange(length // each), np.arange(1, each)) / length, scale)
+        for length, each, scale in [(points, radix, 2 * _TWIDDLE), *((n, 4, _TWIDDLE) for n in stage_lengths(points)[1:-1])]
+    )
     mantissas = 1.0 + (np.arange(_INTERVALS) + 0.5) / _INTERVALS
     per_level = _PARTS_PER_STEP * STEPS_PER_DB
     # Of the weights 15 bits, of powers 6, of samples 30, of a window's 1.0 twice 2**15.
     octaves = -15 + 6 - 30 + 2.0 * np.log2(32_768 / one)
     return FixedTables(
-        reads,
+        np.concatenate([reads, first], axis=1),
         (window.reshape(min(_PARTS, points // 4), -1).max(axis=1) + 1).astype(np.uint16),
-        np.concatenate(twiddles),
+        np.concatenate([np.zeros((0, 2), np.int16), *(each.reshape(-1, 2) for each in twiddles)]),
         _order(points),
-        _circle(np.arange(points // 2 + 1) / settings.fft, _SPLIT),
+        _circle(np.arange(points // 2 + 1) / settings.fft, _SPLIT).astype(np.int32),
         segments,
         np.rint(rising * _WEIGHT).astype(np.uint16),
         np.rint(10.0 * np.log10(mantissas) * per_level).astype(np.uint16),
@@ -228,7 +225,7 @@ def _first_stage(samples: np.ndarray, tables: FixedTables) -> tuple[np.ndarray, 
     bound = np.floor(np.log2(np.maximum(1, np.bitwise_or.reduce(bound, axis=1)))).astype(np.int32)
     room = np.maximum(0, 30 - bound)[:, None]
     rounds = 0x8000 >> room
-    window = tables.window.reshape(points // radix, radix // 2, 2, 2).transpose(3, 1, 0, 2).reshape(radix, -1, 2)
+    window = tables.first[:, :radix].reshape(-1, radix // 2, 2, 2).transpose(3, 1, 0, 2).reshape(radix, -1, 2)
     real, imaginary = np.moveaxis(samples.reshape(frames, radix, -1, 2) * window.astype(np.int32), (3, 1), (0, 1))
     if radix == 4:
         even = real[0] + real[2] + rounds, imaginary[0] + imaginary[2] + rounds
@@ -249,8 +246,7 @@ def _first_stage(samples: np.ndarray, tables: FixedTables) -> tuple[np.ndarray, 
     narrow = [((r << room) >> 16, (i << room) >> 16) for r, i in results]
     first, second = narrow[:2]
     data = [((first[0] + (second[0] & 1)) >> 1, (first[1] + (second[1] & 1)) >> 1)]
-    turns = tables.twiddles[: (radix - 1) * (points // radix)].reshape(-1, radix - 1, 2)
-    data += [_turned(*each, turns[:, k], np.int32(16)) for k, each in enumerate(narrow[1:])]
+    data += [_turned(*each, tables.first[:, radix + k], np.int32(16)) for k, each in enumerate(narrow[1:])]
     return np.stack([np.concatenate(part, axis=1) for part in zip(*data, strict=True)]), room[:, 0] - 2
 
 
@@ -259,7 +255,7 @@ def _power(samples: np.ndarray, tables: FixedTables) -> tuple[np.ndarray, np.nda
     frames, points = len(samples), samples.shape[1] // 2
     lengths = stage_lengths(points)
     data, exponent = _first_stage(samples, tables)
-    used = (_first_radix(points) - 1) * lengths[1]
+    used = 0
     for length in lengths[1:-1]:
         quarter = length // 4
         mode = _scaling(data, length)

@@ -110,9 +110,9 @@ static void to_bands(const kmtl_log_mel_tables_t *tables, const float *power, fl
 }
 #endif
 
-/* The nearest integer, halves to even, from `lowest` to `highest`, which are below 2^22: added to 1.5 * 2^23, a number
+/* The nearest integer, halves to even, from `lowest`, above -2^22, to `highest`: added to 1.5 * 2^23, a number
  * is rounded by the addition, and its integer lies in the sum's lower bits. */
-static int32_t round_and_clamp(float value, float lowest, float highest) {
+static int32_t round_and_clamp(float value, float lowest, int32_t highest) {
   const float magic = 12582912.0f;
   int32_t bits;
   float sum;
@@ -121,12 +121,10 @@ static int32_t round_and_clamp(float value, float lowest, float highest) {
   if (!(value > lowest)) {
     value = lowest;
   }
-  if (value > highest) {
-    value = highest;
-  }
   sum = value + magic;
   (void)memcpy(&bits, &sum, sizeof bits);
-  return bits - 0x4B400000;
+  bits -= 0x4B400000;
+  return (bits < highest) ? bits : highest;
 }
 
 bool kmtl_log_mel_init(kmtl_log_mel_t *self, const kmtl_log_mel_tables_t *tables, kmtl_log_mel_sample_t *history,
@@ -183,7 +181,7 @@ size_t kmtl_log_mel_push_float(kmtl_log_mel_t *self, const float *samples, size_
 #if KMTL_LOG_MEL_FIXED
     uint32_t k;
     for (k = 0u; k < piece; k++) {
-      to[k] = (int16_t)round_and_clamp(samples[taken + k] * 32768.0f, -32768.0f, 32767.0f);
+      to[k] = (int16_t)round_and_clamp(samples[taken + k] * 32768.0f, -32768.0f, 32767);
     }
 #else
     (void)memcpy(to, &samples[taken], piece * sizeof(to[0]));
@@ -254,7 +252,7 @@ void kmtl_log_mel_quantize_int8(const float *levels_db, size_t count, float per_
   size_t k;
 
   for (k = 0u; k < count; k++) {
-    out[k] = (int8_t)round_and_clamp((levels_db[k] * per_db) + at_0_db, -128.0f, 127.0f);
+    out[k] = (int8_t)round_and_clamp((levels_db[k] * per_db) + at_0_db, -128.0f, 127);
   }
 }
 
@@ -262,6 +260,6 @@ void kmtl_log_mel_quantize_int16(const float *levels_db, size_t count, float per
   size_t k;
 
   for (k = 0u; k < count; k++) {
-    out[k] = (int16_t)round_and_clamp((levels_db[k] * per_db) + at_0_db, -32768.0f, 32767.0f);
+    out[k] = (int16_t)round_and_clamp((levels_db[k] * per_db) + at_0_db, -32768.0f, 32767);
   }
 }

@@ -16,7 +16,7 @@
 #define KMTL_INLINE static inline
 #endif
 
-/* What has its own registers to the full. */
+/* What needs all registers for itself. */
 #if defined(__GNUC__)
 #define KMTL_APART static __attribute__((noinline))
 #else
@@ -71,9 +71,13 @@ KMTL_INLINE pair_t real_parts(pair_t a, pair_t b) {
 KMTL_INLINE pair_t imaginary_parts(pair_t a, pair_t b) { return top_halves(a, b); }
 KMTL_INLINE pair_t loaded(const uint32_t *at) { return (pair_t)*at; }
 KMTL_INLINE uint32_t packed(pair_t a) { return (uint32_t)a; }
-/* Stores two integers; returns where the next ones go. */
+/* Stores and loads two integers; returns where the next ones are. */
 KMTL_INLINE uint32_t *stored(uint32_t *at, uint32_t a, uint32_t b) {
   __asm__ volatile("strd %1, %2, [%0], #8" : "+r"(at) : "r"(a), "r"(b) : "memory");
+  return at;
+}
+KMTL_INLINE const uint32_t *fetched(const uint32_t *at, uint32_t *a, uint32_t *b) {
+  __asm__("ldrd %1, %2, [%0], #8" : "+r"(at), "=&r"(*a), "=&r"(*b) : : "memory");
   return at;
 }
 KMTL_INLINE wide_t widened(pair_t a) {
@@ -127,6 +131,11 @@ KMTL_INLINE uint32_t *stored(uint32_t *at, uint32_t a, uint32_t b) {
   at[1] = b;
   return &at[2];
 }
+KMTL_INLINE const uint32_t *fetched(const uint32_t *at, uint32_t *a, uint32_t *b) {
+  *a = at[0];
+  *b = at[1];
+  return &at[2];
+}
 KMTL_INLINE wide_t widened(pair_t a) { return a; }
 KMTL_INLINE pair_t parity(pair_t a) { return pair_of(a.re & 1, a.im & 1); }
 KMTL_INLINE pair_t negated(pair_t a) { return pair_of(-a.re, -a.im); }
@@ -173,7 +182,7 @@ KMTL_INLINE uint32_t upper_square(uint32_t value) {
 /* Place of the highest bit; of 0 it is 0. */
 static uint32_t size_of(uint32_t value) {
 #if defined(__GNUC__)
-  return 31u - (uint32_t)__builtin_clz(value | 1u);
+  return 31u ^ (uint32_t)__builtin_clz(value | 1u);
 #else
   uint32_t bits = 0u;
   uint32_t step;
@@ -223,9 +232,9 @@ KMTL_INLINE uint32_t room_of(const kmtl_log_mel_fixed_t *tables, const uint32_t 
     const uint32_t *const end = &samples[points / parts];
     uint32_t found = 0u;
     do {
-      found |= edges(samples[0]) | edges(samples[1]);
-      found |= edges(samples[2]) | edges(samples[3]);
-      samples += 4;
+      uint32_t a, b, c, d;
+      samples = fetched(fetched(samples, &a, &b), &c, &d);
+      found |= (edges(a) | edges(b)) | (edges(c) | edges(d));
     } while (samples < end);
     most[part] = (uint32_t)tables->heaviest[part] << bits_of(found);
   }
@@ -250,8 +259,7 @@ KMTL_INLINE void first_of_four(const kmtl_log_mel_fixed_t *tables, const uint32_
                                uint32_t room, uint32_t *found) {
   const uint32_t quarter = points / 4u;
   const int32_t rounds = (int32_t)(0x8000u >> room);
-  const uint32_t *window = tables->window;
-  const uint32_t *turns = tables->twiddles;
+  const uint32_t *factors = tables->first;
   uint32_t part;
 
   for (part = 0u; part < 4u; part++) {
@@ -266,21 +274,20 @@ KMTL_INLINE void first_of_four(const kmtl_log_mel_fixed_t *tables, const uint32_
       const pair_t ac_im = imaginary_parts(a, c);
       const pair_t bd_re = real_parts(b, d);
       const pair_t bd_im = imaginary_parts(b, d);
-      const wide_t even = {products(ac_re, loaded(&window[0]), rounds), products(ac_im, loaded(&window[1]), rounds)};
-      const wide_t odd = {products_apart(ac_re, loaded(&window[0]), rounds),
-                          products_apart(ac_im, loaded(&window[1]), rounds)};
-      const wide_t sum = {product_sum(bd_re, loaded(&window[2])), product_sum(bd_im, loaded(&window[3]))};
-      const wide_t apart = {product_difference(bd_re, loaded(&window[2])),
-                            product_difference(bd_im, loaded(&window[3]))};
+      const wide_t even = {products(ac_re, loaded(&factors[0]), rounds), products(ac_im, loaded(&factors[1]), rounds)};
+      const wide_t odd = {products_apart(ac_re, loaded(&factors[0]), rounds),
+                          products_apart(ac_im, loaded(&factors[1]), rounds)};
+      const wide_t sum = {product_sum(bd_re, loaded(&factors[2])), product_sum(bd_im, loaded(&factors[3]))};
+      const wide_t apart = {product_difference(bd_re, loaded(&factors[2])),
+                            product_difference(bd_im, loaded(&factors[3]))};
       const pair_t y_0 = narrowed(even.re + sum.re, even.im + sum.im, room);
       const pair_t y_1 = narrowed(odd.re + apart.im, odd.im - apart.re, room);
       const pair_t y_2 = narrowed(even.re - sum.re, even.im - sum.im, room);
       const pair_t y_3 = narrowed(odd.re - apart.im, odd.im + apart.re, room);
-      out = kept(out, half_plus(y_0, parity(y_1)), turned_first(y_1, loaded(&turns[0])), &all);
-      out = kept(out, turned_first(y_2, loaded(&turns[1])), turned_first(y_3, loaded(&turns[2])), &all);
+      out = kept(out, half_plus(y_0, parity(y_1)), turned_first(y_1, loaded(&factors[4])), &all);
+      out = kept(out, turned_first(y_2, loaded(&factors[5])), turned_first(y_3, loaded(&factors[6])), &all);
       in++;
-      window += 4;
-      turns += 3;
+      factors += 7;
     } while (in < end);
     found[part] = all;
   }
@@ -291,8 +298,7 @@ KMTL_INLINE void first_of_two(const kmtl_log_mel_fixed_t *tables, const uint32_t
                               uint32_t room, uint32_t *found) {
   const uint32_t half_way = points / 2u;
   const int32_t rounds = (int32_t)(0x8000u >> room);
-  const uint32_t *window = tables->window;
-  const uint32_t *turns = tables->twiddles;
+  const uint32_t *factors = tables->first;
   uint32_t part;
 
   for (part = 0u; part < 4u; part++) {
@@ -303,13 +309,12 @@ KMTL_INLINE void first_of_two(const kmtl_log_mel_fixed_t *tables, const uint32_t
       const pair_t b = loaded(&in[half_way]);
       const pair_t re = real_parts(a, b);
       const pair_t im = imaginary_parts(a, b);
-      const pair_t sum = narrowed(products(re, loaded(&window[0]), rounds), products(im, loaded(&window[1]), rounds), room);
-      const pair_t apart = narrowed(products_apart(re, loaded(&window[0]), rounds),
-                                    products_apart(im, loaded(&window[1]), rounds), room);
-      out = kept(out, half_plus(sum, parity(apart)), turned_first(apart, loaded(turns)), &all);
+      const pair_t sum = narrowed(products(re, loaded(&factors[0]), rounds), products(im, loaded(&factors[1]), rounds), room);
+      const pair_t apart = narrowed(products_apart(re, loaded(&factors[0]), rounds),
+                                    products_apart(im, loaded(&factors[1]), rounds), room);
+      out = kept(out, half_plus(sum, parity(apart)), turned_first(apart, loaded(&factors[2])), &all);
       in++;
-      window += 2;
-      turns++;
+      factors += 3;
     } while (in < end);
     found[part] = all;
   }
@@ -388,7 +393,7 @@ KMTL_INLINE void stage(const uint32_t *in, const uint32_t *turns, uint32_t *out,
 
 /* The last stage, which turns nothing: four frequencies in a row that are `points / 4` apart, in the order of the first
  * of them. Where sums of two have more than 16 bits, it halves them; else it loses nothing. */
-KMTL_INLINE void last_stage(const uint32_t *in, const uint16_t *order, uint32_t *out, uint32_t points, uint32_t halved) {
+KMTL_INLINE void last_of_four(const uint32_t *in, const uint16_t *order, uint32_t *out, uint32_t points, uint32_t halved) {
   const uint32_t quarter = points / 4u;
   const uint32_t *const end = &in[quarter];
 
@@ -429,10 +434,10 @@ KMTL_INLINE uint32_t power_of(uint32_t re, uint32_t im) {
 
 /* Two numbers of the spectrum of pairs of samples to the powers of a bin of the real spectrum and of its mirror image.
  * What is squared is the doubled spectrum of 2^13, whose largest number, -2^31 or 2^31, has the same square as either. */
-KMTL_INLINE void split_bin(const uint32_t *at, const uint32_t *mirror, const uint32_t *turn, uint32_t *up,
+KMTL_INLINE void split_bin(const uint32_t *at, const uint32_t *mirror, const int32_t *turn, uint32_t *up,
                            uint32_t *down) {
-  const uint32_t cosine = (uint32_t)(int32_t)(int16_t)(uint16_t)*turn;
-  const uint32_t sine = (uint32_t)((int32_t)*turn >> 16);
+  const uint32_t cosine = (uint32_t)turn[0];
+  const uint32_t sine = (uint32_t)turn[1];
   const uint32_t even_re = (at[0] + mirror[0]) << 13;
   const uint32_t even_im = (at[1] - mirror[1]) << 13;
   const uint32_t odd_re = at[0] - mirror[0];
@@ -444,192 +449,190 @@ KMTL_INLINE void split_bin(const uint32_t *at, const uint32_t *mirror, const uin
 }
 
 /* All bins, [points + 1]: eight at a time, of two fours of frequencies that are each other's mirror image. */
-KMTL_INLINE void split(const uint32_t *in, const uint32_t *turns, uint32_t *power, uint32_t points) {
+KMTL_INLINE void split_of(const uint32_t *in, const int32_t *turns, uint32_t *power, uint32_t points) {
   const uint32_t quarter = points / 4u;
   const uint32_t *mirror = &in[2u * points];
-  const uint32_t *turns_down = &turns[quarter];
+  const int32_t *turns_down = &turns[2u * quarter];
   uint32_t *down = &power[quarter];
   const uint32_t *const end = &power[quarter / 2u];
 
   split_bin(&in[0], &in[0], &turns[0], &power[0], &power[points]);
-  split_bin(&in[2], &in[6], &turns[quarter], &power[quarter], &power[3u * quarter]);
-  split_bin(&in[4], &in[4], &turns[2u * quarter], &power[2u * quarter], &power[2u * quarter]);
+  split_bin(&in[2], &in[6], &turns[2u * quarter], &power[quarter], &power[3u * quarter]);
+  split_bin(&in[4], &in[4], &turns[4u * quarter], &power[2u * quarter], &power[2u * quarter]);
   do {
     in += 8;
     mirror -= 8;
-    turns++;
-    turns_down--;
+    turns += 2;
+    turns_down -= 2;
     power++;
     down--;
     split_bin(&in[0], &mirror[6], &turns[0], &power[0], &down[3u * quarter]);
-    split_bin(&in[2], &mirror[4], &turns[quarter], &power[quarter], &down[2u * quarter]);
-    split_bin(&mirror[2], &in[4], &turns_down[quarter], &down[quarter], &power[2u * quarter]);
+    split_bin(&in[2], &mirror[4], &turns[2u * quarter], &power[quarter], &down[2u * quarter]);
+    split_bin(&mirror[2], &in[4], &turns_down[2u * quarter], &down[quarter], &power[2u * quarter]);
     split_bin(&mirror[0], &in[6], &turns_down[0], &down[0], &power[3u * quarter]);
   } while (power < end);
 }
 
-/* Sums of the powers of some bins, with their weights and alone, of 2^15. */
-typedef struct {
-  uint64_t rising;
-  uint64_t all;
-} sums_t;
-
-#if KMTL_DSP
-/* The compiler makes two instructions and more of a product that is added up, and of one by a power of 2. */
-#define KMTL_ADD_PRODUCT(low, high, a, b) __asm__("umlal %0, %1, %2, %3" : "+r"(low), "+r"(high) : "r"(a), "r"(b))
-
-KMTL_INLINE sums_t sums_of(const uint32_t *power, const uint32_t *end, const uint16_t *weights) {
-  const uint32_t one = 0x8000u;
-  uint32_t low = 0u, high = 0u, all_low = 0u, all_high = 0u;
-  sums_t sums;
-
-  if ((((uintptr_t)end - (uintptr_t)power) & 4u) != 0u) {
-    KMTL_ADD_PRODUCT(low, high, *power, (uint32_t)*weights);
-    KMTL_ADD_PRODUCT(all_low, all_high, *power, one);
-    power++;
-    weights++;
-  }
-  while (power < end) {
-    KMTL_ADD_PRODUCT(low, high, power[0], (uint32_t)weights[0]);
-    KMTL_ADD_PRODUCT(all_low, all_high, power[0], one);
-    KMTL_ADD_PRODUCT(low, high, power[1], (uint32_t)weights[1]);
-    KMTL_ADD_PRODUCT(all_low, all_high, power[1], one);
-    power += 2;
-    weights += 2;
-  }
-  sums.rising = ((uint64_t)high << 32) | low;
-  sums.all = ((uint64_t)all_high << 32) | all_low;
-  return sums;
-}
-#else
-KMTL_INLINE sums_t sums_of(const uint32_t *power, const uint32_t *end, const uint16_t *weights) {
-  sums_t sums = {0u, 0u};
-
-  while (power < end) {
-#if KMTL_SHORT_PRODUCTS
-    sums.rising += ((uint64_t)((*power >> 16) * *weights) << 16) + ((*power & 0xFFFFu) * *weights);
-#else
-    sums.rising += (uint64_t)*power * *weights;
-#endif
-    sums.all += *power;
-    power++;
-    weights++;
-  }
-  sums.all <<= 15;
-  return sums;
-}
-#endif
-
-/* Level of a sum, in steps; `scale` is what a sum of 1 has, of 2^6. */
-KMTL_INLINE int32_t level_of(const kmtl_log_mel_fixed_t *tables, uint64_t sum, int32_t scale) {
-  const uint32_t upper = (uint32_t)(sum >> 32);
-  const uint32_t lower = (uint32_t)sum;
-  uint32_t octaves, mantissa;
+/* Level of a sum of powers, in steps; `scale` is what a sum of 2^31 has, of 2^6. */
+KMTL_INLINE int32_t level_of(const uint16_t *logarithms, uint32_t upper, uint32_t lower, int32_t scale, int32_t floor) {
+  uint32_t places;
   int32_t steps;
 
   if (upper != 0u) {
-    octaves = size_of(upper);
-    mantissa = (upper << (31u - octaves)) | ((lower >> 1) >> octaves);
-    octaves += 32u;
-  } else if (lower != 0u) {
-    octaves = size_of(lower);
-    mantissa = lower << (31u - octaves);
+    scale += 32 * STEPS_PER_OCTAVE;
   } else {
-    return tables->floor;
-  }
-  steps = ((int32_t)(octaves * STEPS_PER_OCTAVE) + tables->logarithms[(mantissa >> 23) & 0xFFu] + scale) >> 6;
-  return (steps > tables->floor) ? steps : tables->floor;
-}
-
-/* Samples, [points], to the power of each bin, [points + 1]: that of a spectrum of 2^exponent, which it returns, divided
- * by 64. `work` is [3 * points]; the powers may take the place of the samples. */
-KMTL_INLINE int32_t power_of_bins(const kmtl_log_mel_fixed_t *tables, const uint32_t *samples, uint32_t *work,
-                                  uint32_t *power, uint32_t points) {
-  const uint32_t radix = ((size_of(points) % 2u) == 0u) ? 4u : 2u;
-  const uint32_t room = room_of(tables, samples, points, radix);
-  const uint32_t *turns = tables->twiddles;
-  /* Stages go to and fro between two places, so that the last one begins where the spectrum is not. */
-  const uint32_t back = ((size_of(points / radix) % 4u) == 0u) ? points : 0u;
-  uint32_t *in = &work[back];
-  uint32_t *out = &work[points - back];
-  uint32_t *const spectrum = &work[points];
-  int32_t exponent = (int32_t)room - 2;
-  uint32_t run = radix;
-  uint32_t found[4];
-
-  if (radix == 4u) {
-    first_of_four(tables, samples, in, points, room, found);
-  } else {
-    first_of_two(tables, samples, in, points, room, found);
-  }
-  turns += (radix - 1u) * (points / radix);
-  while (run < (points / 4u)) {
-    const uint32_t mode = scaling(found);
-    uint32_t *const made = out;
-    if (mode == 0u) {
-      stage(in, turns, out, points, run, 0u, found);
-    } else if (mode == 1u) {
-      stage(in, turns, out, points, run, 1u, found);
-    } else if (mode == 2u) {
-      stage(in, turns, out, points, run, 2u, found);
-    } else {
-      stage(in, turns, out, points, run, 3u, found);
+    upper = lower;
+    lower = 0u;
+    if (upper == 0u) {
+      return floor;
     }
-    out = in;
-    in = made;
-    exponent -= (int32_t)mode;
-    turns += 3u * (points / (4u * run));
-    run *= 4u;
   }
-  if (scaling(found) < 3u) {
-    last_stage(in, tables->order, spectrum, points, 0u);
-    exponent++;
-  } else {
-    last_stage(in, tables->order, spectrum, points, 1u);
-  }
-  split(spectrum, tables->split, power, points);
-  return exponent;
+  places = 31u - size_of(upper);
+  upper = (upper << places) | ((lower >> 1) >> (31u - places));
+  steps = (scale - (int32_t)(places * STEPS_PER_OCTAVE) + logarithms[(upper >> 23) & 0xFFu]) >> 6;
+  return (steps > floor) ? steps : floor;
 }
 
-/* Powers of the bins to levels of the bands. Where one band falls the next one rises, and the two weights sum to 1. */
+/* Powers of the bins to levels of the bands. Where one band falls the next one rises, and the two weights sum to 1: a
+ * band has what rose before, and all of the bins where it falls less what rises there. */
 KMTL_APART void to_levels(const kmtl_log_mel_fixed_t *tables, const uint32_t *power, uint32_t bands, int32_t exponent,
                           float *levels_db) {
-  const int32_t scale = tables->offset - (2 * STEPS_PER_OCTAVE * exponent);
+  const int32_t scale = tables->offset - (2 * STEPS_PER_OCTAVE * exponent) + (31 * STEPS_PER_OCTAVE);
+  const int32_t floor = tables->floor;
+  const uint16_t *const logarithms = tables->logarithms;
   const uint16_t *rising = tables->rising;
   const uint16_t *segment = tables->segments;
+  const uint16_t *const last = &segment[bands + 1u];
   const uint32_t *at = &power[*segment];
-  const float *const levels_end = &levels_db[bands];
-  uint64_t before;
-  sums_t sums;
+  uint64_t before = 0u;
 
-  segment++;
-  sums = sums_of(at, &power[*segment], rising);
-  before = sums.rising;
-  while (levels_db < levels_end) {
-    const uint32_t *const end = &power[*segment];
-    rising += end - at;
-    at = end;
+  while (segment < last) {
+    const uint32_t *const end = &power[segment[1]];
+#if KMTL_DSP
+    const uint32_t one = 0x8000u;
+    uint32_t lower = (uint32_t)before;
+    uint32_t upper = (uint32_t)(before >> 32);
+    uint32_t rises_lower = 0u;
+    uint32_t rises_upper = 0u;
+    uint64_t rises, sum;
+    while (at < end) {
+      /* The compiler takes two instructions and more for a product that is added up, and for one by a power of 2. */
+      __asm__("umlal %0, %1, %2, %3" : "+r"(rises_lower), "+r"(rises_upper) : "r"(*at), "r"((uint32_t)*rising));
+      __asm__("umlal %0, %1, %2, %3" : "+r"(lower), "+r"(upper) : "r"(*at), "r"(one));
+      at++;
+      rising++;
+    }
+    rises = ((uint64_t)rises_upper << 32) | rises_lower;
+    sum = (((uint64_t)upper << 32) | lower) - rises;
+#else
+    uint64_t rises = 0u;
+    uint64_t sum = 0u;
+    while (at < end) {
+#if KMTL_SHORT_PRODUCTS
+      rises += ((uint64_t)((*at >> 16) * *rising) << 16) + ((*at & 0xFFFFu) * *rising);
+#else
+      rises += (uint64_t)*at * *rising;
+#endif
+      sum += *at;
+      at++;
+      rising++;
+    }
+    sum = before + ((sum << 15) - rises);
+#endif
+    if (segment != tables->segments) {
+      *levels_db = (float)level_of(logarithms, (uint32_t)(sum >> 32), (uint32_t)sum, scale, floor) *
+                   (1.0f / (float)KMTL_LOG_MEL_STEPS_PER_DB);
+      levels_db++;
+    }
+    before = rises;
     segment++;
-    sums = sums_of(at, &power[*segment], rising);
-    *levels_db = (float)level_of(tables, before + (sums.all - sums.rising), scale) *
-                 (1.0f / (float)KMTL_LOG_MEL_STEPS_PER_DB);
-    before = sums.rising;
-    levels_db++;
   }
+}
+
+/* The same, each with all registers to itself, and with distances that are known when it is compiled where the length is
+ * the usual one and the core has registers enough. */
+#define KMTL_OF_LENGTH(call, points) \
+  if (KMTL_DSP && ((points) == 1024u)) { \
+    call(1024u); \
+  } else { \
+    call(points); \
+  }
+
+KMTL_APART uint32_t room(const kmtl_log_mel_fixed_t *tables, const uint32_t *samples, uint32_t points, uint32_t radix) {
+#define KMTL_ROOM(length) return room_of(tables, samples, length, radix)
+  KMTL_OF_LENGTH(KMTL_ROOM, points)
+}
+
+KMTL_APART void first_stage(const kmtl_log_mel_fixed_t *tables, const uint32_t *in, uint32_t *out, uint32_t points,
+                            uint32_t radix, uint32_t shift, uint32_t *found) {
+#define KMTL_FIRST_OF_FOUR(length) first_of_four(tables, in, out, length, shift, found)
+  if (radix == 2u) {
+    first_of_two(tables, in, out, points, shift, found);
+  } else {
+    KMTL_OF_LENGTH(KMTL_FIRST_OF_FOUR, points)
+  }
+}
+
+typedef void (*stage_t)(const uint32_t *in, const uint32_t *turns, uint32_t *out, uint32_t points, uint32_t run,
+                        uint32_t *found);
+#define KMTL_STAGE(name, losing) \
+  KMTL_APART void name(const uint32_t *in, const uint32_t *turns, uint32_t *out, uint32_t points, uint32_t run, \
+                       uint32_t *found) { \
+    if (KMTL_DSP && (points == 1024u)) { \
+      stage(in, turns, out, 1024u, run, losing, found); \
+    } else { \
+      stage(in, turns, out, points, run, losing, found); \
+    } \
+  }
+KMTL_STAGE(stage_losing_0, 0u)
+KMTL_STAGE(stage_losing_1, 1u)
+KMTL_STAGE(stage_losing_2, 2u)
+KMTL_STAGE(stage_losing_3, 3u)
+static const stage_t stages[4] = {stage_losing_0, stage_losing_1, stage_losing_2, stage_losing_3};
+
+KMTL_APART void last_stage(const uint32_t *in, const uint16_t *order, uint32_t *out, uint32_t points, uint32_t halved) {
+#define KMTL_LAST_WHOLE(length) last_of_four(in, order, out, length, 0u)
+#define KMTL_LAST_HALVED(length) last_of_four(in, order, out, length, 1u)
+  if (halved == 0u) {
+    KMTL_OF_LENGTH(KMTL_LAST_WHOLE, points)
+  } else {
+    KMTL_OF_LENGTH(KMTL_LAST_HALVED, points)
+  }
+}
+
+KMTL_APART void split(const uint32_t *in, const int32_t *turns, uint32_t *power, uint32_t points) {
+#define KMTL_SPLIT(length) split_of(in, turns, power, length)
+  KMTL_OF_LENGTH(KMTL_SPLIT, points)
 }
 
 void kmtl_log_mel_fixed(const kmtl_log_mel_fixed_t *tables, uint32_t fft, uint32_t bands, uint32_t *scratch,
                         float *levels_db) {
   const uint32_t points = fft / 2u;
-  uint32_t *const power = scratch;
+  const uint32_t radix = ((size_of(points) % 2u) == 0u) ? 4u : 2u;
+  const uint32_t shift = room(tables, scratch, points, radix);
+  /* Stages go to and fro between two places, so that the last one begins where the spectrum is not. */
+  const uint32_t back = ((size_of(points / radix) % 4u) == 0u) ? points : 0u;
+  uint32_t *const spectrum = &scratch[fft];
+  uint32_t *in = &scratch[points + back];
+  uint32_t *out = &scratch[fft - back];
+  const uint32_t *turns = tables->twiddles;
+  int32_t exponent = (int32_t)shift - 2;
+  uint32_t run, lost;
+  uint32_t found[4];
 
-#if KMTL_DSP
-  /* Of the usual length all distances are known when this is compiled. */
-  const int32_t exponent = (points == 1024u) ? power_of_bins(tables, scratch, &scratch[points], power, 1024u)
-                                             : power_of_bins(tables, scratch, &scratch[points], power, points);
-#else
-  const int32_t exponent = power_of_bins(tables, scratch, &scratch[points], power, points);
-#endif
-
-  to_levels(tables, power, bands, exponent, levels_db);
+  first_stage(tables, scratch, in, points, radix, shift, found);
+  for (run = radix; run < (points / 4u); run *= 4u) {
+    uint32_t *const made = out;
+    lost = scaling(found);
+    stages[lost](in, turns, out, points, run, found);
+    exponent -= (int32_t)lost;
+    out = in;
+    in = made;
+    turns += 3u * (points / (4u * run));
+  }
+  lost = (scaling(found) < 3u) ? 0u : 1u;
+  last_stage(in, tables->order, spectrum, points, lost);
+  /* The powers take the place of the samples, and are those of the doubled spectrum. */
+  split(spectrum, tables->split, scratch, points);
+  to_levels(tables, scratch, bands, exponent + 1 - (int32_t)lost, levels_db);
 }

@@ -82,7 +82,7 @@ def _source(
     # C has no empty arrays; filters between two bins would need one.
     rising = rising if len(rising) else np.zeros(1, np.float32)
     rising_fixed = fixed.rising if len(fixed.rising) else np.zeros(1, np.uint16)
-    window, twiddles, split = (_pairs(table) for table in (fixed.window, fixed.twiddles, fixed.split))
+    first, twiddles = _pairs(fixed.first), _pairs(fixed.twiddles)
     return f"""{opening("Tables of the log-mel front end.")}#include "{prefix}_tables.h"
 
 static const uint16_t segments[{len(segments)}] = {{
@@ -90,8 +90,8 @@ static const uint16_t segments[{len(segments)}] = {{
 }};
 
 #if KMTL_LOG_MEL_FIXED
-static const uint32_t window[{len(window)}] = {{
-{values(window)}
+static const uint32_t first[{len(first)}] = {{
+{values(first)}
 }};
 
 static const uint16_t heaviest[{len(fixed.heaviest)}] = {{
@@ -106,8 +106,8 @@ static const uint16_t order[{len(fixed.order)}] = {{
 {values(fixed.order)}
 }};
 
-static const uint32_t split[{len(split)}] = {{
-{values(split)}
+static const int32_t split[{fixed.split.size}] = {{
+{values(fixed.split.reshape(-1))}
 }};
 
 static const uint16_t logarithms[{len(fixed.logarithms)}] = {{
@@ -135,7 +135,7 @@ const kmtl_log_mel_tables_t {prefix}_tables = {{
     {settings.mel_bands}u,
     {str(settings.keep_last_frame).lower()},
 #if KMTL_LOG_MEL_FIXED
-    {{window, heaviest, twiddles, order, split, segments, rising, logarithms, {fixed.offset}, {fixed.floor}}},
+    {{first, heaviest, twiddles, order, split, segments, rising, logarithms, {fixed.offset}, {fixed.floor}}},
 #else
     {real(settings.floor)},
     half_window,
@@ -149,4 +149,5 @@ const kmtl_log_mel_tables_t {prefix}_tables = {{
 
 def _pairs(table: np.ndarray) -> np.ndarray:
     """Pairs of int16 as one uint32 each, the first one in the lower half."""
-    return np.ascontiguousarray(table, "<i2").reshape(-1).view("<u4")
+    # C has no empty arrays; the shortest FFTs have no stage between the first and the last one.
+    return np.ascontiguousarray(table if len(table) else np.zeros((1, 2)), "<i2").reshape(-1).view("<u4")

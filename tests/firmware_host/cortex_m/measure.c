@@ -35,7 +35,7 @@ static int16_t random_score(void) {
 static kmtl_log_mel_t front_end;
 static kmtl_log_mel_sample_t history[MT_WINDOW];
 static kmtl_log_mel_scratch_t scratch[MT_SCRATCH];
-static int16_t samples[MT_HOP];
+static int16_t samples[MT_SAMPLE_RATE_HZ];
 static float levels[MT_BANDS];
 static int8_t row[MT_BANDS];
 static volatile int8_t sink;
@@ -43,7 +43,7 @@ static volatile int8_t sink;
 static void set_up(void) {
   uint32_t k;
   (void)kmtl_log_mel_init(&front_end, &mt_tables, history, scratch);
-  for (k = 0u; k < MT_HOP; k++) {
+  for (k = 0u; k < MT_SAMPLE_RATE_HZ; k++) {
     samples[k] = random_score();
   }
   printf("kept_bytes %u\nscratch_bytes %u\n", (unsigned)(sizeof front_end + sizeof history), (unsigned)sizeof scratch);
@@ -55,7 +55,7 @@ static void work(void) {
   for (done = 0u; done < MT_SAMPLE_RATE_HZ; done += MT_HOP) {
     size_t at = 0u;
     while (at < MT_HOP) {
-      at += kmtl_log_mel_push_int16(&front_end, &samples[at], MT_HOP - at);
+      at += kmtl_log_mel_push_int16(&front_end, &samples[done + at], MT_HOP - at);
       if (kmtl_log_mel_ready(&front_end)) {
         kmtl_log_mel_frame(&front_end, levels);
         kmtl_log_mel_quantize_int8(levels, MT_BANDS, 1.7f, 12.0f, row);
