@@ -2,7 +2,7 @@
 
     python benchmarks/firmware_c.py --out benchmarks/results
 
-Needs arm-none-eabi-gcc, qemu-system-arm and CMSIS-DSP's source: `make test-firmware` gets all three, and runs this. An
+Needs arm-none-eabi-gcc and qemu-system-arm: `make test-firmware` gets both, and runs this. An
 instruction is no cycle: these figures compare parts and cores, and are no latency.
 """
 

@@ -50,7 +50,7 @@ from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import MANIFEST, Artifact
 from keras_mtl.tflite.flatbuffer import aligned
 
-_FRONT_END_SOURCES = ("log_mel", "log_mel_fixed")
+_FRONT_END_SOURCES = ("log_mel", "log_mel_fixed", "log_mel_float")
 _LISTENER_SOURCES = (
     *_FRONT_END_SOURCES, "cells", "embeddings", "event_decoder", "event_stream", "listener", "scene_smoother",
 )  # fmt: skip
@@ -97,7 +97,7 @@ def bundle_files(name: str, artifact: Artifact, report: Report, timeout_s: float
         EngineError: TensorFlow Lite Micro does not run a member with the operators of its resolver.
         VerdictFailed: an operator that no resolver can have, a streaming artifact that the C listener does not run, or
             one that does not fit the target's RAM.
-        ArtifactError: a stream's features that CMSIS-DSP has no FFT for.
+        ArtifactError: a stream's features that the C front end has no FFT for.
     """
     parts = (_of_stream if artifact.streams else _of_file)(name, artifact, report, timeout_s)
     file, chain, networks, shared = f"{parts.role}_networks", parts.chain, parts.networks, parts.shared_arena
@@ -119,13 +119,13 @@ def bundle_files(name: str, artifact: Artifact, report: Report, timeout_s: float
     files |= parts.vectors.binaries() if parts.vectors else {}
     files |= audio_binaries(chain) if chain else {}
     files |= {f"{parts.folder}{network.role}.tflite": network.member.content for network in networks}
-    files["CMakeLists.txt"] = readme.cmake_text(name, files, chain is not None).encode("utf-8")
+    files["CMakeLists.txt"] = readme.cmake_text(name, files).encode("utf-8")
     listed = [*files, sbom.SBOM]
     text = readme.readme(name, artifact, report, networks, parts.vectors, parts.facts, [s.name for s in stages], listed)
     files["README.md"] = text.encode("utf-8")
     facts = manifest.about(name, artifact.manifest, report) | parts.facts
     models = {network.name: network.member.content for network in networks}
-    files[sbom.SBOM] = sbom.sbom_json(facts, models, files, chain is not None)
+    files[sbom.SBOM] = sbom.sbom_json(facts, models, files)
     return files | {manifest.MANIFEST: manifest.manifest_json(facts, files)}
 
 
@@ -152,7 +152,7 @@ def _of_stream(name: str, artifact: Artifact, report: Report, timeout_s: float) 
     tables = _tables(name, settings)
     if not tables:
         raise ArtifactError(
-            f"no bundle of this artifact: CMSIS-DSP has no FFT of {settings.fft} points",
+            f"no bundle of this artifact: the C front end has no FFT of {settings.fft} points",
             hint="train with features.fft = 2048",
         )
     chain = stream_chain(restricted(artifact), timeout_s)
@@ -180,7 +180,7 @@ def _sizes(arena: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _tables(name: str, settings: LogMelSettings) -> dict[str, str]:
-    """Generated files of the front end; none where CMSIS-DSP has no such FFT."""
+    """Generated files of the front end; none where it has no such FFT."""
     with contextlib.suppress(ArtifactError):
         return log_mel_tables(settings, name, f"{name}_log_mel")
     return {}

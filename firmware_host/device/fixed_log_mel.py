@@ -1,9 +1,9 @@
 """The fixed-point log-mel of the bundle's C (`kmtl_log_mel_fixed.c`), to the integer, and the tables of both.
 
-A real FFT as a complex one of pairs of samples, decimated in frequency by stages of radix 4. What lies in memory between
-stages are integers of 16 bits with one exponent a frame (block floating point). A stage loses as few bits as bounds on its
-inputs allow, which are kept for each quarter of them: a click is in one quarter only. Powers are sums of 32 bits,
-bands of 64, and the logarithm comes from a table of 256 values.
+A real FFT as a complex one of pairs of samples, decimated in frequency by stages of radix 4. What lies in memory
+between stages are integers of 16 bits with one exponent a frame (block floating point). A stage loses as few bits as
+bounds on its inputs allow, which are kept for each quarter of them: a click is in one quarter only. Powers are sums of
+32 bits, bands of 64, and the logarithm comes from a table of 256 values.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class FixedTables:
     """What the fixed-point front end reads. `points` is fft / 2, `radix` that of the first stage: 4 or 2.
 
     Attributes:
-        first: of each butterfly of the first stage the weights of its inputs' real parts, two by two (the first and third,
-            the second and fourth), each followed by those of the imaginary parts; then cosine and sine of its outputs
-            but the first, of 2**15: int16 [points / radix, 2 * radix - 1, 2].
+        first: of each butterfly of the first stage the weights of its inputs' real parts, two by two (the first and
+            third, the second and fourth), each followed by those of the imaginary parts; then cosine and sine of its
+            outputs but the first, of 2**15: int16 [points / radix, 2 * radix - 1, 2].
         heaviest: the largest weight in each part of a frame, and 1: uint16 [min(32, points / 4)].
-        twiddles: cosine and sine of the stages between the first and the last one, of their butterflies in turn, of each
-            output but the first, of 2**14: int16 [n, 2].
+        twiddles: cosine and sine of the stages between the first and the last one, of their butterflies in turn, of
+            each output but the first, of 2**14: int16 [n, 2].
         order: uint16 [points / 4], the frequency of the first result of each butterfly of the last stage.
         split: int32 [points / 2 + 1, 2], cosine and sine of 2 pi k / fft.
         segments: the first bin at or above each mel edge, int64 [mel_bands + 2].
@@ -78,30 +78,47 @@ def mel_segments(settings: LogMelSettings) -> tuple[np.ndarray, np.ndarray]:
     return segments, (bins_hz[inside] - edges[segment]) / (edges[segment + 1] - edges[segment])
 
 
+def fft_factors(settings: LogMelSettings) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """What both front ends multiply by in the FFT, exactly, for an FFT of a power of two from 32 on.
+
+    Returns:
+        Weights of the samples as the first stage's butterflies read them, float64 [butterfly, input, part]; of each
+        stage but the last one the angles by which a butterfly's results are turned, but the first result,
+        [butterfly, result], in turns; the angles of the split, [fft / 4 + 1].
+    """
+    points = settings.fft // 2
+    lengths = stage_lengths(points)
+    radices = [_first_radix(points), *[4] * (len(lengths) - 2)]
+    weights = frame_window(settings).reshape(radices[0], -1, 2).transpose(1, 0, 2)
+    turns = [
+        np.outer(np.arange(length // radix), np.arange(1, radix)) / length
+        for length, radix in zip(lengths, radices, strict=False)
+    ]
+    return weights, turns, np.arange(points // 2 + 1) / settings.fft
+
+
 def fixed_tables(settings: LogMelSettings) -> FixedTables:
     """The tables of some features, whose FFT must be a power of two from 32 on."""
     points = settings.fft // 2
     radix = _first_radix(points)
     segments, rising = mel_segments(settings)
-    weights = frame_window(settings)
-    one = int(2 * _WINDOW / max(2.0, weights.reshape(radix, -1).sum(axis=0).max()))
-    window = np.rint(weights * one).astype(np.int16)
-    # [input of the half, half of the inputs, butterfly, part] to [butterfly, half, part, input]
-    reads = window.reshape(2, radix // 2, points // radix, 2).transpose(2, 1, 3, 0).reshape(points // radix, radix, 2)
-    first, *twiddles = (
-        _circle(np.outer(np.arange(length // each), np.arange(1, each)) / length, scale)
-        for length, each, scale in [(points, radix, 2 * _TWIDDLE), *((n, 4, _TWIDDLE) for n in stage_lengths(points)[1:-1])]
-    )
+    weights, turns, split = fft_factors(settings)
+    one = int(2 * _WINDOW / max(2.0, weights.sum(axis=1).max()))
+    window = np.rint(frame_window(settings) * one).astype(np.int16)
+    # [butterfly, input of the half, half of the inputs, part] to [butterfly, (half, part), input]
+    reads = np.rint(weights * one).astype(np.int16).reshape(-1, 2, radix // 2, 2).transpose(0, 2, 3, 1)
+    first = _circle(turns[0], 2 * _TWIDDLE)
+    twiddles = [_circle(each, _TWIDDLE).reshape(-1, 2) for each in turns[1:]]
     mantissas = 1.0 + (np.arange(_INTERVALS) + 0.5) / _INTERVALS
     per_level = _PARTS_PER_STEP * STEPS_PER_DB
     # Of the weights 15 bits, of powers 6, of samples 30, of a window's 1.0 twice 2**15.
     octaves = -15 + 6 - 30 + 2.0 * np.log2(32_768 / one)
     return FixedTables(
-        np.concatenate([reads, first], axis=1),
+        np.concatenate([reads.reshape(-1, radix, 2), first], axis=1),
         (window.reshape(min(_PARTS, points // 4), -1).max(axis=1) + 1).astype(np.uint16),
-        np.concatenate([np.zeros((0, 2), np.int16), *(each.reshape(-1, 2) for each in twiddles)]),
-        _order(points),
-        _circle(np.arange(points // 2 + 1) / settings.fft, _SPLIT).astype(np.int32),
+        np.concatenate([np.zeros((0, 2), np.int16), *twiddles]),
+        frequency_order(points),
+        _circle(split, _SPLIT).astype(np.int32),
         segments,
         np.rint(rising * _WEIGHT).astype(np.uint16),
         np.rint(10.0 * np.log10(mantissas) * per_level).astype(np.uint16),
@@ -165,7 +182,7 @@ def _first_radix(points: int) -> int:
     return 4 if points.bit_length() % 2 else 2
 
 
-def _order(points: int) -> np.ndarray:
+def frequency_order(points: int) -> np.ndarray:
     """Frequencies where the last stage's butterflies put the first of their results: uint16 [points // 4]."""
     order, weight = np.zeros(1, np.int64), 1
     for radix in [_first_radix(points), *[4] * (len(stage_lengths(points)) - 2)]:

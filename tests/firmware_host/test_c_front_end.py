@@ -13,7 +13,6 @@ import pytest
 import soundfile
 from c_programs import (
     ALL,
-    CMSIS_DSP,
     FIXED,
     HERE,
     HOST,
@@ -32,7 +31,6 @@ from keras_mtl.firmware_host.bundle.golden.audio import golden_waveform, quantiz
 from keras_mtl.firmware_host.bundle.text import log_mel_tables
 from keras_mtl.firmware_host.device import FixedLogMel, mel_segments
 
-CMSIS = ("-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"))
 #: Largest difference from librosa above the floor, in dB.
 ALLOWED_DB = 0.05
 #: Of the fixed-point front end, for bands that lie so far below a frame's loudest one at most.
@@ -246,7 +244,7 @@ def test_headers_and_sources_are_strict(standard: str, tmp_path: Path) -> None:
     dialect = ["gcc", standard] if is_c else ["g++", "-x", "c++", "-std=c++11"]
     strict = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow", "-fsyntax-only"]
     sources = [str(path) for path in c_sources()] if is_c else []
-    command = [*dialect, *strict, *CMSIS, f"-I{c_sources()[0].parent}", str(tmp_path / "all.c"), *sources]
+    command = [*dialect, *strict, f"-I{c_sources()[0].parent}", str(tmp_path / "all.c"), *sources]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -257,7 +255,7 @@ def test_objects_have_no_variables_and_call_little(tmp_path: Path) -> None:
     assert len(c_sources()) > 5
     for source in c_sources():
         made = tmp_path / f"{source.stem}.o"
-        subprocess.run(["gcc", "-std=c99", "-O2", *CMSIS, "-c", str(source), "-o", str(made)], check=True)
+        subprocess.run(["gcc", "-std=c99", "-O2", "-c", str(source), "-o", str(made)], check=True)
         listed = subprocess.run(["nm", str(made)], check=True, capture_output=True, text=True).stdout
         symbols = [line.split()[-2:] for line in listed.splitlines()]
         assert {kind for kind, _ in symbols} <= {"T", "t", "r", "U"}, source.name

@@ -126,9 +126,8 @@ typedef struct {
   bool failed;
 } kmtl_listener_t;
 
-/* Begins. Settings, memory and run's context must outlive the state; `memory` itself is copied. Returns false where
- * CMSIS-DSP has no FFT of this length. */
-bool kmtl_listener_init(kmtl_listener_t *self, const kmtl_listener_settings_t *settings,
+/* Begins. Settings, memory and run's context must outlive the state; `memory` itself is copied. */
+void kmtl_listener_init(kmtl_listener_t *self, const kmtl_listener_settings_t *settings,
                         const kmtl_listener_memory_t *memory, kmtl_run_t run, void *run_context);
 
 /* Begins anew: no embeddings and no scene, and results that wait are gone. */

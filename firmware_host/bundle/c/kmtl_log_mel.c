@@ -2,16 +2,7 @@
  * Part of keras_mtl. SPDX-License-Identifier: Apache-2.0 */
 #include "kmtl_log_mel.h"
 
-#include <math.h>
 #include <string.h>
-
-#if !KMTL_LOG_MEL_FIXED
-#include "dsp/complex_math_functions.h"
-#include "dsp/fast_math_functions.h"
-
-/* dB of a power whose natural logarithm is 1: 10 / ln 10. */
-#define KMTL_DB_PER_LN (4.34294481903f)
-#endif
 
 /* Zeros around the window in the FFT, before it. */
 static uint32_t zeros_before(const kmtl_log_mel_tables_t *tables) {
@@ -42,8 +33,8 @@ static void advance(kmtl_log_mel_t *self, uint32_t count) {
   }
 }
 
-/* The samples in their order, in the middle of the FFT. Returns where they begin. */
-static kmtl_log_mel_sample_t *gather(const kmtl_log_mel_t *self, kmtl_log_mel_sample_t *points) {
+/* The samples in their order, in the middle of the FFT. */
+static void gather(const kmtl_log_mel_t *self, kmtl_log_mel_sample_t *points) {
   const kmtl_log_mel_tables_t *const tables = self->tables;
   const uint32_t window = tables->window;
   const uint32_t before = zeros_before(tables);
@@ -54,61 +45,7 @@ static kmtl_log_mel_sample_t *gather(const kmtl_log_mel_t *self, kmtl_log_mel_sa
   (void)memcpy(inside, &self->history[self->oldest], old * sizeof(points[0]));
   (void)memcpy(&inside[old], self->history, self->oldest * sizeof(points[0]));
   (void)memset(&inside[window], 0, (tables->fft - window - before) * sizeof(points[0]));
-  return inside;
 }
-
-#if !KMTL_LOG_MEL_FIXED
-/* Samples times the window, in place. */
-static void apply_window(const kmtl_log_mel_tables_t *tables, float *inside) {
-  const uint32_t window = tables->window;
-  uint32_t k;
-
-  inside[0] *= tables->half_window[0];
-  for (k = 1u; (2u * k) < window; k++) {
-    const float weight = tables->half_window[k];
-    inside[k] *= weight;
-    inside[window - k] *= weight;
-  }
-  if ((window % 2u) == 0u) {
-    inside[window / 2u] *= tables->half_window[window / 2u];
-  }
-}
-
-/* Spectrum as CMSIS-DSP packs it, [fft], to the power of each bin, [fft / 2 + 1]; in place. */
-static void to_power(float *spectrum, uint32_t fft) {
-  const float at_0 = spectrum[0] * spectrum[0];
-  const float at_half_rate = spectrum[1] * spectrum[1];
-
-  arm_cmplx_mag_squared_f32(spectrum, spectrum, fft / 2u);
-  spectrum[0] = at_0;
-  spectrum[fft / 2u] = at_half_rate;
-}
-
-/* Power of the bins to that of the bands. Where one band falls the next one rises, and the two weights sum to 1. */
-static void to_bands(const kmtl_log_mel_tables_t *tables, const float *power, float *bands) {
-  const float *rising = tables->rising;
-  uint32_t segment;
-
-  for (segment = 0u; segment <= tables->bands; segment++) {
-    const uint32_t end = tables->segments[segment + 1u];
-    float rises = 0.0f;
-    float falls = 0.0f;
-    uint32_t bin;
-    for (bin = tables->segments[segment]; bin < end; bin++) {
-      const float weight = *rising;
-      rises += weight * power[bin];
-      falls += (1.0f - weight) * power[bin];
-      rising++;
-    }
-    if (segment > 0u) {
-      bands[segment - 1u] += falls;
-    }
-    if (segment < tables->bands) {
-      bands[segment] = rises;
-    }
-  }
-}
-#endif
 
 /* The nearest integer, halves to even, from `lowest`, above -2^22, to `highest`: added to 1.5 * 2^23, a number
  * is rounded by the addition, and its integer lies in the sum's lower bits. */
@@ -127,17 +64,12 @@ static int32_t round_and_clamp(float value, float lowest, int32_t highest) {
   return (bits < highest) ? bits : highest;
 }
 
-bool kmtl_log_mel_init(kmtl_log_mel_t *self, const kmtl_log_mel_tables_t *tables, kmtl_log_mel_sample_t *history,
+void kmtl_log_mel_init(kmtl_log_mel_t *self, const kmtl_log_mel_tables_t *tables, kmtl_log_mel_sample_t *history,
                        kmtl_log_mel_scratch_t *scratch) {
   self->tables = tables;
   self->history = history;
   self->scratch = scratch;
   kmtl_log_mel_reset(self);
-#if KMTL_LOG_MEL_FIXED
-  return true;
-#else
-  return tables->init_fft(&self->fft) == ARM_MATH_SUCCESS;
-#endif
 }
 
 void kmtl_log_mel_reset(kmtl_log_mel_t *self) {
@@ -194,40 +126,19 @@ size_t kmtl_log_mel_push_float(kmtl_log_mel_t *self, const float *samples, size_
 
 bool kmtl_log_mel_ready(const kmtl_log_mel_t *self) { return self->missing == 0u; }
 
+void kmtl_log_mel_frame(kmtl_log_mel_t *self, float *levels_db) {
+  const kmtl_log_mel_tables_t *const tables = self->tables;
+
 #if KMTL_LOG_MEL_FIXED
-void kmtl_log_mel_frame(kmtl_log_mel_t *self, float *levels_db) {
-  const kmtl_log_mel_tables_t *const tables = self->tables;
-
-  (void)gather(self, (int16_t *)(void *)self->scratch);
+  gather(self, (kmtl_log_mel_sample_t *)(void *)self->scratch);
   kmtl_log_mel_fixed(&tables->fixed, tables->fft, tables->bands, self->scratch, levels_db);
-  self->missing = tables->hop;
-  self->due--;
-}
 #else
-void kmtl_log_mel_frame(kmtl_log_mel_t *self, float *levels_db) {
-  const kmtl_log_mel_tables_t *const tables = self->tables;
-  float *const points = self->scratch;
-  float *const spectrum = &self->scratch[tables->fft];
-  uint32_t band;
-
-  apply_window(tables, gather(self, points));
-  arm_rfft_fast_f32(&self->fft, points, spectrum, 0u);
-  to_power(spectrum, tables->fft);
-  to_bands(tables, spectrum, levels_db);
-  for (band = 0u; band < tables->bands; band++) {
-    /* Written so that what is no number, from samples that are none, lies on the floor. */
-    if (!(levels_db[band] > tables->floor)) {
-      levels_db[band] = tables->floor;
-    }
-  }
-  arm_vlog_f32(levels_db, levels_db, tables->bands);
-  for (band = 0u; band < tables->bands; band++) {
-    levels_db[band] *= KMTL_DB_PER_LN;
-  }
+  gather(self, self->scratch);
+  kmtl_log_mel_float(&tables->exact, tables->fft, tables->bands, self->scratch, levels_db);
+#endif
   self->missing = tables->hop;
   self->due--;
 }
-#endif
 
 bool kmtl_log_mel_finish(kmtl_log_mel_t *self) {
   if (!self->ended) {

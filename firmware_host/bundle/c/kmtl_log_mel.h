@@ -4,9 +4,9 @@
  * Frame t is centred at sample t * hop, with zeros before the first sample and after the last one. It is ready as soon
  * as its window's last sample is there: about half a window, (window + 1) / 2 samples, after its centre.
  *
- * There are two ways to compute it, by KMTL_LOG_MEL_FIXED: in float32, whose FFT is arm_rfft_fast_f32 of CMSIS-DSP, which
- * must be linked; and in integers (kmtl_log_mel_fixed.h), which need nothing else. Define it alike for all that includes
- * this header; left out, it is 1 on Arm cores without a floating-point unit, else 0.
+ * There are two ways to compute it, by KMTL_LOG_MEL_FIXED: in float32 (kmtl_log_mel_float.h), and in integers
+ * (kmtl_log_mel_fixed.h). Define it alike for all that includes this header; left out, it is 1 on Arm cores without a
+ * floating-point unit, else 0.
  *
  * All memory is the caller's: the state, the history
  * (kept between calls) and the scratch (used only within kmtl_log_mel_frame: several front ends may share it, and what
@@ -17,7 +17,7 @@
  *   static kmtl_log_mel_scratch_t scratch[KMTL_LOG_MEL_SCRATCH];
  *   static float levels[KMTL_LOG_MEL_BANDS];
  *   static kmtl_log_mel_t front_end;
- *   (void)kmtl_log_mel_init(&front_end, &kmtl_log_mel_tables, history, scratch);
+ *   kmtl_log_mel_init(&front_end, &kmtl_log_mel_tables, history, scratch);
  *   while (count > 0u) {
  *     const size_t taken = kmtl_log_mel_push_int16(&front_end, samples, count);
  *     samples += taken;
@@ -46,7 +46,7 @@
 #if KMTL_LOG_MEL_FIXED
 #include "kmtl_log_mel_fixed.h"
 #else
-#include "dsp/transform_functions.h"
+#include "kmtl_log_mel_float.h"
 #endif
 
 #ifdef __cplusplus
@@ -72,16 +72,7 @@ typedef struct {
 #if KMTL_LOG_MEL_FIXED
   kmtl_log_mel_fixed_t fixed;
 #else
-  float floor; /* least power: what is below is raised to it */
-  /* First half of the window, which is symmetric about window / 2: [window / 2 + 1]. */
-  const float *half_window;
-  /* Between mel edges s and s + 1 lie the bins from segments[s] on, up to segments[s + 1]: [bands + 2]. */
-  const uint16_t *segments;
-  /* Of each of these bins the weight in the band that rises there; 1 minus it is that in the band that falls. From bin
-   * segments[0] on: [segments[bands + 1] - segments[0]]. */
-  const float *rising;
-  /* The CMSIS-DSP function for this length, as arm_rfft_fast_init_2048_f32: no other length's tables are linked then. */
-  arm_status (*init_fft)(arm_rfft_fast_instance_f32 *fft);
+  kmtl_log_mel_float_t exact;
 #endif
 } kmtl_log_mel_tables_t;
 
@@ -90,9 +81,6 @@ typedef struct {
   const kmtl_log_mel_tables_t *tables;
   kmtl_log_mel_sample_t *history;
   kmtl_log_mel_scratch_t *scratch;
-#if !KMTL_LOG_MEL_FIXED
-  arm_rfft_fast_instance_f32 fft;
-#endif
   uint32_t oldest;   /* place in the history of the oldest sample */
   uint32_t missing;  /* samples until the next frame is ready; 0: it is */
   uint32_t in_hop;   /* samples since the last whole hop */
@@ -103,9 +91,8 @@ typedef struct {
 /* Begins: a clip, or a stream without end.
  * tables   generated settings; must outlive the state.
  * history  [window], kept between calls.
- * scratch  [2 * fft], free between calls. As aligned as a float is; 16 bytes are faster on cores with Helium.
- * Returns false where CMSIS-DSP has no FFT of this length. */
-bool kmtl_log_mel_init(kmtl_log_mel_t *self, const kmtl_log_mel_tables_t *tables, kmtl_log_mel_sample_t *history,
+ * scratch  [2 * fft], free between calls. As aligned as a float is. */
+void kmtl_log_mel_init(kmtl_log_mel_t *self, const kmtl_log_mel_tables_t *tables, kmtl_log_mel_sample_t *history,
                        kmtl_log_mel_scratch_t *scratch);
 
 /* Begins anew, with zeros before the next sample. */

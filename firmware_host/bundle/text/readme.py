@@ -37,18 +37,13 @@ _REAL = "`real = OUTPUT_SCALE * (integer - OUTPUT_ZERO_POINT)`"
 _LABELS = "; the labels stand in `model_settings.h` in the\n   output's order"
 _FRONT_END = (
     "`kmtl/kmtl_log_mel.h` is the front end: samples in, a frame of log-mel out each hop; its header has the loop.\n"
-    "   `INPUT_PER_DB` and `INPUT_AT_0_DB` of the settings turn dB into the input's integers in one step. It\n"
-    "   links CMSIS-DSP (https://github.com/ARM-software/CMSIS-DSP, Apache-2.0; the Python source package `cmsisdsp`\n"
-    "   has it, too)."
+    "   `INPUT_PER_DB` and `INPUT_AT_0_DB` of the settings turn dB into the input's integers in one step. On\n"
+    "   Arm cores without a floating-point unit it works in integers; `KMTL_LOG_MEL_FIXED` says 0 or 1 instead, for\n"
+    "   all files alike."
 )
 _NO_FRONT_END = (
     "There is no front end in this bundle, for the model's features are not known, or are some\n"
-    "   that CMSIS-DSP has no FFT for (it has powers of two from 32 to 4096). Compute them exactly by the settings."
-)
-_ESP_DSP = "\n  CMSIS-DSP is plain C with `-D__GNUC_PYTHON__`: the eleven files that `CMakeLists.txt` names will do."
-_ZEPHYR_DSP = (
-    ", `CONFIG_CMSIS_DSP=y`, `CONFIG_CMSIS_DSP_TRANSFORM=y`,\n"
-    "  `CONFIG_CMSIS_DSP_COMPLEXMATH=y` and `CONFIG_CMSIS_DSP_FASTMATH=y`"
+    "   that it has no FFT for (it has powers of two from 32 to 4096). Compute them exactly by the settings."
 )
 _SMOOTHING = (
     " `kmtl/kmtl_scene_smoother.h` makes a scene of the logits that does not flicker;\n"
@@ -63,10 +58,6 @@ _CELLS = (
     " Scores behind the recurrent cells may: these\n"
     "carry on what one operator rounds otherwise, and SUB of 16 bits does so in TFLM of August 2026. How far they are\n"
     "apart is printed; more than `KMTL_SELFTEST_CELL_STEPS` fails."
-)
-_CMSIS_DSP = (
-    "\n   Get CMSIS-DSP too (https://github.com/ARM-software/CMSIS-DSP, Apache-2.0; "
-    "the Python source package `cmsisdsp` has it)."
 )
 #: Files by a pattern of their whole path, in the order of the table, with their descriptions.
 _ROWS = (
@@ -93,8 +84,8 @@ _ROWS = (
     (r".*_networks\..*", "Start and run on TFLM, for C: the arenas and interpreters are in here."),
     (r"kmtl/kmtl_(network|tflm)\.h", "How networks are called from C, and one network on TFLM as a C++ class."),
     (
-        r"kmtl/(kmtl_log_mel(_fixed)?\..*|.*_log_mel_tables\..*)",
-        "The log-mel front end and its tables. Portable C99; links CMSIS-DSP, but for fixed point.",
+        r"kmtl/(kmtl_log_mel(_fixed|_float)?\..*|.*_log_mel_tables\..*)",
+        "The log-mel front end and its tables. Portable C99, with DSP instructions where the core has them.",
     ),
     (
         r"listener\.[ch]",
@@ -173,7 +164,7 @@ def readme(
         words |= _of_stream(artifact, facts, Target(**report.target))
         of_files["members"] = len(networks)
         about, steps, basis, listed, note = _sections("README_stream.md.in", words)
-        own = {"networks": f"\n{listed}\n", "note": f"\n{note}\n", "resolvers": "resolvers'", "more": _CMSIS_DSP}
+        own = {"networks": f"\n{listed}\n", "note": f"\n{note}\n", "resolvers": "resolvers'"}
     else:
         (network,) = networks
         words |= {"measured": f"{network.arena_bytes:,}", "tolerance": report.target["parity_lsb"]}
@@ -187,7 +178,7 @@ def readme(
             "outputs": _ports(network.member.outputs),
         }
         about, steps, basis = _sections("README_model.md.in", words)
-        own = {"networks": "", "note": "", "resolvers": "resolver's", "more": ""}
+        own = {"networks": "", "note": "", "resolvers": "resolver's"}
     checks = "\n".join(
         f"| {c.name} | {'-' if c.value is None else f'{c.value:,}'} | {c.limit:,} | {c.unit} | {c.why} |"
         for c in report.checks
@@ -202,7 +193,7 @@ def readme(
         basis=basis,
         table=file_table(files, of_files),
         checks=checks,
-        build=_build(name, stages, front_end),
+        build=_build(name, stages),
         tflm=tflm_section(report.target),
         computing=computing_section(name, report, front_end),
     )
@@ -244,10 +235,7 @@ def _sections(template: str, words: Mapping[str, Any]) -> list[str]:
     return filled(template, **words).rstrip("\n").split("\n%%\n")
 
 
-def _build(name: str, stages: Sequence[str], front_end: bool) -> str:
-    dsp = " -DCMSISDSP_SOURCE_DIR=CMSIS-DSP" if front_end else ""
-    zephyr = _ZEPHYR_DSP if front_end else ""
-    esp = _ESP_DSP if front_end else ""
+def _build(name: str, stages: Sequence[str]) -> str:
     listed = ", ".join(stages[:-1]) + (" and " if len(stages) > 1 else "") + stages[-1]
     cells = _CELLS if "decoder" in stages else ""
     return filled(
@@ -255,10 +243,6 @@ def _build(name: str, stages: Sequence[str], front_end: bool) -> str:
         cells=cells,
         name=name,
         stages=listed,
-        dsp_option=dsp,
-        dsp_words=", and CMSIS-DSP beside this folder" if front_end else "",
-        zephyr_dsp=zephyr,
-        esp_dsp=esp,
         tflm_definitions=" and ".join(f"`{each}`" for each in TFLM_DEFINITIONS),
     ).rstrip("\n")
 
@@ -286,7 +270,7 @@ def file_table(files: Iterable[str], facts: Mapping[str, Any]) -> str:
     return "\n".join(Table((Column("file", 0), Column("what it is, and what to do with it", 1)), rows).markdown())
 
 
-def cmake_text(name: str, files: Iterable[str], front_end: bool) -> str:
+def cmake_text(name: str, files: Iterable[str]) -> str:
     """The text of `CMakeLists.txt`."""
     files = set(files)
     sources = sorted(file for file in files if file.endswith((".c", ".cc")) and file not in (_PROGRAM, EXAMPLE))
@@ -297,8 +281,5 @@ def cmake_text(name: str, files: Iterable[str], front_end: bool) -> str:
     }
     words = {group: "\n".join(f"  {file}" for file in listed) for group, listed in groups.items()}
     words["tflm_definitions"] = ";".join(TFLM_DEFINITIONS)
-    dsp = filled("CMakeDsp.txt.in", name=name) if front_end else ""
-    words["dsp_option"] = " -DCMSISDSP_SOURCE_DIR=/path/to/CMSIS-DSP" if front_end else ""
-    words["link_dsp"] = f"target_link_libraries({name} PUBLIC {name}_dsp)" if front_end else ""
     words["programs"] = _LISTEN.format(file=EXAMPLE, name=name) if EXAMPLE in files else ""
-    return filled("CMakeLists.txt.in", name=name, dsp=dsp, **words)
+    return filled("CMakeLists.txt.in", name=name, **words)

@@ -42,7 +42,7 @@ static volatile int8_t sink;
 
 static void set_up(void) {
   uint32_t k;
-  (void)kmtl_log_mel_init(&front_end, &mt_tables, history, scratch);
+  kmtl_log_mel_init(&front_end, &mt_tables, history, scratch);
   for (k = 0u; k < MT_SAMPLE_RATE_HZ; k++) {
     samples[k] = random_score();
   }
@@ -197,7 +197,7 @@ static void set_up(void) {
   const kmtl_listener_memory_t memory = {history, scratch, levels,       log_mel,  states, embedding,
                                          ring,    logits,  scene_scores, of_events};
   uint32_t k;
-  (void)kmtl_listener_init(&listener, &settings, &memory, nothing, NULL);
+  kmtl_listener_init(&listener, &settings, &memory, nothing, NULL);
   for (k = 0u; k < (MT_SAMPLE_RATE_HZ / 10); k++) {
     samples[k] = random_score();
   }
