@@ -13,7 +13,7 @@ help: ## this list
 ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 $(STAMP): FORCE
 endif
-$(STAMP): requirements.lock requirements-compiler.lock requirements-cmsis-dsp.lock pyproject.toml scripts/environment.sh scripts/cmsis_dsp.sh
+$(STAMP): requirements.lock requirements-compiler.lock pyproject.toml scripts/environment.sh
 	@if [ -d .venv ] && [ "$$(cat $@ 2>/dev/null || echo '$(CURDIR)')" != '$(CURDIR)' ]; then rm -rf .venv; fi
 	@PYTHON='$(PYTHON)' sh scripts/environment.sh
 	@printf '%s\n' '$(CURDIR)' > $@

@@ -2,7 +2,7 @@
 
     python benchmarks/firmware_c.py --out benchmarks/results
 
-Needs arm-none-eabi-gcc, qemu-system-arm and CMSIS-DSP's source: `make test-firmware` gets all three, and runs this. An
+Needs arm-none-eabi-gcc and qemu-system-arm: `make test-firmware` gets both, and runs this. An
 instruction is no cycle: these figures compare parts and cores, and are no latency.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "firmware_host"))
 
-from c_programs import CORTEX_M, HERE, Builder, Core
+from c_programs import CORTEX_M, CORTEX_M0, CORTEX_M4F_FIXED, HERE, Builder, Core
 
 from keras_mtl.core import to_json, write_text
 
@@ -31,6 +31,8 @@ PARTS = {
     "driver of cells": "a second of audio (25 steps, two bidirectional layers of 64 units), less the cells' own",
     "listener": "a second of audio (sizes of `mt` in int8; front end and decoders are in it, networks are not)",
 }
+#: The fixed-point front end besides.
+CORES = (*CORTEX_M, CORTEX_M4F_FIXED, CORTEX_M0)
 #: Instructions by which a count may be wrong: two ticks of 40.
 _COUNT_APART = 80
 #: What is measured, and how it is called in the table.
@@ -85,11 +87,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="folder for firmware_c.md and firmware_c.json")
     out = parser.parse_args().out
-    for core in CORTEX_M:
+    for core in CORES:
         if core.missing:
             sys.exit(f"{core.name} needs {' and '.join(core.missing)}: `make test-firmware` gets what it may")
     with tempfile.TemporaryDirectory() as folder:
-        rows = [row for number, core in enumerate(CORTEX_M) for row in measure(core, Path(folder) / str(number))]
+        rows = [row for number, core in enumerate(CORES) for row in measure(core, Path(folder) / str(number))]
     rows.sort(key=lambda row: list(PARTS).index(row["part"]))
     document = {
         "schema": SCHEMA,

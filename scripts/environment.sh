@@ -131,6 +131,4 @@ say "installing the packages of requirements.lock (about 3 GB)"
 install_by_uv || install_by_pip
 repair_soundfile
 "$python" -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .
-# For tests of the firmware's C only, which say so when they skip for the want of it.
-sh scripts/cmsis_dsp.sh >/dev/null || say "going on without CMSIS-DSP's source; again by: sh scripts/cmsis_dsp.sh"
 say "ready: $venv"

@@ -1,9 +1,8 @@
 #!/bin/sh
 # Resolves the dependencies of pyproject.toml (all extras but `sweep`, `scaper`, `benchmark`, `beam` and `listen`) into
-# requirements.lock, what the extra `scaper` adds to them into requirements-scaper.lock, the source of CMSIS-DSP into
-# requirements-cmsis-dsp.lock, Arm's sizes of CMSIS-NN's buffers into requirements-cmsis-nn.lock, and the stand-in C
-# compiler into requirements-compiler.lock: versions and hashes, no index addresses. Arguments go to uv (for example
-# --upgrade).
+# requirements.lock, what the extra `scaper` adds to them into requirements-scaper.lock, Arm's sizes of CMSIS-NN's buffers
+# into requirements-cmsis-nn.lock, and the stand-in C compiler into requirements-compiler.lock: versions and hashes, no
+# index addresses. Arguments go to uv (for example --upgrade).
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -26,7 +25,5 @@ ${UV:-.venv/bin/uv} pip compile pyproject.toml --extra train --extra dev --extra
 ${UV:-.venv/bin/uv} pip compile pyproject.toml --extra scaper --overrides "$overrides" --constraints requirements.lock "$@" \
     --output-file requirements-scaper.lock
 echo "ziglang>=0.13" | ${UV:-.venv/bin/uv} pip compile - "$@" --output-file requirements-compiler.lock
-# Only its C source is used (scripts/cmsis_dsp.sh), so what its Python part needs is left out.
-echo "cmsisdsp==1.10.3" | ${UV:-.venv/bin/uv} pip compile - --no-deps --no-binary cmsisdsp "$@" --output-file requirements-cmsis-dsp.lock
 # Only one compiled module of it is used (scripts/cmsis_nn.sh).
 echo "executorch==1.5.1" | ${UV:-.venv/bin/uv} pip compile - --no-deps "$@" --output-file requirements-cmsis-nn.lock

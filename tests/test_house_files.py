@@ -70,7 +70,6 @@ def test_the_path_check_lets_other_text_be(text: str) -> None:
         "requirements.lock",
         "requirements-compiler.lock",
         "requirements-scaper.lock",
-        "requirements-cmsis-dsp.lock",
         "requirements-cmsis-nn.lock",
     ],
 )

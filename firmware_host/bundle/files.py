@@ -63,7 +63,10 @@ from keras_mtl.tflite.flatbuffer import aligned
 
 #: What runs the networks of a bundle: TensorFlow Lite Micro, or nothing, as they are C themselves.
 TFLM, C99 = RUNTIMES = ("tflm", "c99")
-_LISTENER_SOURCES = ("log_mel", "cells", "embeddings", "event_decoder", "event_stream", "listener", "scene_smoother")
+_FRONT_END_SOURCES = ("log_mel", "log_mel_fixed", "log_mel_float")
+_LISTENER_SOURCES = (
+    *_FRONT_END_SOURCES, "cells", "embeddings", "event_decoder", "event_stream", "listener", "scene_smoother",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def bundle_files(
         EngineError: TensorFlow Lite Micro does not run a member with the operators of its resolver; a layer has no C.
         VerdictFailed: an operator that no resolver can have, a streaming artifact that the C listener does not run, or
             one that does not fit the target's RAM.
-        ArtifactError: a stream's features that CMSIS-DSP has no FFT for.
+        ArtifactError: a stream's features that the C front end has no FFT for.
     """
     plain = runtime == C99
     parts = (_of_stream if artifact.streams else _of_file)(name, artifact, report, timeout_s, plain)
@@ -136,14 +139,14 @@ def bundle_files(
     files |= audio_binaries(chain) if chain else {}
     files |= {f"{parts.folder}{network.role}.tflite": network.member.content for network in networks}
     if plain:
-        files["Makefile"] = readme.make_text(name, files, chain is not None).encode("utf-8")
-    files["CMakeLists.txt"] = readme.cmake_text(name, files, chain is not None, plain).encode("utf-8")
+        files["Makefile"] = readme.make_text(name, files).encode("utf-8")
+    files["CMakeLists.txt"] = readme.cmake_text(name, files, plain).encode("utf-8")
     listed = [*files, sbom.SBOM]
     of = (name, artifact, report, networks, parts.vectors, parts.facts, [stage.name for stage in stages], listed)
     files["README.md"] = (plain_readme(*of) if plain else readme.readme(*of)).encode("utf-8")
     facts = manifest.about(name, artifact.manifest, report) | {"runtime": runtime} | parts.facts
     models = {network.name: network.member.content for network in networks}
-    files[sbom.SBOM] = sbom.sbom_json(facts, models, files, chain is not None)
+    files[sbom.SBOM] = sbom.sbom_json(facts, models, files)
     return files | {manifest.MANIFEST: manifest.manifest_json(facts, files)}
 
 
@@ -178,7 +181,7 @@ def _of_file(name: str, artifact: Artifact, report: Report, timeout_s: float, pl
     vectors = golden_vectors(alone, timeout_s)
     tables = _tables(name, settings) if settings else {}
     chain = file_chain(alone, settings, vectors, timeout_s) if settings and tables else None
-    sources = [*(["log_mel"] if chain else []), *(["scene_smoother"] if has_scenes(member) else [])]
+    sources = [*(_FRONT_END_SOURCES if chain else []), *(["scene_smoother"] if has_scenes(member) else [])]
     stages = network_stages(name, member, vectors, chain)
     in_c = c_networks(name, {network.role: member.model}) if plain else []
     facts = {"memory_bytes": memory_bytes(in_c)} if plain else {"arena_bytes": network.sizes[0]}
@@ -191,7 +194,7 @@ def _of_stream(name: str, artifact: Artifact, report: Report, timeout_s: float, 
     tables = _tables(name, settings)
     if not tables:
         raise ArtifactError(
-            f"no bundle of this artifact: CMSIS-DSP has no FFT of {settings.fft} points",
+            f"no bundle of this artifact: the C front end has no FFT of {settings.fft} points",
             hint="train with features.fft = 2048",
         )
     chain = stream_chain(restricted(artifact), timeout_s)
@@ -225,7 +228,7 @@ def _sizes(arena: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _tables(name: str, settings: LogMelSettings) -> dict[str, str]:
-    """Generated files of the front end; none where CMSIS-DSP has no such FFT."""
+    """Generated files of the front end; none where it has no such FFT."""
     with contextlib.suppress(ArtifactError):
         return log_mel_tables(settings, name, f"{name}_log_mel")
     return {}

@@ -10,7 +10,7 @@ from keras_mtl.firmware_host.c99 import identifier
 from keras_mtl.tflite.artifact import MANIFEST, UNKNOWN, Artifact
 
 #: What the targets of a bundle's `CMakeLists.txt` add to its name.
-_TARGETS = ("", "_dsp", "_listen", "_selftest", "_selftest_main")
+_TARGETS = ("", "_listen", "_selftest", "_selftest_main")
 
 
 def bundle_names(artifacts: Sequence[tuple[Artifact, str]], given: Sequence[str] = ()) -> list[str]:

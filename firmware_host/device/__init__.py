@@ -9,6 +9,14 @@ from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
     from keras_mtl.firmware_host.device.detections import BEGIN, END, SCENE, Detection, silence_after, within
+    from keras_mtl.firmware_host.device.fixed_log_mel import (
+        FixedLogMel,
+        FixedTables,
+        fft_factors,
+        fixed_tables,
+        frequency_order,
+        mel_segments,
+    )
     from keras_mtl.firmware_host.device.member import OpenMember
     from keras_mtl.firmware_host.device.memory import (
         C_TYPES,
@@ -25,7 +33,7 @@ else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "BEGIN", "C_TYPES", "END", "FRONT_END", "LISTENER_STATE_BYTES", "SCENE", "Buffer", "Detection", "OpenMember",
-    "StreamLoop", "StreamPredictor", "embedding_place", "listener_buffers", "listener_memory",
-    "silence_after", "within",
+    "BEGIN", "C_TYPES", "END", "FRONT_END", "LISTENER_STATE_BYTES", "SCENE", "Buffer", "Detection", "FixedLogMel",
+    "FixedTables", "OpenMember", "StreamLoop", "StreamPredictor", "embedding_place", "fft_factors", "fixed_tables",
+    "frequency_order", "listener_buffers", "listener_memory", "mel_segments", "silence_after", "within",
 ]  # fmt: skip

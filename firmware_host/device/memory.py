@@ -25,6 +25,9 @@ FRONT_END = ("history", "scratch", "levels")
 #: Bytes of an element on a 32-bit device; the structs are those of kmtl_event_stream.h and kmtl_cells.h.
 _BYTES = {
     "float": 4,
+    # As float32 has them; the fixed-point front end's samples take two.
+    "kmtl_log_mel_sample_t": 4,
+    "kmtl_log_mel_scratch_t": 4,
     "int8_t": 1,
     "uint8_t": 1,
     "int16_t": 2,
@@ -95,8 +98,8 @@ def _of_all(artifact: Artifact, wiring: Wiring) -> dict[str, Buffer]:
     size = encoder.outputs[embedding_place(artifact)].size
     kind = C_TYPES[log_mel.dtype]
     found = {
-        "history": Buffer("float", settings.window),
-        "scratch": Buffer("float", 2 * settings.fft),
+        "history": Buffer("kmtl_log_mel_sample_t", settings.window),
+        "scratch": Buffer("kmtl_log_mel_scratch_t", 2 * settings.fft),
         "levels": Buffer("float", settings.mel_bands),
         "log_mel": Buffer(kind, wiring.stream.stride * settings.mel_bands),
         "states": Buffer(kind, max(1, sum(port.elements for port in states))),

@@ -17,23 +17,6 @@ from keras_mtl.core import LogMelSettings
 from keras_mtl.firmware_host.bundle.text import log_mel_tables
 
 HERE = Path(__file__).parent
-CMSIS_DSP = HERE.parents[1] / ".venv" / "share" / "cmsis-dsp"
-#: What of CMSIS-DSP the front end links.
-CMSIS_SOURCES = (
-    "CommonTables/arm_common_tables",
-    "CommonTables/arm_const_structs",
-    "CommonTables/arm_mve_tables",
-    "ComplexMathFunctions/arm_cmplx_mag_squared_f32",
-    "FastMathFunctions/arm_vlog_f32",
-    "TransformFunctions/arm_bitreversal2",
-    "TransformFunctions/arm_cfft_f32",
-    "TransformFunctions/arm_cfft_init_f32",
-    "TransformFunctions/arm_cfft_radix8_f32",
-    "TransformFunctions/arm_rfft_fast_f32",
-    "TransformFunctions/arm_rfft_fast_init_f32",
-)
-#: Without `cmsis_compiler.h`, which is a package of its own.
-DSP = ("-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"), "-isystem", str(CMSIS_DSP / "PrivateInclude"))
 _STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wshadow", "-Wdouble-promotion")
 _SECTIONS = ("-ffunction-sections", "-fdata-sections")
 #: The features of each kind of system whose FFT the front end has, and odd ones: an odd window, mel filters over a
@@ -91,6 +74,19 @@ CORTEX_M4F = Core(
 CORTEX_M55 = Core(
     "Cortex-M55", ("arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"), "mps3-an547", _CORTEX
 )
+_FIXED = "-DKMTL_LOG_MEL_FIXED=1"
+#: The fixed-point front end. Cores without a floating-point unit have no other.
+HOST_FIXED = Core("host, fixed point", (*HOST.compiler, _FIXED))
+SANITIZED_FIXED = Core("host with sanitizers, fixed point", (*SANITIZED.compiler, _FIXED))
+CORTEX_M4F_FIXED = Core("Cortex-M4F, fixed point", (*CORTEX_M4F.compiler, _FIXED), CORTEX_M4F.machine, _CORTEX)
+#: The code of an M0+ on the M4's machine: QEMU has no board with an M0+, and the M4 runs its instructions.
+CORTEX_M0 = Core(
+    "Cortex-M0+",
+    ("arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m0plus", "-mthumb", "-masm-syntax-unified"),
+    "mps2-an386",
+    _CORTEX,
+)
+FIXED = (HOST_FIXED, SANITIZED_FIXED, CORTEX_M4F_FIXED, CORTEX_M0)
 CORTEX_M = (CORTEX_M4F, CORTEX_M55)
 ALL = (HOST, SANITIZED, *CORTEX_M)
 
@@ -98,8 +94,6 @@ ALL = (HOST, SANITIZED, *CORTEX_M)
 def require(core: Core) -> None:
     """Skips a test where the tools for a core are not there; fails it where `make test-firmware` asks for them."""
     missing = core.missing
-    if not (CMSIS_DSP / "Include").is_dir():
-        missing.append("CMSIS-DSP's source (sh scripts/cmsis_dsp.sh)")
     if missing:
         reason = f"{core.name} needs {' and '.join(missing)}; `make test-firmware` gets what it may"
         (pytest.fail if os.environ.get("REQUIRE_FIRMWARE_TOOLS") else pytest.skip)(reason)
@@ -134,15 +128,12 @@ class Program:
 
 
 class Builder:
-    """Compiles programs for one core; CMSIS-DSP once."""
+    """Compiles programs for one core."""
 
     def __init__(self, core: Core, folder: Path) -> None:
         self._core, self._folder, self._programs = core, folder, 0
         folder.mkdir(parents=True, exist_ok=True)
         write_kinds(folder)
-        self._dsp = [folder / f"{Path(source).name}.o" for source in CMSIS_SOURCES]
-        for source, made in zip(CMSIS_SOURCES, self._dsp, strict=True):
-            self._compile("-std=c99", "-w", *DSP, "-c", f"{CMSIS_DSP}/Source/{source}.c", "-o", str(made))
 
     def program(
         self, source: Path, *options: str, kinds: Sequence[str] = tuple(KINDS), bundle: Path | None = None
@@ -164,8 +155,8 @@ class Builder:
             others = [other for other in sorted(bundle.rglob("*.c")) if not other.name.endswith("_main.c")]
             include = [bundle, bundle / "kmtl"]
         sources = [str(each) for each in (source, *others)]
-        linked = [*map(str, self._dsp), *self._core.extra, "-lm", "-Wl,--gc-sections", "-o", str(path)]
-        self._compile(*_STRICT, *DSP, *options, *(f"-I{each}" for each in include), *sources, *linked)
+        linked = [*self._core.extra, "-lm", "-Wl,--gc-sections", "-o", str(path)]
+        self._compile(*_STRICT, *options, *(f"-I{each}" for each in include), *sources, *linked)
         return Program(self._core, path)
 
     def _compile(self, *arguments: str) -> None:

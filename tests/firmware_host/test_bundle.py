@@ -48,6 +48,8 @@ FILES = {
     "golden_vectors.h",
     "kmtl/kmtl_log_mel.c",
     "kmtl/kmtl_log_mel.h",
+    "kmtl/kmtl_log_mel_fixed.c",
+    "kmtl/kmtl_log_mel_fixed.h",
     "kmtl/kmtl_network.h",
     "kmtl/kmtl_scene_smoother.c",
     "kmtl/kmtl_scene_smoother.h",

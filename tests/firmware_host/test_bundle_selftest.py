@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from c_programs import CMSIS_DSP, CMSIS_SOURCES, HERE, HOST, require
+from c_programs import HERE, HOST, require
 from run_selftest import networks_of
 from small_artifacts import DECODED_OTHERWISE, ODD_NAMES, make_two_state
 from tflm_declarations import check_for_tflm
@@ -31,22 +31,12 @@ from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.targets import load_target
 
 _STRICT = ("-std=c99", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow")
-_DSP = ("-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"), "-isystem", str(CMSIS_DSP / "PrivateInclude"))
 
 
 @pytest.fixture(scope="module")
-def dsp(tmp_path_factory) -> Path:
-    """CMSIS-DSP as far as the front end needs it."""
-    require(HOST)
-    folder = tmp_path_factory.mktemp("dsp")
-    sources = [f"{CMSIS_DSP}/Source/{name}.c" for name in CMSIS_SOURCES]
-    subprocess.run(["gcc", "-std=c99", "-O1", "-fPIC", "-w", *_DSP, "-c", *sources], cwd=folder, check=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def selftest(dsp, tmp_path_factory) -> Callable[..., dict[str, Any]]:
+def selftest(tmp_path_factory) -> Callable[..., dict[str, Any]]:
     """Compiles a bundle's self-test and runs it: `selftest(folder, spoil=(network, call, output, index))`."""
+    require(HOST)
     libraries: dict[Path, Path] = {}
 
     def run(folder: Path, spoil: tuple[int, ...] = ()) -> dict[str, Any]:
@@ -54,10 +44,8 @@ def selftest(dsp, tmp_path_factory) -> Callable[..., dict[str, Any]]:
             library = libraries[folder] = tmp_path_factory.mktemp("library") / "selftest.so"
             sources = [path for path in sorted(folder.rglob("*.c")) if not path.name.endswith("_main.c")]
             include = [f"-I{folder}", f"-I{folder / 'kmtl'}"]
-            linked = [*map(str, sources), *map(str, dsp.glob("*.o")), "-lm", "-shared", "-o", str(library)]
-            done = subprocess.run(
-                ["gcc", *_STRICT, *_DSP, *include, *linked], capture_output=True, text=True, check=False
-            )
+            linked = [*map(str, sources), "-lm", "-shared", "-o", str(library)]
+            done = subprocess.run(["gcc", *_STRICT, *include, *linked], capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
         call = [sys.executable, str(HERE / "run_selftest.py"), str(libraries[folder]), str(folder), *map(str, spoil)]
         done = subprocess.run(call, capture_output=True, text=True, check=False)

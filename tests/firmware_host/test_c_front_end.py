@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from c_programs import (
     ALL,
-    CMSIS_DSP,
+    FIXED,
     HERE,
     HOST,
     KINDS,
@@ -29,11 +29,12 @@ from c_programs import (
 from keras_mtl.core import ArtifactError, LogMelSettings, mel_filters
 from keras_mtl.firmware_host.bundle.golden.audio import golden_waveform, quantized_log_mel
 from keras_mtl.firmware_host.bundle.text import log_mel_tables
-from keras_mtl.firmware_host.bundle.text.front_end import mel_segments
+from keras_mtl.firmware_host.device import FixedLogMel, mel_segments
 
-CMSIS = ("-D__GNUC_PYTHON__", "-isystem", str(CMSIS_DSP / "Include"))
 #: Largest difference from librosa above the floor, in dB.
 ALLOWED_DB = 0.05
+#: Of the fixed-point front end, for bands that lie so far below a frame's loudest one at most.
+ALLOWED_FIXED_DB, NEAR_DB = 0.3, 50.0
 #: Recordings of `make test-firmware RECORDINGS=DIR` that are heard, and seconds of each.
 RECORDINGS, SECONDS = 200, 10
 
@@ -170,6 +171,46 @@ def test_levels_are_librosas_on_recordings(program: Program, repository, tmp_pat
     assert worst < ALLOWED_DB
 
 
+@pytest.fixture(scope="module", params=FIXED, ids=lambda core: core.name)
+def fixed_program(request, built) -> Program:
+    return built(request.param, HERE / "c" / "run.c")
+
+
+def _fixed_difference(levels: np.ndarray, samples: np.ndarray, settings: LogMelSettings) -> float:
+    """Largest difference from librosa in dB, of bands within `NEAR_DB` of a frame's loudest one and above the floor."""
+    expected = librosa_levels(samples, settings)
+    near = (expected > expected.max(axis=1, keepdims=True) - NEAR_DB) & (expected > -99.9)
+    assert near.any()
+    return float(np.abs(levels - expected)[near].max())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fixed_point_is_that_of_python_to_the_integer(fixed_program: Program, kind: str, tmp_path: Path) -> None:
+    settings = KINDS[kind]
+    square = np.where(np.arange(8000) // 8 % 2, 32767, -32768)
+    sound = np.concatenate([golden_waveform(settings, 1.0, seed=5), square, np.full(4000, -32768), np.zeros(4000)])
+    samples = sound.astype(np.int16)
+    (frames,) = hear(fixed_program, tmp_path, Hearing(kind, samples))
+    np.testing.assert_array_equal(frames["levels"] * 256, FixedLogMel(settings)(samples))
+    for dtype, scaling in SCALINGS.items():
+        np.testing.assert_array_equal(frames[dtype], quantized_log_mel(frames["levels"], scaling, dtype))
+    again = hear(fixed_program, tmp_path, Hearing(kind, samples), seed=3, as_float=True)[0]
+    assert again.tobytes() == frames.tobytes()
+
+
+def test_fixed_point_is_near_librosa_on_recordings(fixed_program: Program, repository, tmp_path: Path) -> None:
+    """With `make test-firmware RECORDINGS=DIR` on yours."""
+    settings, worst, paths = KINDS["mt"], 0.0, recordings(repository)
+    paths = paths if os.environ.get("RECORDINGS") and fixed_program.core is not FIXED[1] else paths[:1]
+    for path in paths:
+        samples = pcm(path, settings.sample_rate_hz, SECONDS if len(paths) > 1 else 2.0)
+        (frames,) = hear(fixed_program, tmp_path, Hearing("mt", samples))
+        np.testing.assert_array_equal(frames["levels"] * 256, FixedLogMel(settings)(samples))
+        worst = max(worst, _fixed_difference(frames["levels"], samples, settings))
+    print(f"{fixed_program.core.name}: {len(paths)} recordings, largest difference {worst:.4f} dB")
+    assert worst < ALLOWED_FIXED_DB
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_weight_a_bin_makes_the_filters(kind: str) -> None:
     settings = KINDS[kind]
@@ -178,7 +219,7 @@ def test_one_weight_a_bin_makes_the_filters(kind: str) -> None:
     filters = np.zeros((settings.fft // 2 + 1, settings.mel_bands + 2))
     for segment in range(settings.mel_bands + 1):
         for bin_ in range(segments[segment], segments[segment + 1]):
-            weight = rising[bin_ - segments[0]]
+            weight = np.float32(rising[bin_ - segments[0]])
             filters[bin_, segment + 1] += weight
             filters[bin_, segment] += np.float32(1.0) - weight
     np.testing.assert_allclose(filters[:, 1:-1], mel_filters(settings), atol=1e-7)
@@ -203,7 +244,7 @@ def test_headers_and_sources_are_strict(standard: str, tmp_path: Path) -> None:
     dialect = ["gcc", standard] if is_c else ["g++", "-x", "c++", "-std=c++11"]
     strict = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow", "-fsyntax-only"]
     sources = [str(path) for path in c_sources()] if is_c else []
-    command = [*dialect, *strict, *CMSIS, f"-I{c_sources()[0].parent}", str(tmp_path / "all.c"), *sources]
+    command = [*dialect, *strict, f"-I{c_sources()[0].parent}", str(tmp_path / "all.c"), *sources]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -214,7 +255,7 @@ def test_objects_have_no_variables_and_call_little(tmp_path: Path) -> None:
     assert len(c_sources()) > 5
     for source in c_sources():
         made = tmp_path / f"{source.stem}.o"
-        subprocess.run(["gcc", "-std=c99", "-O2", *CMSIS, "-c", str(source), "-o", str(made)], check=True)
+        subprocess.run(["gcc", "-std=c99", "-O2", "-c", str(source), "-o", str(made)], check=True)
         listed = subprocess.run(["nm", str(made)], check=True, capture_output=True, text=True).stdout
         symbols = [line.split()[-2:] for line in listed.splitlines()]
         assert {kind for kind, _ in symbols} <= {"T", "t", "r", "U"}, source.name

@@ -118,16 +118,14 @@ static void begin_states(kmtl_listener_t *self) {
   }
 }
 
-bool kmtl_listener_init(kmtl_listener_t *self, const kmtl_listener_settings_t *settings,
+void kmtl_listener_init(kmtl_listener_t *self, const kmtl_listener_settings_t *settings,
                         const kmtl_listener_memory_t *memory, kmtl_run_t run, void *run_context) {
-  bool has_fft;
-
   (void)memset(self, 0, sizeof(*self));
   self->settings = settings;
   self->memory = *memory;
   self->run = run;
   self->run_context = run_context;
-  has_fft = kmtl_log_mel_init(&self->front_end, settings->encoder->features, memory->history, memory->scratch);
+  kmtl_log_mel_init(&self->front_end, settings->encoder->features, memory->history, memory->scratch);
   kmtl_embeddings_init(&self->ring, memory->ring, settings->ring,
                        (size_t)settings->encoder->embedding * settings->encoder->bytes);
   if (settings->scenes != NULL) {
@@ -137,7 +135,6 @@ bool kmtl_listener_init(kmtl_listener_t *self, const kmtl_listener_settings_t *s
     kmtl_event_stream_init(&self->events, settings->events, &memory->events, run, run_context);
   }
   kmtl_listener_reset(self);
-  return has_fft;
 }
 
 void kmtl_listener_reset(kmtl_listener_t *self) {

@@ -78,8 +78,8 @@ typedef struct {
 /* The caller's memory, each as aligned as its elements; kept between calls, but for `scratch`. What belongs to a part
  * that is not there may be NULL. */
 typedef struct {
-  float *history;         /* [window] samples */
-  float *scratch;         /* [2 * fft], free between calls */
+  kmtl_log_mel_sample_t *history;  /* [window] samples */
+  kmtl_log_mel_scratch_t *scratch; /* [2 * fft], free between calls */
   float *levels;          /* [bands], log-mel in dB */
   void *log_mel;          /* [frames * bands] of the encoder's type */
   void *states;           /* [elements of all states] of the encoder's type */
@@ -126,9 +126,8 @@ typedef struct {
   bool failed;
 } kmtl_listener_t;
 
-/* Begins. Settings, memory and run's context must outlive the state; `memory` itself is copied. Returns false where
- * CMSIS-DSP has no FFT of this length. */
-bool kmtl_listener_init(kmtl_listener_t *self, const kmtl_listener_settings_t *settings,
+/* Begins. Settings, memory and run's context must outlive the state; `memory` itself is copied. */
+void kmtl_listener_init(kmtl_listener_t *self, const kmtl_listener_settings_t *settings,
                         const kmtl_listener_memory_t *memory, kmtl_run_t run, void *run_context);
 
 /* Begins anew: no embeddings and no scene, and results that wait are gone. */

@@ -2,117 +2,80 @@
  * Part of keras_mtl. SPDX-License-Identifier: Apache-2.0 */
 #include "kmtl_log_mel.h"
 
-#include <math.h>
 #include <string.h>
-
-#include "dsp/complex_math_functions.h"
-#include "dsp/fast_math_functions.h"
-
-/* dB of a power whose natural logarithm is 1: 10 / ln 10. */
-#define KMTL_DB_PER_LN (4.34294481903f)
 
 /* Zeros around the window in the FFT, before it. */
 static uint32_t zeros_before(const kmtl_log_mel_tables_t *tables) {
   return ((uint32_t)tables->fft - tables->window) / 2u;
 }
 
-static void store(kmtl_log_mel_t *self, float sample) {
+/* Samples that can be stored in one piece. */
+static uint32_t piece_of(const kmtl_log_mel_t *self, size_t count) {
+  const uint32_t in_a_row = self->tables->window - self->oldest;
+  const uint32_t most = (self->missing < in_a_row) ? self->missing : in_a_row;
+  return (count < most) ? (uint32_t)count : most;
+}
+
+/* Counts a piece that was stored. */
+static void advance(kmtl_log_mel_t *self, uint32_t count) {
   const kmtl_log_mel_tables_t *const tables = self->tables;
-  self->history[self->oldest] = sample;
-  self->oldest++;
+  self->oldest += count;
   if (self->oldest == tables->window) {
     self->oldest = 0u;
   }
-  self->missing--;
+  self->missing -= count;
   if (!self->ended) {
-    self->in_hop++;
-    if (self->in_hop == tables->hop) {
-      self->in_hop = 0u;
+    self->in_hop += count;
+    while (self->in_hop >= tables->hop) {
+      self->in_hop -= tables->hop;
       self->due++;
     }
   }
 }
 
-/* The samples in their order, times the window, in the middle of the FFT. */
-static void apply_window(const kmtl_log_mel_t *self, float *points) {
+/* The samples in their order, in the middle of the FFT. */
+static void gather(const kmtl_log_mel_t *self, kmtl_log_mel_sample_t *points) {
   const kmtl_log_mel_tables_t *const tables = self->tables;
   const uint32_t window = tables->window;
   const uint32_t before = zeros_before(tables);
   const uint32_t old = window - self->oldest;
-  float *const inside = &points[before];
-  uint32_t k;
+  kmtl_log_mel_sample_t *const inside = &points[before];
 
-  (void)memset(points, 0, before * sizeof(float));
-  (void)memcpy(inside, &self->history[self->oldest], old * sizeof(float));
-  (void)memcpy(&inside[old], self->history, self->oldest * sizeof(float));
-  (void)memset(&inside[window], 0, (tables->fft - window - before) * sizeof(float));
-  inside[0] *= tables->half_window[0];
-  for (k = 1u; (2u * k) < window; k++) {
-    const float weight = tables->half_window[k];
-    inside[k] *= weight;
-    inside[window - k] *= weight;
-  }
-  if ((window % 2u) == 0u) {
-    inside[window / 2u] *= tables->half_window[window / 2u];
-  }
+  (void)memset(points, 0, before * sizeof(points[0]));
+  (void)memcpy(inside, &self->history[self->oldest], old * sizeof(points[0]));
+  (void)memcpy(&inside[old], self->history, self->oldest * sizeof(points[0]));
+  (void)memset(&inside[window], 0, (tables->fft - window - before) * sizeof(points[0]));
 }
 
-/* Spectrum as CMSIS-DSP packs it, [fft], to the power of each bin, [fft / 2 + 1]; in place. */
-static void to_power(float *spectrum, uint32_t fft) {
-  const float at_0 = spectrum[0] * spectrum[0];
-  const float at_half_rate = spectrum[1] * spectrum[1];
+/* The nearest integer, halves to even, from `lowest`, above -2^22, to `highest`: added to 1.5 * 2^23, a number
+ * is rounded by the addition, and its integer lies in the sum's lower bits. */
+static int32_t round_and_clamp(float value, float lowest, int32_t highest) {
+  const float magic = 12582912.0f;
+  int32_t bits;
+  float sum;
 
-  arm_cmplx_mag_squared_f32(spectrum, spectrum, fft / 2u);
-  spectrum[0] = at_0;
-  spectrum[fft / 2u] = at_half_rate;
-}
-
-/* Power of the bins to that of the bands. Where one band falls the next one rises, and the two weights sum to 1. */
-static void to_bands(const kmtl_log_mel_tables_t *tables, const float *power, float *bands) {
-  const float *rising = tables->rising;
-  uint32_t segment;
-
-  for (segment = 0u; segment <= tables->bands; segment++) {
-    const uint32_t end = tables->segments[segment + 1u];
-    float rises = 0.0f;
-    float falls = 0.0f;
-    uint32_t bin;
-    for (bin = tables->segments[segment]; bin < end; bin++) {
-      const float weight = *rising;
-      rises += weight * power[bin];
-      falls += (1.0f - weight) * power[bin];
-      rising++;
-    }
-    if (segment > 0u) {
-      bands[segment - 1u] += falls;
-    }
-    if (segment < tables->bands) {
-      bands[segment] = rises;
-    }
-  }
-}
-
-static float round_and_clamp(float value, float lowest, float highest) {
-  const float whole = rintf(value);
   /* Written so that what is no number becomes the lowest. */
-  if (!(whole > lowest)) {
-    return lowest;
+  if (!(value > lowest)) {
+    value = lowest;
   }
-  return (whole < highest) ? whole : highest;
+  sum = value + magic;
+  (void)memcpy(&bits, &sum, sizeof bits);
+  bits -= 0x4B400000;
+  return (bits < highest) ? bits : highest;
 }
 
-bool kmtl_log_mel_init(kmtl_log_mel_t *self, const kmtl_log_mel_tables_t *tables, float *history, float *scratch) {
+void kmtl_log_mel_init(kmtl_log_mel_t *self, const kmtl_log_mel_tables_t *tables, kmtl_log_mel_sample_t *history,
+                       kmtl_log_mel_scratch_t *scratch) {
   self->tables = tables;
   self->history = history;
   self->scratch = scratch;
   kmtl_log_mel_reset(self);
-  return tables->init_fft(&self->fft) == ARM_MATH_SUCCESS;
 }
 
 void kmtl_log_mel_reset(kmtl_log_mel_t *self) {
   const kmtl_log_mel_tables_t *const tables = self->tables;
 
-  (void)memset(self->history, 0, tables->window * sizeof(float));
+  (void)memset(self->history, 0, tables->window * sizeof(self->history[0]));
   self->oldest = 0u;
   /* The window of frame 0 ends so many samples after its centre, sample 0. */
   self->missing = (zeros_before(tables) + tables->window) - (tables->fft / 2u);
@@ -125,8 +88,18 @@ size_t kmtl_log_mel_push_int16(kmtl_log_mel_t *self, const int16_t *samples, siz
   size_t taken = 0u;
 
   while ((taken < count) && (self->missing > 0u)) {
-    store(self, (float)samples[taken] * (1.0f / 32768.0f));
-    taken++;
+    const uint32_t piece = piece_of(self, count - taken);
+    kmtl_log_mel_sample_t *const to = &self->history[self->oldest];
+#if KMTL_LOG_MEL_FIXED
+    (void)memcpy(to, &samples[taken], piece * sizeof(to[0]));
+#else
+    uint32_t k;
+    for (k = 0u; k < piece; k++) {
+      to[k] = (float)samples[taken + k] * (1.0f / 32768.0f);
+    }
+#endif
+    advance(self, piece);
+    taken += piece;
   }
   return taken;
 }
@@ -135,8 +108,18 @@ size_t kmtl_log_mel_push_float(kmtl_log_mel_t *self, const float *samples, size_
   size_t taken = 0u;
 
   while ((taken < count) && (self->missing > 0u)) {
-    store(self, samples[taken]);
-    taken++;
+    const uint32_t piece = piece_of(self, count - taken);
+    kmtl_log_mel_sample_t *const to = &self->history[self->oldest];
+#if KMTL_LOG_MEL_FIXED
+    uint32_t k;
+    for (k = 0u; k < piece; k++) {
+      to[k] = (int16_t)round_and_clamp(samples[taken + k] * 32768.0f, -32768.0f, 32767);
+    }
+#else
+    (void)memcpy(to, &samples[taken], piece * sizeof(to[0]));
+#endif
+    advance(self, piece);
+    taken += piece;
   }
   return taken;
 }
@@ -145,24 +128,14 @@ bool kmtl_log_mel_ready(const kmtl_log_mel_t *self) { return self->missing == 0u
 
 void kmtl_log_mel_frame(kmtl_log_mel_t *self, float *levels_db) {
   const kmtl_log_mel_tables_t *const tables = self->tables;
-  float *const points = self->scratch;
-  float *const spectrum = &self->scratch[tables->fft];
-  uint32_t band;
 
-  apply_window(self, points);
-  arm_rfft_fast_f32(&self->fft, points, spectrum, 0u);
-  to_power(spectrum, tables->fft);
-  to_bands(tables, spectrum, levels_db);
-  for (band = 0u; band < tables->bands; band++) {
-    /* Written so that what is no number, from samples that are none, lies on the floor. */
-    if (!(levels_db[band] > tables->floor)) {
-      levels_db[band] = tables->floor;
-    }
-  }
-  arm_vlog_f32(levels_db, levels_db, tables->bands);
-  for (band = 0u; band < tables->bands; band++) {
-    levels_db[band] *= KMTL_DB_PER_LN;
-  }
+#if KMTL_LOG_MEL_FIXED
+  gather(self, (kmtl_log_mel_sample_t *)(void *)self->scratch);
+  kmtl_log_mel_fixed(&tables->fixed, tables->fft, tables->bands, self->scratch, levels_db);
+#else
+  gather(self, self->scratch);
+  kmtl_log_mel_float(&tables->exact, tables->fft, tables->bands, self->scratch, levels_db);
+#endif
   self->missing = tables->hop;
   self->due--;
 }
@@ -179,7 +152,9 @@ bool kmtl_log_mel_finish(kmtl_log_mel_t *self) {
     return false;
   }
   while (self->missing > 0u) {
-    store(self, 0.0f);
+    const uint32_t piece = piece_of(self, self->missing);
+    (void)memset(&self->history[self->oldest], 0, piece * sizeof(self->history[0]));
+    advance(self, piece);
   }
   return true;
 }
@@ -188,7 +163,7 @@ void kmtl_log_mel_quantize_int8(const float *levels_db, size_t count, float per_
   size_t k;
 
   for (k = 0u; k < count; k++) {
-    out[k] = (int8_t)round_and_clamp((levels_db[k] * per_db) + at_0_db, -128.0f, 127.0f);
+    out[k] = (int8_t)round_and_clamp((levels_db[k] * per_db) + at_0_db, -128.0f, 127);
   }
 }
 
@@ -196,6 +171,6 @@ void kmtl_log_mel_quantize_int16(const float *levels_db, size_t count, float per
   size_t k;
 
   for (k = 0u; k < count; k++) {
-    out[k] = (int16_t)round_and_clamp((levels_db[k] * per_db) + at_0_db, -32768.0f, 32767.0f);
+    out[k] = (int16_t)round_and_clamp((levels_db[k] * per_db) + at_0_db, -32768.0f, 32767);
   }
 }

@@ -4,14 +4,20 @@
  * Frame t is centred at sample t * hop, with zeros before the first sample and after the last one. It is ready as soon
  * as its window's last sample is there: about half a window, (window + 1) / 2 samples, after its centre.
  *
- * The FFT is arm_rfft_fast_f32 of CMSIS-DSP, which must be linked. All memory is the caller's: the state, the history
+ * There are two ways to compute it, by KMTL_LOG_MEL_FIXED: in float32 (kmtl_log_mel_float.h), and in integers
+ * (kmtl_log_mel_fixed.h). Define it alike for all that includes this header; left out, it is 1 on Arm cores without a
+ * floating-point unit, else 0.
+ *
+ * All memory is the caller's: the state, the history
  * (kept between calls) and the scratch (used only within kmtl_log_mel_frame: several front ends may share it, and what
  * else is not needed then; not TFLM's arena, which keeps its tensors). Generated tables and sizes:
  * kmtl_log_mel_tables.h.
  *
- *   static float history[KMTL_LOG_MEL_WINDOW], scratch[KMTL_LOG_MEL_SCRATCH], levels[KMTL_LOG_MEL_BANDS];
+ *   static kmtl_log_mel_sample_t history[KMTL_LOG_MEL_WINDOW];
+ *   static kmtl_log_mel_scratch_t scratch[KMTL_LOG_MEL_SCRATCH];
+ *   static float levels[KMTL_LOG_MEL_BANDS];
  *   static kmtl_log_mel_t front_end;
- *   (void)kmtl_log_mel_init(&front_end, &kmtl_log_mel_tables, history, scratch);
+ *   kmtl_log_mel_init(&front_end, &kmtl_log_mel_tables, history, scratch);
  *   while (count > 0u) {
  *     const size_t taken = kmtl_log_mel_push_int16(&front_end, samples, count);
  *     samples += taken;
@@ -29,10 +35,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dsp/transform_functions.h"
+#ifndef KMTL_LOG_MEL_FIXED
+#if defined(__arm__) && !defined(__ARM_FP)
+#define KMTL_LOG_MEL_FIXED 1
+#else
+#define KMTL_LOG_MEL_FIXED 0
+#endif
+#endif
+
+#if KMTL_LOG_MEL_FIXED
+#include "kmtl_log_mel_fixed.h"
+#else
+#include "kmtl_log_mel_float.h"
+#endif
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+#if KMTL_LOG_MEL_FIXED
+typedef int16_t kmtl_log_mel_sample_t;
+typedef uint32_t kmtl_log_mel_scratch_t;
+#else
+typedef float kmtl_log_mel_sample_t;
+typedef float kmtl_log_mel_scratch_t;
 #endif
 
 /* Settings and tables of one kind of features; constant, made by keras_mtl. Two models with other features have two. */
@@ -42,25 +68,19 @@ typedef struct {
   uint16_t fft;    /* points of the FFT: a power of two from 32 to 4096 */
   uint16_t hop;    /* samples from one frame to the next */
   uint16_t bands;  /* mel bands, at least 1 */
-  float floor;     /* least power: what is below is raised to it */
   bool keep_last_frame; /* whether the frame centred on the end of a clip is kept */
-  /* First half of the window, which is symmetric about window / 2: [window / 2 + 1]. */
-  const float *half_window;
-  /* Between mel edges s and s + 1 lie the bins from segments[s] on, up to segments[s + 1]: [bands + 2]. */
-  const uint16_t *segments;
-  /* Of each of these bins the weight in the band that rises there; 1 minus it is that in the band that falls. From bin
-   * segments[0] on: [segments[bands + 1] - segments[0]]. */
-  const float *rising;
-  /* The CMSIS-DSP function for this length, as arm_rfft_fast_init_2048_f32: no other length's tables are linked then. */
-  arm_status (*init_fft)(arm_rfft_fast_instance_f32 *fft);
+#if KMTL_LOG_MEL_FIXED
+  kmtl_log_mel_fixed_t fixed;
+#else
+  kmtl_log_mel_float_t exact;
+#endif
 } kmtl_log_mel_tables_t;
 
 /* State of a front end. Its fields are its own. */
 typedef struct {
   const kmtl_log_mel_tables_t *tables;
-  float *history;
-  float *scratch;
-  arm_rfft_fast_instance_f32 fft;
+  kmtl_log_mel_sample_t *history;
+  kmtl_log_mel_scratch_t *scratch;
   uint32_t oldest;   /* place in the history of the oldest sample */
   uint32_t missing;  /* samples until the next frame is ready; 0: it is */
   uint32_t in_hop;   /* samples since the last whole hop */
@@ -70,10 +90,10 @@ typedef struct {
 
 /* Begins: a clip, or a stream without end.
  * tables   generated settings; must outlive the state.
- * history  [window] floats, kept between calls.
- * scratch  [2 * fft] floats, free between calls. As aligned as a float is; 16 bytes are faster on cores with Helium.
- * Returns false where CMSIS-DSP has no FFT of this length. */
-bool kmtl_log_mel_init(kmtl_log_mel_t *self, const kmtl_log_mel_tables_t *tables, float *history, float *scratch);
+ * history  [window], kept between calls.
+ * scratch  [2 * fft], free between calls. As aligned as a float is. */
+void kmtl_log_mel_init(kmtl_log_mel_t *self, const kmtl_log_mel_tables_t *tables, kmtl_log_mel_sample_t *history,
+                       kmtl_log_mel_scratch_t *scratch);
 
 /* Begins anew, with zeros before the next sample. */
 void kmtl_log_mel_reset(kmtl_log_mel_t *self);
@@ -82,7 +102,7 @@ void kmtl_log_mel_reset(kmtl_log_mel_t *self);
  * frame is ready and was not fetched. */
 size_t kmtl_log_mel_push_int16(kmtl_log_mel_t *self, const int16_t *samples, size_t count);
 
-/* The same with samples in [-1, 1]. */
+/* The same with samples in [-1, 1]; in integers they are rounded to 16 bits. */
 size_t kmtl_log_mel_push_float(kmtl_log_mel_t *self, const float *samples, size_t count);
 
 /* Whether a frame is ready. */

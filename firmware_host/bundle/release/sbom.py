@@ -18,8 +18,6 @@ SBOM = "sbom.cdx.json"
 _SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 #: The commit that TensorFlow Lite Micro of August 2026 takes (its `ext_libs/cmsis_nn_download.sh`).
 _CMSIS_NN = "4ab83cc3cc98fb85ed6dafb55e8ca02f1628dcae"
-#: The Python package whose source of CMSIS-DSP the front end is checked with.
-_CMSIS_DSP = "1.10.3"
 _SOURCES = (".c", ".h", ".cc")
 _SOURCES_WORDS = {
     True: "The C and C++ sources of this bundle: models as arrays, resolvers, settings, front end, driver",
@@ -28,16 +26,13 @@ _SOURCES_WORDS = {
 _APACHE: list[dict[str, Any]] = [{"license": {"id": "Apache-2.0"}}]
 
 
-def sbom_json(
-    facts: Mapping[str, Any], models: Mapping[str, bytes], files: Mapping[str, bytes], front_end: bool
-) -> bytes:
+def sbom_json(facts: Mapping[str, Any], models: Mapping[str, bytes], files: Mapping[str, bytes]) -> bytes:
     """The text of `sbom.cdx.json`.
 
     Args:
         facts: of `manifest.about`.
         models: content of the `.tflite` file of each network, by its identifier in C.
         files: content of every file but this one and the manifest, by path.
-        front_end: whether the log-mel front end is among them, which CMSIS-DSP is linked for.
     """
     root = f"bundle:{facts['name']}"
     networks = [_model(name, content, facts["artifact"]) for name, content in models.items()]
@@ -55,9 +50,7 @@ def sbom_json(
         ],
     }
     interpreted = facts["runtime"] == "tflm"
-    linked = _linked(facts["engines"].get("tflm", "unknown"), front_end)
-    if not interpreted:
-        linked = [part for part in linked if part["bom-ref"] == "cmsis-dsp"]
+    linked = _linked(facts["engines"].get("tflm", "unknown")) if interpreted else []
     document: dict[str, Any] = {
         "$schema": _SCHEMA,
         "bomFormat": "CycloneDX",
@@ -114,15 +107,12 @@ def _model(name: str, content: bytes, manifest: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _linked(tflm: str, front_end: bool) -> list[dict[str, Any]]:
+def _linked(tflm: str) -> list[dict[str, Any]]:
     """What a firmware links and the bundle does not hold."""
     found = [
         ("tflite-micro", "TensorFlow Lite Micro", tflm, "pkg:github/tensorflow/tflite-micro", "required"),
         ("cmsis-nn", "CMSIS-NN", _CMSIS_NN, f"pkg:github/ARM-software/CMSIS-NN@{_CMSIS_NN}", "optional"),
     ]
-    if front_end:
-        purl = f"pkg:pypi/cmsisdsp@{_CMSIS_DSP}"
-        found.append(("cmsis-dsp", "CMSIS-DSP", _CMSIS_DSP, purl, "required"))
     return [
         {
             "type": "library",

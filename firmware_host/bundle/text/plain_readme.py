@@ -36,7 +36,6 @@ def plain_readme(
 ) -> str:
     """The text of README.md, of the same arguments as `readme`."""
     files, streams = set(files), artifact.streams
-    front_end = "golden_audio.c" in files
     of_files: dict[str, Any] = {
         "tflm": next(engine.version for engine in report.engines if engine.engine == "tflm"),
         "vectors": len(vectors) if vectors else 0,
@@ -58,7 +57,6 @@ def plain_readme(
         "system": artifact.facts.get("system") or "unknown",
         "sha256": report.artifact["sha256"],
         "memory": f"{facts['memory_bytes']:,}",
-        "dsp": " CMSISDSP=/path/to/CMSIS-DSP" if front_end else "",
         "latency": ", ".join(f"{task} {value:g} s" for task, value in artifact.manifest.get("latency_s", {}).items()),
         "stages": ", ".join(stages),
     }

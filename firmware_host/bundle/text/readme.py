@@ -31,7 +31,7 @@ set_target_properties({name}_listen PROPERTIES C_STANDARD 99 LINKER_LANGUAGE CXX
 _MAKE_LISTEN = """
 build/{name}_listen: $(SOURCES) {file}
 	@mkdir -p build
-	$(CC) $(NEEDED) $(CFLAGS) $(DSP_FLAGS) $^ $(DSP_SOURCES) $(LDFLAGS) -lm -o $@
+	$(CC) $(NEEDED) $(CFLAGS) $^ $(LDFLAGS) -lm -o $@
 """
 _OTHERS = (
     "**Feed the inputs.** What they are and how often the network runs is not known of a file that keras_mtl did not\n"
@@ -42,18 +42,13 @@ _REAL = "`real = OUTPUT_SCALE * (integer - OUTPUT_ZERO_POINT)`"
 _LABELS = "; the labels stand in `model_settings.h` in the\n   output's order"
 _FRONT_END = (
     "`kmtl/kmtl_log_mel.h` is the front end: samples in, a frame of log-mel out each hop; its header has the loop.\n"
-    "   `INPUT_PER_DB` and `INPUT_AT_0_DB` of the settings turn dB into the input's integers in one step. It\n"
-    "   links CMSIS-DSP (https://github.com/ARM-software/CMSIS-DSP, Apache-2.0; the Python source package `cmsisdsp`\n"
-    "   has it, too)."
+    "   `INPUT_PER_DB` and `INPUT_AT_0_DB` of the settings turn dB into the input's integers in one step. On\n"
+    "   Arm cores without a floating-point unit it works in integers; `KMTL_LOG_MEL_FIXED` says 0 or 1 instead, for\n"
+    "   all files alike."
 )
 _NO_FRONT_END = (
     "There is no front end in this bundle, for the model's features are not known, or are some\n"
-    "   that CMSIS-DSP has no FFT for (it has powers of two from 32 to 4096). Compute them exactly by the settings."
-)
-_ESP_DSP = "\n  CMSIS-DSP is plain C with `-D__GNUC_PYTHON__`: the eleven files that `CMakeLists.txt` names will do."
-_ZEPHYR_DSP = (
-    ", `CONFIG_CMSIS_DSP=y`, `CONFIG_CMSIS_DSP_TRANSFORM=y`,\n"
-    "  `CONFIG_CMSIS_DSP_COMPLEXMATH=y` and `CONFIG_CMSIS_DSP_FASTMATH=y`"
+    "   that it has no FFT for (it has powers of two from 32 to 4096). Compute them exactly by the settings."
 )
 _SMOOTHING = (
     " `kmtl/kmtl_scene_smoother.h` makes a scene of the logits that does not flicker;\n"
@@ -68,10 +63,6 @@ _CELLS = (
     " Scores behind the recurrent cells may: these\n"
     "carry on what one operator rounds otherwise, and SUB of 16 bits does so in TFLM of August 2026. How far they are\n"
     "apart is printed; more than `KMTL_SELFTEST_CELL_STEPS` fails."
-)
-_CMSIS_DSP = (
-    "\n   Get CMSIS-DSP too (https://github.com/ARM-software/CMSIS-DSP, Apache-2.0; "
-    "the Python source package `cmsisdsp` has it)."
 )
 #: Files by a pattern of their whole path, in the order of the table, with their descriptions.
 ROWS = (
@@ -98,8 +89,8 @@ ROWS = (
     (r".*_networks\..*", "Start and run on TFLM, for C: the arenas and interpreters are in here."),
     (r"kmtl/kmtl_(network|tflm)\.h", "How networks are called from C, and one network on TFLM as a C++ class."),
     (
-        r"kmtl/(kmtl_log_mel\..*|.*_log_mel_tables\..*)",
-        "The log-mel front end and its tables. Portable C99; links CMSIS-DSP.",
+        r"kmtl/(kmtl_log_mel(_fixed|_float)?\..*|.*_log_mel_tables\..*)",
+        "The log-mel front end and its tables. Portable C99, with DSP instructions where the core has them.",
     ),
     (
         r"listener\.[ch]",
@@ -178,7 +169,7 @@ def readme(
         words |= _of_stream(artifact, facts, Target(**report.target))
         of_files["members"] = len(networks)
         about, steps, basis, listed, note = _sections("README_stream.md.in", words)
-        own = {"networks": f"\n{listed}\n", "note": f"\n{note}\n", "resolvers": "resolvers'", "more": _CMSIS_DSP}
+        own = {"networks": f"\n{listed}\n", "note": f"\n{note}\n", "resolvers": "resolvers'"}
     else:
         (network,) = networks
         words |= {"measured": f"{network.arena_bytes:,}", "tolerance": report.target["parity_lsb"]}
@@ -192,7 +183,7 @@ def readme(
             "outputs": ports_text(network.member.outputs),
         }
         about, steps, basis = _sections("README_model.md.in", words)
-        own = {"networks": "", "note": "", "resolvers": "resolver's", "more": ""}
+        own = {"networks": "", "note": "", "resolvers": "resolver's"}
     checks = "\n".join(
         f"| {c.name} | {'-' if c.value is None else f'{c.value:,}'} | {c.limit:,} | {c.unit} | {c.why} |"
         for c in report.checks
@@ -207,7 +198,7 @@ def readme(
         basis=basis,
         table=file_table(files, of_files),
         checks=checks,
-        build=_build(name, stages, front_end),
+        build=_build(name, stages),
         tflm=tflm_section(report.target),
         computing=computing_section(name, report, front_end),
     )
@@ -249,10 +240,7 @@ def _sections(template: str, words: Mapping[str, Any]) -> list[str]:
     return filled(template, **words).rstrip("\n").split("\n%%\n")
 
 
-def _build(name: str, stages: Sequence[str], front_end: bool) -> str:
-    dsp = " -DCMSISDSP_SOURCE_DIR=CMSIS-DSP" if front_end else ""
-    zephyr = _ZEPHYR_DSP if front_end else ""
-    esp = _ESP_DSP if front_end else ""
+def _build(name: str, stages: Sequence[str]) -> str:
     listed = ", ".join(stages[:-1]) + (" and " if len(stages) > 1 else "") + stages[-1]
     cells = _CELLS if "decoder" in stages else ""
     return filled(
@@ -260,10 +248,6 @@ def _build(name: str, stages: Sequence[str], front_end: bool) -> str:
         cells=cells,
         name=name,
         stages=listed,
-        dsp_option=dsp,
-        dsp_words=", and CMSIS-DSP beside this folder" if front_end else "",
-        zephyr_dsp=zephyr,
-        esp_dsp=esp,
         tflm_definitions=" and ".join(f"`{each}`" for each in TFLM_DEFINITIONS),
     ).rstrip("\n")
 
@@ -292,7 +276,7 @@ def file_table(files: Iterable[str], facts: Mapping[str, Any], rows_of_files: Se
     return "\n".join(Table((Column("file", 0), Column("what it is, and what to do with it", 1)), rows).markdown())
 
 
-def cmake_text(name: str, files: Iterable[str], front_end: bool, plain: bool = False) -> str:
+def cmake_text(name: str, files: Iterable[str], plain: bool = False) -> str:
     """The text of `CMakeLists.txt`. `plain`: the networks are C99, and nothing else is linked."""
     files = set(files)
     sources = sorted(file for file in files if file.endswith((".c", ".cc")) and file not in (_PROGRAM, EXAMPLE))
@@ -303,15 +287,12 @@ def cmake_text(name: str, files: Iterable[str], front_end: bool, plain: bool = F
     }
     words = {group: "\n".join(f"  {file}" for file in listed) for group, listed in groups.items()}
     words["tflm_definitions"] = ";".join(TFLM_DEFINITIONS)
-    dsp = filled("CMakeDsp.txt.in", name=name) if front_end else ""
-    words["dsp_option"] = " -DCMSISDSP_SOURCE_DIR=/path/to/CMSIS-DSP" if front_end else ""
-    words["link_dsp"] = f"target_link_libraries({name} PUBLIC {name}_dsp)" if front_end else ""
     listen = _LISTEN.replace(" LINKER_LANGUAGE CXX", "") if plain else _LISTEN
     words["programs"] = listen.format(file=EXAMPLE, name=name) if EXAMPLE in files else ""
-    return filled(f"{'CMakeC99' if plain else 'CMakeLists'}.txt.in", name=name, dsp=dsp, **words)
+    return filled(f"{'CMakeC99' if plain else 'CMakeLists'}.txt.in", name=name, **words)
 
 
-def make_text(name: str, files: Iterable[str], front_end: bool) -> str:
+def make_text(name: str, files: Iterable[str]) -> str:
     """The text of the `Makefile` of a bundle whose networks are C99."""
     sources = sorted(file for file in files if file.endswith(".c") and file not in (_PROGRAM, EXAMPLE))
     groups = {"portable": [f for f in sources if f not in _TEST_ONLY], "test": [f for f in sources if f in _TEST_ONLY]}
@@ -322,7 +303,5 @@ def make_text(name: str, files: Iterable[str], front_end: bool) -> str:
         name=name,
         **words,
         and_listen=f", and the example: build/{name}_listen" if listens else "",
-        dsp_hint=" CMSISDSP=/path/to/CMSIS-DSP" if front_end else "",
-        dsp_lines=filled("MakeDsp.in").rstrip("\n") if front_end else "",
         listen=_MAKE_LISTEN.format(name=name, file=EXAMPLE) if listens else "",
     )

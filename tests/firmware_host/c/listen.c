@@ -200,9 +200,7 @@ int main(int argc, char **argv) {
     open_calls(&jobs[k], argv[5 + k]);
     begin(&jobs[k]);
     jobs[k].fail = (k == 0) ? (uint32_t)strtoul(argv[4], NULL, 10) : 0u;
-    if (!small_listener_init(&jobs[k].listener, run, &jobs[k])) {
-      fail("no such FFT");
-    }
+    small_listener_init(&jobs[k].listener, run, &jobs[k]);
   }
   failed = hear(count, (size_t)strtoul(argv[3], NULL, 10), listeners);
   printf("failed %d\n", failed);

@@ -33,16 +33,17 @@ static int16_t random_score(void) {
 #if MEASURE == MEASURE_LOG_MEL
 #include "mt_tables.h"
 static kmtl_log_mel_t front_end;
-static float history[MT_WINDOW], scratch[MT_SCRATCH];
-static int16_t samples[MT_HOP];
+static kmtl_log_mel_sample_t history[MT_WINDOW];
+static kmtl_log_mel_scratch_t scratch[MT_SCRATCH];
+static int16_t samples[MT_SAMPLE_RATE_HZ];
 static float levels[MT_BANDS];
 static int8_t row[MT_BANDS];
 static volatile int8_t sink;
 
 static void set_up(void) {
   uint32_t k;
-  (void)kmtl_log_mel_init(&front_end, &mt_tables, history, scratch);
-  for (k = 0u; k < MT_HOP; k++) {
+  kmtl_log_mel_init(&front_end, &mt_tables, history, scratch);
+  for (k = 0u; k < MT_SAMPLE_RATE_HZ; k++) {
     samples[k] = random_score();
   }
   printf("kept_bytes %u\nscratch_bytes %u\n", (unsigned)(sizeof front_end + sizeof history), (unsigned)sizeof scratch);
@@ -54,7 +55,7 @@ static void work(void) {
   for (done = 0u; done < MT_SAMPLE_RATE_HZ; done += MT_HOP) {
     size_t at = 0u;
     while (at < MT_HOP) {
-      at += kmtl_log_mel_push_int16(&front_end, &samples[at], MT_HOP - at);
+      at += kmtl_log_mel_push_int16(&front_end, &samples[done + at], MT_HOP - at);
       if (kmtl_log_mel_ready(&front_end)) {
         kmtl_log_mel_frame(&front_end, levels);
         kmtl_log_mel_quantize_int8(levels, MT_BANDS, 1.7f, 12.0f, row);
@@ -180,7 +181,9 @@ static const kmtl_event_stream_settings_t events = {
     4, 2u, 2u, 2u, 2u, layers, {true, 7u, -128}, 0u, 0u, 0u, 0u, {CLASSES, MEDIAN, 0, each}};
 static const kmtl_listener_settings_t settings = {&encoder, &scenes, &events, WINDOW};
 static kmtl_listener_t listener;
-static float history[MT_WINDOW], scratch[MT_SCRATCH], levels[MT_BANDS], scene_scores[CLASSES];
+static kmtl_log_mel_sample_t history[MT_WINDOW];
+static kmtl_log_mel_scratch_t scratch[MT_SCRATCH];
+static float levels[MT_BANDS], scene_scores[CLASSES];
 static int8_t log_mel[FRAMES * MT_BANDS], states[STATES], embedding[EMBEDDING], ring[WINDOW * EMBEDDING], logits[CLASSES];
 static int16_t running[2 * UNITS], cell_input[EMBEDDING], scores[CLASSES];
 static int16_t decoder_scores[KMTL_EVENT_DECODER_SCORES(CLASSES, MEDIAN)];
@@ -194,7 +197,7 @@ static void set_up(void) {
   const kmtl_listener_memory_t memory = {history, scratch, levels,       log_mel,  states, embedding,
                                          ring,    logits,  scene_scores, of_events};
   uint32_t k;
-  (void)kmtl_listener_init(&listener, &settings, &memory, nothing, NULL);
+  kmtl_listener_init(&listener, &settings, &memory, nothing, NULL);
   for (k = 0u; k < (MT_SAMPLE_RATE_HZ / 10); k++) {
     samples[k] = random_score();
   }
