@@ -2,7 +2,7 @@
 
     python benchmarks/runtime.py ARTIFACT... [--core NAME]... [--out FILE]
 
-An ARTIFACT is a `.tflite` file or the folder of a streaming artifact. Needs arm-none-eabi-gcc and qemu-system-arm, which
+An ARTIFACT is a `.tflite` file or the folder of a streaming one. Needs arm-none-eabi-gcc and qemu-system-arm, which
 `make test-firmware` gets. An instruction is no cycle: QEMU counts what is executed, each as one.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "firmware_host"))
 
-from c_programs import CORTEX_M4F, CORTEX_M55, HERE, Core, Program
+from c_programs import CORTEX_M4F, CORTEX_M55, Core, Program
 
 from keras_mtl.core import to_json, write_text
 from keras_mtl.firmware_host.c99 import CNetwork, c_networks, constant_bytes, kernel_texts, networks_texts
