@@ -47,7 +47,9 @@ def dense(node: Node) -> Dense:
     if bias is not None and len(node.scales(weights)) == 1:
         product = np.float64(node.scale(data)) * np.float64(node.scale(weights))
         off = abs(product - np.float64(0 if bias.scales is None else bias.scales[0])) / np.float64(node.scale(output))
-        node.require(off <= _BIAS_TOLERANCE, "the step of its bias is not the product of those of data and weights")
+        node.require(
+            bool(off <= _BIAS_TOLERANCE), "the step of its bias is not the product of those of data and weights"
+        )
     made = accumulator(node, data, weights, bias, 0, node.options.fusedActivationFunction)
     return Dense(output.shape, made)
 

@@ -105,7 +105,7 @@ class ReferenceInterpreter:
                 raise EngineRefused(f"{given}, not {list(tensor.shape)} {tensor.dtype}")
             self._values[0][tensor.index] = values
         self._run(0)
-        return [self._values[0][tensor.index] for tensor in self.outputs]
+        return [self.value(tensor.index) for tensor in self.outputs]
 
     def value(self, tensor: int | str, graph: int = 0) -> np.ndarray:
         """What a tensor, by its index or its name, holds after an inference.
@@ -123,12 +123,18 @@ class ReferenceInterpreter:
         """Prepares a subgraph and those that it calls."""
         self._called.add(number)
         graph = self._model.subgraphs[number]
-        tensors = tuple(read_tensor(self._model, graph, index) for index in range(len(graph.tensors)))
+        tensors = tuple(self._tensor(graph, index) for index in range(len(graph.tensors)))
         nodes = [read_node(self._model, graph, each, tensors) for each in range(len(graph.operators or []))]
         ends = [tuple(tensors[index] for index in flatbuffer.indices(end)) for end in (graph.inputs, graph.outputs)]
         handles: dict[int, int] = {}
         steps = tuple(Step(node, self._kernel(node, handles)) for node in nodes)
         self.graphs[number] = Graph(tensors, steps, *ends)
+
+    def _tensor(self, graph: Any, index: int) -> Tensor:
+        try:
+            return read_tensor(self._model, graph, index)
+        except (IndexError, TypeError):  # of a damaged file: a buffer that is not there
+            raise EngineRefused(f"tensor {index} has no buffer in the file", hint="convert it again") from None
 
     def _kernel(self, node: Node, handles: dict[int, int]) -> Kernel | Callable[..., tuple[np.ndarray, ...]]:
         if node.op in variables.OPERATORS:

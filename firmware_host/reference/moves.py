@@ -195,7 +195,7 @@ class Pad:
 
     def __call__(self, data: np.ndarray, _: np.ndarray, value: np.ndarray | None = None) -> tuple[np.ndarray]:
         """Data, paddings (known already), and a value that goes before the zero point."""
-        filled = self.value if value is None else value.item()
+        filled = (self.value or 0) if value is None else int(value.item())
         return (np.pad(data, self.paddings, constant_values=filled),)
 
 

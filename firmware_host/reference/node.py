@@ -144,9 +144,11 @@ class Node:
         return tensor.scales
 
     def zero_point(self, tensor: Tensor) -> int:
-        """The zero point of a tensor, which is 0 of 16 bits."""
+        """The zero point of a tensor: 0 of 16 bits, and of others a value of its type."""
         zero = tensor.zero_points[0] if tensor.zero_points else 0
         self.require(tensor.dtype != "int16" or zero == 0, f"{tensor.name} is int16 with a zero point other than 0")
+        low, high = limits(tensor.dtype)
+        self.require(low <= zero <= high, f"{tensor.name} is {tensor.dtype} with a zero point of {zero}")
         return zero
 
     def factors(self, real: Any, most_shift: int) -> Multipliers:

@@ -121,19 +121,21 @@ def lstm(node: Node) -> Lstm:
     node.require(options.fusedActivationFunction == schema.ActivationFunctionType.TANH, "its function is not TANH")
     _require_shapes(node, data, hidden, cell)
     gates = {name: _gate(node, place, name, data, hidden) for place, name in enumerate(_GATES)}
-    step, clip = np.float64(node.scale(cell)), np.float64(np.float32(options.cellClip))
     node.zero_point(cell)
-    factors = [node.factors(real, MOST_SHIFT_32) for real in (
-        _OUTPUT_STEP * step / step,
-        _OUTPUT_STEP * _OUTPUT_STEP / step,
-        _OUTPUT_STEP * _OUTPUT_STEP / np.float64(node.scale(hidden)),
-    )]  # fmt: skip
+    step, clip, result = float(node.scale(cell)), float(np.float32(options.cellClip)), float(node.scale(hidden))
     power = power_of_two(node.scale(cell))[0] + 12
     node.require(power < 15, f"the step of its cell is too large: {step:g}")
-    tanh = Tanh16(3 << power, 0, sigmoid_table()) if power >= 0 else Tanh16(3, -power, sigmoid_table())
     return Lstm(
-        gates, *factors, tanh, int(min(max(clip / step, 0), _MOST)), node.zero_point(hidden), dtype, options.timeMajor
-    )  # fmt: skip
+        gates=gates,
+        forget=node.factors(_OUTPUT_STEP * step / step, MOST_SHIFT_32),
+        input=node.factors(_OUTPUT_STEP * _OUTPUT_STEP / step, MOST_SHIFT_32),
+        output=node.factors(_OUTPUT_STEP * _OUTPUT_STEP / result, MOST_SHIFT_32),
+        tanh=Tanh16(3 << max(power, 0), max(-power, 0), sigmoid_table()),
+        clip=int(min(max(clip / step, 0.0), float(_MOST))),
+        hidden_offset=node.zero_point(hidden),
+        dtype=dtype,
+        time_major=bool(options.timeMajor),
+    )
 
 
 def _gate(node: Node, place: int, name: str, data: Tensor, hidden: Tensor) -> Gate:

@@ -99,7 +99,7 @@ def softmax(node: Node) -> Softmax8 | Softmax16:
         return Softmax16(made, exp_table(), reciprocal_table())
     fixed = node.zero_point(output) == -128 and node.scale(output) == np.float32(2.0**-8)
     node.require(bool(fixed), "its output has not the step 1 / 256 and the zero point -128")
-    real = min(step * beta * 2.0 ** (31 - _DIFFERENCE_BITS), 2.0**31 - 1)
+    real = min(float(step * beta) * 2.0 ** (31 - _DIFFERENCE_BITS), 2.0**31 - 1)
     node.require(real > 1, "the product of its input's step and its beta is too small: TFLM ends the program there")
     made = multipliers(real)
     return Softmax8(made, -((((1 << _DIFFERENCE_BITS) - 1) << (31 - _DIFFERENCE_BITS)) >> made.one[1]))

@@ -129,8 +129,8 @@ def weights(case: Case, shape: tuple[int, ...], axis: int) -> tuple[int, np.ndar
 
 
 def result_step(case: Case, sums: float, most_factor: float = 100.0) -> float:
-    """A step for what sums of that step become: from far too small to far too large."""
-    return float(np.float32(sums / case.step(2.0**-20, most_factor)))
+    """A step for what sums of that step become: from far too small to far too large, whose factor is 0."""
+    return float(np.float32(sums / case.step(case.one_of(2.0**-20, 2.0**-36), most_factor)))
 
 
 def convolution(draw: Callable[[Any], Any]) -> tuple[bytes, list[list[np.ndarray]]]:
@@ -185,7 +185,7 @@ def _window_options(case: Case, kind: str, images: tuple[int, ...], shape: tuple
 def dense(draw: Callable[[Any], Any]) -> tuple[bytes, list[list[np.ndarray]]]:
     """FULLY_CONNECTED."""
     case = Case.start(draw)
-    rows, depth, outputs = case.size(3), case.one_of(1, 7, 40, 300), case.size(6)
+    rows, depth, outputs = case.size(3), case.one_of(1, 7, 40, 1200), case.size(6)
     step, (places, steps) = case.step(), weights(case, (outputs, depth), 0)
     sums = step * steps
     inputs = [case.input((rows, depth), step, case.zero()), places, bias(case, outputs, sums)]

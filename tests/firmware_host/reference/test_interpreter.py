@@ -19,6 +19,7 @@ from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.engines import run
 from keras_mtl.firmware_host.reference import ReferenceInterpreter
 from keras_mtl.firmware_host.targets import load_target
+from keras_mtl.tflite import flatbuffer
 
 SETS = Path(__file__).parents[2] / "golden" / "sets"
 FILES = sorted(SETS.glob("*/*.tflite"))
@@ -80,6 +81,18 @@ def test_a_subgraph_that_calls_itself_is_refused() -> None:
         made.op("CALL_ONCE", 1, [], [], cases.options("CallOnceOptions", initSubgraphIndex=inner), graph)
     with pytest.raises(EngineRefused, match="subgraph 1 calls itself"):
         ReferenceInterpreter(made.bytes())
+
+
+def test_a_damaged_file_is_refused() -> None:
+    model = flatbuffer.read_model(FILES[0].read_bytes())
+    model.subgraphs[0].tensors[1].buffer = 1000
+    with pytest.raises(EngineRefused, match="tensor 1 has no buffer in the file"):
+        ReferenceInterpreter(model)
+    model = flatbuffer.read_model(FILES[0].read_bytes())
+    model.subgraphs[0].operators.reverse()
+    with pytest.raises(EngineRefused, match="is computed by no operator before it"):
+        reference = ReferenceInterpreter(model)
+        reference.run([np.zeros(tensor.shape, tensor.dtype) for tensor in reference.inputs])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.name}")

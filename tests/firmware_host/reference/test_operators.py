@@ -151,6 +151,7 @@ def test_what_the_contracts_have_not_is_refused_by_name() -> None:
     assert "no kernel for int8, int16" in refused("RELU", ("int8", "int16"), (1, 1))
     assert "x is not quantized" in refused("RELU", both, (None, 1))
     assert "x is int16 with a zero point other than 0" in refused("RELU", ("int16",) * 2, (1, 1), zeros=(3, 0))
+    assert "is int8 with a zero point of 200" in refused("RELU", both, (1, 1), zeros=(0, 200))
     assert "a factor of 2^30 or more" in refused("RELU", both, (1, 1e-12))
     assert "the zero point of its output is not -128" in refused("LOGISTIC", both, (1, 1))
     assert "the step of its output is not 2^-15" in refused("TANH", ("int16",) * 2, (1, 1))
