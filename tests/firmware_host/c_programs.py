@@ -91,6 +91,8 @@ CORTEX_M4F = Core(
 CORTEX_M55 = Core(
     "Cortex-M55", ("arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"), "mps3-an547", _CORTEX
 )
+#: Its instructions, on a machine that has them: QEMU has none with such a core and enough memory.
+CORTEX_M0 = Core("Cortex-M0+", ("arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m0plus", "-mthumb"), "mps2-an386", _CORTEX)
 CORTEX_M = (CORTEX_M4F, CORTEX_M55)
 ALL = (HOST, SANITIZED, *CORTEX_M)
 
