@@ -2,7 +2,7 @@
 
     python benchmarks/runtime.py ARTIFACT... [--core NAME]... [--out FILE]
 
-An ARTIFACT is a `.tflite` file or the folder of a streaming artifact. Needs arm-none-eabi-gcc and qemu-system-arm, which
+An ARTIFACT is a `.tflite` file or the folder of a streaming one. Needs arm-none-eabi-gcc and qemu-system-arm, which
 `make test-firmware` gets. An instruction is no cycle: QEMU counts what is executed, each as one.
 """
 
@@ -19,16 +19,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "firmware_host"))
 
-from c_programs import CORTEX_M4F, CORTEX_M55, Core, Program
+from c_programs import CORTEX_M0, CORTEX_M4F, CORTEX_M55, Core, Program
 
 from keras_mtl.core import to_json, write_text
 from keras_mtl.firmware_host.c99 import CNetwork, c_networks, constant_bytes, kernel_texts, networks_texts
 from keras_mtl.tflite.artifact import Artifact
 
 SCHEMA = "keras_mtl.runtime/1"
-_EXTRA = CORTEX_M4F.extra
-#: The instruction set of a Cortex-M0+, on a machine that runs it.
-CORTEX_M0 = Core("Cortex-M0+", ("arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m0plus", "-mthumb"), "mps2-an386", _EXTRA)
 CORES = {core.name: core for core in (CORTEX_M4F, CORTEX_M55, CORTEX_M0)}
 _KNOWN_LOOPS = 1_000_000
 # One inference on made-up inputs, counted by SysTick against a loop of known length.

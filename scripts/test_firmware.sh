@@ -34,5 +34,6 @@ for folder in "${RECORDINGS:-}" "${BUNDLE:-}"; do
         exit 2
     fi
 done
-REQUIRE_FIRMWARE_TOOLS=1 "$python" -m pytest -rP -q tests/firmware_host/test_c_*.py tests/firmware_host/test_golden_audio.py
+REQUIRE_FIRMWARE_TOOLS=1 "$python" -m pytest -rP -q tests/firmware_host/test_c_*.py tests/firmware_host/c99 \
+    tests/firmware_host/test_golden_audio.py
 "$python" -P benchmarks/firmware_c.py --out benchmarks/results

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_mtl.core import ArtifactError, KerasMtlError, VerdictFailed, new_folder
-from keras_mtl.firmware_host.bundle.files import TFLM, bundle_files
+from keras_mtl.firmware_host.bundle.files import C99, TFLM, bundle_files
 from keras_mtl.firmware_host.bundle.names import bundle_names
 from keras_mtl.firmware_host.bundle.release import MANIFEST, SCHEMA, SIGNATURE, manifest_json, sign
 from keras_mtl.firmware_host.bundle.text import several_texts
@@ -70,7 +70,7 @@ def write_bundle(
         content |= {f"{folder}{file}": data for file, data in made.items()}
     if len(checked) > 1:
         headers = {name: _networks_header(name, content) for name in names}
-        content |= {file: text.encode("utf-8") for file, text in several_texts(headers).items()}
+        content |= {file: text.encode("utf-8") for file, text in several_texts(headers, runtime == C99).items()}
         content[MANIFEST] = _manifest_of_all(names, content)
     if private_key is not None:
         content[SIGNATURE] = sign(content[MANIFEST], private_key)

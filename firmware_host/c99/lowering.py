@@ -18,6 +18,10 @@ from keras_mtl.firmware_host.reference import Graph, Node, ReferenceInterpreter,
 _HINT = "run it on TensorFlow Lite Micro: --runtime tflm, --engine tflm"
 _NAMES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 _DEEP = ("CONV_2D", "DEPTHWISE_CONV_2D")
+#: Descriptions whose sizes have 16 bits, but for these fields.
+_SHORT_KINDS = ("kmtl_nn_conv_t", "kmtl_nn_dense_t", "kmtl_nn_matmul_t", "kmtl_nn_pool_t", "kmtl_nn_softmax_t")
+_LONG_FIELDS = ("held", "lowest", "highest", "multiplier")
+_MOST_SHORT = 0xFFFF
 #: Layers of which each operator becomes some, whatever is around it.
 _PLAIN: Mapping[str, Callable[[Node, Any], Layer | list[Layer]]] = {
     "ADD": elementwise.sum_of_two,
@@ -112,6 +116,8 @@ class _Lowering:
                 self._step(step)
         for tensor in self.graph.outputs:
             self._own(tensor)
+        for layer in self.layers:
+            _require_sizes(layer)
         return Program(self.graph.inputs, self.graph.outputs, tuple(self.layers), self.names)
 
     def _step(self, step: Step) -> None:
@@ -260,6 +266,13 @@ class _Lowering:
             swapped.append(bool(adjoint))
         made = dense.matmul(node, step.kernel, (factors[0], factors[1]), (swapped[0], swapped[1]))
         self.layers.append(made)
+
+
+def _require_sizes(layer: Layer) -> None:
+    """Refuses numbers that the description's fields of 16 bits do not hold."""
+    if layer.kind in _SHORT_KINDS:
+        sizes = [value for key, value in layer.fields.items() if isinstance(value, int) and key not in _LONG_FIELDS]
+        layer.node.require(max(sizes) <= _MOST_SHORT, f"a size of {max(sizes):,}, where the kernel has 16 bits")
 
 
 def _cut(parts: Sequence[Source], first: int, end: int) -> tuple[Source, ...]:

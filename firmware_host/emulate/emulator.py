@@ -39,6 +39,7 @@ from keras_mtl.tflite.artifact import Artifact
 
 #: Frames of one part of a golden recording: some number that is no multiple of a step.
 _PUSH = 37
+_NO_ESTIMATE = "no estimate of instructions for networks as C99: benchmarks/runtime.py counts them on emulated cores"
 
 
 def emulate(
@@ -86,9 +87,10 @@ def emulate(
     found = parities(artifact, runs)
     nearest = found.get("outputs") or found.get("scenes")
     arena, unplanned = _arena(artifact, runs, target)
-    board = replace(target, kernels=C99) if plain else target
-    compute, no_compute = estimate(rows, calls, board, around_networks(artifact, board))
-    burst = longest_burst(artifact, rows, calls, board)
+    compute, no_compute, burst = None, _NO_ESTIMATE, None
+    if not plain:
+        compute, no_compute = estimate(rows, calls, target, around_networks(artifact, target))
+        burst = longest_burst(artifact, rows, calls, target)
     context = Context(
         artifact=artifact,
         target=target,

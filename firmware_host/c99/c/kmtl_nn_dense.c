@@ -11,13 +11,18 @@
 KMTL_NN_ALONE static void sum_up(const int16_t *a, const int8_t *weights, const int32_t *bias, uint32_t length,
                                  uint32_t outputs, int32_t *sums) {
   int32_t *const end = sums + outputs;
-  uint32_t k;
+  const int even = ((uintptr_t)a & 3u) == 0u;
 
   while ((sums + 3) < end) {
-    for (k = 0u; k < 4u; k++) {
-      sums[k] = bias[k];
+    sums[0] = bias[0];
+    sums[1] = bias[1];
+    sums[2] = bias[2];
+    sums[3] = bias[3];
+    if (even) {
+      kmtl_nn_dot_4(a, weights, length, 1, sums);
+    } else {
+      kmtl_nn_dot_4(a, weights, length, 0, sums);
     }
-    kmtl_nn_dot_4(a, weights, length, sums);
     weights += 4u * length;
     bias += 4;
     sums += 4;

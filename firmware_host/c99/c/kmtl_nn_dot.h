@@ -74,16 +74,22 @@ KMTL_NN_INLINE void kmtl_nn_dot_2(const int16_t *a, const int8_t *w, uint32_t le
   sums[1] = s1;
 }
 
-/* One place, four channels. */
-KMTL_NN_INLINE void kmtl_nn_dot_4(const int16_t *a, const int8_t *w, uint32_t length, int32_t *sums) {
+/* One place, four channels. `even`: the place is aligned to 4 bytes. */
+KMTL_NN_INLINE void kmtl_nn_dot_4(const int16_t *a, const int8_t *w, uint32_t length, int even, int32_t *sums) {
   const int8_t *const end = w + (4u * length);
   int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
-  uint32_t w0, w1;
+  uint32_t w0, w1, x0, x1;
   int16x2_t a0, a1;
 #define KMTL_NN_FOUR_OF_FOUR                 \
-  a0 = (int16x2_t)kmtl_nn_word(a);           \
-  a1 = (int16x2_t)kmtl_nn_word(a + 2);       \
-  a += 4;                                    \
+  if (even) {                                \
+    KMTL_NN_TWO_WORDS(x0, x1, a, int16_t);   \
+  } else {                                   \
+    x0 = kmtl_nn_word(a);                    \
+    x1 = kmtl_nn_word(a + 2);                \
+    a += 4;                                  \
+  }                                          \
+  a0 = (int16x2_t)x0;                        \
+  a1 = (int16x2_t)x1;                        \
   KMTL_NN_TWO_WORDS(w0, w1, w, int8_t);      \
   s0 = __smlad(a0, kmtl_nn_even(w0), s0);    \
   s0 = __smlad(a1, kmtl_nn_odd(w0), s0);     \
@@ -172,9 +178,11 @@ KMTL_NN_INLINE void kmtl_nn_dot_2(const int16_t *a, const int8_t *w, uint32_t le
   sums[1] = s1;
 }
 
-KMTL_NN_INLINE void kmtl_nn_dot_4(const int16_t *a, const int8_t *w, uint32_t length, int32_t *sums) {
+KMTL_NN_INLINE void kmtl_nn_dot_4(const int16_t *a, const int8_t *w, uint32_t length, int even, int32_t *sums) {
   int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
   uint32_t k;
+
+  (void)even;
   for (k = 0u; k < length; k += 4u) {
     s0 += KMTL_NN_FOUR(a, w);
     s1 += KMTL_NN_FOUR(a, w + 4);

@@ -11,7 +11,7 @@ from typing import Any
 import cases
 import numpy as np
 import pytest
-from c_programs import CORTEX_M4F, SANITIZED, Core, require
+from c_programs import CORTEX_M0, CORTEX_M4F, SANITIZED, Core, require
 from compiled import compiled
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -85,13 +85,14 @@ def test_c_gives_what_the_reference_gives(tmp_path: Path) -> None:
     check(SANITIZED, 7, tmp_path)
 
 
-def test_a_core_with_dsp_instructions_gives_the_same(tmp_path: Path) -> None:
-    require(CORTEX_M4F)
-    check(CORTEX_M4F, 4, tmp_path)
+@pytest.mark.parametrize("core", [CORTEX_M4F, CORTEX_M0], ids=lambda core: core.name)
+def test_cores_with_dsp_instructions_and_without_long_products_give_the_same(core: Core, tmp_path: Path) -> None:
+    require(core)
+    check(core, 4, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("core", [SANITIZED, CORTEX_M4F, HOST_32], ids=lambda core: core.name)
+@pytest.mark.parametrize("core", [SANITIZED, CORTEX_M4F, CORTEX_M0, HOST_32], ids=lambda core: core.name)
 def test_thousands_of_operators(core: Core, tmp_path: Path) -> None:
     require(core)
     (tmp_path / "empty.c").write_text("int main(void) { return 0; }\n")

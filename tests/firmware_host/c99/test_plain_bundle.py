@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from c_programs import CORTEX_M, HOST, SANITIZED, Core, require
+from c_programs import CORTEX_M, CORTEX_M4F, HOST, SANITIZED, Core, require
+from compiled import write_sources
 from small_artifacts import make_two_state
 
 from keras_mtl.core import EngineRefused
 from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
-from keras_mtl.firmware_host.c99 import c_networks, networks_texts
+from keras_mtl.firmware_host.c99 import c_networks, code_bytes, constant_bytes, networks_texts
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.engines import run
 from keras_mtl.firmware_host.report import Report
@@ -125,6 +126,31 @@ def test_every_flipped_bit_is_found(artifacts, bundles, built, tmp_path: Path) -
         done = subprocess.run([str(spoiled)], capture_output=True, text=True, check=False)
         assert done.returncode == 1, (flip, done.stdout)
         assert done.stdout.startswith("FAIL constants")
+
+
+def test_flash_is_what_the_emulator_says(artifacts, tmp_path: Path) -> None:
+    require(CORTEX_M4F)
+    network = artifacts["model"].network.model
+
+    def flash_bytes(models: list[Any], main: str, folder: Path) -> int:
+        folder.mkdir()
+        write_sources(models, folder)
+        (folder / "main.c").write_text(main)
+        options = ("-std=c99", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
+        sources = map(str, sorted(folder.glob("*.c")))
+        command = [*CORTEX_M4F.compiler, *options, *CORTEX_M4F.extra, *sources, "-o", str(folder / "run")]
+        subprocess.run(command, check=True, cwd=folder)
+        said = subprocess.run(["arm-none-eabi-size", folder / "run"], check=True, capture_output=True, text=True).stdout
+        text, data, *_ = said.splitlines()[1].split()
+        return int(text) + int(data)
+
+    nothing = "int main(void) { return 0; }"
+    one = '#include <stddef.h>\n#include "all.h"\nint main(void) { return net_run(NULL, 0, NULL, NULL); }'
+    linked = flash_bytes([network], one, tmp_path / "one") - flash_bytes([network], nothing, tmp_path / "nothing")
+    networks = c_networks("net", {"n0": network})
+    said = code_bytes(networks) + sum(map(constant_bytes, networks))
+    # Beside it copies of the C library, which a firmware has in any case.
+    assert abs(said - linked) < 0.1 * linked + 512, (said, linked)
 
 
 def test_same_network_gives_the_same_bytes(artifacts) -> None:
