@@ -131,7 +131,12 @@ class Weighted(Operator):
         raise NotImplementedError
 
     def operator(
-        self, writer: GraphWriter, op: str, inputs: list[Value | None], shape: Any, options: tuple[str, dict[str, Any]]
+        self,
+        writer: GraphWriter,
+        op: str,
+        inputs: Sequence[Value | None],
+        shape: Any,
+        options: tuple[str, dict[str, Any]],
     ) -> Value:
         """Appends the operator, on the grid of its output."""
         made = writer.operator(op, inputs, shape, _VERSIONS[op][self.grid.bits], options, self.name)
