@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import qat_graphs as graphs
 
 layers = keras.layers
-#: Graphs of one example; the quick test draws 15 examples for each scheme, the slow one 150: 300 and 3,000 graphs in all.
+#: Graphs of one example; the quick test draws 15 examples for each scheme, the slow one 150: 300 and 3,000 graphs.
 GRAPHS = 10
 SCHEMES = ("int8", "int16x8")
 PADDING = st.sampled_from(["same", "valid"])
