@@ -103,7 +103,7 @@ class Weighted(Operator):
         if rounded:
             levels, _ = self.weight_levels()
             kernel = levels * self._steps(kernel)
-        return self.summed(values, kernel) + self.bias
+        return tf.cast(self.summed(values, kernel), tf.float32) + self.bias
 
     def _rectified(self, values: Any) -> Any:
         return tf.maximum(values, tf.zeros_like(values)) if self.rectified else values
