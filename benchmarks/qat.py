@@ -68,8 +68,8 @@ def _network() -> keras.Model:
     x = layers.ReLU()(layers.Conv2D(_WIDTH, 3, padding="same", name="stem")(inputs))
     for block in (1, 2):
         y = layers.Conv2D(_WIDTH, 3, padding="same", use_bias=False)(x)
-        y = layers.ReLU()(layers.BatchNormalization()(y))
-        y = layers.BatchNormalization()(layers.Conv2D(_WIDTH, 3, padding="same", use_bias=False)(y))
+        y = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(y))
+        y = layers.BatchNormalization(momentum=0.9)(layers.Conv2D(_WIDTH, 3, padding="same", use_bias=False)(y))
         x = layers.MaxPooling2D(2)(layers.ReLU()(layers.Add()([x, y])))
         x = layers.ReLU()(layers.Conv2D(_WIDTH, 1, name=f"mix_{block}")(x))
     x = layers.Dense(10, activation="softmax", name="digit")(layers.GlobalAveragePooling2D()(x))

@@ -61,7 +61,8 @@ def quantize_model(
         ends.append(end)
         grid = Call.grid_of(default)
         made = Input(grid=grid, name=builder.name(f"{name}_grid"))(end)
-        builder.signals[value] = Signal(*made, bits=default.bits)
+        values, step, zero_point = made
+        builder.signals[value] = Signal(values, step, zero_point, default.bits)
     outputs = [signal.values for signal in builder.build()]
     _name_outputs(outputs, model.output_names)
     inputs = keras.tree.pack_sequence_as(model._inputs_struct, ends)
@@ -102,7 +103,7 @@ def _name_outputs(outputs: list[Any], names: list[str]) -> None:
     makers = [tensor._keras_history.operation for tensor in outputs]
     if len(set(map(id, makers))) < len(makers):
         return
-    known = {}
+    known: dict[str, Any] = {}
     for maker in makers:
         _collect(maker, known)
     for maker, name in zip(makers, names, strict=True):

@@ -117,6 +117,10 @@ def test_post_training_options_help():
         errors[options] = np.sqrt(np.mean(difference**2)), np.abs(difference.mean(0)).max()
     assert errors["equalised"][0] < 0.5 * errors[""][0]
     assert errors["equalised corrected"][1] < errors["equalised"][1]
+    wide = qat.quantize_model(model, "int16x8")
+    qat.calibrate(wide, x)
+    qat.correct_biases(wide, x)
+    np.testing.assert_allclose(np.asarray(wide(x)).mean(0), np.asarray(model(x)).mean(0), atol=1e-3)
 
 
 def test_a_kind_of_ones_own():

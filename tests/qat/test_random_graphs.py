@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import qat_graphs as graphs
 
 layers = keras.layers
-#: Graphs of one example; the quick test draws two examples, the slow one 150: 40 and 3,000 graphs in both schemes.
+#: Graphs of one example; the quick test draws 15 examples for each scheme, the slow one 150: 300 and 3,000 graphs.
 GRAPHS = 10
 SCHEMES = ("int8", "int16x8")
 PADDING = st.sampled_from(["same", "valid"])
@@ -123,7 +123,7 @@ HELD = {"deadline": None, "derandomize": True, "database": None, "suppress_healt
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@settings(max_examples=2, **HELD)
+@settings(max_examples=15, **HELD)
 @given(drawn=BATCH)
 def test_random_graphs(scheme, drawn):
     _hold(drawn, scheme)

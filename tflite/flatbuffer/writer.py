@@ -6,6 +6,7 @@ that have none. So nothing of a file is decided by anyone but the caller: types,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +104,7 @@ class GraphWriter:
     def operator(
         self,
         op: str,
-        inputs: list[Value | None],
+        inputs: Sequence[Value | None],
         shape: Any,
         version: int = 1,
         options: tuple[str, dict[str, Any]] | None = None,

@@ -217,7 +217,7 @@ def _hard_sigmoid(call: Call, signal: Signal) -> Signal:
     shape = signal.shape[1:]
     row = signal if len(shape) == 3 else reshaped(call, signal, (1, math.prod(shape[:-1]), shape[-1]), "gate_row")
     kernel = np.full((1, 1, shape[-1], 1), 1.0 / 6.0, np.float32)
-    top = {"fixed": True, "high": 1.0, "low": -1.0 if call.bits == 16 else 0.0}
+    top: dict[str, Any] = {"fixed": True, "high": 1.0, "low": -1.0 if call.bits == 16 else 0.0}
     gate = call.operator(
         DepthwiseConvolution, "gate", kernel_shape=kernel.shape, rectified=True, grid=call.grid(True, **top)
     )

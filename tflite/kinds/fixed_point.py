@@ -205,7 +205,7 @@ def _table_16(function: Any, low: float, high: float, output_span: float) -> np.
     rounded = _half_away(at[:-1] * scaling)
     between = _half_away((at[1:] * scaling + rounded) / np.float32(2))
     bias = _half_away((between - _half_away(middle * scaling)) / np.float32(2))
-    table = np.append(rounded - bias, _half_away(function(np.float32([high])) * scaling))
+    table = np.append(rounded - bias, _half_away(function(np.array([high], np.float32)) * scaling))
     return np.clip(table, _INT16.min, _INT16.max).astype(np.int64)
 
 

@@ -39,7 +39,7 @@ class Signal:
         return self.values, self.step, self.zero_point
 
     @property
-    def shape(self) -> tuple[int | None, ...]:
+    def shape(self) -> tuple[Any, ...]:
         """With the batch dimension, which is None."""
         return tuple(self.values.shape)
 
@@ -71,7 +71,7 @@ class Grid(FakeQuant):
         zero_point = tf.clip_by_value(tf.floor(least - low / step + 0.5), float(least), float(most))
         return tf.stop_gradient(step), tf.stop_gradient(zero_point)
 
-    def call(self, inputs: Any, levels: Any = None, training: Any = None) -> tuple[Any, Any, Any]:
+    def call(self, inputs: Any, levels: Any = None, training: Any = None) -> Any:
         """Values to their levels.
 
         Args:

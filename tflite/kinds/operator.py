@@ -36,7 +36,7 @@ class Operator(keras.layers.Layer):
     def __init__(self, grid: dict[str, Any] | None = None, **options: Any) -> None:
         super().__init__(**{"dtype": "float32", **options})
         self._grid_options = grid
-        self.grid = None if grid is None else Grid(**{"name": "grid", **grid})
+        self.grid: Any = None if grid is None else Grid(**{"name": "grid", **grid})
         self.rounds = True
 
     def build(self, *shapes: Any, **named: Any) -> None:
@@ -83,7 +83,7 @@ class Operator(keras.layers.Layer):
         """Its ranges that are calibrated, in the order of computation."""
         return [layer for layer in self._flatten_layers() if isinstance(layer, Grid) and not layer.fixed]
 
-    def to_file(self, writer: GraphWriter, *values: Value) -> Value | list[Value]:
+    def to_file(self, writer: GraphWriter, *values: Value) -> Any:
         """Writes the operator.
 
         Args:
@@ -120,9 +120,9 @@ def bits_of(value: Value) -> int:
 class Input(Operator):
     """Real values to the grid of an input of the file."""
 
-    def call(self, values: Any, training: Any = None) -> Any:
+    def call(self, *parts: Any, training: Any = None) -> Any:
         """Real values to values on levels, their step and zero point."""
-        real = tf.cast(values, tf.float32)
+        real = tf.cast(parts[0], tf.float32)
         return self.grid(real, training=training) if self.rounds else self.grid.passed(real)
 
     def to_file(self, writer: GraphWriter, *values: Value) -> Value:

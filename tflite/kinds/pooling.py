@@ -39,8 +39,9 @@ class Pool(Operator):
         super().__init__(**options)
         self.averages, self.size, self.strides, self.padding = averages, tuple(size), tuple(strides), padding
 
-    def call(self, values: Any, step: Any, zero_point: Any) -> tuple[Any, Any, Any]:
+    def call(self, *parts: Any, training: Any = None) -> tuple[Any, Any, Any]:
         """A signal of [batch, height, width, channels] to one of [batch, height', width', channels]."""
+        values, step, zero_point = parts
         if not self.averages:
             return tf.nn.max_pool2d(values, self.size, self.strides, self.padding.upper()), step, zero_point
         mean = tf.nn.avg_pool2d(values, self.size, self.strides, self.padding.upper())

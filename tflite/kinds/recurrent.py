@@ -213,8 +213,9 @@ class Recurrent(Operator):
         self.backwards, self.sequences, self.in_order = backwards, sequences, in_order
         self.cell = _CELLS[kind](**cell, name="cell")
 
-    def call(self, values: Any, step: Any, zero_point: Any, training: Any = None) -> Any:
+    def call(self, *parts: Any, training: Any = None) -> Any:
         """[batch, time, features] to [batch, time, units] or [batch, units], with step and zero point."""
+        values, step, zero_point = parts
         read = [layer(values, step, zero_point) for layer in self.cell.inputs_of]
         ends = [(tf.cast(each, tf.float32), tf.cast(zero, tf.float32)) for each, zero in self.cell.state_grids()]
         start = tf.zeros_like(read[0][0][:, 0])
@@ -321,7 +322,7 @@ def _one_way(call: Call, layer: Any, signal: Signal, role: str, in_order: bool) 
     offset = np.zeros((2, kernel.shape[1]), np.float32)
     if bias:
         offset[: 1 if bias[0].ndim == 1 else 2] = bias[0]
-    operator.cell.load(kernel, recurrent, offset)  # type: ignore[attr-defined]
+    operator.cell.load(kernel, recurrent, offset)
     operator.trainable = bool(layer.trainable)
     return call.apply(operator, signal)
 

@@ -186,7 +186,7 @@ class Call:
             **options,
         }
 
-    def operator(self, kind: Callable[..., Operator], role: str = "", /, **options: Any) -> Operator:
+    def operator(self, kind: Callable[..., Operator], role: str = "", /, **options: Any) -> Any:
         """Makes an operator of the twin; a layer that is called again has the same one.
 
         Args:
@@ -244,7 +244,7 @@ class Call:
             raise unsupported(layer, "several outputs", "take one of them")
         return made
 
-    def takes_weights(self, operator: Operator, *weights: Any) -> Operator:
+    def takes_weights(self, operator: Any, *weights: Any) -> Any:
         """Gives an operator its first weights, and the layer's `trainable`."""
         operator.set_weights([*weights, *operator.get_weights()[len(weights) :]])
         operator.trainable = bool(getattr(self.layer, "trainable", True))

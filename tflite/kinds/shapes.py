@@ -61,8 +61,9 @@ class Reshape(Mover):
 
     own = ("shape",)
 
-    def call(self, values: Any) -> Any:
+    def call(self, *parts: Any, training: Any = None) -> Any:
         """Values of one shape to those of another."""
+        (values,) = parts
         return tf.reshape(values, (-1, *self.chosen("shape")))
 
     def to_file(self, writer: GraphWriter, *values: Value) -> Value:
@@ -100,8 +101,9 @@ class Transpose(Mover):
 
     own = ("order",)
 
-    def call(self, values: Any) -> Any:
+    def call(self, *parts: Any, training: Any = None) -> Any:
         """Values with their axes in another order."""
+        (values,) = parts
         return tf.transpose(values, self.chosen("order"))
 
     def to_file(self, writer: GraphWriter, *values: Value) -> Value:
@@ -128,8 +130,9 @@ class Pad(Mover):
     def _pairs(self) -> list[tuple[int, int]]:
         return [(0, 0), *zip(self.chosen("before"), self.chosen("behind"), strict=True)]
 
-    def call(self, values: Any) -> Any:
+    def call(self, *parts: Any, training: Any = None) -> Any:
         """Values with zeros around."""
+        (values,) = parts
         return tf.pad(values, self._pairs())
 
     def to_file(self, writer: GraphWriter, *values: Value) -> Value:
@@ -152,7 +155,7 @@ def zero_padding(call: Call) -> Signal:
 
 def _pairs(sizes: Any) -> list[tuple[int, int]]:
     """(1, 2) of one axis, ((1, 2), (3, 4)) of two, as a list of pairs."""
-    return [tuple(sizes)] if isinstance(sizes[0], int) else [tuple(pair) for pair in sizes]  # type: ignore[misc]
+    return [tuple(sizes)] if isinstance(sizes[0], int) else [tuple(pair) for pair in sizes]
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -161,8 +164,9 @@ class Slice(Mover):
 
     own = ("begin", "end")
 
-    def call(self, values: Any) -> Any:
+    def call(self, *parts: Any, training: Any = None) -> Any:
         """Values without those around."""
+        (values,) = parts
         places = zip(self.chosen("begin"), self.chosen("end"), strict=True)
         return values[(slice(None), *(slice(begin, end) for begin, end in places))]
 
@@ -173,7 +177,7 @@ class Slice(Mover):
         named = {"begin": begin, "end": end, "strides": (1,) * len(begin)}
         constants = [writer.constant(f"{self.name}/{key}", value, "int32") for key, value in named.items()]
         shape = np.subtract(end, begin)
-        options = ("StridedSliceOptions", {})
+        options: tuple[str, dict[str, Any]] = ("StridedSliceOptions", {})
         return writer.operator("STRIDED_SLICE", [source, *constants], shape, 2, options, self.name).on_grid_of(source)
 
 
@@ -193,8 +197,9 @@ class Repeat(Mover):
 
     own = ("times",)
 
-    def call(self, values: Any) -> Any:
+    def call(self, *parts: Any, training: Any = None) -> Any:
         """[batch, height, width, channels] to [batch, height', width', channels]."""
+        (values,) = parts
         rows, columns = self.chosen("times")
         return tf.repeat(tf.repeat(values, rows, axis=1), columns, axis=2)
 
@@ -204,7 +209,7 @@ class Repeat(Mover):
         sizes = [size * times for size, times in zip(source.shape[1:3], self.chosen("times"), strict=True)]
         size = writer.constant(f"{self.name}/size", sizes, "int32")
         shape = (source.shape[0], *sizes, source.shape[3])
-        options = ("ResizeNearestNeighborOptions", {})
+        options: tuple[str, dict[str, Any]] = ("ResizeNearestNeighborOptions", {})
         made = writer.operator("RESIZE_NEAREST_NEIGHBOR", [source, size], shape, 2, options, self.name)
         return made.on_grid_of(source)
 

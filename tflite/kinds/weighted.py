@@ -103,7 +103,7 @@ class Weighted(Operator):
         if rounded:
             levels, _ = self.weight_levels()
             kernel = levels * self._steps(kernel)
-        return self.summed(values, kernel) + self.bias
+        return tf.cast(self.summed(values, kernel), tf.float32) + self.bias
 
     def _rectified(self, values: Any) -> Any:
         return tf.maximum(values, tf.zeros_like(values)) if self.rectified else values
@@ -131,7 +131,12 @@ class Weighted(Operator):
         raise NotImplementedError
 
     def operator(
-        self, writer: GraphWriter, op: str, inputs: list[Value | None], shape: Any, options: tuple[str, dict[str, Any]]
+        self,
+        writer: GraphWriter,
+        op: str,
+        inputs: Sequence[Value | None],
+        shape: Any,
+        options: tuple[str, dict[str, Any]],
     ) -> Value:
         """Appends the operator, on the grid of its output."""
         made = writer.operator(op, inputs, shape, _VERSIONS[op][self.grid.bits], options, self.name)
