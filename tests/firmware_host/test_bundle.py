@@ -38,6 +38,7 @@ FILES = {
     "golden_audio.bin",
     "golden_audio.c",
     "golden_audio.h",
+    "golden_fixed_levels.bin",
     "golden_input.bin",
     "golden_levels.bin",
     "golden_network_input.bin",
