@@ -339,7 +339,7 @@ def _split(data: np.ndarray, turns: np.ndarray) -> np.ndarray:
 
 def _squares(real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
     real, imaginary = real.astype(np.int64), imaginary.astype(np.int64)
-    return ((real * real) >> 32) + ((imaginary * imaginary) >> 32)
+    return ((real * real + (1 << 31)) >> 32) + ((imaginary * imaginary + (1 << 31)) >> 32)
 
 
 def _logarithms(values: np.ndarray, table: np.ndarray) -> np.ndarray:

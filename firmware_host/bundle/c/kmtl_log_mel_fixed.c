@@ -162,14 +162,15 @@ KMTL_INLINE pair_t turned_apart(pair_t a, pair_t b, pair_t negative, pair_t turn
 KMTL_INLINE uint32_t edges(uint32_t pair) { return pair ^ (pair << 1); }
 
 #if KMTL_SHORT_PRODUCTS
-/* The upper half of a square. */
+/* The upper half of a square, rounded. */
 KMTL_INLINE uint32_t upper_square(uint32_t value) {
   const uint32_t size = ((value >> 31) != 0u) ? (0u - value) : value;
   const uint32_t upper = size >> 16;
   const uint32_t lower = size & 0xFFFFu;
   const uint32_t mixed = upper * lower;
   const uint32_t square = lower * lower;
-  return (upper * upper) + (mixed >> 15) + ((((mixed << 17) + square) < square) ? 1u : 0u);
+  const uint32_t below = (mixed << 17) + square;
+  return (upper * upper) + (mixed >> 15) + ((below < square) ? 1u : 0u) + (below >> 31);
 }
 #endif
 
@@ -405,19 +406,19 @@ KMTL_INLINE void last_of_four(const uint32_t *in, const uint16_t *order, uint32_
   } while (in < end);
 }
 
-/* (re * re) / 2^32 + (im * im) / 2^32, both rounded down. */
+/* (re * re) / 2^32 + (im * im) / 2^32, both rounded. */
 KMTL_INLINE uint32_t power_of(uint32_t re, uint32_t im) {
 #if KMTL_DSP
   uint32_t power;
-  __asm__("smmul %0, %1, %1" : "=r"(power) : "r"(re));
-  __asm__("smmla %0, %1, %1, %0" : "+r"(power) : "r"(im));
+  __asm__("smmulr %0, %1, %1" : "=r"(power) : "r"(re));
+  __asm__("smmlar %0, %1, %1, %0" : "+r"(power) : "r"(im));
   return power;
 #elif KMTL_SHORT_PRODUCTS
   return upper_square(re) + upper_square(im);
 #else
   const int64_t r = (int32_t)re;
   const int64_t i = (int32_t)im;
-  return (uint32_t)((r * r) >> 32) + (uint32_t)((i * i) >> 32);
+  return (uint32_t)(((r * r) + 0x80000000) >> 32) + (uint32_t)(((i * i) + 0x80000000) >> 32);
 #endif
 }
 
