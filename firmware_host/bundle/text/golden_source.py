@@ -10,7 +10,7 @@ from keras_mtl.firmware_host.device import C_TYPES
 
 
 def audio_texts(name: str, chain: Chain) -> dict[str, str]:
-    """The C files of a chain: arrays `NAME_golden_audio`, `_levels`, `_fixed_levels`, `_network_input`, and the results.
+    """The C files of a chain: arrays `NAME_golden_audio`, `_levels`, `_fixed_levels`, `_network_input`, and results.
 
     Macros give the numbers of samples and frames, and the rows of each array of two dimensions.
     """
