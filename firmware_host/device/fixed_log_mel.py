@@ -223,14 +223,14 @@ def _bits_by_quarters(data: np.ndarray, length: int) -> np.ndarray:
     return _bits(data.reshape(2, data.shape[1], -1, 4, length // 4), (0, 2, 4))
 
 
-def _turned(real: np.ndarray, imaginary: np.ndarray, turns: np.ndarray, shift: np.ndarray) -> list[np.ndarray]:
+def _turned(
+    parts: tuple[np.ndarray, np.ndarray] | np.ndarray, turns: np.ndarray, shift: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Numbers times cosine - j sine, rounded to what is left after a shift."""
+    real, imaginary = parts
     cosine, sine = turns[..., 0].astype(np.int32), turns[..., 1].astype(np.int32)
     half = np.int32(1) << (shift - 1)
-    return [
-        (real * cosine + imaginary * sine + half) >> shift,
-        (imaginary * cosine - real * sine + half) >> shift,
-    ]
+    return (real * cosine + imaginary * sine + half) >> shift, (imaginary * cosine - real * sine + half) >> shift
 
 
 def _scaling(data: np.ndarray, length: int) -> np.ndarray:
@@ -272,7 +272,7 @@ def _first_stage(samples: np.ndarray, tables: FixedTables) -> tuple[np.ndarray, 
     narrow = [((r << room) >> 16, (i << room) >> 16) for r, i in results]
     first, second = narrow[:2]
     data = [((first[0] + (second[0] & 1)) >> 1, (first[1] + (second[1] & 1)) >> 1)]
-    data += [_turned(*each, tables.first[:, radix + k], np.int32(16)) for k, each in enumerate(narrow[1:])]
+    data += [_turned(each, tables.first[:, radix + k], np.full(1, 16, np.int32)) for k, each in enumerate(narrow[1:])]
     return np.stack([np.concatenate(part, axis=1) for part in zip(*data, strict=True)]), room[:, 0] - 2
 
 
@@ -315,7 +315,7 @@ def _stage(inputs: np.ndarray, turns: np.ndarray, mode: np.ndarray) -> np.ndarra
     first = (even + total + two + (odd & any_)) >> (two + any_)
     results = [odd + _quarter_turn(apart), even - total, odd - _quarter_turn(apart)]
     turned = [
-        _turned(*each, np.where(two[..., None], turns[1, :, k], turns[0, :, k]), 15 + any_)
+        _turned(each, np.where(two[..., None], turns[1, :, k], turns[0, :, k]), 15 + any_)
         for k, each in enumerate(results)
     ]
     return np.stack([first, *map(np.stack, turned)], axis=3).reshape(2, inputs.shape[1], -1)
