@@ -17,8 +17,9 @@ from keras_mtl.core import LogMelSettings, frame_window, mel_edges_hz
 #: Steps of a level: 1 / 256 dB.
 STEPS_PER_DB = 256
 #: 1.0 of the window at most, just under 2**15, so that the sum of four windowed samples never overflows, whose weights
-#: add up to 2 at most; of the twiddle factors; of those of the split; of the mel weights.
-_WINDOW, _TWIDDLE, _SPLIT, _WEIGHT = 32_760, 16_384, 8_192, 32_768
+#: add up to 2 at most; of the twiddle factors, for sums of 16 bits and of more; of those of the split; of the mel
+#: weights.
+_WINDOW, _TWIDDLES, _SPLIT, _WEIGHT = 32_760, (32_768, 16_384), 8_192, 32_768
 _INTERVALS = 256
 #: Parts of a frame whose largest samples are looked for.
 _PARTS = 32
@@ -41,7 +42,7 @@ class FixedTables:
             outputs but the first, of 2**15: int16 [points / radix, 2 * radix - 1, 2].
         heaviest: the largest weight in each part of a frame, and 1: uint16 [min(32, points / 4)].
         twiddles: cosine and sine of the stages between the first and the last one, of their butterflies in turn, of
-            each output but the first, of 2**14: int16 [n, 2].
+            each output but the first, of 2**15 and then of 2**14: int16 [2, n, 2].
         order: uint16 [points / 4], the frequency of the first result of each butterfly of the last stage.
         split: int32 [points / 2 + 1, 2], cosine and sine of 2 pi k / fft.
         segments: the first bin at or above each mel edge, int64 [mel_bands + 2].
@@ -107,16 +108,15 @@ def fixed_tables(settings: LogMelSettings) -> FixedTables:
     window = np.rint(frame_window(settings) * one).astype(np.int16)
     # [butterfly, input of the half, half of the inputs, part] to [butterfly, (half, part), input]
     reads = np.rint(weights * one).astype(np.int16).reshape(-1, 2, radix // 2, 2).transpose(0, 2, 3, 1)
-    first = _circle(turns[0], 2 * _TWIDDLE)
-    twiddles = [_circle(each, _TWIDDLE).reshape(-1, 2) for each in turns[1:]]
+    further = np.concatenate([[], *(each.ravel() for each in turns[1:])])
     mantissas = 1.0 + (np.arange(_INTERVALS) + 0.5) / _INTERVALS
     per_level = _PARTS_PER_STEP * STEPS_PER_DB
     # Of the weights 15 bits, of powers 6, of samples 30, of a window's 1.0 twice 2**15.
     octaves = -15 + 6 - 30 + 2.0 * np.log2(32_768 / one)
     return FixedTables(
-        np.concatenate([reads.reshape(-1, radix, 2), first], axis=1),
+        np.concatenate([reads.reshape(-1, radix, 2), _circle(turns[0], _TWIDDLES[0])], axis=1),
         (window.reshape(min(_PARTS, points // 4), -1).max(axis=1) + 1).astype(np.uint16),
-        np.concatenate([np.zeros((0, 2), np.int16), *twiddles]),
+        np.stack([_circle(further, one_of_circle) for one_of_circle in _TWIDDLES]),
         frequency_order(points),
         _circle(split, _SPLIT).astype(np.int32),
         segments,
@@ -128,34 +128,43 @@ def fixed_tables(settings: LogMelSettings) -> FixedTables:
 
 
 class FixedLogMel:
-    """Log-mel of a clip in integer arithmetic, as the C with `KMTL_LOG_MEL_FIXED` computes it.
+    """Log-mel of whole batches in integer arithmetic, as the C with `KMTL_LOG_MEL_FIXED` computes it.
 
     Example:
-        >>> FixedLogMel(LogMelSettings())(np.zeros(16_000, np.int16)).shape
-        (100, 128)
+        >>> FixedLogMel(LogMelSettings())(np.zeros((2, 16_000), np.int16)).shape
+        (2, 100, 128)
     """
 
     def __init__(self, settings: LogMelSettings) -> None:
-        self._settings, self._tables = settings, fixed_tables(settings)
+        self.settings, self._tables = settings, fixed_tables(settings)
 
-    def __call__(self, samples: np.ndarray) -> np.ndarray:
-        """Log-mel in steps of 1 / 256 dB: int16 [settings.frames(samples), mel_bands].
+    def __call__(self, audio: np.ndarray) -> np.ndarray:
+        """Log-mel of clips of one length.
 
         Args:
-            samples: int16 [samples] at the settings' rate.
+            audio: int16 [clips, samples] at the settings' rate, or float in [-1, 1], which is rounded to 16 bits.
+
+        Returns:
+            float32 [clips, settings.frames(samples), mel_bands] in dB: whole steps.
         """
-        fft, frames = self._settings.fft, self._settings.frames(len(samples))
-        before = (fft - self._settings.window) // 2
+        if audio.dtype != np.int16:
+            audio = np.rint(audio * 32_768.0).clip(-32_768, 32_767).astype(np.int16)
+        levels = np.empty((len(audio), self.settings.frames(audio.shape[1]), self.settings.mel_bands), np.float32)
+        for clip, samples in enumerate(audio):
+            self._of_clip(samples, levels[clip])
+        return levels
+
+    def _of_clip(self, samples: np.ndarray, levels: np.ndarray) -> None:
+        fft = self.settings.fft
+        before = (fft - self.settings.window) // 2
         padded = np.pad(samples.astype(np.int32), (fft // 2, fft // 2 + fft))
         # Nothing but the window's own samples counts in the headroom.
-        padded = np.lib.stride_tricks.sliding_window_view(padded, fft)[:: self._settings.hop]
+        padded = np.lib.stride_tricks.sliding_window_view(padded, fft)[:: self.settings.hop]
         inside = np.zeros(fft, np.int32)
-        inside[before : before + self._settings.window] = 1
-        levels = np.empty((frames, self._settings.mel_bands), np.int16)
-        for first in range(0, frames, _FRAMES_AT_A_TIME):
-            part = slice(first, min(first + _FRAMES_AT_A_TIME, frames))
-            levels[part] = self._levels(*_power(padded[part] * inside, self._tables))
-        return levels
+        inside[before : before + self.settings.window] = 1
+        for first in range(0, len(levels), _FRAMES_AT_A_TIME):
+            part = slice(first, min(first + _FRAMES_AT_A_TIME, len(levels)))
+            levels[part] = self._levels(*_power(padded[part] * inside, self._tables)) / np.float32(STEPS_PER_DB)
 
     def _levels(self, power: np.ndarray, exponent: np.ndarray) -> np.ndarray:
         """Powers [frames, bins] and the exponents of the frames' spectra to steps."""
@@ -214,14 +223,14 @@ def _bits_by_quarters(data: np.ndarray, length: int) -> np.ndarray:
     return _bits(data.reshape(2, data.shape[1], -1, 4, length // 4), (0, 2, 4))
 
 
-def _turned(real: np.ndarray, imaginary: np.ndarray, turns: np.ndarray, shift: np.ndarray) -> list[np.ndarray]:
+def _turned(
+    parts: tuple[np.ndarray, np.ndarray] | np.ndarray, turns: np.ndarray, shift: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Numbers times cosine - j sine, rounded to what is left after a shift."""
-    cosine, sine = turns[:, 0].astype(np.int32), turns[:, 1].astype(np.int32)
+    real, imaginary = parts
+    cosine, sine = turns[..., 0].astype(np.int32), turns[..., 1].astype(np.int32)
     half = np.int32(1) << (shift - 1)
-    return [
-        (real * cosine + imaginary * sine + half) >> shift,
-        (imaginary * cosine - real * sine + half) >> shift,
-    ]
+    return (real * cosine + imaginary * sine + half) >> shift, (imaginary * cosine - real * sine + half) >> shift
 
 
 def _scaling(data: np.ndarray, length: int) -> np.ndarray:
@@ -263,7 +272,7 @@ def _first_stage(samples: np.ndarray, tables: FixedTables) -> tuple[np.ndarray, 
     narrow = [((r << room) >> 16, (i << room) >> 16) for r, i in results]
     first, second = narrow[:2]
     data = [((first[0] + (second[0] & 1)) >> 1, (first[1] + (second[1] & 1)) >> 1)]
-    data += [_turned(*each, tables.first[:, radix + k], np.int32(16)) for k, each in enumerate(narrow[1:])]
+    data += [_turned(each, tables.first[:, radix + k], np.full(1, 16, np.int32)) for k, each in enumerate(narrow[1:])]
     return np.stack([np.concatenate(part, axis=1) for part in zip(*data, strict=True)]), room[:, 0] - 2
 
 
@@ -276,7 +285,7 @@ def _power(samples: np.ndarray, tables: FixedTables) -> tuple[np.ndarray, np.nda
     for length in lengths[1:-1]:
         quarter = length // 4
         mode = _scaling(data, length)
-        turns = tables.twiddles[used : used + 3 * quarter].reshape(quarter, 3, 2)
+        turns = tables.twiddles[:, used : used + 3 * quarter].reshape(2, quarter, 3, 2)
         used += 3 * quarter
         data = _stage(data.reshape(2, frames, -1, 4, quarter), turns, mode[:, None, None])
         exponent = exponent - mode
@@ -305,7 +314,10 @@ def _stage(inputs: np.ndarray, turns: np.ndarray, mode: np.ndarray) -> np.ndarra
     even, odd, total, apart = (a + c) >> three, (a - c) >> three, (b + d) >> three, (b - d) >> three
     first = (even + total + two + (odd & any_)) >> (two + any_)
     results = [odd + _quarter_turn(apart), even - total, odd - _quarter_turn(apart)]
-    turned = [_turned(*each, turns[:, k], 14 + any_ + two) for k, each in enumerate(results)]
+    turned = [
+        _turned(each, np.where(two[..., None], turns[1, :, k], turns[0, :, k]), 15 + any_)
+        for k, each in enumerate(results)
+    ]
     return np.stack([first, *map(np.stack, turned)], axis=3).reshape(2, inputs.shape[1], -1)
 
 
@@ -327,7 +339,7 @@ def _split(data: np.ndarray, turns: np.ndarray) -> np.ndarray:
 
 def _squares(real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
     real, imaginary = real.astype(np.int64), imaginary.astype(np.int64)
-    return ((real * real) >> 32) + ((imaginary * imaginary) >> 32)
+    return ((real * real + (1 << 31)) >> 32) + ((imaginary * imaginary + (1 << 31)) >> 32)
 
 
 def _logarithms(values: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -29,10 +29,23 @@ from keras_mtl.cli import options
     default=1000,
     help="Draws of recordings for the 95 % intervals; 0 makes none.",
 )
+@click.option(
+    "--front-end",
+    type=click.Choice(["float", "fixed"]),
+    default="float",
+    help="Log-mel of --data: exact, or that of the firmware's fixed-point front end.",
+)
 @options.cache_option
 @options.json_option
 def command(
-    model: Path, data: str | None, ambient: Path | None, engine: str, resamples: int, cache: Path, as_json: bool
+    model: Path,
+    data: str | None,
+    ambient: Path | None,
+    engine: str,
+    resamples: int,
+    front_end: str,
+    cache: Path,
+    as_json: bool,
 ) -> None:
     """Score a run folder, a .keras file in one, or an artifact on the evaluation split.
 
@@ -49,11 +62,14 @@ def command(
       keras_mtl evaluate runs/real --data DIR
       keras_mtl evaluate scenes.int8.tflite --data DIR --engine tflm --json
       keras_mtl evaluate joint.int8/ --data DIR --engine tflm
+      keras_mtl evaluate joint.int8/ --data DIR --engine tflm --front-end fixed
       keras_mtl evaluate joint.int8/ --ambient noise/ --engine tflm
     """
     if data is None and ambient is None:
         raise click.UsageError("Missing option '--data', or '--ambient'.")
     options.quiet_tensorflow()
+    from keras_mtl.features import LogMel
+    from keras_mtl.firmware_host.device import FixedLogMel
     from keras_mtl.metrics import Bootstrap, evaluate
     from keras_mtl.predictors import Tunable, false_alarms, open_for_scoring, open_predictor
 
@@ -62,8 +78,10 @@ def command(
     if data is not None:
         predictor = open_predictor(model, engine)
         corpus = open_for_scoring(predictor, data, cache)
-        metrics = evaluate(predictor, corpus, cache, Bootstrap(resamples))
-        document |= {"data": corpus.stamp, **metrics}
+        metrics = evaluate(
+            predictor, corpus, cache, Bootstrap(resamples), FixedLogMel if front_end == "fixed" else LogMel
+        )
+        document |= {"data": corpus.stamp, "front_end": front_end, **metrics}
         lines += [options.data_line(corpus.stamp), *options.metric_lines(metrics)]
     if ambient is not None:
         found = false_alarms(Tunable.open(model, engine).streaming, ambient, engine)

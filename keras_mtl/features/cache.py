@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from keras_mtl.core import LogMelSettings
 from keras_mtl.datasets.mixing import MixedClips
 from keras_mtl.datasets.prepare import Clips, Workers, in_turn
 from keras_mtl.features.arrays import MappedLogMel
-from keras_mtl.features.log_mel import LogMel
+from keras_mtl.features.log_mel import FrontEnd, LogMel
 from keras_mtl.features.shards import Batches, Rows, open_shards, split_folder
 
 SCHEMA = "keras_mtl.levels/1"
@@ -35,13 +35,14 @@ class _Computation:
 
     settings: LogMelSettings
     shard_seconds: float
+    front_end: Callable[[LogMelSettings], FrontEnd]
     what = "log-mel"
     schema = SCHEMA
     names = ("levels",)
     batch_seconds = _BATCH_SECONDS
 
     def __call__(self, batches: Batches) -> Iterator[tuple[Rows, tuple[np.ndarray, ...]]]:
-        compute = LogMel(self.settings)
+        compute = self.front_end(self.settings)
         for batch in batches:
             log_mel = compute(np.stack([example["audio"] for example in batch])).astype(np.float16)
             yield [_labels(example) for example in batch], (log_mel,)
@@ -64,7 +65,12 @@ class Opened:
 
 
 def open_log_mel(
-    clips: Clips | MixedClips, key: str, settings: LogMelSettings, cache: Path, workers: Workers = in_turn
+    clips: Clips | MixedClips,
+    key: str,
+    settings: LogMelSettings,
+    cache: Path,
+    workers: Workers = in_turn,
+    front_end: Callable[[LogMelSettings], FrontEnd] = LogMel,
 ) -> Opened:
     """Opens a split's log-mel; what is not there, or not as it was written, is computed first.
 
@@ -74,19 +80,22 @@ def open_log_mel(
         settings: the features' settings.
         cache: where features are kept.
         workers: who computes.
+        front_end: the class that computes; each has a folder of its own.
 
     Raises:
         DataError: the cache can't be written, or the clips can't be read.
     """
-    folder = cache / "log_mel" / key[:16] / _digest(settings, clips.clip_s) / split_folder(clips)
-    found = open_shards(clips, _Computation(settings, _SHARD_SECONDS), folder, workers, _OBSOLETE)
+    folder = cache / "log_mel" / key[:16] / _digest(settings, clips.clip_s, front_end) / split_folder(clips)
+    found = open_shards(clips, _Computation(settings, _SHARD_SECONDS, front_end), folder, workers, _OBSOLETE)
     (log_mel,) = found.arrays
     return Opened(log_mel, found.labels, found.shards, found.computed)
 
 
-def _digest(settings: LogMelSettings, clip_s: float) -> str:
+def _digest(settings: LogMelSettings, clip_s: float, front_end: Callable[[LogMelSettings], FrontEnd]) -> str:
     """Stands for the features before their normalisation, of clips of one length."""
     definition = {**settings.normalised(0.0, 1.0).to_dict(), "clip_s": clip_s}
+    if front_end is not LogMel:
+        definition["front_end"] = front_end.__name__
     # What was computed before there were these settings is still right.
     for key, usual in (("fft", settings.window), ("keep_last_frame", False)):
         if definition[key] == usual:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import scipy.fft
@@ -16,6 +17,13 @@ _FRAMES_AT_A_TIME = 200
 _STREAM_FRAMES = 1024
 #: Multiplications of one matrix product at most: larger ones BLAS gives to threads, which wait more than they help.
 _LARGEST_PRODUCT = 250_000
+
+
+class FrontEnd(Protocol):
+    """What computes log-mel of whole batches: of its settings made, and called as `LogMel` is."""
+
+    def __call__(self, audio: np.ndarray) -> np.ndarray:
+        """Clips [clips, samples] to dB, float32 [clips, frames, mel_bands]."""
 
 
 class LogMel:

@@ -6,7 +6,7 @@ disk until a clip is asked for, so that a set larger than memory can be trained 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from keras_mtl.datasets.prepare import Clips
 from keras_mtl.decoding import Event
 from keras_mtl.features.arrays import AnyLogMel, join, take
 from keras_mtl.features.cache import open_log_mel
+from keras_mtl.features.log_mel import FrontEnd, LogMel
 
 Split = TypeVar("Split", Clips, Clips | MixedClips)
 
@@ -106,31 +107,50 @@ class EventSet:
         )
 
 
-def scene_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path) -> SceneSet:
-    """A split of the scene task.
+def scene_set(
+    corpus: Corpus,
+    split: str,
+    settings: LogMelSettings,
+    cache: Path,
+    front_end: Callable[[LogMelSettings], FrontEnd] = LogMel,
+) -> SceneSet:
+    """A split of the scene task; `front_end` as of `open_log_mel`.
 
     Raises:
         DataError: the corpus does not have it, or is opened at another rate than the features'.
     """
-    return scenes_of(_split(corpus.scenes, split, corpus, "scene (TAU)", settings), corpus.key, settings, cache)
+    clips = _split(corpus.scenes, split, corpus, "scene (TAU)", settings)
+    return scenes_of(clips, corpus.key, settings, cache, front_end)
 
 
-def scenes_of(clips: Clips, key: str, settings: LogMelSettings, cache: Path) -> SceneSet:
-    """Scene clips as a set; `key` as of `open_log_mel`."""
-    opened = open_log_mel(clips, key, settings, cache)
+def scenes_of(
+    clips: Clips,
+    key: str,
+    settings: LogMelSettings,
+    cache: Path,
+    front_end: Callable[[LogMelSettings], FrontEnd] = LogMel,
+) -> SceneSet:
+    """Scene clips as a set; `key` and `front_end` as of `open_log_mel`."""
+    opened = open_log_mel(clips, key, settings, cache, front_end=front_end)
     log_mel, labels = opened.log_mel, opened.labels
     columns = [np.asarray([row[key] for row in labels]) for key in ("device", "recording", "filename")]
     return SceneSet(log_mel, np.asarray([row["scene"] for row in labels], np.int32), *columns)
 
 
-def event_set(corpus: Corpus, split: str, settings: LogMelSettings, cache: Path) -> EventSet:
-    """A split of the event task.
+def event_set(
+    corpus: Corpus,
+    split: str,
+    settings: LogMelSettings,
+    cache: Path,
+    front_end: Callable[[LogMelSettings], FrontEnd] = LogMel,
+) -> EventSet:
+    """A split of the event task; `front_end` as of `open_log_mel`.
 
     Raises:
         DataError: the corpus does not have it, or is opened at another rate than the features'.
     """
     clips = _split(corpus.events, split, corpus, "event (DESED)", settings)
-    opened = open_log_mel(clips, corpus.key_of(clips), settings, cache)
+    opened = open_log_mel(clips, corpus.key_of(clips), settings, cache, front_end=front_end)
     log_mel, labels = opened.log_mel, opened.labels
     names = corpus.labels.events
     events = [[Event(on, off, names[label]) for on, off, label in row["events"]] for row in labels]

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.core import DataError
+from keras_mtl.core import DataError, LogMelSettings
 from keras_mtl.datasets import Corpus
 from keras_mtl.decoding import Grid
-from keras_mtl.features import event_set, scene_set
+from keras_mtl.features import FrontEnd, LogMel, event_set, scene_set
 from keras_mtl.inference import Predictor
 from keras_mtl.metrics.bootstrap import Bootstrap
 from keras_mtl.metrics.events import event_metrics
 from keras_mtl.metrics.scenes import scene_metrics
 
 
-def evaluate(predictor: Predictor, corpus: Corpus, cache: Path, bootstrap: Bootstrap | None = None) -> dict[str, Any]:
+def evaluate(
+    predictor: Predictor,
+    corpus: Corpus,
+    cache: Path,
+    bootstrap: Bootstrap | None = None,
+    front_end: Callable[[LogMelSettings], FrontEnd] = LogMel,
+) -> dict[str, Any]:
     """Scores a predictor on the evaluation splits of its tasks: "test" of the scenes, "validation" of the events.
 
     Args:
@@ -25,6 +31,7 @@ def evaluate(predictor: Predictor, corpus: Corpus, cache: Path, bootstrap: Boots
         cache: where log-mel features are kept.
         bootstrap: how intervals are made; 1000 draws by default. Scene clips are drawn by recording; an event clip is a
             recording.
+        front_end: the class that computes log-mel of the clips.
 
     Returns:
         {"scenes": figures of `scene_metrics`, "events": figures of `event_metrics`}: those for which the predictor has
@@ -40,7 +47,7 @@ def evaluate(predictor: Predictor, corpus: Corpus, cache: Path, bootstrap: Boots
     )
     labels = corpus.labels
     if predictor.scene_logits is not None and "scenes" in can:
-        clips = scene_set(corpus, "test", predictor.settings, cache)
+        clips = scene_set(corpus, "test", predictor.settings, cache, front_end)
         logits = predictor.scene_logits(clips.log_mel)
         figures["scenes"] = scene_metrics(
             logits,
@@ -52,7 +59,7 @@ def evaluate(predictor: Predictor, corpus: Corpus, cache: Path, bootstrap: Boots
             bootstrap,
         )
     if predictor.event_probabilities is not None and "events" in can:
-        events = event_set(corpus, "validation", predictor.settings, cache)
+        events = event_set(corpus, "validation", predictor.settings, cache, front_end)
         strong, weak = predictor.event_probabilities(events.log_mel)
         grid = Grid.over(predictor.settings, events.log_mel.shape[1], predictor.frames_per_embedding, strong.shape[1])
         figures["events"] = event_metrics(

@@ -79,6 +79,7 @@ _FIXED = "-DKMTL_LOG_MEL_FIXED=1"
 HOST_FIXED = Core("host, fixed point", (*HOST.compiler, _FIXED))
 SANITIZED_FIXED = Core("host with sanitizers, fixed point", (*SANITIZED.compiler, _FIXED))
 CORTEX_M4F_FIXED = Core("Cortex-M4F, fixed point", (*CORTEX_M4F.compiler, _FIXED), CORTEX_M4F.machine, _CORTEX)
+CORTEX_M55_FIXED = Core("Cortex-M55, fixed point", (*CORTEX_M55.compiler, _FIXED), CORTEX_M55.machine, _CORTEX)
 #: The code of an M0+ on the M4's machine: QEMU has no board with an M0+, and the M4 runs its instructions.
 CORTEX_M0 = Core(
     "Cortex-M0+",
@@ -86,7 +87,7 @@ CORTEX_M0 = Core(
     "mps2-an386",
     _CORTEX,
 )
-FIXED = (HOST_FIXED, SANITIZED_FIXED, CORTEX_M4F_FIXED, CORTEX_M0)
+FIXED = (HOST_FIXED, SANITIZED_FIXED, CORTEX_M4F_FIXED, CORTEX_M55_FIXED, CORTEX_M0)
 CORTEX_M = (CORTEX_M4F, CORTEX_M55)
 ALL = (HOST, SANITIZED, *CORTEX_M)
 

@@ -35,19 +35,33 @@ _STRICT = ("-std=c99", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-pedantic
 
 @pytest.fixture(scope="module")
 def selftest(tmp_path_factory) -> Callable[..., dict[str, Any]]:
-    """Compiles a bundle's self-test and runs it: `selftest(folder, spoil=(network, call, output, index))`."""
-    require(HOST)
-    libraries: dict[Path, Path] = {}
+    """Compiles a bundle's self-test and runs it: `selftest(folder, spoil=(network, call, output, index))`.
 
-    def run(folder: Path, spoil: tuple[int, ...] = ()) -> dict[str, Any]:
-        if folder not in libraries:
-            library = libraries[folder] = tmp_path_factory.mktemp("library") / "selftest.so"
+    `fixed`: whether with the fixed-point front end.
+    """
+    require(HOST)
+    libraries: dict[tuple[Path, bool], Path] = {}
+
+    def run(folder: Path, spoil: tuple[int, ...] = (), fixed: bool = False) -> dict[str, Any]:
+        if (folder, fixed) not in libraries:
+            library = libraries[folder, fixed] = tmp_path_factory.mktemp("library") / "selftest.so"
             sources = [path for path in sorted(folder.rglob("*.c")) if not path.name.endswith("_main.c")]
             include = [f"-I{folder}", f"-I{folder / 'kmtl'}"]
             linked = [*map(str, sources), "-lm", "-shared", "-o", str(library)]
-            done = subprocess.run(["gcc", *_STRICT, *include, *linked], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                ["gcc", *_STRICT, f"-DKMTL_LOG_MEL_FIXED={int(fixed)}", *include, *linked],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             assert done.returncode == 0, done.stderr
-        call = [sys.executable, str(HERE / "run_selftest.py"), str(libraries[folder]), str(folder), *map(str, spoil)]
+        call = [
+            sys.executable,
+            str(HERE / "run_selftest.py"),
+            str(libraries[folder, fixed]),
+            str(folder),
+            *map(str, spoil),
+        ]
         done = subprocess.run(call, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -81,6 +95,11 @@ def test_model_passes_every_stage(model_folders, selftest, fmt):
         stages.remove("scenes")  # the smoother takes integers
     assert done["lines"] == [f"{stage}: passed" for stage in stages] + ["PASS"]
     assert (done["status"], done["calls"]) == (0, {"model": 4})
+
+
+def test_model_passes_with_the_fixed_point_front_end(model_folders, selftest):
+    done = selftest(model_folders("int8"), fixed=True)
+    assert (done["lines"][0], done["lines"][-1]) == ("features: passed", "PASS")
 
 
 def test_scenes_are_smoothed_as_the_manifest_says(model_folders, selftest):

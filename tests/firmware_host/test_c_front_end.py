@@ -184,18 +184,53 @@ def _fixed_difference(levels: np.ndarray, samples: np.ndarray, settings: LogMelS
     return float(np.abs(levels - expected)[near].max())
 
 
+def varied_sounds(settings: LogMelSettings) -> np.ndarray:
+    """Sounds of every kind one after the other, a window and a half of each, int16: what makes an FFT overflow, too."""
+    length, rate, draws = settings.window * 3 // 2, settings.sample_rate_hz, np.random.default_rng(11)
+    time_s = np.arange(length) / rate
+    clicks = np.zeros(length)
+    clicks[:: length // 3] = 32_767
+    clicks[7 :: length // 5] = -32_768
+    sounds = [
+        golden_waveform(settings, length / rate, seed=5),
+        clicks,
+        clicks + draws.normal(0, 20, length),
+        32_767 * np.sin(2 * np.pi * 0.1 * rate * time_s),
+        32_767 * np.sin(np.pi * 0.4 * rate**2 / length * time_s**2),
+        32_767 * np.sign(np.sin(2 * np.pi * 0.03 * rate * time_s)),
+        np.where(np.arange(length) % 4 < 2, 32_767, -32_768),
+        np.where(np.arange(length) % 2, 32_767, -32_768),
+        draws.integers(-32_768, 32_768, length),
+        draws.choice([-32_768, 32_767], length),
+        draws.integers(-1, 2, length),
+        draws.normal(0, 300, length) + 12_000 * np.sin(2 * np.pi * 60 * time_s),
+        np.full(length, -32_768),
+        np.full(length, 32_767),
+        np.zeros(length),
+    ]
+    return np.rint(np.concatenate(sounds)).clip(-32_768, 32_767).astype(np.int16)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_fixed_point_is_that_of_python_to_the_integer(fixed_program: Program, kind: str, tmp_path: Path) -> None:
     settings = KINDS[kind]
-    square = np.where(np.arange(8000) // 8 % 2, 32767, -32768)
-    sound = np.concatenate([golden_waveform(settings, 1.0, seed=5), square, np.full(4000, -32768), np.zeros(4000)])
-    samples = sound.astype(np.int16)
+    samples = varied_sounds(settings)
     (frames,) = hear(fixed_program, tmp_path, Hearing(kind, samples))
-    np.testing.assert_array_equal(frames["levels"] * 256, FixedLogMel(settings)(samples))
+    np.testing.assert_array_equal(frames["levels"], FixedLogMel(settings)(samples[None])[0])
     for dtype, scaling in SCALINGS.items():
         np.testing.assert_array_equal(frames[dtype], quantized_log_mel(frames["levels"], scaling, dtype))
     again = hear(fixed_program, tmp_path, Hearing(kind, samples), seed=3, as_float=True)[0]
     assert again.tobytes() == frames.tobytes()
+
+
+def test_fixed_point_of_batches_is_that_of_each_clip() -> None:
+    settings = KINDS["odd"]
+    clips = varied_sounds(settings).reshape(5, -1)
+    batch = FixedLogMel(settings)(clips / np.float32(32_768))
+    assert batch.dtype == np.float32
+    assert batch.shape == (5, settings.frames(clips.shape[1]), settings.mel_bands)
+    for clip, levels in zip(clips, batch, strict=True):
+        np.testing.assert_array_equal(FixedLogMel(settings)(clip[None])[0], levels)
 
 
 def test_fixed_point_is_near_librosa_on_recordings(fixed_program: Program, repository, tmp_path: Path) -> None:
@@ -205,7 +240,7 @@ def test_fixed_point_is_near_librosa_on_recordings(fixed_program: Program, repos
     for path in paths:
         samples = pcm(path, settings.sample_rate_hz, SECONDS if len(paths) > 1 else 2.0)
         (frames,) = hear(fixed_program, tmp_path, Hearing("mt", samples))
-        np.testing.assert_array_equal(frames["levels"] * 256, FixedLogMel(settings)(samples))
+        np.testing.assert_array_equal(frames["levels"], FixedLogMel(settings)(samples[None])[0])
         worst = max(worst, _fixed_difference(frames["levels"], samples, settings))
     print(f"{fixed_program.core.name}: {len(paths)} recordings, largest difference {worst:.4f} dB")
     assert worst < ALLOWED_FIXED_DB

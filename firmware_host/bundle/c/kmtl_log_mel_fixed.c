@@ -52,15 +52,10 @@ KMTL_INLINE pair_t top_halves(int32_t re, int32_t im) {
   __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(pair) : "r"(im), "r"(re));
   return pair;
 }
-/* The same of 2^15 and 2^14. */
+/* The same of 2^15. */
 KMTL_INLINE pair_t below_top(int32_t re, int32_t im) {
   pair_t pair;
   __asm__("pkhtb %0, %1, %2, asr #15" : "=r"(pair) : "r"((uint32_t)im << 1), "r"(re));
-  return pair;
-}
-KMTL_INLINE pair_t far_below_top(int32_t re, int32_t im) {
-  pair_t pair;
-  __asm__("pkhtb %0, %1, %2, asr #14" : "=r"(pair) : "r"((uint32_t)im << 2), "r"(re));
   return pair;
 }
 KMTL_INLINE pair_t real_parts(pair_t a, pair_t b) {
@@ -121,7 +116,6 @@ KMTL_INLINE pair_t pair_of(int32_t re, int32_t im) {
 }
 KMTL_INLINE pair_t top_halves(int32_t re, int32_t im) { return pair_of(re >> 16, im >> 16); }
 KMTL_INLINE pair_t below_top(int32_t re, int32_t im) { return pair_of(re >> 15, im >> 15); }
-KMTL_INLINE pair_t far_below_top(int32_t re, int32_t im) { return pair_of(re >> 14, im >> 14); }
 KMTL_INLINE pair_t real_parts(pair_t a, pair_t b) { return pair_of(a.re, b.re); }
 KMTL_INLINE pair_t imaginary_parts(pair_t a, pair_t b) { return pair_of(a.im, b.im); }
 KMTL_INLINE pair_t loaded(const uint32_t *at) { return pair_of((int16_t)(uint16_t)*at, (int32_t)*at >> 16); }
@@ -168,14 +162,15 @@ KMTL_INLINE pair_t turned_apart(pair_t a, pair_t b, pair_t negative, pair_t turn
 KMTL_INLINE uint32_t edges(uint32_t pair) { return pair ^ (pair << 1); }
 
 #if KMTL_SHORT_PRODUCTS
-/* The upper half of a square. */
+/* The upper half of a square, rounded. */
 KMTL_INLINE uint32_t upper_square(uint32_t value) {
   const uint32_t size = ((value >> 31) != 0u) ? (0u - value) : value;
   const uint32_t upper = size >> 16;
   const uint32_t lower = size & 0xFFFFu;
   const uint32_t mixed = upper * lower;
   const uint32_t square = lower * lower;
-  return (upper * upper) + (mixed >> 15) + ((((mixed << 17) + square) < square) ? 1u : 0u);
+  const uint32_t below = (mixed << 17) + square;
+  return (upper * upper) + (mixed >> 15) + ((below < square) ? 1u : 0u) + (below >> 31);
 }
 #endif
 
@@ -210,13 +205,8 @@ KMTL_INLINE uint32_t *kept(uint32_t *at, pair_t a, pair_t b, uint32_t *all) {
 /* value * (cosine - j sine), as it is or halved. */
 KMTL_INLINE pair_t turned(pair_t value, pair_t turn, uint32_t halved) {
   if (halved == 0u) {
-    return far_below_top(products(value, turn, 0x2000), products_across(turn, value, 0x2000));
+    return below_top(products(value, turn, 0x4000), products_across(turn, value, 0x4000));
   }
-  return below_top(products(value, turn, 0x4000), products_across(turn, value, 0x4000));
-}
-
-/* The same with cosine and sine of 2^15, halved. */
-KMTL_INLINE pair_t turned_first(pair_t value, pair_t turn) {
   return top_halves(products(value, turn, 0x8000), products_across(turn, value, 0x8000));
 }
 
@@ -284,8 +274,8 @@ KMTL_INLINE void first_of_four(const kmtl_log_mel_fixed_t *tables, const uint32_
       const pair_t y_1 = narrowed(odd.re + apart.im, odd.im - apart.re, room);
       const pair_t y_2 = narrowed(even.re - sum.re, even.im - sum.im, room);
       const pair_t y_3 = narrowed(odd.re - apart.im, odd.im + apart.re, room);
-      out = kept(out, half_plus(y_0, parity(y_1)), turned_first(y_1, loaded(&factors[4])), &all);
-      out = kept(out, turned_first(y_2, loaded(&factors[5])), turned_first(y_3, loaded(&factors[6])), &all);
+      out = kept(out, half_plus(y_0, parity(y_1)), turned(y_1, loaded(&factors[4]), 1u), &all);
+      out = kept(out, turned(y_2, loaded(&factors[5]), 1u), turned(y_3, loaded(&factors[6]), 1u), &all);
       in++;
       factors += 7;
     } while (in < end);
@@ -312,7 +302,7 @@ KMTL_INLINE void first_of_two(const kmtl_log_mel_fixed_t *tables, const uint32_t
       const pair_t sum = narrowed(products(re, loaded(&factors[0]), rounds), products(im, loaded(&factors[1]), rounds), room);
       const pair_t apart = narrowed(products_apart(re, loaded(&factors[0]), rounds),
                                     products_apart(im, loaded(&factors[1]), rounds), room);
-      out = kept(out, half_plus(sum, parity(apart)), turned_first(apart, loaded(&factors[2])), &all);
+      out = kept(out, half_plus(sum, parity(apart)), turned(apart, loaded(&factors[2]), 1u), &all);
       in++;
       factors += 3;
     } while (in < end);
@@ -416,19 +406,19 @@ KMTL_INLINE void last_of_four(const uint32_t *in, const uint16_t *order, uint32_
   } while (in < end);
 }
 
-/* (re * re) / 2^32 + (im * im) / 2^32, both rounded down. */
+/* (re * re) / 2^32 + (im * im) / 2^32, both rounded. */
 KMTL_INLINE uint32_t power_of(uint32_t re, uint32_t im) {
 #if KMTL_DSP
   uint32_t power;
-  __asm__("smmul %0, %1, %1" : "=r"(power) : "r"(re));
-  __asm__("smmla %0, %1, %1, %0" : "+r"(power) : "r"(im));
+  __asm__("smmulr %0, %1, %1" : "=r"(power) : "r"(re));
+  __asm__("smmlar %0, %1, %1, %0" : "+r"(power) : "r"(im));
   return power;
 #elif KMTL_SHORT_PRODUCTS
   return upper_square(re) + upper_square(im);
 #else
   const int64_t r = (int32_t)re;
   const int64_t i = (int32_t)im;
-  return (uint32_t)((r * r) >> 32) + (uint32_t)((i * i) >> 32);
+  return (uint32_t)(((r * r) + 0x80000000) >> 32) + (uint32_t)(((i * i) + 0x80000000) >> 32);
 #endif
 }
 
@@ -573,8 +563,6 @@ KMTL_APART void first_stage(const kmtl_log_mel_fixed_t *tables, const uint32_t *
   }
 }
 
-typedef void (*stage_t)(const uint32_t *in, const uint32_t *turns, uint32_t *out, uint32_t points, uint32_t run,
-                        uint32_t *found);
 #define KMTL_STAGE(name, losing) \
   KMTL_APART void name(const uint32_t *in, const uint32_t *turns, uint32_t *out, uint32_t points, uint32_t run, \
                        uint32_t *found) { \
@@ -588,7 +576,6 @@ KMTL_STAGE(stage_losing_0, 0u)
 KMTL_STAGE(stage_losing_1, 1u)
 KMTL_STAGE(stage_losing_2, 2u)
 KMTL_STAGE(stage_losing_3, 3u)
-static const stage_t stages[4] = {stage_losing_0, stage_losing_1, stage_losing_2, stage_losing_3};
 
 KMTL_APART void last_stage(const uint32_t *in, const uint16_t *order, uint32_t *out, uint32_t points, uint32_t halved) {
 #define KMTL_LAST_WHOLE(length) last_of_four(in, order, out, length, 0u)
@@ -615,6 +602,8 @@ void kmtl_log_mel_fixed(const kmtl_log_mel_fixed_t *tables, uint32_t fft, uint32
   uint32_t *const spectrum = &scratch[fft];
   uint32_t *in = &scratch[points + back];
   uint32_t *out = &scratch[fft - back];
+  /* Sums of more than 16 bits are turned by factors of one bit less. */
+  const uint32_t coarse = (points / radix) - 4u;
   const uint32_t *turns = tables->twiddles;
   int32_t exponent = (int32_t)shift - 2;
   uint32_t run, lost;
@@ -624,7 +613,15 @@ void kmtl_log_mel_fixed(const kmtl_log_mel_fixed_t *tables, uint32_t fft, uint32
   for (run = radix; run < (points / 4u); run *= 4u) {
     uint32_t *const made = out;
     lost = scaling(found);
-    stages[lost](in, turns, out, points, run, found);
+    if (lost == 0u) {
+      stage_losing_0(in, turns, out, points, run, found);
+    } else if (lost == 1u) {
+      stage_losing_1(in, turns, out, points, run, found);
+    } else if (lost == 2u) {
+      stage_losing_2(in, &turns[coarse], out, points, run, found);
+    } else {
+      stage_losing_3(in, &turns[coarse], out, points, run, found);
+    }
     exponent -= (int32_t)lost;
     out = in;
     in = made;

@@ -19,6 +19,7 @@ from keras_mtl.core import ArtifactError, FeatureMismatch, LogMelSettings
 from keras_mtl.decoding import DecodeSettings, EventDecoder, SceneSmoother, decoder_numbers
 from keras_mtl.firmware_host.bundle.golden.audio import golden_waveform, input_scaling, log_mel_db, quantized_log_mel
 from keras_mtl.firmware_host.bundle.golden.vectors import C_VECTORS, GoldenVectors, numbered
+from keras_mtl.firmware_host.device import FixedLogMel
 from keras_mtl.firmware_host.engines import make_request, run, run_worker
 from keras_mtl.tflite.artifact import Artifact, Member, Port
 
@@ -43,6 +44,7 @@ class Chain:
     Attributes:
         waveform: int16 [samples].
         log_mel: in steps of 1/256 dB, int16 [frames, mel_bands].
+        fixed_log_mel: the same as the fixed-point front end has it.
         inputs: what the first network takes for them, in its input's type [frames, mel_bands].
         results: what TensorFlow Lite Micro gives, and what the decoders make of it. Of one file "network_output" (or
             "network_output_0", ...), in the output's type, and for scenes "scene" as of `smoothed`. Of a
@@ -54,6 +56,7 @@ class Chain:
 
     waveform: np.ndarray
     log_mel: np.ndarray
+    fixed_log_mel: np.ndarray
     inputs: np.ndarray
     results: dict[str, np.ndarray]
     arena_bytes: dict[str, int]
@@ -125,7 +128,8 @@ def _begin(settings: LogMelSettings, port: Port, frames: int) -> Chain:
     """The chain up to the first network's input, a port, of so many log-mel frames, without results."""
     waveform = golden_waveform(settings, settings.seconds(frames))
     log_mel = np.rint(log_mel_db(waveform, settings) * STEPS_PER_DB).clip(-(2**15), 2**15 - 1).astype(np.int16)
-    chain = Chain(waveform, log_mel, np.zeros(0), {}, {})
+    fixed_log_mel = (FixedLogMel(settings)(waveform[None])[0] * STEPS_PER_DB).astype(np.int16)
+    chain = Chain(waveform, log_mel, fixed_log_mel, np.zeros(0), {}, {})
     inputs = quantized_log_mel(chain.log_mel_db, input_scaling(settings, port), port.dtype)
     return replace(chain, inputs=inputs)
 

@@ -10,7 +10,7 @@ from keras_mtl.firmware_host.device import C_TYPES
 
 
 def audio_texts(name: str, chain: Chain) -> dict[str, str]:
-    """The C files of a chain: arrays `NAME_golden_audio`, `_levels`, `_network_input` and one for each result.
+    """The C files of a chain: arrays `NAME_golden_audio`, `_levels`, `_fixed_levels`, `_network_input`, and results.
 
     Macros give the numbers of samples and frames, and the rows of each array of two dimensions.
     """
@@ -44,8 +44,8 @@ def audio_binaries(chain: Chain) -> dict[str, bytes]:
 
 
 def _arrays(chain: Chain) -> dict[str, np.ndarray]:
-    given = {"audio": chain.waveform, "levels": chain.log_mel, "network_input": chain.inputs}
-    return given | chain.results
+    given = {"audio": chain.waveform, "levels": chain.log_mel, "fixed_levels": chain.fixed_log_mel}
+    return given | {"network_input": chain.inputs} | chain.results
 
 
 def vectors_texts(name: str, vectors: GoldenVectors) -> dict[str, str]:
