@@ -356,7 +356,6 @@ def test_networks_in_one_arena_and_the_example_are_well_formed(name: str, builde
         "-Wextra",
         "-Werror",
         "-pedantic",
-        *DSP,
         f"-I{bundle}",
         str(bundle / "listener_main.c"),
     ]

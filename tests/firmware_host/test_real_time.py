@@ -91,7 +91,8 @@ def test_front_end_and_decoders_are_in_it(both, make_artifact):
     whole = [compute["cycles_per_second"], front["cycles_per_second"], decoders["cycles_per_second"]]
     assert compute["load"] == [round(sum(each[i] for each in whole) / 64e6, 4) for i in (0, 1)]
     slow = context(both, load_target("rp2040")).compute["around"][0]
-    assert slow["instructions_per_second"][0] > 500e6  # floating point without such a unit
+    counted = FRONT_END["fixed", "m0"]  # without a floating-point unit
+    assert slow["instructions_per_second"] == pytest.approx([counted / 1.15, counted * 1.15], rel=1e-6)
     unknown = make_artifact("int8", features={"hop": 160})
     assert context(unknown, M4).compute["around"] == []
     assert "without a front end: the file does not say its features" in real_time(context(unknown, M4)).why
@@ -235,14 +236,15 @@ def test_each_remedy_has_the_load_that_it_would_give(both, builder):
         assert found[change]["fits"] == ("maybe" if found[change]["load"][0] <= 1 else "no")
     clock = next(change for change in found if change.startswith("such a core at "))
     assert found[clock]["fits"] == "yes" and found[clock]["load"][1] <= 1.0
-    small = changes(both, load_target("rp2040"))
-    assert {each["fits"] for each in small.values()} == {"no"}
-    assert "such a core" not in "".join(small)  # there is none so fast
+    small = changes(both, replace(load_target("rp2040"), clock_hz=1_000_000))
+    assert {each["fits"] for change, each in small.items() if not change.startswith("such a core")} == {"no"}
 
 
 def test_firmware_and_board_have_remedies(make_artifact):
     artifact = make_artifact("int16x8")
-    slow = changes(artifact, replace(M4, kernels_build="-Os", flash_cycles_per_byte=(4.0, 8.0)), free=10**6)
+    slow = changes(
+        artifact, replace(M4, clock_hz=1_000_000, kernels_build="-Os", flash_cycles_per_byte=(4.0, 8.0)), free=10**6
+    )
     assert "kernels built with -O2 instead of -Os" in slow
     assert "int8 instead of int16x8" in slow
     assert f"weights in RAM ({artifact.parameter_bytes:,} bytes)" in slow

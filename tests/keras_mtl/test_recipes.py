@@ -61,7 +61,7 @@ def test_settings_of_a_class_are_set_and_survive_being_written(tmp_path):
         "real", [*given, "decode.classes.'door knock'.shortest_s=0.2", "decode.classes.Dog.median_s=1"]
     )
     classes = {"door knock": {"threshold": 0.35, "shortest_s": 0.2}, "Dog": {"median_s": 1}}
-    assert recipe.decode == DecodeSettings(median_s="auto", gap_s=1.0, classes=classes)
+    assert recipe.decode == DecodeSettings(median_s="auto", gap_s=1.0, hysteresis=0.2, classes=classes)
     (tmp_path / "real.toml").write_text(to_toml(recipe))
     assert load_recipe(tmp_path / "real.toml") == recipe
 

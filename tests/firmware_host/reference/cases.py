@@ -276,6 +276,21 @@ def parted(draw: Callable[[Any], Any]) -> tuple[bytes, list[list[np.ndarray]]]:
     return case.finish(op, [source, case.constant(sizes), place], outputs, made, 2)
 
 
+def cut(draw: Callable[[Any], Any]) -> tuple[bytes, list[list[np.ndarray]]]:
+    """SLICE, with sizes that reach to the end of their axis."""
+    case = Case.start(draw, ("int8", "int16", "int32"))
+    shape = tuple(case.size(6) for _ in range(case.size(4)))
+    begins = [case.size(size - 1, 0) for size in shape]
+    sizes = [case.size(size - begin) for size, begin in zip(shape, begins, strict=True)]
+    told = [
+        case.one_of(-1, length) if begin + length == size else length
+        for size, begin, length in zip(shape, begins, sizes, strict=True)
+    ]
+    step, zero = (None, 0) if case.dtype == "int32" else (case.step(), case.zero())
+    inputs = [case.input(shape, step, zero), case.constant(begins), case.constant(told)]
+    return case.finish("SLICE", inputs, [case.output(sizes, step, zero)], options("SliceOptions"), 2)
+
+
 def sliced(draw: Callable[[Any], Any]) -> tuple[bytes, list[list[np.ndarray]]]:
     """STRIDED_SLICE, with ends that count from the last place, and beyond the ends; never empty."""
     case = Case.start(draw, ("int8", "int16", "int32"))

@@ -22,7 +22,7 @@ from keras_mtl.firmware_host.reference.activations import sigmoid_table
 FAMILIES = [
     cases.convolution, cases.depthwise, cases.transposed, cases.dense, cases.matrices, cases.pool, cases.elementwise,
     cases.unary, cases.leaky, cases.shares, cases.roots, cases.reduced, cases.cells,
-    cases.joined, cases.parted, cases.sliced, cases.filled, cases.shaped, cases.converted, cases.from_real,
+    cases.joined, cases.parted, cases.cut, cases.sliced, cases.filled, cases.shaped, cases.converted, cases.from_real,
 ]  # fmt: skip
 EACH = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
 NO_DEADLINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
