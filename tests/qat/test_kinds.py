@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_mtl.firmware_host.reference.activations import Logistic16, Tanh16, sigmoid_table
 from keras_mtl.tflite import flatbuffer
+from keras_mtl.tflite.kinds.fixed_point import squashed_16
 
 sys.path.insert(0, str(Path(__file__).parent))
 import qat_graphs as graphs
@@ -79,3 +81,12 @@ def test_files_hold_integers_and_what_is_fused():
     assert flatbuffer.float_islands(model) == ()
     assert "RELU6" not in names  # a grid that ends at 6 is one
     assert names.count("SOFTMAX") == names.count("TRANSPOSE") == 1
+
+
+@pytest.mark.parametrize("kernel", [Logistic16, Tanh16])
+def test_functions_of_16_bits_are_those_of_the_reference_for_all_values(kernel):
+    """At a step of 2^-12 the kernels' factor is 3, and the table is looked up from its first to its last point."""
+    levels = np.arange(-(1 << 15), 1 << 15)
+    (expected,) = kernel(3, 0, sigmoid_table())(levels.astype(np.int16))
+    found = squashed_16(tf.constant(levels), tf.constant(2.0**-12), kernel is Tanh16)
+    np.testing.assert_array_equal(found, expected)

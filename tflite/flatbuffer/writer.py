@@ -54,10 +54,6 @@ class Value:
         self.dtype, self.scale, self.zero_point = f"int{bits}", np.float32(scale), int(zero_point)
         return self
 
-    def same_grid(self, other: Value) -> bool:
-        """Whether integers of both stand for the same numbers."""
-        return (self.dtype, self.scale, self.zero_point) == (other.dtype, other.scale, other.zero_point)
-
 
 @dataclass
 class _Made:

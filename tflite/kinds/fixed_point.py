@@ -164,11 +164,14 @@ def _alike(values: Any, other: Any) -> tuple[Any, Any]:
 def _logistic_table() -> np.ndarray:
     """The kernels' `sigmoid_table_uint16`, as their outputs show it: 2^16 sigmoid(i / 24).
 
-    Each point is moved by half the error of the interpolation in the middle behind it, as in `_table_16`.
+    Each point is moved by half the error of the interpolation in the middle behind it, as in `_table_16`; but the last
+    one, behind which nothing is interpolated.
     """
     at = 65536.0 / (1.0 + np.exp(-np.arange(0.0, 256.5, 0.5) / _LOGISTIC_STEPS))
     error = (at[:-2:2] + at[2::2]) / 2.0 - at[1:-1:2]
-    return np.minimum(np.floor(at[:-2:2] - error / 2.0 + 0.5), 65535).astype(np.int64)
+    table = np.minimum(np.floor(at[:-2:2] - error / 2.0 + 0.5), 65535).astype(np.int64)
+    table[-1] = 65535
+    return table
 
 
 @_traced

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from keras_mtl.firmware_host.bundle.golden import C_VECTORS, GoldenVectors
+from keras_mtl.firmware_host.bundle.golden import GoldenVectors
 from keras_mtl.firmware_host.bundle.text.c_source import filled
 from keras_mtl.firmware_host.bundle.text.networks import Network
-from keras_mtl.firmware_host.bundle.text.readme import ROWS, file_table, ports_text
+from keras_mtl.firmware_host.bundle.text.readme import ROWS, checks_rows, common_words, file_facts, file_table
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.tflite.artifact import Artifact
 
@@ -36,30 +36,11 @@ def plain_readme(
 ) -> str:
     """The text of README.md, of the same arguments as `readme`."""
     files, streams = set(files), artifact.streams
-    of_files: dict[str, Any] = {
-        "tflm": next(engine.version for engine in report.engines if engine.engine == "tflm"),
-        "vectors": len(vectors) if vectors else 0,
-        "c_vectors": min(C_VECTORS, len(vectors)) if vectors else 0,
-        "inputs": ports_text(networks[0].member.inputs),
-        "outputs": ports_text(networks[0].member.outputs),
-    }
-    checks = "\n".join(
-        f"| {check.name} | {'-' if check.value is None else f'{check.value:,}'} | {check.limit:,} | {check.unit} | "
-        f"{check.why} |"
-        for check in report.checks
-    )
-    words = {
-        "name": name,
-        "NAME": name.upper(),
-        "target": report.target["name"],
-        "description": report.target.get("description", ""),
-        "part": artifact.facts.part,
-        "system": artifact.facts.get("system") or "unknown",
-        "sha256": report.artifact["sha256"],
+    words = common_words(name, artifact, report) | {
         "memory": f"{facts['memory_bytes']:,}",
         "latency": ", ".join(f"{task} {value:g} s" for task, value in artifact.manifest.get("latency_s", {}).items()),
         "stages": ", ".join(stages),
     }
     use = filled(f"README_c99_{'stream' if streams else 'model'}.md.in", **words).rstrip("\n")
-    table = file_table(files, of_files, (*_OWN_ROWS, *ROWS))
-    return filled("README_c99.md.in", **words, use=use, table=table, checks=checks)
+    table = file_table(files, file_facts(report, vectors, networks), (*_OWN_ROWS, *ROWS))
+    return filled("README_c99.md.in", **words, use=use, table=table, checks=checks_rows(report))

@@ -152,19 +152,10 @@ def readme(
     `vectors`: golden vectors; None of a streaming artifact. `facts`: `arena_bytes`, and of a streaming artifact
     `arenas` and `buffers`, bytes by name.
     """
-    files, known = set(files), artifact.facts
+    files = set(files)
     front_end = "golden_audio.c" in files
-    words = {
-        "name": name,
-        "NAME": name.upper(),
-        "target": report.target["name"],
-        "description": report.target.get("description", ""),
-        "part": known.part,
-        "system": known.get("system") or "unknown",
-        "sha256": report.artifact["sha256"],
-        "arena": f"{facts['arena_bytes']:,}",
-    }
-    of_files: dict[str, Any] = {"tflm": next(e.version for e in report.engines if e.engine == "tflm")}
+    words = common_words(name, artifact, report) | {"arena": f"{facts['arena_bytes']:,}"}
+    of_files = file_facts(report, vectors, networks)
     if vectors is None:
         words |= _of_stream(artifact, facts, Target(**report.target))
         of_files["members"] = len(networks)
@@ -177,17 +168,9 @@ def readme(
         of_files |= {
             "operators": len(registrations(network.member.model)),
             "model_bytes": f"{report.artifact['file_bytes']:,}",
-            "vectors": len(vectors),
-            "c_vectors": min(C_VECTORS, len(vectors)),
-            "inputs": ports_text(network.member.inputs),
-            "outputs": ports_text(network.member.outputs),
         }
         about, steps, basis = _sections("README_model.md.in", words)
         own = {"networks": "", "note": "", "resolvers": "resolver's"}
-    checks = "\n".join(
-        f"| {c.name} | {'-' if c.value is None else f'{c.value:,}'} | {c.limit:,} | {c.unit} | {c.why} |"
-        for c in report.checks
-    )
     return filled(
         "README.md.in",
         **own,
@@ -197,7 +180,7 @@ def readme(
         steps=steps,
         basis=basis,
         table=file_table(files, of_files),
-        checks=checks,
+        checks=checks_rows(report),
         build=_build(name, stages),
         tflm=tflm_section(report.target),
         computing=computing_section(name, report, front_end),
@@ -233,6 +216,40 @@ def _of_stream(artifact: Artifact, facts: Mapping[str, Any], target: Target) -> 
         "turns": _TURNS.format(**turn_words(artifact, target)) if wiring.event_ring else "",
         "latency": ", ".join(f"{task} {value:g} s" for task, value in artifact.manifest["latency_s"].items()),
     }
+
+
+def common_words(name: str, artifact: Artifact, report: Report) -> dict[str, Any]:
+    """What the README of any bundle says of it."""
+    return {
+        "name": name,
+        "NAME": name.upper(),
+        "target": report.target["name"],
+        "description": report.target.get("description", ""),
+        "part": artifact.facts.part,
+        "system": artifact.facts.get("system") or "unknown",
+        "sha256": report.artifact["sha256"],
+    }
+
+
+def file_facts(report: Report, vectors: GoldenVectors | None, networks: Sequence[Network]) -> dict[str, Any]:
+    """What descriptions of files tell of golden data, see `file_table`."""
+    member = networks[0].member
+    return {
+        "tflm": next(engine.version for engine in report.engines if engine.engine == "tflm"),
+        "vectors": len(vectors) if vectors else 0,
+        "c_vectors": min(C_VECTORS, len(vectors)) if vectors else 0,
+        "inputs": ports_text(member.inputs),
+        "outputs": ports_text(member.outputs),
+    }
+
+
+def checks_rows(report: Report) -> str:
+    """The rows of the table of checks."""
+    return "\n".join(
+        f"| {check.name} | {'-' if check.value is None else f'{check.value:,}'} | {check.limit:,} | {check.unit} | "
+        f"{check.why} |"
+        for check in report.checks
+    )
 
 
 def _sections(template: str, words: Mapping[str, Any]) -> list[str]:
