@@ -143,7 +143,7 @@ class TrainingData:
 
     def _embedded(self, clips: EventSet, network: keras.Model) -> EventSet:
         assert self.cache is not None
-        return Embedded.of(clips, self.settings, network.get_layer("encoder"), *self.cache)
+        return Embedded.of(clips, self.settings, network.get_layer("encoder"), *self.cache, self.waiting)
 
     def held_out_streams(
         self, tasks: tuple[str, ...], network: keras.Model, embedded: bool = False

@@ -16,10 +16,11 @@ from tqdm import tqdm
 from keras_mtl.core import DataError, LogMelSettings, files
 from keras_mtl.decoding import Event
 from keras_mtl.features import EventSet, FreshMixtures, normalise
+from keras_mtl.training.waiting import Waiting
 
 _BATCH = 16
-#: Clips that are made ahead: some 260 MB of log-mel.
-_AHEAD = 1024
+#: Clips that are made ahead, at most 1 GB of log-mel: a pass is mixed while the decoder learns on the one before.
+_AHEAD = 4096
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,26 @@ class Embedded(EventSet):
         settings: the features with their normalisation.
         encoder: the frozen encoder.
         folder: of the cache.
+        waiting: is told when the encoder computes.
     """
 
     clips: EventSet
     settings: LogMelSettings
     encoder: keras.Model
     folder: Path
+    waiting: Waiting
     _passes: dict[int, tuple[np.ndarray, list[Sequence[Event]]]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, clips: EventSet, settings: LogMelSettings, encoder: keras.Model, cache: Path, key: str) -> Embedded:
+    def of(
+        cls,
+        clips: EventSet,
+        settings: LogMelSettings,
+        encoder: keras.Model,
+        cache: Path,
+        key: str,
+        waiting: Waiting | None = None,
+    ) -> Embedded:
         """The embeddings of a set; `key` stands for the data that it is of (`Corpus.key`)."""
         digest = hashlib.sha256(f"{key} {json.dumps(settings.to_dict(), sort_keys=True)} ".encode())
         digest.update("\n".join(clips.filenames.tolist()).encode())
@@ -52,7 +63,8 @@ class Embedded(EventSet):
         if isinstance(clips, FreshMixtures):
             digest.update(clips.feeder.stands_for.encode())
         folder = cache / "embeddings" / digest.hexdigest()[:24]
-        return cls(clips.log_mel, clips.events, clips.weak, clips.filenames, clips, settings, encoder, folder)
+        made_of = clips, settings, encoder, folder, waiting or Waiting()
+        return cls(clips.log_mel, clips.events, clips.weak, clips.filenames, *made_of)
 
     def clip(self, place: int, passed: int) -> tuple[np.ndarray, Sequence[Event]]:
         """See `EventSet.clip`; embeddings in place of log-mel."""
@@ -90,7 +102,9 @@ class Embedded(EventSet):
                     self.clips.ahead([*next_ones], [number] * len(next_ones))
                     rows = [self.clips.clip(place, number) for place in range(first, min(first + _BATCH, shape[0]))]
                     batch = normalise(np.stack([log_mel for log_mel, _ in rows]), self.settings)[..., None]
-                    file.write(np.ascontiguousarray(self.encoder(batch, training=False), np.float16).data)
+                    with self.waiting.computing():
+                        embeddings = np.ascontiguousarray(self.encoder(batch, training=False), np.float16)
+                    file.write(embeddings.data)
                     events += [heard for _, heard in rows]
                     bar.update(len(rows))
                 bar.close()

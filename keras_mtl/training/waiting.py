@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -12,7 +14,8 @@ import keras
 class Waiting(keras.callbacks.Callback):
     """Measures what part of the steps' time goes by until the batch is there.
 
-    Steps that compile are left out: the first of every fit.
+    Steps that compile are left out: the first of every fit. So is what a frozen encoder computes for a batch: it is the
+    training's own work.
 
     Attributes:
         waited_s: seconds between the begin of a step and its batch, all steps together.
@@ -25,6 +28,7 @@ class Waiting(keras.callbacks.Callback):
         self._asked = self._got = 0.0
         self._compiled = False
         self._before = (0.0, 0.0)
+        self._computed: list[tuple[float, float]] = []
 
     @property
     def fraction(self) -> float | None:
@@ -34,6 +38,13 @@ class Waiting(keras.callbacks.Callback):
     def got_batch(self) -> None:
         """To be called as a batch is handed over; from any thread."""
         self._got = time.perf_counter()
+
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        """While a network computes what belongs to a batch; from the thread that makes the batches."""
+        began = time.perf_counter()
+        yield
+        self._computed.append((began, time.perf_counter()))
 
     def on_train_begin(self, logs: Any = None) -> None:
         """A fit begins."""
@@ -49,9 +60,11 @@ class Waiting(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """A step is done."""
+        computed, self._computed = self._computed, []
         if self._compiled:
+            own_s = sum(max(0.0, min(end, self._got) - max(begin, self._asked)) for begin, end in computed)
             self.steps_s += time.perf_counter() - self._asked
-            self.waited_s += max(0.0, self._got - self._asked)
+            self.waited_s += max(0.0, self._got - self._asked - own_s)
         self._compiled = True
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

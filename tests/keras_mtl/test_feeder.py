@@ -209,10 +209,14 @@ def test_waiting_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     for epoch, waits in enumerate(((50.0, 1.0, 0.0), (0.0, 0.0, 2.0))):
         waiting.on_epoch_begin(epoch)
         for step, wait_s in enumerate(waits):
+            with waiting.computing():
+                now[0] += 0.25  # before the batch is asked for: no part of the wait
             waiting.on_train_batch_begin(step)
             now[0] += wait_s
+            with waiting.computing():  # and this is no waiting
+                now[0] += 0.5
             waiting.got_batch()
-            now[0] += 2.0
+            now[0] += 1.5
             waiting.on_train_batch_end(step)
         waiting.on_epoch_end(epoch)
         now[0] += 100.0  # held-out clips
