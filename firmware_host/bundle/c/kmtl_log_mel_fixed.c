@@ -75,6 +75,11 @@ KMTL_INLINE const uint32_t *fetched(const uint32_t *at, uint32_t *a, uint32_t *b
   __asm__("ldrd %1, %2, [%0], #8" : "+r"(at), "=&r"(*a), "=&r"(*b) : : "memory");
   return at;
 }
+/* The same downwards. */
+KMTL_INLINE const uint32_t *fetched_down(const uint32_t *at, uint32_t *a, uint32_t *b) {
+  __asm__("ldrd %1, %2, [%0], #-8" : "+r"(at), "=&r"(*a), "=&r"(*b) : : "memory");
+  return at;
+}
 KMTL_INLINE wide_t widened(pair_t a) {
   const wide_t result = {(int16_t)a, a >> 16};
   return result;
@@ -129,6 +134,11 @@ KMTL_INLINE const uint32_t *fetched(const uint32_t *at, uint32_t *a, uint32_t *b
   *a = at[0];
   *b = at[1];
   return &at[2];
+}
+KMTL_INLINE const uint32_t *fetched_down(const uint32_t *at, uint32_t *a, uint32_t *b) {
+  *a = at[0];
+  *b = at[1];
+  return &at[-2];
 }
 KMTL_INLINE wide_t widened(pair_t a) { return a; }
 KMTL_INLINE pair_t parity(pair_t a) { return pair_of(a.re & 1, a.im & 1); }
@@ -188,6 +198,15 @@ static uint32_t size_of(uint32_t value) {
     }
   }
   return bits;
+#endif
+}
+
+/* Bits above the highest one of a number that is not 0. */
+KMTL_INLINE uint32_t zeros_above(uint32_t value) {
+#if defined(__GNUC__)
+  return (uint32_t)__builtin_clz(value);
+#else
+  return 31u - size_of(value);
 #endif
 }
 
@@ -406,6 +425,13 @@ KMTL_INLINE void last_of_four(const uint32_t *in, const uint16_t *order, uint32_
   } while (in < end);
 }
 
+/* Keeps a sum from being taken apart again by the compiler, which would take more instructions. */
+#if KMTL_DSP
+#define KMTL_WHOLE(value) __asm__("" : "+r"(value))
+#else
+#define KMTL_WHOLE(value) (void)(value)
+#endif
+
 /* (re * re) / 2^32 + (im * im) / 2^32, both rounded. */
 KMTL_INLINE uint32_t power_of(uint32_t re, uint32_t im) {
 #if KMTL_DSP
@@ -422,49 +448,69 @@ KMTL_INLINE uint32_t power_of(uint32_t re, uint32_t im) {
 #endif
 }
 
-/* Two numbers of the spectrum of pairs of samples to the powers of a bin of the real spectrum and of its mirror image.
- * What is squared is the doubled spectrum of 2^13, whose largest number, -2^31 or 2^31, has the same square as either. */
-KMTL_INLINE void split_bin(const uint32_t *at, const uint32_t *mirror, const int32_t *turn, uint32_t *up,
-                           uint32_t *down) {
-  const uint32_t cosine = (uint32_t)turn[0];
-  const uint32_t sine = (uint32_t)turn[1];
-  const uint32_t even_re = (at[0] + mirror[0]) << 13;
-  const uint32_t even_im = (at[1] - mirror[1]) << 13;
-  const uint32_t odd_re = at[0] - mirror[0];
-  const uint32_t odd_im = at[1] + mirror[1];
-  const uint32_t re = (odd_im * cosine) - (odd_re * sine);
-  const uint32_t im = (odd_re * cosine) + (odd_im * sine);
-  *down = power_of(even_re - re, even_im + im);
-  *up = power_of(even_re + re, even_im - im);
+/* Keeps a sum from being taken apart again by the compiler, which would take more instructions. */
+#if KMTL_DSP
+#define KMTL_WHOLE(value) __asm__("" : "+r"(value))
+#else
+#define KMTL_WHOLE(value) (void)(value)
+#endif
+
+/* A number of the spectrum of pairs of samples, and its mirror image, to the powers of a bin of the real spectrum and of
+ * its mirror image. What is squared is the doubled spectrum of 2^13, whose largest number, -2^31 or 2^31, has the same
+ * square as either. */
+KMTL_INLINE void split_bin(uint32_t at_re, uint32_t at_im, uint32_t mirror_re, uint32_t mirror_im, const uint32_t *turn,
+                           uint32_t *up, uint32_t *down) {
+  const uint32_t cosine = turn[0];
+  const uint32_t sine = turn[1];
+  const uint32_t even_re = at_re + mirror_re;
+  const uint32_t even_im = at_im - mirror_im;
+  const uint32_t odd_re = at_re - mirror_re;
+  const uint32_t odd_im = at_im + mirror_im;
+  uint32_t re = (odd_im * cosine) - (odd_re * sine);
+  uint32_t im = (odd_re * cosine) + (odd_im * sine);
+  KMTL_WHOLE(re);
+  KMTL_WHOLE(im);
+  *down = power_of((even_re << 13) - re, (even_im << 13) + im);
+  *up = power_of((even_re << 13) + re, (even_im << 13) - im);
 }
 
 /* All bins, [points + 1]: eight at a time, of two fours of frequencies that are each other's mirror image. */
-KMTL_INLINE void split_of(const uint32_t *in, const int32_t *turns, uint32_t *power, uint32_t points) {
+KMTL_INLINE void split_of(const uint32_t *in, const uint32_t *turns, uint32_t *power, uint32_t points) {
   const uint32_t quarter = points / 4u;
-  const uint32_t *mirror = &in[2u * points];
-  const int32_t *turns_down = &turns[2u * quarter];
+  const uint32_t *mirror = &in[(2u * points) - 2u];
+  const uint32_t *turns_down = &turns[2u * quarter];
   uint32_t *down = &power[quarter];
   const uint32_t *const end = &power[quarter / 2u];
 
-  split_bin(&in[0], &in[0], &turns[0], &power[0], &power[points]);
-  split_bin(&in[2], &in[6], &turns[2u * quarter], &power[quarter], &power[3u * quarter]);
-  split_bin(&in[4], &in[4], &turns[4u * quarter], &power[2u * quarter], &power[2u * quarter]);
+  split_bin(in[0], in[1], in[0], in[1], &turns[0], &power[0], &power[points]);
+  split_bin(in[2], in[3], in[6], in[7], &turns[2u * quarter], &power[quarter], &power[3u * quarter]);
+  split_bin(in[4], in[5], in[4], in[5], &turns[4u * quarter], &power[2u * quarter], &power[2u * quarter]);
+  in += 8;
   do {
-    in += 8;
-    mirror -= 8;
+    uint32_t re, im, mirror_re, mirror_im;
     turns += 2;
     turns_down -= 2;
     power++;
     down--;
-    split_bin(&in[0], &mirror[6], &turns[0], &power[0], &down[3u * quarter]);
-    split_bin(&in[2], &mirror[4], &turns[2u * quarter], &power[quarter], &down[2u * quarter]);
-    split_bin(&mirror[2], &in[4], &turns_down[2u * quarter], &down[quarter], &power[2u * quarter]);
-    split_bin(&mirror[0], &in[6], &turns_down[0], &down[0], &power[3u * quarter]);
+    in = fetched(in, &re, &im);
+    mirror = fetched_down(mirror, &mirror_re, &mirror_im);
+    split_bin(re, im, mirror_re, mirror_im, &turns[0], &power[0], &down[3u * quarter]);
+    in = fetched(in, &re, &im);
+    mirror = fetched_down(mirror, &mirror_re, &mirror_im);
+    split_bin(re, im, mirror_re, mirror_im, &turns[2u * quarter], &power[quarter], &down[2u * quarter]);
+    in = fetched(in, &re, &im);
+    mirror = fetched_down(mirror, &mirror_re, &mirror_im);
+    split_bin(mirror_re, mirror_im, re, im, &turns_down[2u * quarter], &down[quarter], &power[2u * quarter]);
+    in = fetched(in, &re, &im);
+    mirror = fetched_down(mirror, &mirror_re, &mirror_im);
+    split_bin(mirror_re, mirror_im, re, im, &turns_down[0], &down[0], &power[3u * quarter]);
   } while (power < end);
 }
 
 /* Level of a sum of powers, in steps; `scale` is what a sum of 2^31 has, of 2^6. */
-KMTL_INLINE int32_t level_of(const uint16_t *logarithms, uint32_t upper, uint32_t lower, int32_t scale, int32_t floor) {
+KMTL_INLINE int32_t level_of(const uint16_t *logarithms, uint64_t sum, int32_t scale, int32_t floor) {
+  uint32_t upper = (uint32_t)(sum >> 32);
+  uint32_t lower = (uint32_t)sum;
   uint32_t places;
   int32_t steps;
 
@@ -477,66 +523,90 @@ KMTL_INLINE int32_t level_of(const uint16_t *logarithms, uint32_t upper, uint32_
       return floor;
     }
   }
-  places = 31u - size_of(upper);
-  upper = (upper << places) | ((lower >> 1) >> (31u - places));
+  places = zeros_above(upper);
+  upper = (upper << places) | ((lower >> 1) >> (31u ^ places));
   steps = (scale - (int32_t)(places * STEPS_PER_OCTAVE) + logarithms[(upper >> 23) & 0xFFu]) >> 6;
   return (steps > floor) ? steps : floor;
 }
+
+/* Adds up the powers of the bins from one to another: as they are, of 2^15, and times what rises there. */
+typedef struct {
+  uint64_t all;
+  uint64_t rises;
+} sums_t;
+
+#if KMTL_DSP
+/* The compiler takes more instructions for a product that is added up, and for one by a power of 2. */
+#define KMTL_ADD_BIN \
+  __asm__("ldr %[power], [%[at]], #4\n\t" \
+          "ldrh %[weight], [%[rising]], #2\n\t" \
+          "umlal %[lower], %[upper], %[power], %[one]\n\t" \
+          "umlal %[rises_lower], %[rises_upper], %[power], %[weight]" \
+          : [at] "+r"(at), [rising] "+r"(*rising), [power] "=&r"(power), [weight] "=&r"(weight), [lower] "+r"(lower), \
+            [upper] "+r"(upper), [rises_lower] "+r"(rises_lower), [rises_upper] "+r"(rises_upper) \
+          : [one] "r"(one) \
+          : "memory")
+
+KMTL_INLINE sums_t sums_of(const uint32_t *at, const uint32_t *end, const uint16_t **rising) {
+  const uint32_t one = 0x8000u;
+  uint32_t lower = 0u;
+  uint32_t upper = 0u;
+  uint32_t rises_lower = 0u;
+  uint32_t rises_upper = 0u;
+  uint32_t power, weight;
+  sums_t sums;
+
+  if ((((uint32_t)(end - at)) & 1u) != 0u) {
+    KMTL_ADD_BIN;
+  }
+  while (at != end) {
+    KMTL_ADD_BIN;
+    KMTL_ADD_BIN;
+  }
+  sums.all = ((uint64_t)upper << 32) | lower;
+  sums.rises = ((uint64_t)rises_upper << 32) | rises_lower;
+  return sums;
+}
+#else
+KMTL_INLINE sums_t sums_of(const uint32_t *at, const uint32_t *end, const uint16_t **rising) {
+  sums_t sums = {0u, 0u};
+
+  while (at < end) {
+#if KMTL_SHORT_PRODUCTS
+    sums.rises += ((uint64_t)((*at >> 16) * **rising) << 16) + ((*at & 0xFFFFu) * **rising);
+#else
+    sums.rises += (uint64_t)*at * **rising;
+#endif
+    sums.all += *at;
+    at++;
+    (*rising)++;
+  }
+  sums.all <<= 15;
+  return sums;
+}
+#endif
 
 /* Powers of the bins to levels of the bands. Where one band falls the next one rises, and the two weights sum to 1: a
  * band has what rose before, and all of the bins where it falls less what rises there. */
 KMTL_APART void to_levels(const kmtl_log_mel_fixed_t *tables, const uint32_t *power, uint32_t bands, int32_t exponent,
                           float *levels_db) {
   const int32_t scale = tables->offset - (2 * STEPS_PER_OCTAVE * exponent) + (31 * STEPS_PER_OCTAVE);
-  const int32_t floor = tables->floor;
-  const uint16_t *const logarithms = tables->logarithms;
   const uint16_t *rising = tables->rising;
   const uint16_t *segment = tables->segments;
-  const uint16_t *const last = &segment[bands + 1u];
-  const uint32_t *at = &power[*segment];
-  uint64_t before = 0u;
+  const float *const end = &levels_db[bands];
+  const uint32_t *at = &power[segment[1]];
+  uint64_t before = sums_of(&power[segment[0]], at, &rising).rises;
 
-  while (segment < last) {
-    const uint32_t *const end = &power[segment[1]];
-#if KMTL_DSP
-    const uint32_t one = 0x8000u;
-    uint32_t lower = (uint32_t)before;
-    uint32_t upper = (uint32_t)(before >> 32);
-    uint32_t rises_lower = 0u;
-    uint32_t rises_upper = 0u;
-    uint64_t rises, sum;
-    while (at < end) {
-      /* The compiler takes two instructions and more for a product that is added up, and for one by a power of 2. */
-      __asm__("umlal %0, %1, %2, %3" : "+r"(rises_lower), "+r"(rises_upper) : "r"(*at), "r"((uint32_t)*rising));
-      __asm__("umlal %0, %1, %2, %3" : "+r"(lower), "+r"(upper) : "r"(*at), "r"(one));
-      at++;
-      rising++;
-    }
-    rises = ((uint64_t)rises_upper << 32) | rises_lower;
-    sum = (((uint64_t)upper << 32) | lower) - rises;
-#else
-    uint64_t rises = 0u;
-    uint64_t sum = 0u;
-    while (at < end) {
-#if KMTL_SHORT_PRODUCTS
-      rises += ((uint64_t)((*at >> 16) * *rising) << 16) + ((*at & 0xFFFFu) * *rising);
-#else
-      rises += (uint64_t)*at * *rising;
-#endif
-      sum += *at;
-      at++;
-      rising++;
-    }
-    sum = before + ((sum << 15) - rises);
-#endif
-    if (segment != tables->segments) {
-      *levels_db = (float)level_of(logarithms, (uint32_t)(sum >> 32), (uint32_t)sum, scale, floor) *
-                   (1.0f / (float)KMTL_LOG_MEL_STEPS_PER_DB);
-      levels_db++;
-    }
-    before = rises;
-    segment++;
-  }
+  segment++;
+  do {
+    const uint32_t *const next = &power[*++segment];
+    const sums_t sums = sums_of(at, next, &rising);
+    *levels_db = (float)level_of(tables->logarithms, before + (sums.all - sums.rises), scale, tables->floor) *
+                 (1.0f / (float)KMTL_LOG_MEL_STEPS_PER_DB);
+    levels_db++;
+    before = sums.rises;
+    at = next;
+  } while (levels_db < end);
 }
 
 /* The same, each with all registers to itself, and with distances that are known when it is compiled where the length is
@@ -587,7 +657,7 @@ KMTL_APART void last_stage(const uint32_t *in, const uint16_t *order, uint32_t *
   }
 }
 
-KMTL_APART void split(const uint32_t *in, const int32_t *turns, uint32_t *power, uint32_t points) {
+KMTL_APART void split(const uint32_t *in, const uint32_t *turns, uint32_t *power, uint32_t points) {
 #define KMTL_SPLIT(length) split_of(in, turns, power, length)
   KMTL_OF_LENGTH(KMTL_SPLIT, points)
 }

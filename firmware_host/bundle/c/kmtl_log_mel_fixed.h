@@ -25,7 +25,7 @@ typedef struct {
   const uint16_t *heaviest;   /* [min(32, points / 4)], the largest weight in each part of the frame, and 1 */
   const uint32_t *twiddles;   /* cosine and sine of the further stages in turn, first of 2^15, then of 2^14 */
   const uint16_t *order;      /* [points / 4], the frequency of the first result of each butterfly of the last stage */
-  const int32_t *split;       /* [points / 2 + 1][2], cosine and sine of 2 pi k / fft, of 2^13 */
+  const uint32_t *split;      /* [points / 2 + 1][2], cosine and sine of 2 pi k / fft, of 2^13 */
   const uint16_t *segments;   /* [bands + 2], the first bin at or above each mel edge */
   const uint16_t *rising;     /* weight of each bin in the band that rises there, of 2^15 */
   const uint16_t *logarithms; /* [256], steps of 1 + (k + 1 / 2) / 256, of 2^6 */

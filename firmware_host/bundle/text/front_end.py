@@ -76,7 +76,7 @@ def _source(settings: LogMelSettings, prefix: str) -> str:
         _array("uint32_t", "first", _pairs(fixed.first)),
         _array("uint16_t", "heaviest", fixed.heaviest),
         _array("uint32_t", "twiddles", _pairs(fixed.twiddles)),
-        _array("int32_t", "split", fixed.split),
+        _array("uint32_t", "split", fixed.split),
         _array("uint16_t", "rising", fixed.rising),
         _array("uint16_t", "logarithms", fixed.logarithms),
     ]
