@@ -1,6 +1,9 @@
 """What the C around the network costs on a Cortex-M: code, memory, stack, instructions, under QEMU.
 
     python benchmarks/firmware_c.py --out benchmarks/results
+    python benchmarks/firmware_c.py --recordings DIR --out benchmarks/results
+
+With recordings it measures, too, how far the log-mel of the C lies from librosa's on 200 of them, two seconds of each.
 
 Needs arm-none-eabi-gcc and qemu-system-arm: `make test-firmware` gets both, and runs this. An
 instruction is no cycle: these figures compare parts and cores, and are no latency.
@@ -9,18 +12,23 @@ instruction is no cycle: these figures compare parts and cores, and are no laten
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "firmware_host"))
 
-from c_programs import CORTEX_M, CORTEX_M0, CORTEX_M4F_FIXED, HERE, Builder, Core
+import numpy as np
+from c_programs import CORTEX_M, CORTEX_M0, CORTEX_M4F_FIXED, FIXED, HERE, KINDS, Builder, Core, Hearing, hear
+from levels import fixed_difference, largest_difference, pcm, spread
 
 from keras_mtl.core import to_json, write_text
+from keras_mtl.firmware_host.device import FixedLogMel
 
 SCHEMA = "keras_mtl.firmware_c/1"
 #: The parts, in the order of their numbers in `measure.c`, each with what `instructions` are for.
@@ -35,6 +43,8 @@ PARTS = {
 CORES = (*CORTEX_M, CORTEX_M4F_FIXED, CORTEX_M0)
 #: Instructions by which a count may be wrong: two ticks of 40.
 _COUNT_APART = 80
+#: Recordings that are heard, the seconds of each, and how many in one run of a program.
+_RECORDINGS, _SECONDS, _AT_A_TIME = 200, 2.0, 20
 #: What is measured, and how it is called in the table.
 FIGURES = {
     "code_bytes": "code and tables",
@@ -72,6 +82,33 @@ def measure(core: Core, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def differences(core: Core, folder: Path, recordings: Sequence[Path]) -> dict[str, Any]:
+    """How far the log-mel of the C on one core lies from librosa's, with the features of `mt`.
+
+    Args:
+        core: one that QEMU emulates.
+        folder: for what is compiled.
+        recordings: .wav or .flac.
+
+    Returns:
+        `core`, `recordings`, the largest difference in any of them in dB (`largest_db`; in fixed point of bands within
+        50 dB of a frame's loudest one), and in fixed point `off_python`, levels that are not those of the Python twin.
+    """
+    settings, fixed = KINDS["mt"], core in FIXED
+    program = Builder(core, folder).program(HERE / "c" / "run.c")
+    row: dict[str, Any] = {"core": core.name, "recordings": len(recordings), "largest_db": 0.0}
+    if fixed:
+        row["off_python"] = 0
+    for first in range(0, len(recordings), _AT_A_TIME):
+        heard = [pcm(path, settings.sample_rate_hz, _SECONDS) for path in recordings[first : first + _AT_A_TIME]]
+        for samples, frames in zip(heard, hear(program, folder, *(Hearing("mt", each) for each in heard)), strict=True):
+            difference = (fixed_difference if fixed else largest_difference)(frames["levels"], samples, settings)
+            row["largest_db"] = max(row["largest_db"], round(difference, 4))
+            if fixed:
+                row["off_python"] += int(np.sum(frames["levels"] != FixedLogMel(settings)(samples[None])[0]))
+    return row
+
+
 def table(document: dict[str, Any]) -> str:
     """The rows in Markdown."""
     lines = ["| part | core | " + " | ".join(FIGURES.values()) + " | for |", "|---" * (3 + len(FIGURES)) + "|"]
@@ -79,25 +116,45 @@ def table(document: dict[str, Any]) -> str:
         cells = [row["part"], row["core"], *(f"{row[name]:,}" for name in FIGURES), PARTS[row["part"]]]
         lines.append("| " + " | ".join(cells) + " |")
     made = f"Bytes, and instructions by QEMU's count. {document['compiler']}, -O2; {document['emulator']}."
-    return "\n".join([*lines, "", f"{made} Made by `make test-firmware`."]) + "\n"
+    lines += ["", f"{made} Made by `make test-firmware`."]
+    if document.get("differences"):
+        lines += [
+            "",
+            "| log-mel on | recordings | largest difference from librosa | levels off the Python twin |",
+            "|---|---|---|---|",
+        ]
+        for row in document["differences"]:
+            cells = [row["core"], str(row["recordings"]), f"{row['largest_db']:.4f} dB", str(row.get("off_python", ""))]
+            lines.append("| " + " | ".join(cells) + " |")
+        lines += ["", "Two seconds of each recording; in fixed point bands within 50 dB of a frame's loudest one."]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Measures, prints the table, and writes it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="folder for firmware_c.md and firmware_c.json")
-    out = parser.parse_args().out
+    parser.add_argument("--recordings", type=Path, help="folder with .wav or .flac, anywhere in it")
+    arguments = parser.parse_args()
+    out = arguments.out
     for core in CORES:
         if core.missing:
             sys.exit(f"{core.name} needs {' and '.join(core.missing)}: `make test-firmware` gets what it may")
     with tempfile.TemporaryDirectory() as folder:
         rows = [row for number, core in enumerate(CORES) for row in measure(core, Path(folder) / str(number))]
+        compared = []
+        if arguments.recordings:
+            paths = spread(arguments.recordings, _RECORDINGS)
+            compared = [differences(core, Path(folder) / f"heard-{core.name}", paths) for core in CORES]
+        elif out and (out / "firmware_c.json").is_file():  # those of an earlier run
+            compared = json.loads((out / "firmware_c.json").read_text(encoding="utf-8")).get("differences", [])
     rows.sort(key=lambda row: list(PARTS).index(row["part"]))
     document = {
         "schema": SCHEMA,
         "compiler": _first_line("arm-none-eabi-gcc", "--version"),
         "emulator": _first_line("qemu-system-arm", "--version"),
         "rows": rows,
+        "differences": compared,
     }
     print(table(document))
     if out:

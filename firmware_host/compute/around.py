@@ -19,10 +19,11 @@ from keras_mtl.tflite.artifact import Artifact
 #: Instructions for a second of audio, of the features of `mt` (100 frames of 2,048 points, 128 bands), by how they are
 #: computed ("float" or "fixed") and by core.
 FRONT_END: dict[tuple[str, str], float] = {
-    ("float", "m4f"): 10_736_760,
-    ("float", "m55"): 11_428_906,
-    ("fixed", "m4f"): 9_852_720,
-    ("fixed", "m0"): 39_710_280,
+    ("float", "m4f"): 10_510_640,
+    ("float", "m55"): 11_139_656,
+    ("fixed", "m4f"): 8_946_120,
+    ("fixed", "m55"): 9_133_093,
+    ("fixed", "m0"): 39_548_680,
 }
 #: The features that these figures are of.
 _FRAMES_PER_SECOND, _POINTS = 100.0, 2048

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from c_programs import CORTEX_M, Core, require
+from c_programs import CORTEX_M, CORTEX_M0, CORTEX_M4F_FIXED, Core, require
 
 #: Other versions of the compiler make other code, but not that different.
 _APART = 0.25
@@ -27,7 +27,7 @@ def published(repository) -> dict[str, Any]:
     return json.loads((repository.root / "benchmarks" / "results" / "firmware_c.json").read_text())
 
 
-@pytest.mark.parametrize("core", CORTEX_M, ids=lambda core: core.name)
+@pytest.mark.parametrize("core", (*CORTEX_M, CORTEX_M4F_FIXED, CORTEX_M0), ids=lambda core: core.name)
 def test_figures_are_what_is_measured(core: Core, benchmark, published, tmp_path: Path) -> None:
     require(core)
     rows = {row["part"]: row for row in published["rows"] if row["core"] == core.name}

@@ -33,6 +33,22 @@ static void advance(kmtl_log_mel_t *self, uint32_t count) {
   }
 }
 
+/* Copies samples, 32 bytes at a time where both places are those of words, as memcpy of small libraries does not. */
+static void copy(kmtl_log_mel_sample_t *to, const kmtl_log_mel_sample_t *from, uint32_t count) {
+#if defined(__GNUC__)
+  const uint32_t block = 32u / sizeof(to[0]);
+  if (((((uintptr_t)to) | ((uintptr_t)from)) & 3u) == 0u) {
+    while (count >= block) {
+      (void)memcpy(__builtin_assume_aligned(to, 4), __builtin_assume_aligned(from, 4), 32u);
+      to += block;
+      from += block;
+      count -= block;
+    }
+  }
+#endif
+  (void)memcpy(to, from, count * sizeof(to[0]));
+}
+
 /* The samples in their order, in the middle of the FFT. */
 static void gather(const kmtl_log_mel_t *self, kmtl_log_mel_sample_t *points) {
   const kmtl_log_mel_tables_t *const tables = self->tables;
@@ -42,26 +58,23 @@ static void gather(const kmtl_log_mel_t *self, kmtl_log_mel_sample_t *points) {
   kmtl_log_mel_sample_t *const inside = &points[before];
 
   (void)memset(points, 0, before * sizeof(points[0]));
-  (void)memcpy(inside, &self->history[self->oldest], old * sizeof(points[0]));
-  (void)memcpy(&inside[old], self->history, self->oldest * sizeof(points[0]));
+  copy(inside, &self->history[self->oldest], old);
+  copy(&inside[old], self->history, self->oldest);
   (void)memset(&inside[window], 0, (tables->fft - window - before) * sizeof(points[0]));
 }
 
-/* The nearest integer, halves to even, from `lowest`, above -2^22, to `highest`: added to 1.5 * 2^23, a number
- * is rounded by the addition, and its integer lies in the sum's lower bits. */
-static int32_t round_and_clamp(float value, float lowest, int32_t highest) {
-  const float magic = 12582912.0f;
-  int32_t bits;
-  float sum;
+/* The nearest integer, halves to even, from `lowest`, above -2^22, to `highest`: added to 1.5 * 2^23, a number is rounded
+ * by the addition, and its integer lies in the sum's lower bits. What is no number becomes the lowest. */
+static int32_t round_and_clamp(float value, int32_t lowest, int32_t highest) {
+  const float sum = value + 12582912.0f;
+  uint32_t above;
 
-  /* Written so that what is no number becomes the lowest. */
-  if (!(value > lowest)) {
-    value = lowest;
+  (void)memcpy(&above, &sum, sizeof above);
+  above -= 0x4B400000u + (uint32_t)lowest;
+  if (above > (uint32_t)(highest - lowest)) {
+    return (value > 0.0f) ? highest : lowest;
   }
-  sum = value + magic;
-  (void)memcpy(&bits, &sum, sizeof bits);
-  bits -= 0x4B400000;
-  return (bits < highest) ? bits : highest;
+  return lowest + (int32_t)above;
 }
 
 void kmtl_log_mel_init(kmtl_log_mel_t *self, const kmtl_log_mel_tables_t *tables, kmtl_log_mel_sample_t *history,
@@ -113,7 +126,7 @@ size_t kmtl_log_mel_push_float(kmtl_log_mel_t *self, const float *samples, size_
 #if KMTL_LOG_MEL_FIXED
     uint32_t k;
     for (k = 0u; k < piece; k++) {
-      to[k] = (int16_t)round_and_clamp(samples[taken + k] * 32768.0f, -32768.0f, 32767);
+      to[k] = (int16_t)round_and_clamp(samples[taken + k] * 32768.0f, -32768, 32767);
     }
 #else
     (void)memcpy(to, &samples[taken], piece * sizeof(to[0]));
@@ -163,7 +176,7 @@ void kmtl_log_mel_quantize_int8(const float *levels_db, size_t count, float per_
   size_t k;
 
   for (k = 0u; k < count; k++) {
-    out[k] = (int8_t)round_and_clamp((levels_db[k] * per_db) + at_0_db, -128.0f, 127);
+    out[k] = (int8_t)round_and_clamp((levels_db[k] * per_db) + at_0_db, -128, 127);
   }
 }
 
@@ -171,6 +184,6 @@ void kmtl_log_mel_quantize_int16(const float *levels_db, size_t count, float per
   size_t k;
 
   for (k = 0u; k < count; k++) {
-    out[k] = (int16_t)round_and_clamp((levels_db[k] * per_db) + at_0_db, -32768.0f, 32767);
+    out[k] = (int16_t)round_and_clamp((levels_db[k] * per_db) + at_0_db, -32768, 32767);
   }
 }

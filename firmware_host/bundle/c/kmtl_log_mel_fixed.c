@@ -64,7 +64,19 @@ KMTL_INLINE pair_t real_parts(pair_t a, pair_t b) {
   return pair;
 }
 KMTL_INLINE pair_t imaginary_parts(pair_t a, pair_t b) { return top_halves(a, b); }
+/* The real part of one, the imaginary one of the other. */
+KMTL_INLINE pair_t both_ends(pair_t a, pair_t b) {
+  pair_t pair;
+  __asm__("pkhbt %0, %1, %2" : "=r"(pair) : "r"(a), "r"(b));
+  return pair;
+}
 KMTL_INLINE pair_t loaded(const uint32_t *at) { return (pair_t)*at; }
+/* The same where a register is worth more than the load. */
+KMTL_INLINE pair_t from_memory(const uint32_t *at) {
+  pair_t pair;
+  __asm__ volatile("ldr %0, %1" : "=r"(pair) : "m"(*at));
+  return pair;
+}
 KMTL_INLINE uint32_t packed(pair_t a) { return (uint32_t)a; }
 /* Stores and loads two integers; returns where the next ones are. */
 KMTL_INLINE uint32_t *stored(uint32_t *at, uint32_t a, uint32_t b) {
@@ -80,8 +92,23 @@ KMTL_INLINE const uint32_t *fetched_down(const uint32_t *at, uint32_t *a, uint32
   __asm__("ldrd %1, %2, [%0], #-8" : "+r"(at), "=&r"(*a), "=&r"(*b) : : "memory");
   return at;
 }
-KMTL_INLINE wide_t widened(pair_t a) {
-  const wide_t result = {(int16_t)a, a >> 16};
+/* Sums of 32 bits. */
+#define ONES ((pair_t)0x00010001)
+#define MINUS_ONE_AND_ONE ((pair_t)0x0001FFFF)
+KMTL_INLINE wide_t wide_plus(pair_t a, pair_t b) {
+  const wide_t result = {__smuad(real_parts(a, b), ONES), __smuad(imaginary_parts(a, b), ONES)};
+  return result;
+}
+KMTL_INLINE wide_t wide_minus(pair_t a, pair_t b) {
+  const wide_t result = {__smusd(real_parts(a, b), ONES), __smusd(imaginary_parts(a, b), ONES)};
+  return result;
+}
+KMTL_INLINE wide_t wide_plus_turned(pair_t a, pair_t b) {
+  const wide_t result = {__smusd(both_ends(a, b), ONES), __smuad(both_ends(b, a), ONES)};
+  return result;
+}
+KMTL_INLINE wide_t wide_minus_turned(pair_t a, pair_t b) {
+  const wide_t result = {__smuad(both_ends(a, b), ONES), __smuad(both_ends(b, a), MINUS_ONE_AND_ONE)};
   return result;
 }
 KMTL_INLINE pair_t parity(pair_t a) { return (pair_t)((uint32_t)a & 0x00010001u); }
@@ -124,6 +151,7 @@ KMTL_INLINE pair_t below_top(int32_t re, int32_t im) { return pair_of(re >> 15, 
 KMTL_INLINE pair_t real_parts(pair_t a, pair_t b) { return pair_of(a.re, b.re); }
 KMTL_INLINE pair_t imaginary_parts(pair_t a, pair_t b) { return pair_of(a.im, b.im); }
 KMTL_INLINE pair_t loaded(const uint32_t *at) { return pair_of((int16_t)(uint16_t)*at, (int32_t)*at >> 16); }
+KMTL_INLINE pair_t from_memory(const uint32_t *at) { return loaded(at); }
 KMTL_INLINE uint32_t packed(pair_t a) { return ((uint32_t)a.im << 16) | ((uint32_t)a.re & 0xFFFFu); }
 KMTL_INLINE uint32_t *stored(uint32_t *at, uint32_t a, uint32_t b) {
   at[0] = a;
@@ -140,13 +168,16 @@ KMTL_INLINE const uint32_t *fetched_down(const uint32_t *at, uint32_t *a, uint32
   *b = at[1];
   return &at[-2];
 }
-KMTL_INLINE wide_t widened(pair_t a) { return a; }
 KMTL_INLINE pair_t parity(pair_t a) { return pair_of(a.re & 1, a.im & 1); }
 KMTL_INLINE pair_t negated(pair_t a) { return pair_of(-a.re, -a.im); }
 KMTL_INLINE pair_t plus(pair_t a, pair_t b) { return pair_of(a.re + b.re, a.im + b.im); }
 KMTL_INLINE pair_t minus(pair_t a, pair_t b) { return pair_of(a.re - b.re, a.im - b.im); }
 KMTL_INLINE pair_t plus_turned(pair_t a, pair_t b) { return pair_of(a.re - b.im, a.im + b.re); }
 KMTL_INLINE pair_t minus_turned(pair_t a, pair_t b) { return pair_of(a.re + b.im, a.im - b.re); }
+KMTL_INLINE wide_t wide_plus(pair_t a, pair_t b) { return plus(a, b); }
+KMTL_INLINE wide_t wide_minus(pair_t a, pair_t b) { return minus(a, b); }
+KMTL_INLINE wide_t wide_plus_turned(pair_t a, pair_t b) { return plus_turned(a, b); }
+KMTL_INLINE wide_t wide_minus_turned(pair_t a, pair_t b) { return minus_turned(a, b); }
 KMTL_INLINE pair_t half(pair_t a) { return pair_of(a.re >> 1, a.im >> 1); }
 KMTL_INLINE pair_t half_plus(pair_t a, pair_t b) { return half(plus(a, b)); }
 KMTL_INLINE pair_t half_minus(pair_t a, pair_t b) { return half(minus(a, b)); }
@@ -215,10 +246,23 @@ static uint32_t bits_of(uint32_t found) {
   return size_of(((found & 0xFFFEu) | ((found >> 16) & 0xFFFEu)) | 1u);
 }
 
-/* Stores two results of a stage in a row and takes note of their edges. */
+/* Stores two results of a stage in a row and takes note of their edges: at once, or the compiler would keep both. */
 KMTL_INLINE uint32_t *kept(uint32_t *at, pair_t a, pair_t b, uint32_t *all) {
+#if KMTL_DSP
+  uint32_t found;
+  __asm__ volatile("eor %[found], %[a], %[a], lsl #1\n\t"
+                   "orr %[all], %[all], %[found]\n\t"
+                   "eor %[found], %[b], %[b], lsl #1\n\t"
+                   "orr %[all], %[all], %[found]\n\t"
+                   "strd %[a], %[b], [%[at]], #8"
+                   : [at] "+r"(at), [all] "+r"(*all), [found] "=&r"(found)
+                   : [a] "r"(a), [b] "r"(b)
+                   : "memory");
+  return at;
+#else
   *all |= edges(packed(a)) | edges(packed(b));
   return stored(at, packed(a), packed(b));
+#endif
 }
 
 /* value * (cosine - j sine), as it is or halved. */
@@ -275,28 +319,49 @@ KMTL_INLINE void first_of_four(const kmtl_log_mel_fixed_t *tables, const uint32_
     const uint32_t *const end = &in[quarter / 4u];
     uint32_t all = 0u;
     do {
-      const pair_t a = loaded(in);
-      const pair_t b = loaded(&in[quarter]);
-      const pair_t c = loaded(&in[2u * quarter]);
-      const pair_t d = loaded(&in[3u * quarter]);
-      const pair_t ac_re = real_parts(a, c);
-      const pair_t ac_im = imaginary_parts(a, c);
-      const pair_t bd_re = real_parts(b, d);
-      const pair_t bd_im = imaginary_parts(b, d);
-      const wide_t even = {products(ac_re, loaded(&factors[0]), rounds), products(ac_im, loaded(&factors[1]), rounds)};
-      const wide_t odd = {products_apart(ac_re, loaded(&factors[0]), rounds),
-                          products_apart(ac_im, loaded(&factors[1]), rounds)};
-      const wide_t sum = {product_sum(bd_re, loaded(&factors[2])), product_sum(bd_im, loaded(&factors[3]))};
-      const wide_t apart = {product_difference(bd_re, loaded(&factors[2])),
-                            product_difference(bd_im, loaded(&factors[3]))};
-      const pair_t y_0 = narrowed(even.re + sum.re, even.im + sum.im, room);
-      const pair_t y_1 = narrowed(odd.re + apart.im, odd.im - apart.re, room);
-      const pair_t y_2 = narrowed(even.re - sum.re, even.im - sum.im, room);
-      const pair_t y_3 = narrowed(odd.re - apart.im, odd.im + apart.re, room);
-      out = kept(out, half_plus(y_0, parity(y_1)), turned(y_1, loaded(&factors[4]), 1u), &all);
-      out = kept(out, turned(y_2, loaded(&factors[5]), 1u), turned(y_3, loaded(&factors[6]), 1u), &all);
+      wide_t even, odd, sum, apart;
+      {
+        const pair_t a = loaded(in);
+        const pair_t c = loaded(&in[2u * quarter]);
+        const pair_t re = real_parts(a, c);
+        const pair_t im = imaginary_parts(a, c);
+        uint32_t first, second;
+        pair_t of_re, of_im;
+        factors = fetched(factors, &first, &second);
+        of_re = loaded(&first);
+        of_im = loaded(&second);
+        even.re = products(re, of_re, rounds);
+        even.im = products(im, of_im, rounds);
+        odd.re = products_apart(re, of_re, rounds);
+        odd.im = products_apart(im, of_im, rounds);
+      }
+      {
+        const pair_t b = from_memory(&in[quarter]);
+        const pair_t d = from_memory(&in[3u * quarter]);
+        const pair_t re = real_parts(b, d);
+        const pair_t im = imaginary_parts(b, d);
+        uint32_t first, second;
+        pair_t of_re, of_im;
+        factors = fetched(factors, &first, &second);
+        of_re = loaded(&first);
+        of_im = loaded(&second);
+        sum.re = product_sum(re, of_re);
+        sum.im = product_sum(im, of_im);
+        apart.re = product_difference(re, of_re);
+        apart.im = product_difference(im, of_im);
+      }
+      {
+        const pair_t y_0 = narrowed(even.re + sum.re, even.im + sum.im, room);
+        const pair_t y_1 = narrowed(odd.re + apart.im, odd.im - apart.re, room);
+        const pair_t y_2 = narrowed(even.re - sum.re, even.im - sum.im, room);
+        const pair_t y_3 = narrowed(odd.re - apart.im, odd.im + apart.re, room);
+        uint32_t turn_1, turn_2;
+        factors = fetched(factors, &turn_1, &turn_2);
+        out = kept(out, half_plus(y_0, parity(y_1)), turned(y_1, loaded(&turn_1), 1u), &all);
+        out = kept(out, turned(y_2, loaded(&turn_2), 1u), turned(y_3, from_memory(factors), 1u), &all);
+      }
       in++;
-      factors += 7;
+      factors++;
     } while (in < end);
     found[part] = all;
   }
@@ -346,10 +411,44 @@ static uint32_t scaling(const uint32_t *found) {
   return (((a + c) <= 0x8000u) && ((b + d) <= 0x8000u)) ? 2u : 3u;
 }
 
-/* One stage of radix 4. Every stage reads at the same distances and writes four results in a row; `run` butterflies in a
- * row turn alike. What lies halfway between two integers is rounded up or down by the parity of another number: errors
- * of one sign would add up in single bins. `found`: edges of the results by quarters, which are the inputs of the next
- * stage's butterflies. */
+/* A butterfly of radix 4: reads at distances of a quarter, writes four results in a row. What lies halfway between two
+ * integers is rounded up or down by the parity of another number: errors of one sign would add up in single bins. */
+KMTL_INLINE uint32_t *butterfly(const uint32_t *in, const uint32_t *turns, uint32_t *out, uint32_t quarter,
+                                uint32_t mode, uint32_t *all) {
+  pair_t a = loaded(in);
+  pair_t b = loaded(&in[quarter]);
+  const pair_t c = loaded(&in[2u * quarter]);
+  const pair_t d = loaded(&in[3u * quarter]);
+  pair_t even, odd, sum, apart, negative;
+  if (mode < 3u) {
+    even = plus(a, c);
+    odd = minus(a, c);
+    sum = plus(b, d);
+    apart = minus(b, d);
+    negative = minus(d, b);
+  } else {
+    a = plus(a, parity(b));
+    b = plus(b, parity(c));
+    even = half_plus(a, c);
+    odd = half_minus(a, c);
+    sum = half_plus(b, d);
+    apart = half_minus(b, d);
+    negative = negated(apart);
+  }
+  if (mode < 2u) {
+    const pair_t first = plus(even, sum);
+    out = kept(out, (mode == 0u) ? first : half_plus(first, parity(odd)),
+               turned(minus_turned(odd, apart), loaded(&turns[0]), mode), all);
+    return kept(out, turned(minus(even, sum), loaded(&turns[1]), mode),
+                turned(plus_turned(odd, apart), loaded(&turns[2]), mode), all);
+  }
+  out = kept(out, quarter_of_sum(even, sum, odd), turned_apart(odd, apart, negative, loaded(&turns[0])), all);
+  return kept(out, turned_sum(even, negated(sum), loaded(&turns[1])),
+              turned_apart(odd, negative, apart, from_memory(&turns[2])), all);
+}
+
+/* One stage: `run` butterflies in a row, an even number, turn alike. `found`: edges of the results by quarters, which are
+ * the inputs of the next stage's butterflies. */
 KMTL_INLINE void stage(const uint32_t *in, const uint32_t *turns, uint32_t *out, uint32_t points, uint32_t run,
                        uint32_t mode, uint32_t *found) {
   const uint32_t quarter = points / 4u;
@@ -359,40 +458,12 @@ KMTL_INLINE void stage(const uint32_t *in, const uint32_t *turns, uint32_t *out,
     const uint32_t *const end = &in[quarter / 4u];
     uint32_t all = 0u;
     do {
-      const pair_t turn_1 = loaded(&turns[0]);
-      const pair_t turn_2 = loaded(&turns[1]);
-      const pair_t turn_3 = loaded(&turns[2]);
+      const uint32_t turn[3] = {turns[0], turns[1], turns[2]};
       const uint32_t *const end_of_run = &in[run];
       do {
-        pair_t a = loaded(in);
-        pair_t b = loaded(&in[quarter]);
-        const pair_t c = loaded(&in[2u * quarter]);
-        const pair_t d = loaded(&in[3u * quarter]);
-        pair_t even, odd, sum, apart;
-        if (mode < 3u) {
-          even = plus(a, c);
-          odd = minus(a, c);
-          sum = plus(b, d);
-          apart = minus(b, d);
-        } else {
-          a = plus(a, parity(b));
-          b = plus(b, parity(c));
-          even = half_plus(a, c);
-          odd = half_minus(a, c);
-          sum = half_plus(b, d);
-          apart = half_minus(b, d);
-        }
-        if (mode < 2u) {
-          const pair_t first = plus(even, sum);
-          out = kept(out, (mode == 0u) ? first : half_plus(first, parity(odd)),
-                     turned(minus_turned(odd, apart), turn_1, mode), &all);
-          out = kept(out, turned(minus(even, sum), turn_2, mode), turned(plus_turned(odd, apart), turn_3, mode), &all);
-        } else {
-          const pair_t negative = negated(apart);
-          out = kept(out, quarter_of_sum(even, sum, odd), turned_apart(odd, apart, negative, turn_1), &all);
-          out = kept(out, turned_sum(even, negated(sum), turn_2), turned_apart(odd, negative, apart, turn_3), &all);
-        }
-        in++;
+        out = butterfly(in, turn, out, quarter, mode, &all);
+        out = butterfly(&in[1], turn, out, quarter, mode, &all);
+        in += 2;
       } while (in < end_of_run);
       turns += 3;
     } while (in < end);
@@ -400,28 +471,35 @@ KMTL_INLINE void stage(const uint32_t *in, const uint32_t *turns, uint32_t *out,
   }
 }
 
-/* The last stage, which turns nothing: four frequencies in a row that are `points / 4` apart, in the order of the first
- * of them. Where sums of two have more than 16 bits, it halves them; else it loses nothing. */
+KMTL_INLINE uint32_t *stored_wide(uint32_t *at, wide_t a) { return stored(at, (uint32_t)a.re, (uint32_t)a.im); }
+
+/* A butterfly of the last stage, which turns nothing: four frequencies in a row that are `points / 4` apart. Where sums
+ * of two have more than 16 bits, it halves them; else it loses nothing. */
+KMTL_INLINE void last_butterfly(const uint32_t *in, uint32_t *to, uint32_t quarter, uint32_t halved) {
+  const pair_t a = loaded(in);
+  const pair_t b = loaded(&in[quarter]);
+  const pair_t c = loaded(&in[2u * quarter]);
+  const pair_t d = loaded(&in[3u * quarter]);
+  const pair_t even = (halved == 0u) ? plus(a, c) : half_plus(a, c);
+  const pair_t odd = (halved == 0u) ? minus(a, c) : half_minus(a, c);
+  const pair_t sum = (halved == 0u) ? plus(b, d) : half_plus(b, d);
+  const pair_t apart = (halved == 0u) ? minus(b, d) : half_minus(b, d);
+  to = stored_wide(to, wide_plus(even, sum));
+  to = stored_wide(to, wide_minus_turned(odd, apart));
+  to = stored_wide(to, wide_minus(even, sum));
+  (void)stored_wide(to, wide_plus_turned(odd, apart));
+}
+
+/* The last stage, in the order of the first frequency of each butterfly; they are an even number. */
 KMTL_INLINE void last_of_four(const uint32_t *in, const uint16_t *order, uint32_t *out, uint32_t points, uint32_t halved) {
   const uint32_t quarter = points / 4u;
   const uint32_t *const end = &in[quarter];
 
   do {
-    const pair_t a = loaded(in);
-    const pair_t b = loaded(&in[quarter]);
-    const pair_t c = loaded(&in[2u * quarter]);
-    const pair_t d = loaded(&in[3u * quarter]);
-    const wide_t even = widened((halved == 0u) ? plus(a, c) : half_plus(a, c));
-    const wide_t odd = widened((halved == 0u) ? minus(a, c) : half_minus(a, c));
-    const wide_t sum = widened((halved == 0u) ? plus(b, d) : half_plus(b, d));
-    const wide_t apart = widened((halved == 0u) ? minus(b, d) : half_minus(b, d));
-    uint32_t *to = &out[8u * *order];
-    to = stored(to, (uint32_t)(even.re + sum.re), (uint32_t)(even.im + sum.im));
-    to = stored(to, (uint32_t)(odd.re + apart.im), (uint32_t)(odd.im - apart.re));
-    to = stored(to, (uint32_t)(even.re - sum.re), (uint32_t)(even.im - sum.im));
-    (void)stored(to, (uint32_t)(odd.re - apart.im), (uint32_t)(odd.im + apart.re));
-    in++;
-    order++;
+    last_butterfly(&in[0], &out[8u * order[0]], quarter, halved);
+    last_butterfly(&in[1], &out[8u * order[1]], quarter, halved);
+    in += 2;
+    order += 2;
   } while (in < end);
 }
 
@@ -529,7 +607,8 @@ KMTL_INLINE int32_t level_of(const uint16_t *logarithms, uint64_t sum, int32_t s
   return (steps > floor) ? steps : floor;
 }
 
-/* Adds up the powers of the bins from one to another: as they are, of 2^15, and times what rises there. */
+/* Adds up the powers of the bins from one to another, as they are, of 2^15, and onto what was there before, and apart
+ * times what rises there. */
 typedef struct {
   uint64_t all;
   uint64_t rises;
@@ -547,10 +626,10 @@ typedef struct {
           : [one] "r"(one) \
           : "memory")
 
-KMTL_INLINE sums_t sums_of(const uint32_t *at, const uint32_t *end, const uint16_t **rising) {
+KMTL_INLINE sums_t sums_of(uint64_t before, const uint32_t *at, const uint32_t *end, const uint16_t **rising) {
   const uint32_t one = 0x8000u;
-  uint32_t lower = 0u;
-  uint32_t upper = 0u;
+  uint32_t lower = (uint32_t)before;
+  uint32_t upper = (uint32_t)(before >> 32);
   uint32_t rises_lower = 0u;
   uint32_t rises_upper = 0u;
   uint32_t power, weight;
@@ -568,7 +647,7 @@ KMTL_INLINE sums_t sums_of(const uint32_t *at, const uint32_t *end, const uint16
   return sums;
 }
 #else
-KMTL_INLINE sums_t sums_of(const uint32_t *at, const uint32_t *end, const uint16_t **rising) {
+KMTL_INLINE sums_t sums_of(uint64_t before, const uint32_t *at, const uint32_t *end, const uint16_t **rising) {
   sums_t sums = {0u, 0u};
 
   while (at < end) {
@@ -581,7 +660,7 @@ KMTL_INLINE sums_t sums_of(const uint32_t *at, const uint32_t *end, const uint16
     at++;
     (*rising)++;
   }
-  sums.all <<= 15;
+  sums.all = before + (sums.all << 15);
   return sums;
 }
 #endif
@@ -595,13 +674,13 @@ KMTL_APART void to_levels(const kmtl_log_mel_fixed_t *tables, const uint32_t *po
   const uint16_t *segment = tables->segments;
   const float *const end = &levels_db[bands];
   const uint32_t *at = &power[segment[1]];
-  uint64_t before = sums_of(&power[segment[0]], at, &rising).rises;
+  uint64_t before = sums_of(0u, &power[segment[0]], at, &rising).rises;
 
   segment++;
   do {
     const uint32_t *const next = &power[*++segment];
-    const sums_t sums = sums_of(at, next, &rising);
-    *levels_db = (float)level_of(tables->logarithms, before + (sums.all - sums.rises), scale, tables->floor) *
+    const sums_t sums = sums_of(before, at, next, &rising);
+    *levels_db = (float)level_of(tables->logarithms, sums.all - sums.rises, scale, tables->floor) *
                  (1.0f / (float)KMTL_LOG_MEL_STEPS_PER_DB);
     levels_db++;
     before = sums.rises;
