@@ -42,6 +42,7 @@ from keras_mtl.firmware_host.bundle.text import (
     static_texts,
     vectors_texts,
 )
+from keras_mtl.firmware_host.components import component_files, links_cmsis_dsp
 from keras_mtl.firmware_host.device import listener_buffers
 from keras_mtl.firmware_host.emulate import stream_arena_bytes as arena_bytes
 from keras_mtl.firmware_host.emulate import stream_memory
@@ -85,10 +86,13 @@ class _Parts:
     vectors: GoldenVectors | None = None
 
 
-def bundle_files(name: str, artifact: Artifact, report: Report, timeout_s: float) -> dict[str, bytes]:
+def bundle_files(
+    name: str, artifact: Artifact, report: Report, timeout_s: float, component: str = "", model_version: int = 1
+) -> dict[str, bytes]:
     """Content of all files of a bundle, by path.
 
-    `report`: the emulator's, with a run of TensorFlow Lite Micro.
+    `report`: the emulator's, with a run of TensorFlow Lite Micro. `component`: one of `components.KINDS` to lay the
+    bundle out for, with this version of the model; "" for a bundle as it is.
 
     Raises:
         EngineError: TensorFlow Lite Micro does not run a member with the operators of its resolver.
@@ -122,7 +126,11 @@ def bundle_files(name: str, artifact: Artifact, report: Report, timeout_s: float
     files["README.md"] = text.encode("utf-8")
     facts = manifest.about(name, artifact.manifest, report) | parts.facts
     models = {network.name: network.member.content for network in networks}
-    files[sbom.SBOM] = sbom.sbom_json(facts, models, files, chain is not None)
+    if component:
+        files = component_files(component, name, files, [*models.values()], model_version)
+        facts |= {"component": component, "model_version": model_version}
+    cmsis_dsp = chain is not None and (not component or links_cmsis_dsp(component))
+    files[sbom.SBOM] = sbom.sbom_json(facts, models, files, cmsis_dsp)
     return files | {manifest.MANIFEST: manifest.manifest_json(facts, files)}
 
 

@@ -32,6 +32,17 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="What a network is called in C, one for each ARTIFACT in their order.  [default: from its part or file]",
 )
+@click.option(
+    "--as",
+    "component",
+    type=click.Choice(("zephyr", "esp-idf", "arduino", "platformio", "cmake")),
+    help="Lay it out as a drop-in component of this build system, with a microphone example.",
+)
+@click.option(
+    "--model-version",
+    type=click.IntRange(0, 0xFFFFFFFF),
+    help="With --as: grows with each model that is sent over the air.  [default: 1]",
+)
 @engines_option
 @timeout_option
 @network_options
@@ -44,6 +55,8 @@ def command(
     target: str | None,
     out: Path | None,
     names: tuple[str, ...],
+    component: str | None,
+    model_version: int | None,
     engines: tuple[str, ...],
     timeout_s: float,
     hop_s: float | None,
@@ -64,6 +77,10 @@ def command(
     Names of C functions, macros and arrays begin with the artifact's part and format, or for a file that keras_mtl did
     not make, or two that would be called the same, with the name of the file or folder; --name gives another.
 
+    With --as, the folder is a Zephyr module, an ESP-IDF component, a library of Arduino or PlatformIO, or a CMake
+    project: one header to include, an example that predicts from a microphone where the artifact streams, and an image
+    of the networks that an updater may write into a partition.
+
     With --verify, a folder is held against its manifest, and files that were changed, are missing or were added are
     named. Exit status 1: there are some, or the signature is not the key's.
 
@@ -73,10 +90,11 @@ def command(
       keras_mtl bundle joint.int8/ --target stm32h743 --out firmware --sign key.pem
       keras_mtl bundle scenes.int8.tflite scenes.int16x8.tflite --target my_board.toml --out firmware --json
       keras_mtl bundle kws.tflite vad.tflite --target stm32h743 --out firmware --name wake --name voice
+      keras_mtl bundle joint.int8/ --target esp32-s3 --out components/sounds --as esp-idf --name sounds
       keras_mtl bundle --verify firmware --public-key key.pub
     """
     if verify is not None:
-        if artifacts or target or out or key or names:
+        if artifacts or target or out or key or names or component or model_version is not None:
             raise click.UsageError("--verify takes a folder and nothing else but --public-key and --json")
         _verify(verify, public_key, as_json)
         return
@@ -85,8 +103,12 @@ def command(
     if not artifacts or target is None or out is None:
         missing = [name for name, there in (("ARTIFACT", artifacts), ("--target", target), ("--out", out)) if not there]
         raise click.UsageError(f"missing: {', '.join(missing)} (or --verify DIR)")
+    if component is None and model_version is not None:
+        raise click.UsageError("--model-version belongs to --as")
+    if component is not None and len(artifacts) > 1:
+        raise click.UsageError("--as takes one ARTIFACT: write a component for each")
     loaded = [(path, load_network(path, hop_s, signature)) for path in artifacts]
-    _write(loaded, target, out, names, engines, timeout_s, key, as_json)
+    _write(loaded, target, out, names, (component, model_version), engines, timeout_s, key, as_json)
 
 
 def _write(
@@ -94,6 +116,7 @@ def _write(
     target: str,
     out: Path,
     names: tuple[str, ...],
+    laid_out: tuple[str | None, int | None],
     engines: tuple[str, ...],
     timeout_s: float,
     key: Path | None,
@@ -114,7 +137,9 @@ def _write(
         click.echo(f"checking {path} for {held_against.name}", err=True)
         on = ENGINES if "all" in engines else engines
         checked.append((artifact, emulate(artifact, held_against, on, path=path, timeout_s=timeout_s)))
-    bundle = write_bundle(checked, out, timeout_s, private_key, called)
+    component, version = laid_out
+    layout = {"component": component or "", "model_version": 1 if version is None else version}
+    bundle = write_bundle(checked, out, timeout_s, private_key, called, **layout)
     print_result(
         bundle.to_dict(), as_json, lambda: [f"bundle   {bundle.path}", *(f"  {file}" for file in bundle.files)]
     )

@@ -20,7 +20,7 @@ _SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 _CMSIS_NN = "4ab83cc3cc98fb85ed6dafb55e8ca02f1628dcae"
 #: The Python package whose source of CMSIS-DSP the front end is checked with.
 _CMSIS_DSP = "1.10.3"
-_SOURCES = (".c", ".h", ".cc")
+_SOURCES = (".c", ".h", ".cc", ".cpp", ".ino")
 _APACHE: list[dict[str, Any]] = [{"license": {"id": "Apache-2.0"}}]
 
 
