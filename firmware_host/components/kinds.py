@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 from keras_mtl.firmware_host.components.parts import Parts
 
@@ -27,11 +28,14 @@ def kind_texts(kind: str, parts: Parts) -> dict[str, str]:
     """Build files, README and example of a component, by path."""
     texts = _KINDS[kind](parts)
     file = f"README_{kind.replace('-', '_')}.md.in"
-    use, example = parts.filled(file, registry=_registry_name(parts.name)).split("\n%%\n")
+    told = parts.filled(file, registry=_registry_name(parts.name)).rstrip("\n")
+    use, tflm, example, where = told.split("\n%%\n")
+    wanted = [use, *([tflm] if parts.tflm else ()), *([example] if parts.streams else ())]
+    swap = {"image_bytes": f"{parts.image_bytes:,}", "where": where if parts.streams else ""}
     sections = {
-        "use": f"{use}\n\n{example}" if parts.streams else f"{use}\n",
+        "use": "\n\n".join(wanted) + "\n",
         "application": parts.filled("README_stream.md.in" if parts.streams else "README_clip.md.in"),
-        "swap": parts.filled("README_swap.md.in", image_bytes=f"{parts.image_bytes:,}") if parts.image_bytes else "",
+        "swap": parts.filled("README_swap.md.in", **swap) if parts.image_bytes else "",
         "links": _links(kind, parts),
     }
     return {"README.md": parts.filled("README.md.in", kind=kind, **sections), **texts}
@@ -119,7 +123,7 @@ def _arduino(parts: Parts) -> dict[str, str]:
 
 def _platformio(parts: Parts) -> dict[str, str]:
     name = _registry_name(parts.name)
-    manifest = {
+    manifest: dict[str, Any] = {
         "name": name,
         "version": f"{parts.version}.0.0"[-20:],
         "description": parts.about,

@@ -138,8 +138,10 @@ def _write(
         on = ENGINES if "all" in engines else engines
         checked.append((artifact, emulate(artifact, held_against, on, path=path, timeout_s=timeout_s)))
     component, version = laid_out
-    layout = {"component": component or "", "model_version": 1 if version is None else version}
-    bundle = write_bundle(checked, out, timeout_s, private_key, called, **layout)
+    version = 1 if version is None else version
+    bundle = write_bundle(
+        checked, out, timeout_s, private_key, called, component=component or "", model_version=version
+    )
     print_result(
         bundle.to_dict(), as_json, lambda: [f"bundle   {bundle.path}", *(f"  {file}" for file in bundle.files)]
     )

@@ -29,7 +29,7 @@ from keras_mtl.cli.bundle import command
 from keras_mtl.core import ArtifactError, LogMelSettings
 from keras_mtl.firmware_host.bundle import verify_bundle, write_bundle
 from keras_mtl.firmware_host.bundle.text import log_mel_tables
-from keras_mtl.firmware_host.components import KINDS, links_cmsis_dsp, model_image
+from keras_mtl.firmware_host.components import KINDS, component_files, links_cmsis_dsp, model_image
 from keras_mtl.firmware_host.components.component import relative_includes
 from keras_mtl.firmware_host.components.fft import fft_texts
 from keras_mtl.firmware_host.components.image import interface_digest
@@ -508,6 +508,33 @@ def test_audio_queue_keeps_order_and_counts_what_is_lost(tmp_path):
                 queue.kmtl_audio_queue_done(state)
                 waiting.pop(0)
     assert queue.kmtl_audio_queue_lost(state) == lost > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_networks_that_are_compiled_in_need_no_interpreter_and_no_image(components, tmp_path, kind):
+    """A bundle without TensorFlow Lite Micro, whose networks can't start with other files."""
+    folder = components / "zephyr" / "src" / NAME
+    added = ("image.", "kmtl_image.", "predictor.", "kmtl_tflm.h", ".cc")
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part in path.name for part in added)
+    }
+    header = re.sub(rf"int {NAME}_start_with\([^)]*\);", "", files["listener_networks.h"].decode())
+    files |= {"listener_networks.h": header.encode(), "Makefile": b"", "README.md": b"", "listener_main.c": b"int main"}
+    made = component_files(kind, NAME, files, [])
+    assert not [path for path in made if "kmtlimg" in path or "image." in path or path.endswith("listener_main.c")]
+    manifests = b"".join(made.get(path, b"") for path in ("idf_component.yml", "CMakeLists.txt", "zephyr/Kconfig"))
+    assert b"TENSORFLOW" not in manifests and b"TFLM" not in manifests and b"tflite" not in manifests
+    assert b"Links no interpreter" in made["README.md"]
+    assert b"over the air" not in made["README.md"]
+    if kind == "cmake":
+        _needs(HOST)
+        for path, content in made.items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_bytes(content)
+        sources = [tmp_path / "src" / NAME / "predictor.c", tmp_path / "examples" / "microphone" / "main.c"]
+        _compile(HOST, ["-std=c99", "-pedantic", "-I", str(tmp_path / "src")], sources)
 
 
 def test_includes_become_relative():
