@@ -13,9 +13,11 @@ from keras_mtl.firmware_host.components.parts import Parts
 _ESP_TFLM, _ESP_DSP = "^1.3.1", "^1.4.0"
 _DSP_OPTIONS = ("CMSIS_DSP", "CMSIS_DSP_TRANSFORM", "CMSIS_DSP_COMPLEXMATH", "CMSIS_DSP_FASTMATH")
 _TFLM_OPTIONS = ("CPP", "STD_CPP17", "TENSORFLOW_LITE_MICRO")
-#: What a partition of flash is a multiple of.
+#: What a partition of flash is a multiple of, where the first application begins, and the room that it is given.
 _SECTOR_BYTES = 0x10000
-_APP_BYTES = 0x200000
+_APP_BEGINS, _APP_BYTES = 0x10000, 0x200000
+#: Sizes of flash that ESP-IDF's configuration names, in MB.
+_FLASH_MB = (4, 8, 16, 32, 64, 128)
 _EXAMPLE = "examples/microphone"
 
 
@@ -97,9 +99,11 @@ def _esp_idf(parts: Parts) -> dict[str, str]:
         words = _swap_words(parts, "esp_swap.in", '#include "esp_partition.h"\n')
         room = -(-parts.image_bytes // _SECTOR_BYTES) * _SECTOR_BYTES
         model = f"model, data, 0x40, , {room:#x}" if room else ""
+        needed_mb = (_APP_BEGINS + _APP_BYTES + room) / (1 << 20)
+        flash_mb = next((size for size in _FLASH_MB if size >= needed_mb), _FLASH_MB[-1])
         texts |= {
             f"{_EXAMPLE}/CMakeLists.txt": parts.filled("esp_example_CMakeLists.txt.in"),
-            f"{_EXAMPLE}/sdkconfig.defaults": parts.filled("esp_sdkconfig.defaults.in"),
+            f"{_EXAMPLE}/sdkconfig.defaults": parts.filled("esp_sdkconfig.defaults.in", flash_mb=flash_mb),
             f"{_EXAMPLE}/partitions.csv": parts.filled(
                 "esp_partitions.csv.in", app_bytes=f"{_APP_BYTES:#x}", model=model
             ),

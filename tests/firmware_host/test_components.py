@@ -40,6 +40,8 @@ NAME = "stream_int8"
 _VENDOR = HERE / "vendor"
 _STRICT = ("-Wall", "-Wextra", "-Werror", "-Wshadow", "-fsyntax-only")
 _SOURCES = HERE.parents[1] / "firmware_host" / "components" / "c"
+_M0PLUS = Core("Cortex-M0+", ("arm-none-eabi-gcc", "-mcpu=cortex-m0plus", "-mthumb", "-mfloat-abi=soft"))
+_M33 = Core("Cortex-M33", ("arm-none-eabi-gcc", "-mcpu=cortex-m33", "-mthumb", "-mfloat-abi=hard"))
 #: Schemas in JSON of what the vendors publish: Zephyr's `scripts/zephyr_module.py`, the ESP component manager's
 #: "Manifest File", and PlatformIO's `library.json` (platformio-core), as far as components use them; nothing else is
 #: allowed.
@@ -155,7 +157,10 @@ def components(builder, make_artifact, tmp_path_factory) -> Path:
     report = emulate(artifact, board, ("tflm",))
     for kind in KINDS:
         write_bundle([(artifact, report)], folder / kind, component=kind, model_version=3)
-    write_bundle([(clip, emulate(clip, board, ("tflm",)))], folder / "clip", component="cmake")
+    file = clip.save(folder / "scenes.int8.tflite")
+    arguments = [str(file), "--target", "stm32h743", "--engine", "tflm", "--as", "cmake", "--out", str(folder / "clip")]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
     return folder
 
 
@@ -220,6 +225,8 @@ def test_idf_component_yml_is_the_component_manager_s(components):
     assert all(len(row) == 5 for row in rows)
     room = next(int(row[4], 0) for row in rows if row[0] == "model")
     assert room % 0x10000 == 0
+    assert "CONFIG_ESPTOOLPY_FLASHSIZE_4MB=y" in (main.parent / "sdkconfig.defaults").read_text()
+    assert 0x210000 + room <= 4 << 20
     assert 0 <= room - (folder / "extras" / "model.kmtlimg").stat().st_size < 0x10000
 
 
@@ -256,7 +263,7 @@ def test_library_json_is_platformio_s(components):
     assert f"\n  {manifest['name']}=symlink://../..\n" in project
 
 
-@pytest.mark.parametrize("core", [HOST, CORTEX_M4F, CORTEX_M55], ids=lambda core: core.name)
+@pytest.mark.parametrize("core", [HOST, _M0PLUS, CORTEX_M4F, _M33, CORTEX_M55], ids=lambda core: core.name)
 def test_sources_compile_for_cores(components, tmp_path, core: Core):
     """All of a component with `src` as the only include folder, and the C examples."""
     _needs(core)
