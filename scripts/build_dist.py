@@ -78,7 +78,8 @@ def packed_anew(path: Path, epoch: int) -> bytes:
 def _backend(function: str, folder: Path, out: Path, epoch: int) -> None:
     command = [sys.executable, "-P", "-c", _BUILD, function, str(out)]
     variables = {**os.environ, "SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0"}
-    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+    # Permissions of what setuptools writes itself are in the archives, too.
+    done = subprocess.run(command, cwd=folder, env=variables, umask=0o022, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"dist: {function} failed\n{done.stdout}{done.stderr}")
 
