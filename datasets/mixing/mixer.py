@@ -165,8 +165,9 @@ class Mixer:
         if not durations_s:
             return 0.0
         own_s, all_s = _duration_of(path), _durations_of(tuple(self.sounds[label]))
-        ends = (np.searchsorted(all_s, own_s, side=side) / len(all_s) for side in ("left", "right"))
-        return durations_s[min(int(rng.uniform(*ends) * len(durations_s)), len(durations_s) - 1)]
+        first, last = np.searchsorted(all_s, own_s, side="left"), np.searchsorted(all_s, own_s, side="right")
+        place = rng.uniform(int(first), int(last)) / len(all_s)
+        return durations_s[min(int(place * len(durations_s)), len(durations_s) - 1)]
 
     def _starts(self, rng: np.random.Generator, label: str, path: Path, length: int, samples: int) -> list[int]:
         """Where a sound of this length may begin, the first choice first."""
