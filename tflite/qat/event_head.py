@@ -13,9 +13,9 @@ import keras
 from keras_mtl.core import ConversionError
 from keras_mtl.models import LookAhead, WeakPooling
 from keras_mtl.tflite.qat.fake_quant import FakeQuant
-from keras_mtl.tflite.qat.flat_graph import activation_of, no_twin
 from keras_mtl.tflite.qat.gru import FakeQuantGRU, state_range, state_step
 from keras_mtl.tflite.qat.layers import FakeQuantDense
+from keras_mtl.tflite.qat.registry import activation_name, no_twin
 from keras_mtl.tflite.qat.scheme import SCHEMES, Scheme
 
 _layers = keras.layers
@@ -177,6 +177,6 @@ def _one_way(layer: Any) -> list[Any]:
 def _classifiers(head: keras.Model) -> list[Any]:
     layers = [head.get_layer(name) for name in ("strong", "event_attention")]
     for layer, activation in zip(layers, ("sigmoid", "softmax"), strict=True):
-        if activation_of(layer) != activation or not layer.use_bias:
+        if activation_name(layer.activation) != activation or not layer.use_bias:
             raise no_twin(layer)
     return layers
