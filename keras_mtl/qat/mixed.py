@@ -141,9 +141,9 @@ def mixes_for(
     for start, end in runs:
         made = schemes(start, end)
         twin = _calibrated(model, made, some)
-        ends = (names[start], names[end - 1]) if end > start else (None, None)
-        mix = Mix(made, *ends, planned[start, end], _worst(twin, goals, some))
-        where = f"{mix.first} to {mix.last}" if mix.first else "none"
+        first, last = (names[start], names[end - 1]) if end > start else (None, None)
+        mix = Mix(made, first, last, planned[start, end], _worst(twin, goals, some))
+        where = f"{first} to {last}" if first else "none"
         report(f"16 bits {where}: {mix.arena_bytes:,} bytes, {mix.signal_to_noise_db:.1f} dB")
         found.append(mix)
     return sorted(found, key=lambda mix: (-mix.signal_to_noise_db, mix.arena_bytes))
