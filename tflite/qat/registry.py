@@ -54,7 +54,7 @@ class TwinCall:
     def __init__(self, builder: Any, node: Node, layer: Any = None, inputs: Sequence[Any] = ()) -> None:
         self._builder, self._node, self.last = builder, node, node
         self.layer = node.layer if layer is None else layer
-        self.scheme = builder.scheme_of(self.layer.name)
+        self.scheme = builder.scheme_of(node.layer.name)
         self._inputs = list(inputs) or [builder.signals[value] for value in node.inputs]
         self._inner = layer is not None
 
