@@ -23,7 +23,8 @@ from keras_mtl.qat.conversion import write
 from keras_mtl.qat.nearness import nearness, outputs_of
 from keras_mtl.qat.network import quantize_model
 from keras_mtl.qat.schemes import SchemeByLayer
-from keras_mtl.tflite.kinds import Operator, graph_of
+from keras_mtl.tflite.kinds import Operator
+from keras_mtl.tflite.qat import graph_of
 
 #: Examples that costs and mixes are measured on.
 MOST_EXAMPLES = 256
