@@ -26,9 +26,13 @@ _M4_REFERENCE_INT8 = "49.4-49.5 10.4-20.6 9.0-12.0 6.9-7.5 | 10.0-10.0 6.2-10.0 
 _M4_REFERENCE_INT16 = "65.5-65.6 19.0-30.8 17.0-20.6 14.1-14.9 | 12.5-12.5 8.2-12.5 8.2-12.5 8.2-8.3 | 25.9-26.0"
 _M0_REFERENCE_INT8 = "76.2-76.2 20.6-33.8 17.0-21.1 13.4-14.4 | 14.3-14.3 7.4-14.3 7.4-14.3 7.4-7.5 | 45.5-45.6"
 _M0_REFERENCE_INT16 = "98.6-98.7 29.5-46.0 26.0-30.5 20.8-21.9 | 31.5-31.5 23.4-31.5 23.4-31.5 23.4-23.5 | 91.9-92.0"
-# Networks in plain C99 (`firmware_host/c99`), by `benchmarks/kernel_rates.py`, which measures layers of these shapes.
+# Networks in plain C99 (`firmware_host/c99`), layers of these shapes: benchmarks/results/kernel_rates.md.
 _M4_C99_INT8 = "2.8-5.9 1.9-3.7 1.6-1.6 1.1-1.3 | 5.0-5.0 2.9-2.9 1.7-2.1 1.5-1.5 | 10.7-12.1"
 _M4_C99_INT16 = "2.7-6.1 1.9-3.7 1.5-1.6 1.1-1.3 | 3.8-3.8 2.3-2.3 1.5-1.8 1.4-1.4 | 10.5-12.0"
+_M55_C99_INT8 = "3.2-6.2 2.3-4.4 2.0-2.0 1.5-1.7 | 6.1-6.1 3.8-3.8 2.4-2.9 2.2-2.2 | 10.3-11.9"
+_M55_C99_INT16 = "3.3-6.8 2.4-4.6 1.9-2.1 1.5-1.7 | 4.9-4.9 3.3-3.3 2.3-2.6 2.1-2.1 | 10.2-11.8"
+_M0_C99_INT8 = "12.1-21.2 9.3-15.0 8.1-8.2 6.8-7.4 | 13.4-13.4 9.2-9.2 6.4-7.3 6.1-6.1 | 24.8-26.9"
+_M0_C99_INT16 = "9.8-17.6 8.1-13.1 7.3-7.7 6.8-7.1 | 10.0-10.0 7.5-7.5 6.0-6.5 5.8-5.8 | 21.3-23.5"
 #: A range for each column: (least, most).
 Cells = tuple[tuple[float, float], ...]
 
@@ -51,6 +55,10 @@ RATES = {
     ("m55", "cmsis-nn", "int16x8"): _read(_M55_INT16),
     ("m4", "c99", "int8"): _read(_M4_C99_INT8),
     ("m4", "c99", "int16x8"): _read(_M4_C99_INT16),
+    ("m55", "c99", "int8"): _read(_M55_C99_INT8),
+    ("m55", "c99", "int16x8"): _read(_M55_C99_INT16),
+    ("m0", "c99", "int8"): _read(_M0_C99_INT8),
+    ("m0", "c99", "int16x8"): _read(_M0_C99_INT16),
     ("m4", "reference", "int8"): _read(_M4_REFERENCE_INT8),
     ("m4", "reference", "int16x8"): _read(_M4_REFERENCE_INT16),
     ("m0", "reference", "int8"): _read(_M0_REFERENCE_INT8),
