@@ -144,7 +144,7 @@ class Mixer:
         sound = _recording(path, self.sample_rate_hz, True)
         if self.vary:
             sound = _lasting(sound, min(round(duration_s * self.sample_rate_hz), samples), self.sample_rate_hz)
-        if self.vary:  # no more of it than may be heard
+            # No more of it than may be heard.
             sound = random_speed(_part(rng, sound, math.ceil(samples * _SPEED[1]) + 1), rng, *_SPEED)
             sound = random_equaliser(sound, rng, self.sample_rate_hz)
         sound = sound.astype(np.float64)
@@ -175,17 +175,17 @@ class Mixer:
             return [0]
         if path in self.no_offset:
             return [samples - length]
-        beyond, latest = length // 2, samples - length
+        beyond, first, last = length // 2, 0, samples - length
         if self.occurrence is None:
-            beyond = beyond if self.vary else 0
-            return rng.integers(-beyond, latest + beyond + 1, _TRIES).tolist()
-        before, after = (cut.get(label, 0.0) for cut in (self.occurrence.cut_before, self.occurrence.cut_after))
-        place = rng.random()
-        if place < before:
-            return rng.integers(-beyond, 1, _TRIES).tolist()
-        if place < before + after:
-            return rng.integers(latest, latest + beyond + 1, _TRIES).tolist()
-        return rng.integers(0, latest + 1, _TRIES).tolist()
+            first, last = (first - beyond, last + beyond) if self.vary else (first, last)
+        else:
+            before, after = (cut.get(label, 0.0) for cut in (self.occurrence.cut_before, self.occurrence.cut_after))
+            place = rng.random()
+            if place < before:
+                first, last = -beyond, 0
+            elif place < before + after:
+                first, last = last, last + beyond
+        return rng.integers(first, last + 1, _TRIES).tolist()
 
     def _fits(self, active: Sequence[tuple[int, int, str]], first: int, last: int, label: str) -> bool:
         """Whether a sound has room: none of its class beside it, and not too many at once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from keras_mtl.core import ArtifactError
 from keras_mtl.firmware_host.components.image import image_texts, interface_digest, model_image
@@ -70,7 +71,7 @@ def component_files(
     settled = relative_includes(sources).items()
     placed = {f"src/{name}/{re.sub(r'[.]cc$', ending, path)}": text for path, text in settled}
     compiled = tuple(sorted(path for path in placed if not path.endswith(".h")))
-    parts = Parts(**{**vars(parts), "sources": compiled})
+    parts = replace(parts, sources=compiled)
     placed[f"src/{name}.h"] = _face(name, [header, *_headers(sources)]).encode()
     texts = kind_texts(kind, parts)
     return {**placed, **extras, **{path: text.encode() for path, text in texts.items()}}

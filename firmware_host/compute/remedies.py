@@ -191,7 +191,7 @@ def _of_firmware(case: _Case, free_bytes: int) -> Iterator[tuple[str, _Case]]:
         return replace(case, target=replace(target, **fields))
 
     for name in _RUNTIMES:
-        other = replace(target, kernels=name, kernels_version=None, kernels_build=None)  # type: ignore[arg-type]
+        other = target.with_kernels(name)
         if name != target.kernels and all(not isinstance(work_of(row, other), str) for row in case.rows):
             yield f"{name} instead of {target.kernels}", replace(case, target=other)
     if target.kernels_build not in (None, "-O2"):

@@ -86,7 +86,7 @@ def emulate(
     found = parities(artifact, runs)
     nearest = found.get("outputs") or found.get("scenes")
     arena, unplanned = _arena(artifact, runs, target)
-    computing = replace(target, kernels=C99, kernels_version=None, kernels_build=None) if plain else target  # type: ignore[arg-type]
+    computing = target.with_kernels(C99) if plain else target
     compute, no_compute = estimate(rows, calls, computing, around_networks(artifact, computing))
     burst = longest_burst(artifact, rows, calls, computing)
     context = Context(

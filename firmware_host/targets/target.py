@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -120,6 +120,13 @@ class Target:
     def library(self) -> str:
         """The kernel library in words, as "cmsis-nn 7.0 -O2"."""
         return " ".join(filter(None, (self.kernels or "reference", self.kernels_version, self.kernels_build)))
+
+    def with_kernels(self, kernels: str) -> Target:
+        """The same target with other kernels, in the build that the figures are of.
+
+        `kernels`: a family as of the field, or what no file may name: "c99" or "x-cube-ai".
+        """
+        return replace(self, kernels=kernels, kernels_version=None, kernels_build=None)  # type: ignore[arg-type]
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that are set, as plain values for JSON; those that are assumed, where they are not as usual."""

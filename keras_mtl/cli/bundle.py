@@ -17,6 +17,7 @@ from keras_mtl.cli.options import (
     runtime_option,
     timeout_option,
 )
+from keras_mtl.firmware_host.components import KINDS
 
 if TYPE_CHECKING:
     from keras_mtl.tflite.artifact import Artifact
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--as",
     "component",
-    type=click.Choice(("zephyr", "esp-idf", "arduino", "platformio", "cmake")),
+    type=click.Choice(KINDS),
     help="Lay it out as a drop-in component of this build system, with a microphone example.",
 )
 @click.option(
@@ -115,7 +116,8 @@ def command(
     if component is not None and len(artifacts) > 1:
         raise click.UsageError("--as takes one ARTIFACT: write a component for each")
     loaded = [(path, load_network(path, hop_s, signature)) for path in artifacts]
-    _write(loaded, target, out, names, (component, model_version), engines, runtime, timeout_s, key, as_json)
+    version = 1 if model_version is None else model_version
+    _write(loaded, target, out, names, component or "", version, engines, runtime, timeout_s, key, as_json)
 
 
 def _write(
@@ -123,7 +125,8 @@ def _write(
     target: str,
     out: Path,
     names: tuple[str, ...],
-    laid_out: tuple[str | None, int | None],
+    component: str,
+    model_version: int,
     engines: tuple[str, ...],
     runtime: str,
     timeout_s: float,
@@ -144,9 +147,7 @@ def _write(
         click.echo(f"checking {path} for {held_against.name}", err=True)
         report = emulate(artifact, held_against, engines, path=path, timeout_s=timeout_s, runtime=runtime)
         checked.append((artifact, report))
-    component, version = laid_out
-    version = 1 if version is None else version
-    bundle = write_bundle(checked, out, timeout_s, private_key, called, runtime, component or "", version)
+    bundle = write_bundle(checked, out, timeout_s, private_key, called, runtime, component, model_version)
     print_result(
         bundle.to_dict(), as_json, lambda: [f"bundle   {bundle.path}", *(f"  {file}" for file in bundle.files)]
     )

@@ -35,6 +35,20 @@ data_option = click.option(
     help="Folder that holds the TAU and DESED folders, or the word 'soundscapes': the embedded data.",
 )
 
+#: As `data_option` and in its place, of commands that take a .keras file with any functional model as well as a run.
+run_data_option = click.option(
+    "--data",
+    metavar="DIR",
+    help="Of a run: folder that holds the TAU and DESED folders, or the word 'soundscapes': the embedded data.",
+)
+
+calibration_option = click.option(
+    "--calibration",
+    type=FILE,
+    metavar="NPZ",
+    help="Of a .keras file: examples, an array for each input by its name, or one.",
+)
+
 cache_option = click.option(
     "--cache",
     type=FOLDER,

@@ -25,20 +25,11 @@ _AGREEMENT = {
     metavar="NAME_OR_FILE",
     help="int8 or int16x8, weights are 8-bit in both; of a .keras file also a TOML or JSON file of schemes by layer.",
 )
-@click.option(
-    "--data",
-    metavar="DIR",
-    help="Of a run: folder that holds the TAU and DESED folders, or the word 'soundscapes': the embedded data.",
-)
+@options.run_data_option
 @click.option(
     "--out", required=True, type=options.PATH, metavar="RUN_OR_MODEL", help="The run folder or .keras file to write."
 )
-@click.option(
-    "--calibration",
-    type=options.FILE,
-    metavar="NPZ",
-    help="Of a .keras file: examples, an array for each input by its name, or one.",
-)
+@options.calibration_option
 @click.option(
     "--labels",
     type=options.FILE,

@@ -18,17 +18,8 @@ if TYPE_CHECKING:
 @click.command("sensitivity")
 @click.argument("run", type=options.PATH, metavar="RUN_OR_MODEL")
 @click.option("--scheme", required=True, type=click.Choice(list(SCHEMES)), help="Weights are 8-bit in both.")
-@click.option(
-    "--data",
-    metavar="DIR",
-    help="Of a run: folder that holds the TAU and DESED folders, or the word 'soundscapes': the embedded data.",
-)
-@click.option(
-    "--calibration",
-    type=options.FILE,
-    metavar="NPZ",
-    help="Of a .keras file: examples, an array for each input by its name, or one.",
-)
+@options.run_data_option
+@options.calibration_option
 @click.option(
     "--out",
     type=options.FOLDER,

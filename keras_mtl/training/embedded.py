@@ -53,7 +53,7 @@ class Embedded(EventSet):
         encoder: keras.Model,
         cache: Path,
         key: str,
-        waiting: Waiting | None = None,
+        waiting: Waiting,
     ) -> Embedded:
         """The embeddings of a set; `key` stands for the data that it is of (`Corpus.key`)."""
         digest = hashlib.sha256(f"{key} {json.dumps(settings.to_dict(), sort_keys=True)} ".encode())
@@ -63,7 +63,7 @@ class Embedded(EventSet):
         if isinstance(clips, FreshMixtures):
             digest.update(clips.feeder.stands_for.encode())
         folder = cache / "embeddings" / digest.hexdigest()[:24]
-        made_of = clips, settings, encoder, folder, waiting or Waiting()
+        made_of = clips, settings, encoder, folder, waiting
         return cls(clips.log_mel, clips.events, clips.weak, clips.filenames, *made_of)
 
     def clip(self, place: int, passed: int) -> tuple[np.ndarray, Sequence[Event]]:

@@ -1,10 +1,10 @@
 """The kinds of layer that have a twin, and what builds the twin of a graph from them.
 
 A kind is a function that is registered for classes of layers: it is given a `Call` (a layer, and the signals that it
-reads) and gives the signal that the layer's twin makes. There are two contracts of what a twin is made of, each a class
-of calls with a table of kinds of its own: `TracedCall` (`twins.py`), whose layers TensorFlow Lite's converter reads
-ranges from, and that of `tflite.kinds`, whose operators compute whole numbers and write themselves to a file. The walk,
-what is taken into what, the names and the refusals are the same.
+reads) and gives the signal that the layer's twin makes. What a twin is made of is a contract, a class of calls with a
+table of kinds of its own: `TracedCall` (`twins.py`) and `EventCall` (`event_head.py`), whose layers TensorFlow Lite's
+converter reads ranges from, and that of `tflite.kinds`, whose operators compute whole numbers and write themselves to a
+file. The walk, what is taken into what, the names and the refusals are the same.
 """
 
 from __future__ import annotations
