@@ -54,6 +54,7 @@ from keras_mtl.firmware_host.c99 import (
     networks_texts,
 )
 from keras_mtl.firmware_host.components import component_files
+from keras_mtl.firmware_host.compute import front_end_path
 from keras_mtl.firmware_host.device import listener_buffers
 from keras_mtl.firmware_host.emulate import stream_arena_bytes as arena_bytes
 from keras_mtl.firmware_host.emulate import stream_memory
@@ -216,13 +217,16 @@ def _of_stream(name: str, artifact: Artifact, report: Report, timeout_s: float, 
         networks.append(Network(f"{name}_{role}", role, member, chain.arena_bytes[m], sizes))
     texts, stages = listener_texts(name, artifact, plain), listener_stages(name, artifact, plain)
     texts[MANIFEST] = to_json(artifact.manifest)
-    shared, buffers, in_c, scratch = _sizes(arena), listener_buffers(artifact), [], 0
+    shared, in_c, scratch = _sizes(arena), [], 0
+    front_end = front_end_path(target)
+    buffers = listener_buffers(artifact, front_end)
     if plain:
         in_c = c_networks(name, {network.role: network.member.model for network in networks})
         scratch = buffers.pop("scratch")
         facts = {"memory_bytes": memory_bytes(in_c, scratch), "buffers": buffers}
     else:
-        ram = stream_memory(artifact, arena, report.artifact.get("memory", {}).get("kept_audio_bytes", 0))
+        kept = report.artifact.get("memory", {}).get("kept_audio_bytes", 0)
+        ram = stream_memory(artifact, arena, kept, front_end)
         room = arena_bytes(arena, ram, target)
         if room is not None and not room.ok:
             raise VerdictFailed(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from keras_mtl.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_mtl.firmware_host.compute.around import around_networks
+    from keras_mtl.firmware_host.compute.around import around_networks, front_end_path
     from keras_mtl.firmware_host.compute.burst import Burst, longest_burst
     from keras_mtl.firmware_host.compute.code_size import code_parts
     from keras_mtl.firmware_host.compute.cost import OpRow, activation_bytes_per_second, op_rows, uncounted
@@ -19,6 +19,6 @@ else:
 
 __all__ = [
     "RESOLVER_METHODS", "WIDTHS", "WRONG_SUMS", "Battery", "Burst", "Finding", "OpRow", "activation_bytes_per_second",
-    "around_networks", "code_parts", "compatibility", "energy_of", "estimate", "longest_burst", "op_rows",
-    "remedies_for", "tflm_blocks", "uncounted",
+    "around_networks", "code_parts", "compatibility", "energy_of", "estimate", "front_end_path", "longest_burst",
+    "op_rows", "remedies_for", "tflm_blocks", "uncounted",
 ]  # fmt: skip

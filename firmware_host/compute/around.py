@@ -21,10 +21,11 @@ from keras_mtl.tflite.artifact import Artifact
 FRONT_END: dict[tuple[str, str], float] = {
     ("float", "m4f"): 10_510_640,
     ("float", "m55"): 11_139_656,
-    ("fixed", "m4f"): 8_946_120,
-    ("fixed", "m55"): 9_133_093,
-    ("fixed", "m0"): 39_548_680,
+    ("fixed", "m4f"): 8_926_840,
+    ("fixed", "m55"): 9_163_218,
+    ("fixed", "m0"): 43_169_680,
 }
+_WITHOUT_FPU = ("m0", "m4 without FPU")
 #: The features that these figures are of.
 _FRAMES_PER_SECOND, _POINTS = 100.0, 2048
 #: Listener, event decoder and driver of cells, for 25 steps a second; the same on a core without a figure, and up to
@@ -33,9 +34,9 @@ _LISTENER = {"m4f": 201_560.0, "m55": 176_062.0, "m0": 391_840.0}
 _STEPS_PER_SECOND, _ON_OTHERS = 25.0, 2.5
 #: One call of the scene smoother: 1,920 on an M4F, 1,312 on an M55.
 _SMOOTHER = (1_300.0, 60_000.0)
-#: Turning the ring of an event decoder of both directions, for a byte of it: 15.5 M instructions for 56,000 bytes.
-#: How often depends on where the ring begins, so the least is none.
-_TURNED_BYTE = 277.0
+#: Turning the ring of an event decoder of both directions, for a byte of it: 1.75 (M4F) and 2.25 (M0+) where it turns
+#: words, 6 and 8 where it turns bytes. How often depends on where the ring begins, so the least is none.
+_TURNED_BYTE = 8.0
 _BEYOND = 1.15
 
 
@@ -55,8 +56,8 @@ class Around:
 
 
 def front_end_path(target: Target) -> str:
-    """How a target computes the log-mel: as it says; else in floating point, or in fixed point without such a unit."""
-    return target.front_end or ("float" if core_of(target).unit in ("m4f", "m55") else "fixed")
+    """How a target computes the log-mel: as it says; else in fixed point on cores that are known to have no FPU."""
+    return target.front_end or ("fixed" if core_of(target).unit in _WITHOUT_FPU else "float")
 
 
 def around_networks(artifact: Artifact, target: Target) -> tuple[Around, ...]:

@@ -2,8 +2,8 @@
 
 A real FFT as a complex one of pairs of samples, decimated in frequency by stages of radix 4. What lies in memory
 between stages are integers of 16 bits with one exponent a frame (block floating point). A stage loses as few bits as
-bounds on its inputs allow, which are kept for each quarter of them: a click is in one quarter only. Powers are sums of
-32 bits, bands of 64, and the logarithm comes from a table of 256 values.
+bounds on the magnitudes of its inputs allow, which are kept for each quarter of them: a click is in one quarter only.
+Powers are sums of 32 bits, bands of 64, and the logarithm comes from a table of 256 values.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ _WINDOW, _TWIDDLES, _SPLIT, _WEIGHT = 32_760, (32_768, 16_384), 8_192, 32_768
 _INTERVALS = 256
 #: Parts of a frame whose largest samples are looked for.
 _PARTS = 32
-#: Largest component that a rotation can't take beyond 16 bits.
-_TURNS_FREELY = 23_169
+#: Of 2**12: 1 and the square root of 2; magnitudes whose components have 16 bits, and those from which on a stage
+#: halves what would still fit, since the next one would have to sum more than 16 bits, which takes more instructions.
+_MAGNITUDES, _LARGEST, _LARGE = (4_096, 5_793), 0x8000 << 12, 23_171 << 12
 #: Levels are added up in parts of a step.
 _PARTS_PER_STEP = 64
 #: Of a doubled power.
@@ -218,9 +219,12 @@ def _bits(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     return np.ceil(np.log2(most + 1.0)).astype(np.int32)
 
 
-def _bits_by_quarters(data: np.ndarray, length: int) -> np.ndarray:
-    """Bits of the inputs of a stage by their place in its butterflies: int32 [frames, 4]."""
-    return _bits(data.reshape(2, data.shape[1], -1, 4, length // 4), (0, 2, 4))
+def _bounds(data: np.ndarray, length: int) -> np.ndarray:
+    """Of the inputs of a stage, by their place in its butterflies, what no magnitude reaches, of 2**12: [frames, 4]."""
+    parts = data.reshape(2, data.shape[1], -1, 4, length // 4)
+    squared = np.bitwise_or.reduce(parts[0] * parts[0] + parts[1] * parts[1], axis=(1, 3))
+    bits = np.floor(np.log2(np.maximum(1, squared))).astype(np.int32) + 1
+    return np.asarray(_MAGNITUDES, np.int32)[bits % 2] << (bits // 2)
 
 
 def _turned(
@@ -235,11 +239,12 @@ def _turned(
 
 def _scaling(data: np.ndarray, length: int) -> np.ndarray:
     """How a stage keeps its sums within 16 bits, 0 to 3 bits that it loses: int32 [frames]."""
-    bound = 1 << _bits_by_quarters(data, length)
-    total, pairs = bound.sum(axis=1), bound[:, :2] + bound[:, 2:]
-    mode = np.where(pairs.max(axis=1) <= 0x8000, 2, 3)
-    mode = np.where(total <= 0x8000, 1, mode)
-    return np.where(total <= _TURNS_FREELY, 0, mode).astype(np.int32)
+    bounds = _bounds(data, length)
+    pairs = bounds[:, :2] + bounds[:, 2:]
+    total = pairs.sum(axis=1)
+    mode = np.where(pairs.max(axis=1) <= _LARGEST, 2, 3)
+    mode = np.where(total <= _LARGEST, 1, mode)
+    return np.where(total <= _LARGE, 0, mode).astype(np.int32)
 
 
 def _first_stage(samples: np.ndarray, tables: FixedTables) -> tuple[np.ndarray, np.ndarray]:

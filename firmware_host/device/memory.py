@@ -22,10 +22,12 @@ C_TYPES = {
 LISTENER_STATE_BYTES = 400
 #: The buffers of the front end.
 FRONT_END = ("history", "scratch", "levels")
+#: Of the samples that the front end in fixed point keeps.
+_FIXED_SAMPLE_BYTES = 2
 #: Bytes of an element on a 32-bit device; the structs are those of kmtl_event_stream.h and kmtl_cells.h.
 _BYTES = {
     "float": 4,
-    # As float32 has them; the fixed-point front end's samples take two.
+    # As float32 has them.
     "kmtl_log_mel_sample_t": 4,
     "kmtl_log_mel_scratch_t": 4,
     "int8_t": 1,
@@ -77,13 +79,15 @@ def listener_memory(artifact: Artifact) -> dict[str, Buffer]:
         ) from None
 
 
-def listener_buffers(artifact: Artifact) -> dict[str, int]:
-    """Bytes of each buffer that a listener has.
+def listener_buffers(artifact: Artifact, front_end: str = "float") -> dict[str, int]:
+    """Bytes of each buffer that a listener has, with the log-mel computed in "float" or "fixed" point.
 
     Raises:
         ArtifactError: as of `listener_memory`.
     """
-    return {name: buffer.size_bytes for name, buffer in listener_memory(artifact).items()}
+    memory = listener_memory(artifact)
+    sizes = {name: buffer.size_bytes for name, buffer in memory.items()}
+    return sizes | ({"history": _FIXED_SAMPLE_BYTES * memory["history"].elements} if front_end == "fixed" else {})
 
 
 def embedding_place(artifact: Artifact) -> int:

@@ -20,6 +20,7 @@ from keras_mtl.firmware_host.compute import (
     compatibility,
     energy_of,
     estimate,
+    front_end_path,
     longest_burst,
     op_rows,
     remedies_for,
@@ -77,7 +78,7 @@ def emulate(
         ArtifactError: a file that can't be read, or a streaming artifact without golden data or with ports of another.
         EngineRefused: a layer that there is no C99 for, where the runtime is that.
     """
-    plain = plain_sizes(artifact) if runtime == C99 else None
+    plain = plain_sizes(artifact, front_end_path(target)) if runtime == C99 else None
     engines = (*engines, C99) if plain else engines
     if artifact.streams and not artifact.golden:
         raise ArtifactError(f"{path or 'the artifact'} has no golden data", hint="convert the run again")
@@ -89,6 +90,9 @@ def emulate(
     computing = target.with_kernels(C99) if plain else target
     compute, no_compute = estimate(rows, calls, computing, around_networks(artifact, computing))
     burst = longest_burst(artifact, rows, calls, computing)
+    memory = None
+    if artifact.streams and arena:
+        memory = stream_memory(artifact, arena, burst.kept_bytes if burst else 0, front_end_path(target))
     context = Context(
         artifact=artifact,
         target=target,
@@ -98,7 +102,7 @@ def emulate(
         engines=tuple(with_difference(result, nearest) for result in results),
         parities=found,
         arena=arena,
-        memory=stream_memory(artifact, arena, burst.kept_bytes if burst else 0) if artifact.streams and arena else None,
+        memory=memory,
         findings=(),
         features=features,
         compute=compute,

@@ -15,11 +15,14 @@ from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
 
 
-def stream_memory(artifact: Artifact, arena: Mapping[str, Any], kept_audio_bytes: int = 0) -> dict[str, Any]:
+def stream_memory(
+    artifact: Artifact, arena: Mapping[str, Any], kept_audio_bytes: int = 0, front_end: str = "float"
+) -> dict[str, Any]:
     """The RAM of a streaming artifact, in bytes.
 
     `arena`: of its members, as `arena.arena_of_members` gives it. `kept_audio_bytes`: samples
-    that come during the longest burst of computing (`compute.Burst.kept_bytes`).
+    that come during the longest burst of computing (`compute.Burst.kept_bytes`). `front_end`: how the log-mel is
+    computed, "float" or "fixed" (`compute.front_end_path`).
 
     Returns:
         As the members and the manifest have it, on this host: `arena_bytes` of each member (measured, or planned where
@@ -39,7 +42,8 @@ def stream_memory(artifact: Artifact, arena: Mapping[str, Any], kept_audio_bytes
     arenas = {name: one["measured_bytes"] or one["planned_bytes"] for name, one in members.items()}
     activations = [one["activations_bytes"] for one in members.values()]
     shared = sum(arenas.values()) - sum(activations) + max(activations)
-    setting, interpreters, buffers = device["arena_bytes"], device["interpreter_bytes"], listener_buffers(artifact)
+    setting, interpreters = device["arena_bytes"], device["interpreter_bytes"]
+    buffers = listener_buffers(artifact, front_end)
     listener = sum(buffers.values()) + LISTENER_STATE_BYTES
     return {
         "arena_bytes": arenas,

@@ -15,8 +15,8 @@ from keras_mtl.tflite.artifact import Artifact
 _AROUND = ("front end", "listener", "libc")
 
 
-def plain_sizes(artifact: Artifact) -> dict[str, int]:
-    """Bytes of an artifact as C99.
+def plain_sizes(artifact: Artifact, front_end: str = "float") -> dict[str, int]:
+    """Bytes of an artifact as C99, with the log-mel computed in "float" or "fixed" point.
 
     Returns:
         `constant_bytes` and `code_bytes` of the networks, `memory_bytes` that these compute in and, of a streaming
@@ -30,7 +30,7 @@ def plain_sizes(artifact: Artifact) -> dict[str, int]:
     sizes = {"constant_bytes": sum(map(constant_bytes, networks)), "code_bytes": code_bytes(networks)}
     if not artifact.streams:
         return sizes | {"memory_bytes": memory_bytes(networks)}
-    buffers = listener_buffers(artifact)
+    buffers = listener_buffers(artifact, front_end)
     scratch = buffers.pop("scratch")
     return sizes | {
         "memory_bytes": memory_bytes(networks, scratch),

@@ -185,7 +185,7 @@ def test_readme_has_the_estimate_and_what_is_not_in_it(folder, checked):
     for words in (
         total,
         cycles,
-        "39.5 M on an M0+",
+        "43.2 M on an M0+",
         "Front end and decoders are in it",
         "`scenes_int8_run` is not re-entrant",
     ):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from c_programs import ALL, CORTEX_M, HERE, HOST, Core, Program, require
+from c_programs import ALL, CORTEX_M, HERE, HOST, HOST_FIXED, Core, Program, require
 from small_artifacts import DECODED_OTHERWISE, FEATURES, ODD_NAMES, make_two_state
 from tflm_declarations import check_for_tflm
 
@@ -207,6 +207,17 @@ def check(core: Core, name: str, pushes: tuple[int, ...], recorded: Any, built: 
 @pytest.mark.parametrize("name", KINDS)
 def test_hears_what_python_hears(core: Core, name: str, recorded, built) -> None:
     check(core, name, (1, 0, 160_000), recorded, built)
+
+
+def test_memory_with_the_front_end_in_fixed_point(recorded, built) -> None:
+    require(HOST_FIXED)
+    of_python = recorded("int8 forwards")
+    program = built(HOST_FIXED, HERE / "c" / "listen.c", bundle=of_python.bundle)
+    said, _ = listen(program, of_python, 0, 0, 1)
+    sizes = {
+        front_end: sum(listener_buffers(of_python.artifact, front_end).values()) for front_end in ("float", "fixed")
+    }
+    assert said["buffers"] == sizes["fixed"] < sizes["float"]
 
 
 def test_settings_of_the_manifest_change_scenes_and_events(recorded) -> None:

@@ -361,6 +361,9 @@ def test_memory_of_what_was_planned_only(streams):
         assert check.why.startswith("not measured: TFLM did not run the artifact, planned from the file")
     whole = arena_of_members(artifact.members, measured)
     assert stream_memory(artifact, whole) == ram
+    fixed = stream_memory(artifact, whole, front_end="fixed")
+    assert ram["total_bytes"] - fixed["total_bytes"] == 2 * artifact.facts.features.window
+    assert ram["front_end_bytes"] - fixed["front_end_bytes"] == 2 * artifact.facts.features.window
     assert arena_bytes(whole, ram, board).ok
     assert arena_bytes(whole, ram, load_target("dcase-asc")) is None
 

@@ -31,8 +31,10 @@
 #endif
 
 #define PARTS 32u
-/* Largest component that a rotation can't take beyond 16 bits: 2^15 / sqrt(2). */
-#define TURNS_FREELY 23169u
+/* Of 2^12: magnitudes whose components have 16 bits; and those from which on a stage halves what would still fit, since
+ * the next stage would have to sum more than 16 bits, which takes more instructions. */
+#define LARGEST ((uint32_t)0x8000u << 12)
+#define LARGE ((uint32_t)23171u << 12)
 /* Steps of a doubled power, of 2^6: 256 * 10 log10(2). */
 #define STEPS_PER_OCTAVE 49321
 
@@ -246,13 +248,14 @@ static uint32_t bits_of(uint32_t found) {
   return size_of(((found & 0xFFFEu) | ((found >> 16) & 0xFFFEu)) | 1u);
 }
 
-/* Stores two results of a stage in a row and takes note of their edges: at once, or the compiler would keep both. */
+/* Stores two results of a stage in a row and takes note of their squared magnitudes: at once, or the compiler would keep
+ * both. */
 KMTL_INLINE uint32_t *kept(uint32_t *at, pair_t a, pair_t b, uint32_t *all) {
 #if KMTL_DSP
   uint32_t found;
-  __asm__ volatile("eor %[found], %[a], %[a], lsl #1\n\t"
+  __asm__ volatile("smuad %[found], %[a], %[a]\n\t"
                    "orr %[all], %[all], %[found]\n\t"
-                   "eor %[found], %[b], %[b], lsl #1\n\t"
+                   "smuad %[found], %[b], %[b]\n\t"
                    "orr %[all], %[all], %[found]\n\t"
                    "strd %[a], %[b], [%[at]], #8"
                    : [at] "+r"(at), [all] "+r"(*all), [found] "=&r"(found)
@@ -260,7 +263,7 @@ KMTL_INLINE uint32_t *kept(uint32_t *at, pair_t a, pair_t b, uint32_t *all) {
                    : "memory");
   return at;
 #else
-  *all |= edges(packed(a)) | edges(packed(b));
+  *all |= (uint32_t)product_sum(a, a) | (uint32_t)product_sum(b, b);
   return stored(at, packed(a), packed(b));
 #endif
 }
@@ -394,21 +397,24 @@ KMTL_INLINE void first_of_two(const kmtl_log_mel_fixed_t *tables, const uint32_t
   }
 }
 
+/* No number of a quarter is as large as this, of 2^12: from the bits that their squared magnitudes take. */
+static uint32_t bound_of(uint32_t found) {
+  const uint32_t bits = size_of(found) + 1u;
+  return (((bits % 2u) == 0u) ? 4096u : 5793u) << (bits / 2u);
+}
+
 /* What a stage loses of its sums of four, so that its results have 16 bits: 0 to 3 bits. With 2 and 3 the sums have more
- * than 16 bits; with 3 those of two have, too. */
+ * than 16 bits; with 3 those of two have, too. Magnitudes are what no turn changes. */
 static uint32_t scaling(const uint32_t *found) {
-  const uint32_t a = 1u << bits_of(found[0]);
-  const uint32_t b = 1u << bits_of(found[1]);
-  const uint32_t c = 1u << bits_of(found[2]);
-  const uint32_t d = 1u << bits_of(found[3]);
-  const uint32_t sum = a + b + c + d;
-  if (sum <= TURNS_FREELY) {
+  const uint32_t even = bound_of(found[0]) + bound_of(found[2]);
+  const uint32_t odd = bound_of(found[1]) + bound_of(found[3]);
+  if ((even + odd) <= LARGE) {
     return 0u;
   }
-  if (sum <= 0x8000u) {
+  if ((even + odd) <= LARGEST) {
     return 1u;
   }
-  return (((a + c) <= 0x8000u) && ((b + d) <= 0x8000u)) ? 2u : 3u;
+  return ((even <= LARGEST) && (odd <= LARGEST)) ? 2u : 3u;
 }
 
 /* A butterfly of radix 4: reads at distances of a quarter, writes four results in a row. What lies halfway between two
@@ -447,8 +453,8 @@ KMTL_INLINE uint32_t *butterfly(const uint32_t *in, const uint32_t *turns, uint3
               turned_apart(odd, negative, apart, from_memory(&turns[2])), all);
 }
 
-/* One stage: `run` butterflies in a row, an even number, turn alike. `found`: edges of the results by quarters, which are
- * the inputs of the next stage's butterflies. */
+/* One stage: `run` butterflies in a row, an even number, turn alike. `found`: squared magnitudes of the results by
+ * quarters, which are the inputs of the next stage's butterflies. */
 KMTL_INLINE void stage(const uint32_t *in, const uint32_t *turns, uint32_t *out, uint32_t points, uint32_t run,
                        uint32_t mode, uint32_t *found) {
   const uint32_t quarter = points / 4u;

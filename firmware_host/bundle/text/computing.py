@@ -13,6 +13,7 @@ from keras_mtl.firmware_host.views import compute_lines
 from keras_mtl.tflite.artifact import Artifact
 
 _NONE = "There is no estimate for this core and these operators: measure the time on your device."
+_ASKED = "The target asks for the log-mel in {} point: define `KMTL_LOG_MEL_FIXED={}` for all files."
 _BYTES_PER_SAMPLE = 2
 
 
@@ -20,7 +21,9 @@ def computing_section(name: str, report: Report, front_end: bool) -> str:
     """The section of a README, with the estimate as `emulate` prints it."""
     made = "\n".join(f"    {line}".rstrip() for line in compute_lines(report.compute)) if report.compute else _NONE
     parts = filled("README_computing.md.in", name=name, estimate=made).rstrip("\n").split("\n%%\n")
-    return "\n\n".join([parts[0], *(parts[1:] if front_end else ())])
+    asked = report.target.get("front_end")
+    words = [_ASKED.format(asked, int(asked == "fixed"))] if asked else []
+    return "\n\n".join([parts[0], *([*parts[1:], *words] if front_end else ())])
 
 
 def turn_words(artifact: Artifact, target: Target) -> dict[str, Any]:

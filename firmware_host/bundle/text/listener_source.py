@@ -72,7 +72,8 @@ def listener_texts(name: str, artifact: Artifact, shared: bool = False) -> dict[
     words = {
         "name": name,
         "NAME": name.upper(),
-        "buffer_bytes": sum(buffer.size_bytes for buffer in buffers.values()),
+        "buffer_bytes": sum(buffer.size_bytes for field, buffer in buffers.items() if field != "history"),
+        "history": buffers["history"].elements,
         "scratch_bytes": scratch_bytes,
         "step_ms": round(artifact.step_s * 1000),
         "sample_rate_hz": settings.sample_rate_hz,
