@@ -15,10 +15,11 @@ from html import escape
 STYLE = """
 :root { --ink: #1d2733; --quiet: #5b6875; --rule: #dde3ea; --page: #ffffff; --card: #f5f7f9;
   --good: #11703a; --bad: #b3261e; --blue: #4a7fb5; --pale: #a9c4df; --teal: #3a9188; --amber: #c98a1b;
-  --violet: #8a6bb8; --peak: #fbe9c8; --inside: #ffffff; }
+  --violet: #8a6bb8; --peak: #fbe9c8; --inside: #ffffff; --link: #2f6ca8; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e3e8ee; --quiet: #9aa7b4; --rule: #323b45; --page: #14191f;
   --card: #1c232b; --good: #5cc98a; --bad: #ff8a80; --blue: #4d85bf; --pale: #41678e; --teal: #35837b; --amber: #b47b16;
-  --violet: #7d60ac; --peak: #3d3220; --inside: #f4f7fa; } }
+  --violet: #7d60ac; --peak: #3d3220; --inside: #f4f7fa;
+  --link: #6aa5dd; } }
 * { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; margin: 0; background: var(--page); color: var(--ink); }
 main { max-width: 68rem; margin: 0 auto; padding: 1.5rem 1rem 2.5rem; }
@@ -37,7 +38,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; wh
 pre { background: var(--card); border-radius: .5rem; padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere;
   margin: .4rem 0; font-size: 13px; min-height: 1.5em; }
 img { max-width: 100%; background: #ffffff; }
-a { color: var(--blue); }
+a { color: var(--link); }
 @media print { main { max-width: none; } h2 { break-after: avoid; } img, pre { break-inside: avoid; } }
 """
 #: By numbers where both cells begin with one, else by letters; cells without a value come last.
