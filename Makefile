@@ -1,6 +1,6 @@
 # Everything a person or a machine does with the project starts here. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help env scaper demo notebooks reproduce test test-slow test-firmware test-fuzz lint format lock clean FORCE
+.PHONY: help env scaper demo notebooks reproduce test test-slow test-firmware test-fuzz lint format lock dist clean FORCE
 
 BIN := .venv/bin
 # Holds the folder that the environment was made in: environments can't be moved.
@@ -56,6 +56,9 @@ format: $(STAMP) ## let ruff format and mend what it can
 
 lock: $(STAMP) ## resolve pyproject.toml anew into requirements.lock and its three companions
 	@sh scripts/lock.sh
+
+dist: $(STAMP) ## sdist and wheel of the commit in dist/, built twice: their bytes must be the same
+	@$(BIN)/python -P scripts/build_dist.py
 
 clean: ## remove the environment that `make env` made, and caches; results stay
 	@if [ -e $(STAMP) ] || [ -e .venv/.keras_mtl ]; then rm -rf .venv; fi

@@ -43,8 +43,8 @@ PARTS = {
 CORES = (*CORTEX_M, CORTEX_M4F_FIXED, CORTEX_M0)
 #: Instructions by which a count may be wrong: two ticks of 40.
 _COUNT_APART = 80
-#: Recordings that are heard, the seconds of each, and how many in one run of a program.
-_RECORDINGS, _SECONDS, _AT_A_TIME = 200, 2.0, 20
+#: Recordings that are heard, and the seconds of each.
+_RECORDINGS, _SECONDS = 200, 2.0
 #: What is measured, and how it is called in the table.
 FIGURES = {
     "code_bytes": "code and tables",
@@ -99,13 +99,13 @@ def differences(core: Core, folder: Path, recordings: Sequence[Path]) -> dict[st
     row: dict[str, Any] = {"core": core.name, "recordings": len(recordings), "largest_db": 0.0}
     if fixed:
         row["off_python"] = 0
-    for first in range(0, len(recordings), _AT_A_TIME):
-        heard = [pcm(path, settings.sample_rate_hz, _SECONDS) for path in recordings[first : first + _AT_A_TIME]]
-        for samples, frames in zip(heard, hear(program, folder, *(Hearing("mt", each) for each in heard)), strict=True):
-            difference = (fixed_difference if fixed else largest_difference)(frames["levels"], samples, settings)
-            row["largest_db"] = max(row["largest_db"], round(difference, 4))
-            if fixed:
-                row["off_python"] += int(np.sum(frames["levels"] != FixedLogMel(settings)(samples[None])[0]))
+    for path in recordings:
+        samples = pcm(path, settings.sample_rate_hz, _SECONDS)
+        (frames,) = hear(program, folder, Hearing("mt", samples))
+        difference = (fixed_difference if fixed else largest_difference)(frames["levels"], samples, settings)
+        row["largest_db"] = max(row["largest_db"], round(difference, 4))
+        if fixed:
+            row["off_python"] += int(np.sum(frames["levels"] != FixedLogMel(settings)(samples[None])[0]))
     return row
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import pytest
 import soundfile
 
 import keras_mtl  # noqa: F401  before TensorFlow, which reads a setting of it
+from keras_mtl.core import LogMelSettings
+from keras_mtl.tflite.artifact import Artifact
 
 #: Fixtures that take a minute to make: all files that use one are tested in one process, and begun first.
 _SHARED = ("run", "quantized")
@@ -156,3 +159,17 @@ def own_sounds(tmp_path_factory: pytest.TempPathFactory, write_tone: Callable[..
         (root / "recordings" / f"kitchen {number}.txt").write_text(labels, encoding="utf-8")
     write_tone(root / "unlabelled" / "night.wav", 200.0, 12.0)
     return root
+
+
+@pytest.fixture
+def hand_made_file(repository, tmp_path: Path) -> Path:
+    """A file of the small network that the tests of the host part build by hand."""
+    spec = importlib.util.spec_from_file_location("hand_made", repository.root / "tests/firmware_host/conftest.py")
+    hand_made = importlib.util.module_from_spec(spec)
+    sys.modules["hand_made"] = hand_made
+    spec.loader.exec_module(hand_made)
+    features = LogMelSettings(mel_bands=hand_made.SHAPE[1], mean_db=-40.0, std_db=12.0)
+    labels = {"scenes": ["airport", "bus", "metro", "park", "tram"]}
+    facts = {"part": "scenes", "format": "int8", "system": "mt", "features": features.to_dict(), "labels": labels}
+    facts |= {"audio_seconds": 1.0, "output": "logits"}
+    return Artifact.build(hand_made.build("int8"), facts).save(tmp_path / "scenes.int8.tflite")

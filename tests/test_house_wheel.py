@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
@@ -13,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_mtl.core import LogMelSettings
 from keras_mtl.firmware_host.engines import ENGINES
-from keras_mtl.tflite.artifact import Artifact
 
 _DATA_SUFFIXES = {".toml", ".md", ".bib", ".txt", ".json", ".npz", ".typed", ".c", ".h"}
 
@@ -59,20 +56,6 @@ def host(repository, wheel: Path, tmp_path_factory) -> Path:
     pip_install = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"), "install", "--quiet"]
     _run([*pip_install, "-c", str(environment / "constraints.txt"), str(wheel)], cwd=environment)
     return environment / "bin"
-
-
-@pytest.fixture
-def artifact(repository, tmp_path: Path) -> Path:
-    """A file of the small network that the tests of the host part build by hand."""
-    spec = importlib.util.spec_from_file_location("hand_made", repository.root / "tests/firmware_host/conftest.py")
-    hand_made = importlib.util.module_from_spec(spec)
-    sys.modules["hand_made"] = hand_made
-    spec.loader.exec_module(hand_made)
-    features = LogMelSettings(mel_bands=hand_made.SHAPE[1], mean_db=-40.0, std_db=12.0)
-    labels = {"scenes": ["airport", "bus", "metro", "park", "tram"]}
-    facts = {"part": "scenes", "format": "int8", "system": "mt", "features": features.to_dict(), "labels": labels}
-    facts |= {"audio_seconds": 1.0, "output": "logits"}
-    return Artifact.build(hand_made.build("int8"), facts).save(tmp_path / "scenes.int8.tflite")
 
 
 def test_every_package_is_listed(repository) -> None:
@@ -154,7 +137,7 @@ def test_types_of_the_installed_wheel(repository, installed: Path, tmp_path: Pat
     assert re.search(r"no issues found in \d{2,} source files", done.stdout)
 
 
-def test_host_part_runs_where_there_is_no_tensorflow(host: Path, artifact: Path, tmp_path: Path) -> None:
+def test_host_part_runs_where_there_is_no_tensorflow(host: Path, hand_made_file: Path, tmp_path: Path) -> None:
     """Installed as a firmware team's CI installs it: the base wheel in an environment of its own."""
 
     def said(*command: str) -> str:
@@ -168,9 +151,9 @@ def test_host_part_runs_where_there_is_no_tensorflow(host: Path, artifact: Path,
     assert said(str(host / "python"), "-c", look, *absent, "numpy").strip() == "['numpy']"
     command, board = str(host / "keras_mtl"), ("--target", "stm32h743")
     assert "emulate" in said(command, "--help")
-    report = json.loads(said(command, "emulate", artifact.name, *board, "--json", "--html", "page.html"))
+    report = json.loads(said(command, "emulate", hand_made_file.name, *board, "--json", "--html", "page.html"))
     assert report["verdict"] == "passed"
     assert [engine["engine"] for engine in report["engines"] if engine["ran"]] == list(ENGINES)
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
-    said(command, "bundle", artifact.name, *board, "--out", "firmware")
+    said(command, "bundle", hand_made_file.name, *board, "--out", "firmware")
     assert said(command, "bundle", "--verify", "firmware").strip()

@@ -11,13 +11,15 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from keras_mtl.core import DataError
 from keras_mtl.datasets.audio import mono_blocks, random_equaliser, random_speed, to_int16
+from keras_mtl.datasets.mixing.occurrence import Occurrence
 from keras_mtl.decoding import Event
 
 #: Part of the clips without any event, and most events of the others.
@@ -58,8 +60,9 @@ class Mixer:
             over the ends of the clip by up to half of them, and some backgrounds run backwards.
         no_onset: sounds that were cut after their begin: they sound as the clip begins.
         no_offset: sounds that were cut before their end: they sound until the clip ends.
-        durations_s: how long events of a class are, in seconds, each as likely: where clips are varied, steady sounds
-            that are shorter are repeated to last as long.
+        occurrence: how events occur in clips that these should be like, by class. Then as many are in a clip, as many
+            of them are cut by its ends, and where clips are varied steady sounds are repeated where those of their
+            class last longer than its recordings: a sound by as much as its place among these says.
     """
 
     sounds: Mapping[str, Sequence[Path]]
@@ -72,7 +75,7 @@ class Mixer:
     vary: bool = False
     no_onset: frozenset[Path] = frozenset()
     no_offset: frozenset[Path] = frozenset()
-    durations_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    occurrence: Occurrence | None = None
 
     def clip(self, number: int, mix: int = 0) -> tuple[np.ndarray, list[Event]]:
         """A clip: int16 [samples], and its events by onset.
@@ -89,13 +92,13 @@ class Mixer:
         clip = self._background(rng, samples)
         level = _active_level(clip, self.sample_rate_hz)
         active: list[tuple[int, int, str]] = []
-        for _ in range(0 if rng.random() < _EMPTY else int(rng.integers(1, _MOST_EVENTS + 1))):
+        for _ in range(self._events(rng)):
             label = list(self.sounds)[rng.integers(len(self.sounds))]
             path = self.sounds[label][rng.integers(len(self.sounds[label]))]
-            sound = self._sound(rng, path, samples, self.snr_db, level, self.durations_s.get(label, ()))
+            sound = self._sound(rng, path, samples, self.snr_db, level, self._duration_s(rng, label, path))
             if not sound.any():  # a pause as long as the clip
                 continue
-            for start in self._starts(rng, path, len(sound), samples):
+            for start in self._starts(rng, label, path, len(sound), samples):
                 first, last = max(start, 0), min(start + len(sound), samples)
                 if self._fits(active, first, last, label):
                     clip[first:last] += sound[first - start : last - start]
@@ -135,13 +138,12 @@ class Mixer:
         samples: int,
         above_db: tuple[float, float],
         level: float,
-        durations_s: Sequence[float] = (),
+        duration_s: float = 0.0,
     ) -> np.ndarray:
         """A sound, or of one that is longer than a clip a part as long as a clip, so far above a level."""
         sound = _recording(path, self.sample_rate_hz, True)
-        if self.vary and durations_s:
-            wanted = round(durations_s[rng.integers(len(durations_s))] * self.sample_rate_hz)
-            sound = _lasting(sound, min(wanted, samples), self.sample_rate_hz)
+        if self.vary:
+            sound = _lasting(sound, min(round(duration_s * self.sample_rate_hz), samples), self.sample_rate_hz)
         if self.vary:  # no more of it than may be heard
             sound = random_speed(_part(rng, sound, math.ceil(samples * _SPEED[1]) + 1), rng, *_SPEED)
             sound = random_equaliser(sound, rng, self.sample_rate_hz)
@@ -151,19 +153,56 @@ class Mixer:
         own_level = max(_active_level(sound, self.sample_rate_hz), 1e-9)
         return sound * (level * 10.0 ** (rng.uniform(*above_db) / 20.0) / own_level)
 
-    def _starts(self, rng: np.random.Generator, path: Path, length: int, samples: int) -> list[int]:
+    def _events(self, rng: np.random.Generator) -> int:
+        """How many events a clip shall have."""
+        if self.occurrence is not None:
+            return int(np.searchsorted(np.cumsum(self.occurrence.per_clip)[:-1], rng.random(), side="right"))
+        return 0 if rng.random() < _EMPTY else int(rng.integers(1, _MOST_EVENTS + 1))
+
+    def _duration_s(self, rng: np.random.Generator, label: str, path: Path) -> float:
+        """How long an event of a recording shall be: as far up among its class's events as it is among recordings."""
+        durations_s = self.occurrence.durations_s.get(label, ()) if self.occurrence is not None else ()
+        if not durations_s:
+            return 0.0
+        own_s, all_s = _duration_of(path), _durations_of(tuple(self.sounds[label]))
+        first, last = np.searchsorted(all_s, own_s, side="left"), np.searchsorted(all_s, own_s, side="right")
+        place = rng.uniform(int(first), int(last)) / len(all_s)
+        return durations_s[min(int(place * len(durations_s)), len(durations_s) - 1)]
+
+    def _starts(self, rng: np.random.Generator, label: str, path: Path, length: int, samples: int) -> list[int]:
         """Where a sound of this length may begin, the first choice first."""
         if path in self.no_onset:
             return [0]
         if path in self.no_offset:
             return [samples - length]
-        beyond = length // 2 if self.vary else 0
-        return rng.integers(-beyond, samples - length + beyond + 1, _TRIES).tolist()
+        beyond, latest = length // 2, samples - length
+        if self.occurrence is None:
+            beyond = beyond if self.vary else 0
+            return rng.integers(-beyond, latest + beyond + 1, _TRIES).tolist()
+        before, after = (cut.get(label, 0.0) for cut in (self.occurrence.cut_before, self.occurrence.cut_after))
+        place = rng.random()
+        if place < before:
+            return rng.integers(-beyond, 1, _TRIES).tolist()
+        if place < before + after:
+            return rng.integers(latest, latest + beyond + 1, _TRIES).tolist()
+        return rng.integers(0, latest + 1, _TRIES).tolist()
 
     def _fits(self, active: Sequence[tuple[int, int, str]], first: int, last: int, label: str) -> bool:
         """Whether a sound has room: none of its class beside it, and not too many at once."""
         over = [each for each in active if each[0] < last and first < each[1]]
-        return len(over) < _MOST_AT_ONCE and all(other != label for _, _, other in over)
+        most = _MOST_AT_ONCE if self.occurrence is None else self.occurrence.at_once
+        return len(over) < most and all(other != label for _, _, other in over)
+
+
+@functools.cache
+def _duration_of(path: Path) -> float:
+    return float(soundfile.info(path).duration)
+
+
+@functools.cache
+def _durations_of(paths: tuple[Path, ...]) -> np.ndarray:
+    """Seconds of recordings, the shortest first."""
+    return np.sort([_duration_of(path) for path in paths])
 
 
 @functools.lru_cache(maxsize=_KEPT)

@@ -53,6 +53,7 @@ from keras_mtl.firmware_host.c99 import (
     memory_bytes,
     networks_texts,
 )
+from keras_mtl.firmware_host.components import component_files
 from keras_mtl.firmware_host.device import listener_buffers
 from keras_mtl.firmware_host.emulate import stream_arena_bytes as arena_bytes
 from keras_mtl.firmware_host.emulate import stream_memory
@@ -106,11 +107,18 @@ class _Parts:
 
 
 def bundle_files(
-    name: str, artifact: Artifact, report: Report, timeout_s: float, runtime: str = TFLM
+    name: str,
+    artifact: Artifact,
+    report: Report,
+    timeout_s: float,
+    runtime: str = TFLM,
+    component: str = "",
+    model_version: int = 1,
 ) -> dict[str, bytes]:
     """Content of all files of a bundle, by path.
 
-    `report`: the emulator's, with a run of TensorFlow Lite Micro. `runtime`: one of `RUNTIMES`.
+    `report`: the emulator's, with a run of TensorFlow Lite Micro. `runtime`: one of `RUNTIMES`. `component`: one of
+    `components.KINDS` to lay the bundle out for, with this version of the model; "" for a bundle as it is.
 
     Raises:
         EngineError: TensorFlow Lite Micro does not run a member with the operators of its resolver; a layer has no C.
@@ -146,6 +154,9 @@ def bundle_files(
     files["README.md"] = (plain_readme(*of) if plain else readme.readme(*of)).encode("utf-8")
     facts = manifest.about(name, artifact.manifest, report) | {"runtime": runtime} | parts.facts
     models = {network.name: network.member.content for network in networks}
+    if component:
+        files = component_files(component, name, files, [*models.values()], model_version)
+        facts |= {"component": component, "model_version": model_version}
     files[sbom.SBOM] = sbom.sbom_json(facts, models, files)
     return files | {manifest.MANIFEST: manifest.manifest_json(facts, files)}
 

@@ -41,6 +41,8 @@ def write_bundle(
     private_key: Any = None,
     names: Sequence[str] = (),
     runtime: str = TFLM,
+    component: str = "",
+    model_version: int = 1,
 ) -> Bundle:
     """Writes one folder for a firmware engineer. Several artifacts get a sub-folder each, for one firmware.
 
@@ -51,22 +53,27 @@ def write_bundle(
         private_key: signs the manifest: what `signature.load_private_key` gives.
         names: identifiers in C, one for each artifact; by default those of `bundle_names`.
         runtime: what runs the networks: "tflm", TensorFlow Lite Micro, or "c99", nothing: they are C themselves.
+        component: one of `components.KINDS`: the folder is a drop-in component of that build system; "" for none.
+        model_version: of a component, which firmware of a higher version refuses over the air.
 
     Raises:
         EngineRefused: a layer that there is no C99 for.
         VerdictFailed: a report that failed, or one without a run of TensorFlow Lite Micro.
-        ArtifactError: a report on another artifact, or names that are none in C or that clash.
+        ArtifactError: a report on another artifact, names that are none in C or that clash, or several artifacts as
+            one component.
         KerasMtlError: the folder is there and holds something, is a link, or can't be written.
     """
     places = [(artifact, str(report.artifact.get("path") or "")) for artifact, report in checked]
     names = bundle_names(places, names)
+    if component and len(checked) > 1:
+        raise ArtifactError(f"a component holds one artifact, not {len(checked)}", hint="write one for each")
     for (artifact, report), name in zip(checked, names, strict=True):
         _require_passed(artifact, report, name)
     require_free(out)
     content: dict[str, bytes] = {}
     for (artifact, report), name in zip(checked, names, strict=True):
         folder = f"{name}/" if len(checked) > 1 else ""
-        made = bundle_files(name, artifact, _without_path(report), timeout_s, runtime)
+        made = bundle_files(name, artifact, _without_path(report), timeout_s, runtime, component, model_version)
         content |= {f"{folder}{file}": data for file, data in made.items()}
     if len(checked) > 1:
         headers = {name: _networks_header(name, content) for name in names}

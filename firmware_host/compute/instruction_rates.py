@@ -26,6 +26,9 @@ _M4_REFERENCE_INT8 = "49.4-49.5 10.4-20.6 9.0-12.0 6.9-7.5 | 10.0-10.0 6.2-10.0 
 _M4_REFERENCE_INT16 = "65.5-65.6 19.0-30.8 17.0-20.6 14.1-14.9 | 12.5-12.5 8.2-12.5 8.2-12.5 8.2-8.3 | 25.9-26.0"
 _M0_REFERENCE_INT8 = "76.2-76.2 20.6-33.8 17.0-21.1 13.4-14.4 | 14.3-14.3 7.4-14.3 7.4-14.3 7.4-7.5 | 45.5-45.6"
 _M0_REFERENCE_INT16 = "98.6-98.7 29.5-46.0 26.0-30.5 20.8-21.9 | 31.5-31.5 23.4-31.5 23.4-31.5 23.4-23.5 | 91.9-92.0"
+# Networks in plain C99 (`firmware_host/c99`), by `benchmarks/kernel_rates.py`, which measures layers of these shapes.
+_M4_C99_INT8 = "2.8-5.9 1.9-3.7 1.6-1.6 1.1-1.3 | 5.0-5.0 2.9-2.9 1.7-2.1 1.5-1.5 | 10.7-12.1"
+_M4_C99_INT16 = "2.7-6.1 1.9-3.7 1.5-1.6 1.1-1.3 | 3.8-3.8 2.3-2.3 1.5-1.8 1.4-1.4 | 10.5-12.0"
 #: A range for each column: (least, most).
 Cells = tuple[tuple[float, float], ...]
 
@@ -46,6 +49,8 @@ RATES = {
     ("m3", "cmsis-nn", "int16x8"): _read(_M3_INT16),
     ("m55", "cmsis-nn", "int8"): _read(_M55_INT8),
     ("m55", "cmsis-nn", "int16x8"): _read(_M55_INT16),
+    ("m4", "c99", "int8"): _read(_M4_C99_INT8),
+    ("m4", "c99", "int16x8"): _read(_M4_C99_INT16),
     ("m4", "reference", "int8"): _read(_M4_REFERENCE_INT8),
     ("m4", "reference", "int16x8"): _read(_M4_REFERENCE_INT16),
     ("m0", "reference", "int8"): _read(_M0_REFERENCE_INT8),

@@ -39,7 +39,6 @@ from keras_mtl.tflite.artifact import Artifact
 
 #: Frames of one part of a golden recording: some number that is no multiple of a step.
 _PUSH = 37
-_NO_ESTIMATE = "no estimate of instructions for networks as C99: benchmarks/runtime.py counts them on emulated cores"
 
 
 def emulate(
@@ -87,10 +86,9 @@ def emulate(
     found = parities(artifact, runs)
     nearest = found.get("outputs") or found.get("scenes")
     arena, unplanned = _arena(artifact, runs, target)
-    compute, no_compute, burst = None, _NO_ESTIMATE, None
-    if not plain:
-        compute, no_compute = estimate(rows, calls, target, around_networks(artifact, target))
-        burst = longest_burst(artifact, rows, calls, target)
+    computing = replace(target, kernels=C99, kernels_version=None, kernels_build=None) if plain else target  # type: ignore[arg-type]
+    compute, no_compute = estimate(rows, calls, computing, around_networks(artifact, computing))
+    burst = longest_burst(artifact, rows, calls, computing)
     context = Context(
         artifact=artifact,
         target=target,
@@ -124,7 +122,7 @@ def emulate(
         arena=arena,
         parity=_nested(differences),
         compatibility=tuple(finding.to_dict() for finding in context.findings),
-        remedies=_remedies(context, made.get("real_time")),
+        remedies=_remedies(context, computing, made.get("real_time")),
     )
 
 
@@ -138,11 +136,11 @@ def _burst(burst: Burst | None) -> dict[str, Any]:
     return {"burst_s": None if burst is None else [round(end, 6) for end in burst.seconds]}
 
 
-def _remedies(context: Context, check: Check | str | None) -> tuple[dict[str, Any], ...]:
-    """What would make it fit, where it is not certain that it does."""
+def _remedies(context: Context, target: Target, check: Check | str | None) -> tuple[dict[str, Any], ...]:
+    """What would make it fit, where it is not certain that it does; `target` with the kernels that it was held to."""
     if not isinstance(check, Check) or (check.ok and check.certain):
         return ()
-    target, needed = context.target, context.memory["total_bytes"] if context.memory else 0
+    needed = context.memory["total_bytes"] if context.memory else 0
     free = (target.ram_bytes or 0) - (target.application_ram_bytes or 0) - needed
     return tuple(remedies_for(context.artifact, context.rows, context.calls_per_second, target, free))
 

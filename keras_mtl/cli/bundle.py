@@ -33,6 +33,17 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="What a network is called in C, one for each ARTIFACT in their order.  [default: from its part or file]",
 )
+@click.option(
+    "--as",
+    "component",
+    type=click.Choice(("zephyr", "esp-idf", "arduino", "platformio", "cmake")),
+    help="Lay it out as a drop-in component of this build system, with a microphone example.",
+)
+@click.option(
+    "--model-version",
+    type=click.IntRange(0, 0xFFFFFFFF),
+    help="With --as: grows with each model that is sent over the air.  [default: 1]",
+)
 @engines_option
 @runtime_option
 @timeout_option
@@ -46,6 +57,8 @@ def command(
     target: str | None,
     out: Path | None,
     names: tuple[str, ...],
+    component: str | None,
+    model_version: int | None,
     engines: tuple[str, ...],
     runtime: str,
     timeout_s: float,
@@ -70,6 +83,10 @@ def command(
     With --runtime c99 the networks are C themselves, with the same functions around them: no interpreter, no C++, no
     allocation, and results equal to TensorFlow Lite Micro's to the bit. A layer that there is no C for is named.
 
+    With --as, the folder is a Zephyr module, an ESP-IDF component, a library of Arduino or PlatformIO, or a CMake
+    project: one header to include, an example that predicts from a microphone where the artifact streams, and an image
+    of the networks that an updater may write into a partition.
+
     With --verify, a folder is held against its manifest, and files that were changed, are missing or were added are
     named. Exit status 1: there are some, or the signature is not the key's.
 
@@ -80,10 +97,11 @@ def command(
       keras_mtl bundle scenes.int8.tflite scenes.int16x8.tflite --target my_board.toml --out firmware --json
       keras_mtl bundle joint.int8/ --target nrf52840 --runtime c99 --out firmware
       keras_mtl bundle kws.tflite vad.tflite --target stm32h743 --out firmware --name wake --name voice
+      keras_mtl bundle joint.int8/ --target esp32-s3 --out components/sounds --as esp-idf --name sounds
       keras_mtl bundle --verify firmware --public-key key.pub
     """
     if verify is not None:
-        if artifacts or target or out or key or names:
+        if artifacts or target or out or key or names or component or model_version is not None:
             raise click.UsageError("--verify takes a folder and nothing else but --public-key and --json")
         _verify(verify, public_key, as_json)
         return
@@ -92,8 +110,12 @@ def command(
     if not artifacts or target is None or out is None:
         missing = [name for name, there in (("ARTIFACT", artifacts), ("--target", target), ("--out", out)) if not there]
         raise click.UsageError(f"missing: {', '.join(missing)} (or --verify DIR)")
+    if component is None and model_version is not None:
+        raise click.UsageError("--model-version belongs to --as")
+    if component is not None and len(artifacts) > 1:
+        raise click.UsageError("--as takes one ARTIFACT: write a component for each")
     loaded = [(path, load_network(path, hop_s, signature)) for path in artifacts]
-    _write(loaded, target, out, names, engines, runtime, timeout_s, key, as_json)
+    _write(loaded, target, out, names, (component, model_version), engines, runtime, timeout_s, key, as_json)
 
 
 def _write(
@@ -101,6 +123,7 @@ def _write(
     target: str,
     out: Path,
     names: tuple[str, ...],
+    laid_out: tuple[str | None, int | None],
     engines: tuple[str, ...],
     runtime: str,
     timeout_s: float,
@@ -121,7 +144,9 @@ def _write(
         click.echo(f"checking {path} for {held_against.name}", err=True)
         report = emulate(artifact, held_against, engines, path=path, timeout_s=timeout_s, runtime=runtime)
         checked.append((artifact, report))
-    bundle = write_bundle(checked, out, timeout_s, private_key, called, runtime)
+    component, version = laid_out
+    version = 1 if version is None else version
+    bundle = write_bundle(checked, out, timeout_s, private_key, called, runtime, component or "", version)
     print_result(
         bundle.to_dict(), as_json, lambda: [f"bundle   {bundle.path}", *(f"  {file}" for file in bundle.files)]
     )

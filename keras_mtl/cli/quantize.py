@@ -19,7 +19,12 @@ _AGREEMENT = {
 
 @click.command("quantize")
 @click.argument("run", type=options.PATH, metavar="RUN_OR_MODEL")
-@click.option("--scheme", required=True, type=click.Choice(list(SCHEMES)), help="Weights are 8-bit in both.")
+@click.option(
+    "--scheme",
+    required=True,
+    metavar="NAME_OR_FILE",
+    help="int8 or int16x8, weights are 8-bit in both; of a .keras file also a TOML or JSON file of schemes by layer.",
+)
 @click.option(
     "--data",
     metavar="DIR",
@@ -46,6 +51,15 @@ _AGREEMENT = {
     multiple=True,
     metavar="NAME=SCHEME",
     help="Of a .keras file: another scheme for the layers of this name or pattern, as 'block_1_*=int16x8'.",
+)
+@click.option(
+    "--method",
+    metavar="NAME",
+    help="Of a .keras file: how ranges are set: error, minmax, percentile or moving_average.  [error]",
+)
+@click.option("--equalise", is_flag=True, help="Of a .keras file: equal weights across layers, before the calibration.")
+@click.option(
+    "--correct-biases", is_flag=True, help="Of a .keras file: the mean that rounding adds out of biases, after it."
 )
 @click.option(
     "--engine",
@@ -86,6 +100,9 @@ def command(
     calibration: Path | None,
     labels: Path | None,
     layers: tuple[str, ...],
+    method: str | None,
+    equalise: bool,
+    correct_biases: bool,
     engine: str,
     part: str,
     cells: str | None,
@@ -115,14 +132,23 @@ def command(
       keras_mtl quantize runs/real --scheme int8 --engine tfmot --data DIR --out runs/real-tfmot
       keras_mtl quantize model.keras --scheme int8 --calibration x.npz --out twin.keras
       keras_mtl quantize model.keras --scheme int8 --calibration x.npz --labels y.npz --epochs 5 --out twin.keras
+      keras_mtl quantize model.keras --scheme int8 --equalise --correct-biases --calibration x.npz --out twin.keras
+      keras_mtl quantize model.keras --scheme scheme.toml --calibration x.npz --out twin.keras
     """
     if run.suffix == ".keras":
         if data or part != "scenes" or cells or engine != "native":
             raise click.UsageError("--data, --part, --cells and --engine belong to a run, not to a .keras file")
-        _quantize_model(run, scheme, out, calibration, labels, layers, ranges, epochs, seed, as_json)
+        given = {"method": method or "error", "equalised": equalise, "corrected": correct_biases}
+        given |= {"learning": ranges or LEARNING[0], "epochs": epochs or 0, "labels": labels, "seed": seed or 0}
+        _quantize_model(run, scheme, out, calibration, layers, given, as_json)
         return
-    if calibration or labels or layers:
-        raise click.UsageError("--calibration, --labels and --layer belong to a .keras file, not to a run")
+    if calibration or labels or layers or method or equalise or correct_biases:
+        raise click.UsageError(
+            "--calibration, --labels, --layer, --method, --equalise and --correct-biases belong to a .keras file, "
+            "not to a run"
+        )
+    if scheme not in SCHEMES:
+        raise click.UsageError(f"--scheme {scheme} is none of {', '.join(SCHEMES)}, which a run takes")
     if data is None:
         raise click.UsageError("Missing option '--data'.")
     from keras_mtl.runs import Run, open_data
@@ -158,48 +184,42 @@ def _quantize_model(
     scheme: str,
     out: Path,
     calibration: Path | None,
-    labels: Path | None,
     layers: tuple[str, ...],
-    ranges: str | None,
-    epochs: int | None,
-    seed: int | None,
+    given: dict[str, Any],
     as_json: bool,
 ) -> None:
-    """The twin of a functional model."""
+    """The twin of a functional model; `given` are options of `quantize_file`."""
     if calibration is None:
         raise click.UsageError("a .keras file needs --calibration: some hundred examples of real inputs")
-    if labels is not None and not epochs:
+    if given["labels"] is not None and not given["epochs"]:
         raise click.UsageError("--labels are for a training: give --epochs")
     pairs = [each.rpartition("=") for each in layers]
     if any(not name for name, _, _ in pairs):
         raise click.UsageError("--layer takes NAME=SCHEME")
     options.quiet_tensorflow()
-    from keras_mtl.qat import quantize_file
+    from keras_mtl.qat import quantize_file, read_scheme
 
-    near = quantize_file(
-        path,
-        out,
-        calibration,
-        scheme,
-        {name: chosen for name, _, chosen in pairs},
-        learning=ranges or LEARNING[0],
-        epochs=epochs or 0,
-        labels=labels,
-        seed=seed or 0,
-    )
+    schemes = read_scheme(scheme)
+    named = {name: chosen for name, _, chosen in pairs}
+    by_layer = named | {name: chosen for name, chosen in schemes.layers.items() if name not in named}
+    near = quantize_file(path, out, calibration, schemes.scheme, by_layer, **given)
     document = {
         "schema": "keras_mtl.quantize_model/1",
         "model": str(path),
         "twin": str(out),
-        "scheme": scheme,
-        "layers": {name: chosen for name, _, chosen in pairs},
-        "epochs": epochs or 0,
+        "scheme": schemes.scheme,
+        "layers": by_layer,
+        "method": given["method"],
+        "equalised": given["equalised"],
+        "corrected": given["corrected"],
+        "epochs": given["epochs"],
         "signal_to_noise_db": near.outputs,
         "agreement": near.agreement,
     }
     decibels = ", ".join(f"{name} {value:g} dB" for name, value in near.outputs.items())
+    mixed = f", {len(by_layer)} layers or patterns otherwise" if by_layer else ""
     lines = [
-        f"twin     {out}   ({scheme}, {epochs or 0} epochs)",
+        f"twin     {out}   ({schemes.scheme}{mixed}, {given['epochs']} epochs)",
         f"signal over quantization noise: {decibels}",
         f"decides as the float network on {near.agreement:.1%} of the examples",
     ]

@@ -23,6 +23,13 @@ def _terminate(*_: Any) -> None:
     raise _Terminated
 
 
+def _cores() -> int:
+    """Cores that this process may use, where the system tells; else all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @click.command("train")
 @options.recipe_option
 @options.data_option
@@ -32,7 +39,7 @@ def _terminate(*_: Any) -> None:
 @click.option(
     "--jobs",
     type=click.IntRange(0),
-    default=lambda: max(1, len(os.sched_getaffinity(0)) - 1),
+    default=lambda: max(1, _cores() - 1),
     show_default="one less than there are cores, at least 1",
     help="Processes that mix clips anew for the training (data.fresh_mixtures); the run is the same with any number.",
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -13,6 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is held, as on a file system without locks
+    fcntl = None  # type: ignore[assignment]
 
 
 def read_bytes(path: str | Path, most_bytes: int) -> bytes:
@@ -26,7 +30,7 @@ def read_bytes(path: str | Path, most_bytes: int) -> bytes:
         OSError: missing, not to be read, larger, or no file at all: a folder, a pipe that nobody writes to, a device.
     """
     # A pipe would else wait here for somebody to open its other end.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(handle, "rb", closefd=True) as file:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
@@ -126,9 +130,9 @@ def left_over(folder: Path, name: str = "*") -> Iterator[Path]:
 def one_at_a_time(folder: str | Path, waits: Callable[[], None] = lambda: None) -> Iterator[int | None]:
     """Makes a folder and holds it for this process: another one that asks for it waits here until this one is done.
 
-    A process that dies lets go. Where a file system knows no locks, nothing is held: what is written into the folder
-    must be written whole in any case, so that two at once cost time and no more. The block gets the file descriptor of
-    the lock, which a process that inherits it holds too; None where nothing is held.
+    A process that dies lets go. Where a file system or Windows knows no such locks, nothing is held: what is written
+    into the folder must be written whole in any case, so that two at once cost time and no more. The block gets the
+    file descriptor of the lock, which a process that inherits it holds too; None where nothing is held.
 
     Args:
         folder: the folder; made where it is not there.
@@ -136,6 +140,9 @@ def one_at_a_time(folder: str | Path, waits: Callable[[], None] = lambda: None) 
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield None
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from keras_mtl.core import errors
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
 
 #: Packages that TensorFlow imports by way of Keras where they are installed, for what neither workers nor commands
 #: use: a quarter of the seconds that its import takes.
@@ -105,8 +109,10 @@ def limit_process(most_bytes: int) -> None:
     """Holds this process to its limits, and lets a crash leave no memory image behind.
 
     Args:
-        most_bytes: as of `run_isolated`; 0 for no limit.
+        most_bytes: as of `run_isolated`; 0 for no limit. Windows knows none.
     """
+    if resource is None:
+        return
     _, highest = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, highest))
     if most_bytes:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from keras_mtl.features.copies import ImpulseCopies, impulse_copies
     from keras_mtl.features.feeder import Feeder
     from keras_mtl.features.log_mel import FrontEnd, LogMel, LogMelStream, normalise, shared_log_mel
-    from keras_mtl.features.mixtures import FreshMixtures, durations_s
+    from keras_mtl.features.mixtures import FreshMixtures, occurrence
     from keras_mtl.features.preparation import prepare
     from keras_mtl.features.sets import EventSet, SceneSet, event_set, log_mel_statistics, scene_set, scenes_of
     from keras_mtl.features.shards import Batches, Rows, open_shards, split_folder
@@ -19,7 +19,7 @@ else:
 
 __all__ = [
     "NO_SCENE", "AnyLogMel", "Batches", "EventSet", "Feeder", "FreshMixtures", "FrontEnd", "ImpulseCopies", "LogMel",
-    "LogMelStream", "MappedLogMel", "Rows", "SceneSet", "durations_s", "event_set", "impulse_copies",
-    "log_mel_statistics", "normalise", "open_shards", "prepare", "recordings_in", "scene_set", "scenes_of",
-    "shared_log_mel", "split_folder", "varied_scenes",
+    "LogMelStream", "MappedLogMel", "Rows", "SceneSet", "event_set", "impulse_copies",
+    "log_mel_statistics", "normalise", "occurrence", "open_shards", "prepare", "recordings_in", "scene_set",
+    "scenes_of", "shared_log_mel", "split_folder", "varied_scenes",
 ]  # fmt: skip

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_mtl.datasets.mixing import number_of
+from keras_mtl.datasets.mixing import Occurrence, number_of
 from keras_mtl.decoding import Event
 from keras_mtl.features.feeder import Feeder
 from keras_mtl.features.sets import EventSet
-
-#: Durations by which a mixer is told how long events of a class are.
-_QUANTILES = 20
 
 
 @dataclass(frozen=True)
@@ -47,11 +44,7 @@ class FreshMixtures(EventSet):
         return number_of(str(self.filenames[place])) if passed else None
 
 
-def durations_s(strong: EventSet) -> dict[str, tuple[float, ...]]:
-    """By class, durations of the events in strong clips that are not mixed: quantiles, each as likely, in seconds."""
-    found: dict[str, list[float]] = {}
-    for name, events in zip(strong.filenames, strong.events, strict=True):
-        for event in events if number_of(str(name)) is None else ():
-            found.setdefault(event.label, []).append(event.offset_s - event.onset_s)
-    middles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-    return {label: tuple(np.quantile(found[label], middles).round(2).tolist()) for label in sorted(found)}
+def occurrence(strong: EventSet, clip_s: float) -> Occurrence | None:
+    """How events occur in those strong clips, of so many seconds, that are not mixed; None without any."""
+    named = zip(strong.filenames, strong.events, strict=True)
+    return Occurrence.of([events for name, events in named if number_of(str(name)) is None], clip_s)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,14 @@ import keras
 import numpy as np
 
 from keras_mtl.core import ConversionError, files
-from keras_mtl.qat.batches import ROWS, input_names
+from keras_mtl.firmware_host.targets import Target
+from keras_mtl.qat.batches import input_names
 from keras_mtl.qat.calibration import calibrate
 from keras_mtl.qat.conversion import convert, output_names
+from keras_mtl.qat.mixed import Mix, OperatorCost, Report, mixes_for, operator_costs
+from keras_mtl.qat.nearness import Nearness, nearness, outputs_of
 from keras_mtl.qat.network import load, quantize_model
+from keras_mtl.qat.post_training import correct_biases, equalise
 from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.kinds import Operator
 
@@ -24,27 +27,16 @@ GOLDEN_ROWS = 16
 _LEARNING_RATE = 1e-4
 
 
-@dataclass(frozen=True)
-class Nearness:
-    """How near a twin is to its float network, on the calibration examples.
-
-    Attributes:
-        outputs: for each output, the signal's power over that of the difference, in decibels.
-        agreement: part of the examples for which the largest value of the first output is at the same place.
-    """
-
-    outputs: dict[str, float]
-    agreement: float
-
-
 def quantize_file(
     path: Path,
     out: Path,
     calibration: Path,
     scheme: str,
-    layers: dict[str, str] | None = None,
+    layers: Mapping[str, str] | None = None,
     *,
     method: str = "error",
+    equalised: bool = False,
+    corrected: bool = False,
     learning: str = "gradient",
     epochs: int = 0,
     labels: Path | None = None,
@@ -59,6 +51,8 @@ def quantize_file(
         scheme: "int8" or "int16x8".
         layers: as of `quantize_model`.
         method: as of `calibrate`.
+        equalised: whether `equalise` comes before the calibration.
+        corrected: whether `correct_biases` comes after it.
         learning: as of `quantize_model`.
         epochs: passes of fine-tuning over the examples; 0 for post-training quantization.
         labels: an `.npz` file with an array for each output, or one of any name: whole numbers are classes, real ones
@@ -74,8 +68,13 @@ def quantize_file(
     examples = _arrays(calibration, input_names(model), "inputs")
     goals = None if labels is None else _arrays(labels, list(output_names(model)), "outputs")
     twin = quantize_model(model, scheme, layers, learning)
-    calibrate(twin, examples, method)
-    outputs = _outputs(model, examples)
+    if equalised:
+        equalise(twin)
+    given = dict(zip(input_names(twin), examples, strict=True))
+    calibrate(twin, given, method)
+    if corrected:
+        correct_biases(twin, given)
+    outputs = outputs_of(model, examples)
     if epochs:
         _fine_tune(twin, examples, outputs if goals is None else goals, epochs, seed)
     twin.save(out)
@@ -83,7 +82,28 @@ def quantize_file(
     named = dict(zip(input_names(model), (each[:GOLDEN_ROWS] for each in examples), strict=True))
     np.savez(kept, **named)
     files.write_bytes(_golden_of(out), kept.getvalue())
-    return _nearness(twin, outputs, _outputs(twin, examples))
+    return nearness(twin, outputs, outputs_of(twin, examples))
+
+
+def sensitivity_file(
+    path: Path, calibration: Path, scheme: str, target: Target | None = None, report: Report = lambda text: None
+) -> tuple[list[OperatorCost], list[Mix]]:
+    """What the operators of a `.keras` file's twin cost, and the mixes that fit a target, if one is given.
+
+    Args:
+        path: a saved functional model.
+        calibration: as of `quantize_file`.
+        scheme: of the costs.
+        target: as of `mixes_for`.
+        report: as of `mixes_for`.
+
+    Raises:
+        ConversionError: a file that can't be read or does not fit, or what `quantize_model` or `mixes_for` refuse.
+    """
+    model = _model(path)
+    examples = _arrays(calibration, input_names(model), "inputs")
+    costs = operator_costs(model, scheme, examples)
+    return costs, [] if target is None else mixes_for(model, target, examples, report)
 
 
 def convert_file(path: Path, hop_s: float | None = None) -> Artifact:
@@ -128,15 +148,6 @@ def _arrays(path: Path, names: Sequence[str], what: str) -> list[np.ndarray]:
     return [arrays[name] for name in names]
 
 
-def _outputs(model: Any, examples: list[np.ndarray]) -> list[np.ndarray]:
-    found = []
-    for start in range(0, len(examples[0]), ROWS):
-        rows = [each[start : start + ROWS].astype(np.float32) for each in examples]
-        made = model(keras.tree.pack_sequence_as(model._inputs_struct, rows), training=False)
-        found.append([np.asarray(each) for each in keras.tree.flatten(made)])
-    return [np.concatenate(each) for each in zip(*found, strict=True)]
-
-
 def _fine_tune(twin: Any, examples: list[np.ndarray], goals: list[np.ndarray], epochs: int, seed: int) -> None:
     for name, goal in zip(output_names(twin), goals, strict=True):
         if len(goal) != len(examples[0]):
@@ -158,13 +169,3 @@ def _loss(goal: np.ndarray, output: Any) -> Any:
     if output.shape[-1] == 1:
         return keras.losses.BinaryCrossentropy(from_logits=squashed != "sigmoid")
     return keras.losses.SparseCategoricalCrossentropy(from_logits=squashed != "softmax")
-
-
-def _nearness(twin: Any, goals: list[np.ndarray], found: list[np.ndarray]) -> Nearness:
-    decibels = {}
-    for name, goal, made in zip(output_names(twin), goals, found, strict=True):
-        noise = float(np.mean(np.square(made - goal, dtype=np.float64)))
-        signal = float(np.mean(np.square(goal, dtype=np.float64)))
-        decibels[name] = round(10.0 * float(np.log10(max(signal, 1e-30) / max(noise, 1e-30))), 2)
-    same = np.argmax(goals[0], axis=-1) == np.argmax(found[0], axis=-1)
-    return Nearness(decibels, round(float(np.mean(same)), 4))

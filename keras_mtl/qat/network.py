@@ -14,7 +14,6 @@ from keras_mtl.qat.batches import input_names
 from keras_mtl.tflite.kinds import (  # noqa: F401  registers the kinds
     Builder,
     Call,
-    Graph,
     Input,
     Signal,
     activations,
@@ -22,13 +21,12 @@ from keras_mtl.tflite.kinds import (  # noqa: F401  registers the kinds
     convolutions,
     elementwise,
     functions,
-    graph_of,
     pooling,
     recurrent,
     shapes,
     time_distributed,
 )
-from keras_mtl.tflite.qat import Scheme, scheme_of
+from keras_mtl.tflite.qat import Graph, Scheme, graph_of, scheme_of
 
 
 def quantize_model(

@@ -24,10 +24,10 @@ from keras_mtl.features import (
     FreshMixtures,
     ImpulseCopies,
     SceneSet,
-    durations_s,
     event_set,
     impulse_copies,
     log_mel_statistics,
+    occurrence,
     scene_set,
     scenes_of,
     varied_scenes,
@@ -237,7 +237,7 @@ def load_training_data(
     if kinds:
         _say_what_lacks(kinds, recipe, corpus)
         if recipe.data.fresh_mixtures and corpus.mixer is not None:
-            mixer = replace(corpus.mixer, durations_s=durations_s(kinds["strong"]))
+            mixer = replace(corpus.mixer, occurrence=occurrence(kinds["strong"], corpus.mixer.clip_s))
             feeder = Feeder(mixer, settings.normalised(0.0, 1.0), workers)
             kinds["strong"] = FreshMixtures.of(kinds["strong"], feeder)
     for task in sorted(tasks - set(scored_tasks(tasks, corpus))):

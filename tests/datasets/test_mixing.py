@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ import soundfile
 
 from keras_mtl.core import DCASE, DataError, Labels
 from keras_mtl.datasets import Corpus, DataSettings, check_folder, open_corpus
-from keras_mtl.datasets.mixing import Mixer, clips_of, open_desed_soundbank
+from keras_mtl.datasets.mixing import Mixer, Occurrence, clips_of, open_desed_soundbank
 from keras_mtl.datasets.mixing.mixer import ends_of
+from keras_mtl.decoding import Event
 from keras_mtl.runs import require_same_data, stamp_data
 
 _SETTINGS = DataSettings(event_clip_s=2.0, mixed_clips=4, soundbank=True)
@@ -94,7 +96,7 @@ def test_a_steady_sound_lasts_as_long_as_its_class_does(bank: Path) -> None:
     soundfile.write(bursts, audio * (np.arange(len(audio)) % 1600 < 400), _RATE_HZ)
     shutil.rmtree(bank / "foreground" / "Cat_nOn")
     (bank / "foreground" / "Dog" / "2.wav").unlink()
-    mixer = _mixer(bank, vary=True, snr_db=(40.0, 40.0), durations_s={"Dog": (1.5,), "Cat": (1.5,)})
+    mixer = _mixer(bank, vary=True, snr_db=(40.0, 40.0), occurrence=_occurrence({"Dog": (1.5,), "Cat": (1.5,)}))
     found = {"Dog": [0.0], "Cat": [0.0]}
     for number in range(24):
         audio, events = mixer.clip(number)
@@ -106,6 +108,41 @@ def test_a_steady_sound_lasts_as_long_as_its_class_does(bank: Path) -> None:
                 frames = np.square(heard[: len(heard) // 320 * 320]).reshape(-1, 320).mean(axis=1)
                 assert frames[1:-1].min() > 0.1 * frames.max()
     assert 1.3 < max(found["Dog"]) < 1.7 and max(found["Cat"]) < 0.6
+
+
+def _occurrence(durations_s: dict[str, tuple[float, ...]], **parts: Any) -> Occurrence:
+    other = {"cut_before": {}, "cut_after": {}, "per_clip": (0.0, 0.5, 0.5), "at_once": 2}
+    return Occurrence(durations_s, **{**other, **parts})
+
+
+def test_how_events_occur_is_what_their_labels_say() -> None:
+    clips = [
+        [Event(0.0, 0.4, "Cat"), Event(0.2, 2.0, "Dog")],
+        [Event(0.5, 0.7, "Cat")],
+        [],
+        [Event(1.0, 1.4, "Cat"), Event(1.2, 2.0, "Dog"), Event(1.3, 1.5, "Speech")],
+    ]
+    found = Occurrence.of(clips, 2.0)
+    assert found is not None
+    assert found.cut_before == {"Cat": 0.333, "Dog": 0.0, "Speech": 0.0}
+    assert found.cut_after == {"Cat": 0.0, "Dog": 1.0, "Speech": 0.0}
+    assert found.per_clip == (0.25, 0.25, 0.25, 0.25) and found.at_once == 3
+    assert found.durations_s["Dog"][0] == pytest.approx(0.82, abs=0.011) and found.durations_s["Speech"] == (0.2,) * 20
+    assert Occurrence.of([[], []], 2.0) is None
+
+
+def test_clips_are_like_those_that_an_occurrence_is_of(bank: Path) -> None:
+    """As many events a clip, and as many of them cut by its ends."""
+    bounds = {"cut_before": {}, "cut_after": {"Dog": 1.0}, "per_clip": (0.5, 0.0, 0.5)}
+    mixer = _mixer(bank, vary=True, occurrence=_occurrence({}, **bounds))
+    clips = [mixer.clip(number)[1] for number in range(60)]
+    assert {len(events) for events in clips} <= {0, 1, 2} and 15 < sum(not events for events in clips) < 45
+    dogs = [event for events in clips for event in events if event.label == "Dog"]
+    assert len(dogs) > 3 and all(event.offset_s == 2.0 for event in dogs)
+    inside = replace(mixer, occurrence=_occurrence({}, per_clip=(0.0, 1.0)))
+    dogs = [event for number in range(40) for event in inside.clip(number)[1] if event.label == "Dog"]
+    short = [event for event in dogs if event.offset_s - event.onset_s < 1.0]
+    assert short and all(event.onset_s > 0.0 and event.offset_s < 2.0 for event in short)
 
 
 def test_varied_sounds_reach_over_the_ends_of_a_clip(bank: Path) -> None:

@@ -52,4 +52,4 @@ def spread(folder: Path, most: int) -> list[Path]:
     """Recordings anywhere in a folder; of more than `most` as many, evenly spread."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix in (".wav", ".flac"))
     assert paths, f"no .wav and no .flac in {folder}"
-    return paths[:: -(-len(paths) // most)]
+    return [paths[at] for at in np.unique(np.linspace(0, len(paths) - 1, min(most, len(paths))).astype(int))]

@@ -12,7 +12,10 @@ import math
 import re
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,10 +40,12 @@ def networks_of(bundle: Path) -> list[Path]:
     return [folder / f"{role.lower()}.tflite" for role in roles]
 
 
-def main(library: str, folder: str, *spoil: str) -> None:
-    """Runs the self-test and prints what came of it."""
-    bundle, spoiled, lines = Path(folder), tuple(map(int, spoil)), []
-    paths = networks_of(bundle)
+@contextmanager
+def running(paths: Sequence[Path], spoiled: tuple[int, ...] = ()) -> Iterator[tuple[Any, list[int]]]:
+    """Opens networks; gives the function that runs them for C, and how often each was called.
+
+    `spoiled`: network, call, output and element that gets one more; none where it is empty.
+    """
     calls = [0] * len(paths)
     with tempfile.TemporaryDirectory() as exchange, native_words(Path(exchange)):
         request = {"engine": "tflm", "arena_bytes": 1 << 22, "folder": exchange}
@@ -64,10 +69,18 @@ def main(library: str, folder: str, *spoil: str) -> None:
             calls[network] += 1
             return 0
 
+        yield RUN(run), calls
+
+
+def main(library: str, folder: str, *spoil: str) -> None:
+    """Runs the self-test and prints what came of it."""
+    bundle, lines = Path(folder), []
+    paths = networks_of(bundle)
+    with running(paths, tuple(map(int, spoil))) as (run, calls):
         selftest = getattr(
             ctypes.CDLL(library), json.loads((bundle / "manifest.json").read_text())["name"] + "_selftest"
         )
-        status = selftest(RUN(run), None, PRINT(lambda line: lines.append(line.decode())))
+        status = selftest(run, None, PRINT(lambda line: lines.append(line.decode())))
     print(
         json.dumps({"status": status, "lines": lines, "calls": dict(zip([p.stem for p in paths], calls, strict=True))})
     )

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from c_programs import HERE, HOST, require
@@ -23,6 +24,7 @@ from run_selftest import networks_of
 from small_artifacts import DECODED_OTHERWISE, ODD_NAMES, make_two_state
 from tflm_declarations import check_for_tflm
 
+from keras_mtl import qat
 from keras_mtl.core import Labels
 from keras_mtl.decoding import DecodeSettings
 from keras_mtl.firmware_host.bundle import write_bundle
@@ -30,6 +32,7 @@ from keras_mtl.firmware_host.c99 import real
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.targets import load_target
 
+layers = keras.layers
 _STRICT = ("-std=c99", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow")
 
 
@@ -95,6 +98,28 @@ def test_model_passes_every_stage(model_folders, selftest, fmt):
         stages.remove("scenes")  # the smoother takes integers
     assert done["lines"] == [f"{stage}: passed" for stage in stages] + ["PASS"]
     assert (done["status"], done["calls"]) == (0, {"model": 4})
+
+
+def test_a_network_of_ones_own_passes(selftest, board, tmp_path):
+    """A twin of `keras_mtl.qat` with two inputs, two outputs, a recurrent layer and 16 bits in a part of it."""
+    keras.utils.set_random_seed(0)
+    image, motion = keras.Input((6, 6, 1), name="image"), keras.Input((4, 3), name="motion")
+    seen = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu")(image))
+    both = layers.Concatenate()([seen, layers.GRU(3, name="gru")(motion)])
+    ends = [layers.Dense(3, activation="softmax", name="kind")(both), layers.Dense(1, name="speed")(both)]
+    random = np.random.default_rng(0)
+    x = {"image": random.normal(size=(4, 6, 6, 1)), "motion": random.normal(size=(4, 4, 3))}
+    twin = qat.quantize_model(keras.Model([image, motion], ends), "int8", {"gru": "int16x8", "speed": "int16x8"})
+    qat.calibrate(twin, {name: values.astype(np.float32) for name, values in x.items()})
+    artifact = qat.convert(twin, {name: values.astype(np.float32) for name, values in x.items()})
+    report = emulate(artifact, board, ("tflm", "c99"))
+    assert report.passed, report
+    done = selftest(write_bundle([(artifact, report)], tmp_path / "firmware").path)
+    assert done["lines"] == ["vectors: passed", "PASS"]
+    assert done["status"] == 0
+    spoiled = selftest(tmp_path / "firmware", (0, 1, 1, 0))
+    assert spoiled["status"] != 0
+    assert spoiled["lines"][-1] != "PASS"
 
 
 def test_model_passes_with_the_fixed_point_front_end(model_folders, selftest):

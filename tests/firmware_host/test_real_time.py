@@ -230,7 +230,7 @@ def test_each_remedy_has_the_load_that_it_would_give(both, builder):
     slow = replace(M4, clock_hz=round(0.5 * cycles(both, M4)[1]))
     found, causal = changes(both, slow), make_streaming(builder, "int8", 0, scene_hop=1)
     now, then = (context(each, slow).compute["load"] for each in (both, causal))
-    assert found["a causal event decoder (recipe real_causal)"]["load"] == pytest.approx(then, rel=0.02)
+    assert found["a causal event decoder (recipe real_causal)"]["load"] == pytest.approx(then, rel=0.03)
     for change in ("the scene decoder every 0.08 s (--scene-hop 4)", "the event decoder every 0.24 s (--event-hop 12)"):
         assert then[0] < found[change]["load"][0] < now[0]
         assert found[change]["fits"] == ("maybe" if found[change]["load"][0] <= 1 else "no")
@@ -249,5 +249,7 @@ def test_firmware_and_board_have_remedies(make_artifact):
     assert "int8 instead of int16x8" in slow
     assert f"weights in RAM ({artifact.parameter_bytes:,} bytes)" in slow
     reference = changes(make_artifact("int8"), replace(M4, kernels="reference", kernels_version=None))
-    assert {"cmsis-nn instead of reference", "x-cube-ai instead of reference"} <= set(reference)
-    assert not any("c99" in change for change in reference)  # no figures of it yet
+    others = {"cmsis-nn instead of reference", "x-cube-ai instead of reference", "c99 instead of reference"}
+    assert others <= set(reference)
+    on_m0 = changes(make_artifact("int8"), replace(load_target("rp2040"), clock_hz=1_000_000))
+    assert not any("c99" in change for change in on_m0)  # no figures of it there

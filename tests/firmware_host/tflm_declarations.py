@@ -129,7 +129,7 @@ def check_for_tflm(folder: Path, tmp_path: Path) -> int:
     """
     if shutil.which("g++") is None:
         pytest.skip("needs g++")
-    _declare(folder, tmp_path)
+    declare(folder, tmp_path)
     sources = [str(path) for path in sorted(folder.rglob("*.cc"))]
     strict = ["-std=c++11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-fno-rtti", "-fno-exceptions"]
     includes = [f"-I{folder}", f"-I{folder / 'kmtl'}", "-isystem", str(tmp_path)]
@@ -149,7 +149,7 @@ def built_by_cmake(folder: Path, bundles: Path, tmp_path: Path) -> set[str]:
         if shutil.which(tool) is None:
             pytest.skip(f"needs {tool}")
     headers, build = tmp_path / "tflm", tmp_path / "build"
-    registrations = _declare(bundles, headers)
+    registrations = declare(bundles, headers)
     source, built = headers / "library.cc", headers / "library.o"
     source.write_text(_LIBRARY.replace("DEFINITIONS", registrations.replace("();", "() { return {}; }")))
     defined = [f"-D{name}" for name in RELEASE]
@@ -163,7 +163,7 @@ def built_by_cmake(folder: Path, bundles: Path, tmp_path: Path) -> set[str]:
     return {path.name for path in made if path.stat().st_mode & 0o100}
 
 
-def _declare(folder: Path, headers: Path) -> str:
+def declare(folder: Path, headers: Path) -> str:
     """Writes the declarations that the bundles below a folder need; gives those of the kernels' registrations."""
     resolvers = "".join(path.read_text() for path in folder.rglob("*_resolver.h"))
     typed = sorted(set(re.findall(r"tflite::(Register_\w+)\(\)", resolvers)))

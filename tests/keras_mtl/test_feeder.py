@@ -17,7 +17,7 @@ import soundfile
 from keras_mtl.core import DataError, LogMelSettings, TrainingError
 from keras_mtl.datasets import Corpus, DataSettings, open_corpus
 from keras_mtl.datasets.mixing import Mixer
-from keras_mtl.features import Feeder, FreshMixtures, durations_s
+from keras_mtl.features import Feeder, FreshMixtures, occurrence
 from keras_mtl.recipes import load_recipe
 from keras_mtl.training import EventStream, TrainingData, as_dataset, load_training_data
 from keras_mtl.training.waiting import Waiting
@@ -93,9 +93,9 @@ def test_a_soundbank_s_clips_are_trained_on_and_not_held_out(corpus: Corpus, cac
     assert not any(name.startswith("mixed/") for name in data.held_out_events.filenames)
     strong, place = data.events["strong"], names.index("mixed/soundbank-000002")
     assert corpus.mixer is not None
-    durations = durations_s(data.events["strong"])
-    assert set(durations) <= set(corpus.labels.events) and {len(each) for each in durations.values()} == {20}
-    mixers = (corpus.mixer, replace(corpus.mixer, durations_s=durations))  # what is stored is mixed without them
+    found = occurrence(data.events["strong"], corpus.mixer.clip_s)
+    assert found is not None and set(found.durations_s) <= set(corpus.labels.events)
+    mixers = (corpus.mixer, replace(corpus.mixer, occurrence=found))  # what is stored is mixed without it
     for passed, mixer in enumerate(mixers):
         (log_mel, events), (_, expected) = strong.clip(place, passed), mixer.clip(2, passed)
         assert log_mel.dtype == np.float16 and log_mel.shape == (100, 128)

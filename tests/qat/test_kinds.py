@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from pathlib import Path
 
@@ -90,3 +91,12 @@ def test_functions_of_16_bits_are_those_of_the_reference_for_all_values(kernel):
     (expected,) = kernel(3, 0, sigmoid_table())(levels.astype(np.int16))
     found = squashed_16(tf.constant(levels), tf.constant(2.0**-12), kernel is Tanh16)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_no_two_classes_are_saved_under_one_name(repository):
+    """Keras reads the one that was registered last, whichever was saved."""
+    pattern = r'register_keras_serializable\(package="(\w+)"(?:, name="(\w+)")?\).*\n(?:@.*\n)*class (\w+)'
+    texts = (path.read_text() for part in ("keras_mtl", "tflite") for path in (repository.root / part).rglob("*.py"))
+    found = [(package, name or title) for text in texts for package, name, title in re.findall(pattern, text)]
+    assert len(found) > 50
+    assert [each for each in set(found) if found.count(each) > 1] == []

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         shapes,
         time_distributed,
     )
-    from keras_mtl.tflite.kinds.graph import Graph, graph_of
     from keras_mtl.tflite.kinds.grid import Grid, Signal
     from keras_mtl.tflite.kinds.operator import Input, Operator
     from keras_mtl.tflite.kinds.pooling import Mean, Pool
@@ -26,7 +25,7 @@ else:
     __getattr__, __dir__ = lazy(__name__)
 
 __all__ = [
-    "Builder", "Call", "DepthwiseConvolution", "Graph", "Grid", "Input", "Mean", "Operator", "Pool", "Signal",
-    "Weighted", "activations", "concatenation", "convolutions", "elementwise", "functions", "graph_of",
+    "Builder", "Call", "DepthwiseConvolution", "Grid", "Input", "Mean", "Operator", "Pool", "Signal",
+    "Weighted", "activations", "concatenation", "convolutions", "elementwise", "functions",
     "known_kinds", "pooling", "recurrent", "register", "shapes", "time_distributed",
 ]  # fmt: skip

@@ -13,12 +13,12 @@ import tensorflow as tf
 from keras_mtl.tflite.flatbuffer import GraphWriter, Value
 from keras_mtl.tflite.kinds import fixed_point
 from keras_mtl.tflite.kinds.elementwise import Add, Multiply
-from keras_mtl.tflite.kinds.folding import relu_of
 from keras_mtl.tflite.kinds.grid import Signal, instead
 from keras_mtl.tflite.kinds.operator import Operator
-from keras_mtl.tflite.kinds.registry import Call, activation_name, register, unsupported
+from keras_mtl.tflite.kinds.registry import Call, register
 from keras_mtl.tflite.kinds.shapes import reshaped
 from keras_mtl.tflite.kinds.weighted import DepthwiseConvolution
+from keras_mtl.tflite.qat import activation_name, relu_of, unsupported
 
 _layers = keras.layers
 _INT8, _INT32 = 9, 2  # of the schema

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_mtl.tflite.kinds.activations import activated
-from keras_mtl.tflite.kinds.folding import saturation, take_relu
 from keras_mtl.tflite.kinds.grid import Signal
-from keras_mtl.tflite.kinds.registry import Call, activation_name, register, unsupported
+from keras_mtl.tflite.kinds.registry import Call, register
 from keras_mtl.tflite.kinds.shapes import Pad, reshaped
 from keras_mtl.tflite.kinds.weighted import (
     Convolution,
@@ -21,14 +20,14 @@ from keras_mtl.tflite.kinds.weighted import (
     TransposedConvolution,
     require_channels_last,
 )
+from keras_mtl.tflite.qat import activation_name, gain_of, saturation, take_normalisation, take_relu, unsupported
 
 _layers = keras.layers
 
 
 def affine_of(layer: Any) -> tuple[np.ndarray, np.ndarray]:
     """Batch normalisation at inference as (gain, offset): x gain + offset."""
-    gain = 1.0 / np.sqrt(np.asarray(layer.moving_variance) + layer.epsilon)
-    gain = gain * np.asarray(layer.gamma) if layer.scale else gain
+    gain = gain_of(layer)
     offset = -np.asarray(layer.moving_mean) * gain
     return gain, offset + np.asarray(layer.beta) if layer.center else offset
 
@@ -48,13 +47,10 @@ def weighted(
         **options: arguments of the operator.
     """
     layer, kernel = call.layer, np.asarray(kernel)
-    channels = kernel.shape[-2] if kind is TransposedConvolution else kernel.shape[-1]
-    channels = math.prod(kernel.shape[2:]) if kind is DepthwiseConvolution else channels
-    bias = np.zeros(channels, np.float32) if bias is None else np.asarray(bias)
+    bias = np.zeros(math.prod(_channels_of(kind, kernel.shape)), np.float32) if bias is None else np.asarray(bias)
     activation = activation_name(getattr(layer, "activation", None))
-    if activation == "linear" and type(call.following()) is _layers.BatchNormalization and _over_channels(call):
-        gain, offset = affine_of(call.take())
-        kernel, bias = _scaled(kind, kernel, gain), bias * gain + offset
+    if activation == "linear":
+        kernel, bias = take_normalisation(call, kernel, bias, _channels_of(kind, kernel.shape))
     # TRANSPOSE_CONV has no ReLU in it; a grid of 8 bits that begins at 0 is one.
     fits = kind is not TransposedConvolution or call.bits == 8
     rectified, most = activation in ("relu", "relu6") and fits, 6.0 if activation == "relu6" else None
@@ -69,17 +65,11 @@ def weighted(
     return made if rectified or activation == "linear" else activated(call, activation, made)
 
 
-def _over_channels(call: Call) -> bool:
-    axis = call.following().axis
-    return axis in (-1, len(call.input.shape) - 1)  # all layers with weights keep the rank
-
-
-def _scaled(kind: Callable[..., Any], kernel: np.ndarray, gain: np.ndarray) -> np.ndarray:
+def _channels_of(kind: Callable[..., Any], shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape of a kernel's output channels, as it is broadcast over the kernel."""
     if kind is TransposedConvolution:
-        return kernel * gain[:, None]
-    if kind is DepthwiseConvolution:
-        return kernel * gain.reshape(kernel.shape[2:])
-    return kernel * gain
+        return (shape[2], 1)
+    return tuple(shape[2:]) if kind is DepthwiseConvolution else (shape[-1],)
 
 
 def _weights(layer: Any) -> tuple[Any, Any]:

@@ -9,10 +9,10 @@ import tensorflow as tf
 
 from keras_mtl.tflite.flatbuffer import GraphWriter, Value
 from keras_mtl.tflite.kinds import fixed_point
-from keras_mtl.tflite.kinds.folding import take_relu
 from keras_mtl.tflite.kinds.grid import Signal
 from keras_mtl.tflite.kinds.operator import Operator, fused
-from keras_mtl.tflite.kinds.registry import Call, register, unsupported
+from keras_mtl.tflite.kinds.registry import Call, register
+from keras_mtl.tflite.qat import take_relu, unsupported
 
 _layers = keras.layers
 

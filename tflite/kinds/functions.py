@@ -9,7 +9,8 @@ import keras
 from keras_mtl.tflite.kinds.activations import activated
 from keras_mtl.tflite.kinds.elementwise import add, multiply, subtract
 from keras_mtl.tflite.kinds.grid import Signal
-from keras_mtl.tflite.kinds.registry import Build, Call, register, unsupported
+from keras_mtl.tflite.kinds.registry import Call, register
+from keras_mtl.tflite.qat import Build, unsupported
 
 
 def _class_of(function: Any, count: int) -> type:

@@ -100,7 +100,7 @@ class Pool(Operator):
         return {**super().get_config(), **own, "padding": self.padding}
 
 
-@keras.saving.register_keras_serializable(package="keras_mtl")
+@keras.saving.register_keras_serializable(package="keras_mtl", name="MeanOperator")  # `tflite.qat` has a Mean, too
 class Mean(Operator):
     """MEAN over axes, on a grid of its own: the mean of a map has finer steps than the map.
 

@@ -20,8 +20,9 @@ from keras_mtl.tflite.kinds.concatenation import joined
 from keras_mtl.tflite.kinds.elementwise import Add, Multiply, Subtract
 from keras_mtl.tflite.kinds.grid import Signal
 from keras_mtl.tflite.kinds.operator import Operator
-from keras_mtl.tflite.kinds.registry import Call, activation_name, register, unsupported
+from keras_mtl.tflite.kinds.registry import Call, register
 from keras_mtl.tflite.kinds.weighted import Dense
+from keras_mtl.tflite.qat import activation_name, unsupported
 
 _layers = keras.layers
 #: Difference of two values in -1..1. A little wider, so that not all scales of a sum are powers of two: for these

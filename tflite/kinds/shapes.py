@@ -13,8 +13,9 @@ import tensorflow as tf
 from keras_mtl.tflite.flatbuffer import GraphWriter, Value
 from keras_mtl.tflite.kinds.grid import Signal
 from keras_mtl.tflite.kinds.operator import Operator
-from keras_mtl.tflite.kinds.registry import Call, register, unsupported
+from keras_mtl.tflite.kinds.registry import Call, register
 from keras_mtl.tflite.kinds.weighted import require_channels_last
+from keras_mtl.tflite.qat import unsupported
 
 _layers = keras.layers
 

@@ -1,22 +1,25 @@
 """The quantization-aware twin of the event head, over a sequence and one step at a time.
 
-Both are made of the same layers. The sequence is what is trained; the steps (a cell for each direction of each
-recurrent layer, and the classifiers) are what is converted.
+Both are made of the same layers. The sequence is what is trained, and built by kinds of its own (`EventCall`). The
+steps (a cell for each direction of each recurrent layer, and the classifiers) are what is converted.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import keras
 
 from keras_mtl.core import ConversionError
 from keras_mtl.models import LookAhead, WeakPooling
 from keras_mtl.tflite.qat.fake_quant import FakeQuant
-from keras_mtl.tflite.qat.flat_graph import activation_of, no_twin
+from keras_mtl.tflite.qat.graph import graph_of
 from keras_mtl.tflite.qat.gru import FakeQuantGRU, state_range, state_step
 from keras_mtl.tflite.qat.layers import FakeQuantDense
-from keras_mtl.tflite.qat.scheme import SCHEMES, Scheme
+from keras_mtl.tflite.qat.registry import TwinBuilder, TwinCall, activation_name, no_twin
+from keras_mtl.tflite.qat.scheme import SCHEMES
+from keras_mtl.tflite.qat.twins import Signal, TracedCall
 
 _layers = keras.layers
 #: Name of the layer that quantizes what the encoder gives, in a decoder's twin.
@@ -24,6 +27,19 @@ INTERFACE = "embeddings_range"
 _PROBABILITY = "strong_probability"
 #: The two directions of a recurrent layer, in the order of their states among a step's features.
 DIRECTIONS = ("forward", "backward")
+#: The dense layers that steps end with, and what each makes of its logits.
+_CLASSIFIERS = {"strong": "sigmoid", "event_attention": "softmax"}
+
+
+class EventCall(TracedCall):
+    """One call of a layer of an event head."""
+
+
+@dataclass
+class EventBuilder(TwinBuilder):
+    """Builds the twin of an event head."""
+
+    calls: ClassVar[type[TwinCall]] = EventCall
 
 
 def event_head_twin(head: keras.Model, scheme: str, interface: FakeQuant) -> keras.Model:
@@ -43,27 +59,56 @@ def event_head_twin(head: keras.Model, scheme: str, interface: FakeQuant) -> ker
     Raises:
         ConversionError: a layer without a twin.
     """
-    recurrent = _recurrent_layers(head)
-    inputs = keras.Input(head.input_shape[1:], name="embeddings")
-    x, step = interface(inputs)
-    twins: list[Any] = []
-    for layer in recurrent:
-        ways = list(zip(DIRECTIONS, _one_way(layer), strict=False))
-        made = [FakeQuantGRU(one.units, scheme, way == DIRECTIONS[1], name=f"{layer.name}_{way}") for way, one in ways]
-        twins += zip(made, _one_way(layer), strict=True)
-        states = [twin(x, input_step=step) for twin in made]
-        x = _layers.Concatenate(name=f"{layer.name}_states")(states) if len(states) > 1 else states[0]
-        step = state_step(SCHEMES[scheme])
-    if ahead := look_ahead_of(head):
-        x = LookAhead(ahead, name="look_ahead")(x)
-    strong, attention = _classified(SCHEMES[scheme], _classifiers(head), x, step)
-    weak = WeakPooling(name="weak")([strong, _layers.Softmax(name="attention")(attention)])
-    model = keras.Model(inputs, {"strong": strong, "weak": weak}, name="event_head")
-    for twin, layer in twins:
-        twin.cell.load(layer.cell)
-    for layer in _classifiers(head):
-        model.get_layer(layer.name).set_weights(layer.get_weights())
-    return model
+    _require_one_way(head)
+    inputs, graph, kind = keras.Input(head.input_shape[1:], name="embeddings"), graph_of(head), SCHEMES[scheme]
+    builder = EventBuilder(graph, lambda _: kind, {graph.inputs[0]: Signal(*interface(inputs))})
+    outputs = [signal.values for signal in builder.build()]
+    return keras.Model(inputs, keras.tree.pack_sequence_as(head.output, outputs), name="event_head")
+
+
+@EventCall.register(_layers.GRU, _layers.Bidirectional)
+def recurrent(call: EventCall) -> Signal:
+    """A GRU, or one for each direction."""
+    layer, source, states = call.layer, call.input, list[Any]()
+    _require_plain(layer)
+    for way, one in zip(DIRECTIONS, _one_way(layer), strict=False):
+        twin = FakeQuantGRU(one.units, call.scheme.name, way == DIRECTIONS[1], name=f"{layer.name}_{way}")
+        states.append(twin(source.values, input_step=source.step))
+        twin.cell.load(one.cell)
+    both = _layers.Concatenate(name=f"{layer.name}_states")(states) if len(states) > 1 else states[0]
+    return Signal(both, state_step(call.scheme))
+
+
+@EventCall.register(LookAhead)
+def look_ahead(call: EventCall) -> Signal:
+    """The states of a later step: a driver waits for them."""
+    later = LookAhead(call.layer.steps, name=call.layer.name)
+    return replace(call.input, values=later(call.input.values))
+
+
+@EventCall.register(_layers.Dense)
+def classifier(call: EventCall) -> Signal:
+    """Probabilities of the events, or logits of their weights among each other."""
+    layer, source, activation = call.layer, call.input, activation_name(call.layer.activation)
+    if _CLASSIFIERS.get(layer.name) != activation or not layer.use_bias:
+        raise no_twin(layer)
+    twin = FakeQuantDense(layer.units, name=layer.name)
+    values, step = twin(source.values, input_step=source.step)
+    twin.set_weights(layer.get_weights())
+    logits = call.ranged(layer.name, values, step, headroom=call.scheme.output_headroom)
+    if activation == "softmax":
+        return logits
+    probability = f"{layer.name}_probability"
+    values = _layers.Activation(activation, name=probability)(logits.values)
+    return call.fixed(0.0, 1.0, f"{probability}_range", values)
+
+
+@EventCall.register(WeakPooling)
+def weak_pooling(call: EventCall) -> Signal:
+    """Probabilities of a clip: of real values, since no file has them."""
+    strong, attention = (signal.values for signal in call.inputs)
+    weights = _layers.Softmax(name="attention")(attention)
+    return Signal(WeakPooling(name=call.layer.name)([strong, weights]), None)
 
 
 def cell_step(head: keras.Model, name: str, interface: FakeQuant | None) -> keras.Model:
@@ -122,37 +167,19 @@ def look_ahead_of(head: keras.Model) -> int:
     return sum(layer.steps for layer in head.layers if isinstance(layer, LookAhead))
 
 
-def _classified(scheme: Scheme, classifiers: list[Any], x: Any, step: Any) -> tuple[Any, Any]:
-    """Probabilities of the events, and logits of their weights among each other, [..., events] each."""
-    logits = []
-    for layer in classifiers:
-        values, accumulated = FakeQuantDense(layer.units, name=layer.name)(x, input_step=step)
-        range_of = FakeQuant.for_scheme(scheme, name=f"{layer.name}_range", headroom=scheme.output_headroom)
-        logits.append(range_of(values, accumulator_step=accumulated)[0])
-    strong = _layers.Activation("sigmoid", name=_PROBABILITY)(logits[0])
-    if not scheme.symmetric:
-        strong, _ = FakeQuant(8, fixed=True, low=0.0, high=255 / 256, name=f"{_PROBABILITY}_range")(strong)
-    return strong, logits[1]
+def _require_one_way(head: keras.Model) -> None:
+    """Refuses an event head without recurrent layers, or with some of both ways.
 
-
-def _recurrent_layers(head: keras.Model) -> list[Any]:
-    """The GRU layers of a float event head in order, bidirectional or going forwards."""
-    found: list[Any] = []
-    for layer in head.layers:
-        if isinstance(layer, _layers.Bidirectional | _layers.GRU):
-            _require_plain(layer)
-            found.append(layer)
-        elif not isinstance(layer, _layers.InputLayer | _layers.Dropout | _layers.Dense | LookAhead | WeakPooling):
-            raise no_twin(layer)
-    # A device steps through all layers in both directions, or through all of them as embeddings come.
-    if len({type(layer) for layer in found}) > 1:
+    A device steps through all layers in both directions, or through all of them as embeddings come.
+    """
+    found = {type(layer) for layer in head.layers if isinstance(layer, _layers.Bidirectional | _layers.GRU)}
+    if len(found) > 1:
         raise ConversionError(
             f"model {head.name} has recurrent layers that go forwards only beside bidirectional ones",
             hint="bidirectional is true for all of them, or for none",
         )
     if not found:
         raise ConversionError(f"model {head.name} has no recurrent layer", hint="build_event_head makes one that has")
-    return found
 
 
 def _require_plain(layer: Any) -> None:
@@ -172,11 +199,3 @@ def _require_plain(layer: Any) -> None:
 def _one_way(layer: Any) -> list[Any]:
     """The GRU layers of a recurrent layer, in the order of `DIRECTIONS`."""
     return [layer.forward_layer, layer.backward_layer] if isinstance(layer, _layers.Bidirectional) else [layer]
-
-
-def _classifiers(head: keras.Model) -> list[Any]:
-    layers = [head.get_layer(name) for name in ("strong", "event_attention")]
-    for layer, activation in zip(layers, ("sigmoid", "softmax"), strict=True):
-        if activation_of(layer) != activation or not layer.use_bias:
-            raise no_twin(layer)
-    return layers

@@ -1,7 +1,7 @@
 """Builds the quantization-aware twin of a network: its encoder, and one decoder or both.
 
 The float network's layers are walked in the order of computation; what is one operator in the file (convolution, batch
-normalisation and ReLU; sum and ReLU) becomes one layer and one range. `TWINS` lists the layers that have a twin.
+normalisation and ReLU; sum and ReLU) becomes one layer and one range, by its kind (`twins.py`).
 
 The twin of the scene part alone is one graph on one second of audio. That of a network with an event decoder has the
 float network's form, a functional model with the layers "encoder", "scene_head" and "event_head", each a model of its
@@ -12,37 +12,20 @@ replaced without the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import keras
 
 from keras_mtl.core import ConversionError
-from keras_mtl.models import GRN
 from keras_mtl.tflite.qat.event_head import INTERFACE, event_head_twin
 from keras_mtl.tflite.qat.fake_quant import FakeQuant
-from keras_mtl.tflite.qat.flat_graph import Node, flatten, no_twin
+from keras_mtl.tflite.qat.graph import flatten
 from keras_mtl.tflite.qat.scheme import SCHEMES, Scheme, scheme_of
-from keras_mtl.tflite.qat.twins import EMBEDDINGS, Signal, Twins
+from keras_mtl.tflite.qat.twins import EMBEDDINGS, Signal, TracedBuilder
 
 _layers = keras.layers
-#: The function that builds the twin of a layer, by its kind.
-TWINS: dict[type, Callable[[Twins, Node], None]] = {
-    _layers.Conv2D: Twins.convolution,
-    _layers.DepthwiseConv2D: Twins.convolution,
-    _layers.Dense: Twins.dense,
-    _layers.Add: Twins.add,
-    _layers.AveragePooling2D: Twins.average_pool,
-    _layers.GlobalAveragePooling2D: Twins.global_mean,
-    _layers.MaxPooling2D: Twins.move,
-    _layers.Reshape: Twins.move,
-    _layers.Flatten: Twins.move,
-    _layers.Activation: Twins.activation,
-    _layers.Softmax: Twins.softmax,
-    _layers.Dot: Twins.weighted_mean,
-    GRN: Twins.response_normalisation,
-}
 #: The tasks that a twin can have a decoder for.
 TASKS = ("scenes", "events")
 #: States of 8 bits lose every move of less than half a level, so cells have 16 by default; weights have 8 in any case.
@@ -96,21 +79,6 @@ def build_qat(
     return keras.Model(inputs, outputs, name="qat_network")
 
 
-def twin_graph(twins: Twins) -> Signal:
-    """Builds the twins of all calls of a graph. Gives the signal that stands for the graph's output.
-
-    Raises:
-        ConversionError: a layer that has no quantization-aware twin.
-    """
-    graph = twins.graph
-    for node in graph.nodes:
-        if node.output not in twins.done:
-            _twin_of(node)(twins, node)
-        if node.output == graph.ends[0] and graph.ends[0] != graph.output:
-            twins.mark_embeddings(node.output)
-    return twins.signal(graph.output)
-
-
 def is_one_graph(twin: keras.Model) -> bool:
     """Whether a twin is that of a scene part alone, whose encoder is no model of its own."""
     return all(layer.name != "encoder" for layer in twin.layers)
@@ -151,18 +119,11 @@ def join_interface(model: keras.Model) -> None:
             taken.set_range(0.0, (2 ** (taken.bits - 1) - 1) * scale / 2 ** (taken.bits - 1 - given.bits))
 
 
-def _twin_of(node: Node) -> Callable[[Twins, Node], None]:
-    # Exactly these kinds: a subclass may compute something else.
-    twin = TWINS.get(type(node.layer))
-    if twin is None:
-        raise no_twin(node.layer)
-    return twin
-
-
 def _graph_twin(name: str, models: list[Any], scheme: Scheme, inputs: Any, first: FakeQuant) -> keras.Model:
     """The twin of models that follow each other as one graph, whose input goes through a range first."""
-    values, step = first(inputs)
-    return keras.Model(inputs, twin_graph(Twins(flatten(models), scheme, Signal(values, step))).values, name=name)
+    graph = flatten(models)
+    builder = TracedBuilder(graph, lambda _: scheme, {graph.inputs[0]: Signal(*first(inputs))})
+    return keras.Model(inputs, builder.build()[-1].values, name=name)
 
 
 def _encoder_twin(encoder: keras.Model, scheme: Scheme) -> keras.Model:

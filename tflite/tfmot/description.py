@@ -17,7 +17,7 @@ import numpy as np
 
 from keras_mtl.core import ConversionError
 from keras_mtl.models import FusedBatchNorm
-from keras_mtl.tflite.qat import FlatGraph, Node, activation_of, flatten, is_relu
+from keras_mtl.tflite.qat import Graph, Node, activation_name, flatten, is_relu
 
 _layers = keras.layers
 #: Ranges that the format fixes, less the step that the integers lack at their end.
@@ -107,7 +107,7 @@ def describe_scene_part(network: keras.Model, frames: int = 100) -> Description:
 class _Listed:
     """The layers so far, and which of them gives each value of the graph."""
 
-    def __init__(self, graph: FlatGraph) -> None:
+    def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.names = {0: ""}
         self.layers: list[dict[str, Any]] = []
@@ -136,7 +136,7 @@ class _Listed:
         layer, kind = node.layer, type(node.layer)
         if getattr(layer, "groups", 1) != 1 or (kind is _layers.ReLU and not is_relu(layer)):
             raise _refusal(layer)
-        activation = activation_of(layer) if hasattr(layer, "activation") else None
+        activation = activation_name(layer.activation) if hasattr(layer, "activation") else None
         if activation not in (None, "linear", "relu", "tanh"):
             raise _refusal(layer, f"activation {activation}")
         if kind is _layers.Activation:
@@ -167,7 +167,11 @@ class _Listed:
 
     def _require_convolution_before(self, node: Node) -> None:
         before = [one for one in self.graph.nodes if one.output == node.inputs[0]]
-        follows = before and type(before[0].layer) in _CONVOLUTIONS and activation_of(before[0].layer) == "linear"
+        follows = (
+            before
+            and type(before[0].layer) in _CONVOLUTIONS
+            and activation_name(before[0].layer.activation) == "linear"
+        )
         if not follows or self.graph.next_alone(node.inputs[0]) is not node or node.layer.axis not in (-1, 3):
             raise _refusal(node.layer)
 

@@ -18,7 +18,7 @@ SBOM = "sbom.cdx.json"
 _SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 #: The commit that TensorFlow Lite Micro of August 2026 takes (its `ext_libs/cmsis_nn_download.sh`).
 _CMSIS_NN = "4ab83cc3cc98fb85ed6dafb55e8ca02f1628dcae"
-_SOURCES = (".c", ".h", ".cc")
+_SOURCES = (".c", ".h", ".cc", ".cpp", ".ino")
 _SOURCES_WORDS = {
     True: "The C and C++ sources of this bundle: models as arrays, resolvers, settings, front end, driver",
     False: "The C sources of this bundle: networks, their kernels, settings, front end, driver",

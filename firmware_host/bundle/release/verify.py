@@ -18,6 +18,8 @@ from keras_mtl.firmware_host.bundle.release.signature import is_signed, load_pub
 
 SCHEMA = "keras_mtl.verification/1"
 _PART_BYTES = 1 << 20
+#: Links are not followed, where the system can say so; whether a path is one was asked before, too.
+_AS_IT_IS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def _difference(path: Path, entry: Entry, regular: bool) -> str:
         return "not a file"
     digest, size = hashlib.sha256(), 0
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        with os.fdopen(os.open(path, _AS_IT_IS), "rb") as file:
             if os.fstat(file.fileno()).st_size != entry.size:
                 return "changed"
             while part := file.read(_PART_BYTES):

@@ -68,7 +68,7 @@ def listener_texts(name: str, artifact: Artifact, shared: bool = False) -> dict[
     scratch_bytes, assigned = buffers["scratch"].size_bytes, []
     if shared:
         buffers.pop("scratch")
-        assigned = [f"  memory.scratch = (float *){name}_memory();"]
+        assigned = [f"  memory.scratch = (kmtl_log_mel_scratch_t *){name}_memory();"]
     kept = [*(_assigned(field, buffer) for field, buffer in buffers.items()), *assigned]
     words = {
         "name": name,

@@ -71,6 +71,10 @@ def networks_header(
  * is too small, or the library lacks an operator. To be called once, before anything else. */
 int {name}_start(void);
 
+/* The same with other files of the networks, one for each in their order, as those of a partition that is updated over
+ * the air. Each is aligned to 16 and stays where it is. NULL: those of this firmware. */
+int {name}_start_with(const unsigned char *const *models);
+
 /* One inference of a network: pointers to the elements of each input, and to room for those of each output, in the
  * order of its settings; a null pointer is an output that is not wanted. 0: done. `context` is not used. */
 int {name}_run(void *context, int network, const void *const *inputs, void *const *outputs);
@@ -99,12 +103,13 @@ def networks_source(
         for arena, owner in sizes.items()
     )
     made = [f"tflite::MicroAllocator::Create({arena}_arena, sizeof({arena}_arena))" for arena in sizes]
+    built_in = "\n".join(f"    {each.name}_model," for each in networks)
     shared = f"  tflite::MicroAllocator* allocator{{{made[0]}}};\n" if share_arena else ""
     allocators = ["allocator"] * len(networks) if share_arena else made
     fields = shared + "\n".join(
         f"  keras_mtl::TflmNetwork<{_space(each)}::OpResolver, {_space(each)}::kResourceVariables> {each.role}"
-        f"{{{each.name}_model, {allocator}}};"
-        for each, allocator in zip(networks, allocators, strict=True)
+        f"{{models[{place}], {allocator}}};"
+        for place, (each, allocator) in enumerate(zip(networks, allocators, strict=True))
     )
     starts = "\n".join(
         f"  if (all.{each.role}.Start({_space(each)}::RegisterOperators) != kTfLiteOk) {{\n    return {place};\n  }}"
@@ -139,27 +144,36 @@ namespace {{
 
 {arenas}
 
+const unsigned char* const kBuiltIn[] = {{
+{built_in}
+}};
+
 struct All {{
+  explicit All(const unsigned char* const* files) : models(files) {{}}
+
+  const unsigned char* const* models;
 {fields}
 }};
 
 /* Made at the first call, when all of RAM is set up, not among the constructors before main(); and never destroyed. */
-All& Networks() {{
+All& Networks(const unsigned char* const* models = kBuiltIn) {{
   alignas(All) static unsigned char storage[sizeof(All)];
   static All* all = nullptr;
   if (all == nullptr) {{
-    all = new (storage) All;
+    all = new (storage) All(models);
   }}
   return *all;
 }}
 
 }}  // namespace
 
-extern "C" int {name}_start(void) {{
-  All& all = Networks();
+extern "C" int {name}_start_with(const unsigned char* const* models) {{
+  All& all = Networks(models == nullptr ? kBuiltIn : models);
 {starts}
   return 0;
 }}
+
+extern "C" int {name}_start(void) {{ return {name}_start_with(nullptr); }}
 
 extern "C" int {name}_run(void*, int network, const void* const* inputs, void* const* outputs) {{
   switch (network) {{

@@ -1,4 +1,7 @@
-"""A functional model as a list of layer calls, with nested models entered and layers that do nothing left out."""
+"""Functional models as a list of layer calls, with nested models entered and layers that do nothing left out.
+
+What follows a layer follows from which calls read its value, whatever the names and the nesting.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +43,12 @@ class Node:
     outputs: tuple[int, ...]
     arguments: tuple[Any, ...] = ()
 
+    @property
+    def output(self) -> int:
+        """The value that it makes, of a layer that makes one."""
+        (value,) = self.outputs
+        return value
+
 
 @dataclass
 class Graph:
@@ -48,25 +57,34 @@ class Graph:
     Attributes:
         inputs: numbers of the values that the model is given, in the order of its inputs.
         nodes: the calls.
-        outputs: numbers of the values that it gives, in the order of its outputs.
+        ends: the values that are given: the outputs of one model in their order, or what each model of a chain gives.
+            No call is taken into another across them.
     """
 
     inputs: list[int] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
-    outputs: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
     _values: int = 0
+
+    @property
+    def output(self) -> int:
+        """The value that a whole chain gives."""
+        return self.ends[-1]
 
     def new_value(self) -> int:
         """The number of a value that is not made yet."""
         self._values += 1
         return self._values - 1
 
+    def next_alone(self, value: int) -> Node | None:
+        """The one call that reads a value; None where several do, or it is given."""
+        readers = [node for node in self.nodes if value in node.inputs]
+        return readers[0] if len(readers) == 1 and value not in self.ends else None
+
     def reader(self, node: Node) -> Node | None:
-        """The one call that reads what a call makes; None where several do, or it is an output of the model."""
-        if len(node.outputs) != 1 or node.outputs[0] in self.outputs:
-            return None
-        readers = [other for other in self.nodes if node.outputs[0] in other.inputs]
-        return readers[0] if len(readers) == 1 and len(readers[0].inputs) == 1 else None
+        """The one call that reads what a call makes, and nothing else."""
+        found = self.next_alone(node.outputs[0]) if len(node.outputs) == 1 else None
+        return found if found is not None and len(found.inputs) == 1 else None
 
     def calls_of(self, layer: Any) -> list[Node]:
         """All calls of a layer."""
@@ -82,7 +100,25 @@ def graph_of(model: keras.Model) -> Graph:
     graph = Graph()
     functional = _functional(model)
     graph.inputs = [graph.new_value() for _ in functional.inputs]
-    graph.outputs = _enter(functional, graph.inputs, graph)
+    graph.ends = _enter(functional, graph.inputs, graph)
+    return graph
+
+
+def flatten(models: Sequence[keras.Model]) -> Graph:
+    """Chains functional models, each of which reads what the one before gives.
+
+    Raises:
+        ConversionError: a model that is not functional or has several inputs or outputs.
+    """
+    graph = Graph()
+    graph.inputs = values = [graph.new_value()]
+    for model in map(_functional, models):
+        if len(model.inputs) != 1 or len(model.outputs) != 1:
+            raise ConversionError(
+                f"model {model.name} has several inputs or outputs", hint="one of each can be quantized"
+            )
+        values = _enter(model, values, graph)
+        graph.ends += values
     return graph
 
 
