@@ -105,8 +105,16 @@ def pass_embeddings(wiring: Wiring) -> int:
     return -(-pass_cells(wiring) // cell_steps(wiring)) - 1 if wiring.event_ring else 0
 
 
+def score_embeddings(wiring: Wiring) -> int:
+    """The same until it has the first score that it keeps, that of the step which waited longest."""
+    if not wiring.event_ring:
+        return 0
+    before = pass_cells(wiring) - wiring.event_ring + wiring.kept()["kept_from"]
+    return before // cell_steps(wiring)
+
+
 def kept_embeddings(wiring: Wiring) -> int:
-    """Embeddings that the ring holds: those that decoders read at a time, and those that come while a pass needs its oldest."""
+    """Embeddings that the ring holds: those that are read at a time, and those that come while a pass needs its oldest."""
     during = wiring.event_ring // cell_steps(wiring) if wiring.event_ring else 0
     return max(wiring.scene_ring, wiring.event_ring + during, 1)
 

@@ -10,7 +10,14 @@ from keras_mtl.firmware_host.bundle.golden import event_numbers, input_scaling
 from keras_mtl.firmware_host.bundle.text.c_source import filled
 from keras_mtl.firmware_host.bundle.text.settings import decoder_words, label_lines
 from keras_mtl.firmware_host.c99 import identifier, real
-from keras_mtl.firmware_host.device import Buffer, cell_steps, embedding_place, kept_embeddings, listener_memory, pass_cells
+from keras_mtl.firmware_host.device import (
+    Buffer,
+    cell_steps,
+    embedding_place,
+    kept_embeddings,
+    listener_memory,
+    pass_cells,
+)
 from keras_mtl.tflite.artifact import Artifact, Port, Recurrent
 
 #: `KMTL_LISTENER_MOST_STATES` of kmtl_listener.h.
@@ -202,13 +209,13 @@ def _spread(name: str, artifact: Artifact) -> str:
     """Lines of the header on how a pass of both directions is spread."""
     wiring, prefix = artifact.wiring, name.upper()
     ring, hop, steps = wiring.event_ring, wiring.stream.event_hop, pass_cells(wiring)
-    most = max(wiring.scene_ring, 1)
+    most, least = max(wiring.scene_ring, 1), -(-steps // hop)
     return (
-        f"/* Cells that are invoked with an embedding at the most. A pass over the ring takes {steps:,}, and has to end within\n"
-        f" * {hop:,} embeddings; with more of them it ends sooner, and a push takes longer. */\n"
+        f"/* Cells that are invoked with an embedding at the most. A pass over the ring takes {steps:,}, and has to end\n"
+        f" * within {hop:,} embeddings; with more of them it ends sooner, and a push takes longer. */\n"
         f"#ifndef {prefix}_CELL_STEPS\n#define {prefix}_CELL_STEPS {cell_steps(wiring)}u\n#endif\n"
-        f"#if ({prefix}_CELL_STEPS < {cell_steps(wiring)}u) || ({prefix}_CELL_STEPS > {steps}u)\n"
-        f'#error "{prefix}_CELL_STEPS must be {cell_steps(wiring)} to {steps}"\n#endif\n'
+        f"#if ({prefix}_CELL_STEPS < {least}u) || ({prefix}_CELL_STEPS > {steps}u)\n"
+        f'#error "{prefix}_CELL_STEPS must be {least} to {steps}"\n#endif\n'
         f"/* Embeddings that are kept. */\n#define {prefix}_RING \\\n"
         f"  ((KMTL_EVENT_STREAM_RING({ring}u, {prefix}_CELL_STEPS) > {most}u) ? "
         f"KMTL_EVENT_STREAM_RING({ring}u, {prefix}_CELL_STEPS) : {most}u)\n"
