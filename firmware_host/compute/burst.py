@@ -76,7 +76,7 @@ def longest_burst(
 
 
 def _steps(artifact: Artifact, rows: Sequence[OpRow], calls_per_second: Sequence[float]) -> list[list[float]]:
-    """How often each row runs in a step with both decoders due; of both directions one for each cell that may run then."""
+    """How often each row runs in a step with both decoders due; of both directions for each cell that may run then."""
     wiring, step_s, members = artifact.wiring, artifact.step_s, [row.name.partition("/")[0] for row in rows]
     hops = {wiring.scene_head: wiring.stream.scene_hop}
     usual = [calls * hops.get(name, 1) * step_s for calls, name in zip(calls_per_second, members, strict=True)]

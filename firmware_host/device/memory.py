@@ -97,7 +97,8 @@ def pass_cells(wiring: Wiring) -> int:
 
 def cell_steps(wiring: Wiring) -> int:
     """Cells that the C listener invokes with an embedding: as few as end a pass within two thirds of a hop."""
-    return -(-3 * pass_cells(wiring) // (2 * wiring.stream.event_hop)) if wiring.event_ring else 0
+    cells = pass_cells(wiring)
+    return min(cells, -(-3 * cells // (2 * wiring.stream.event_hop)))
 
 
 def pass_embeddings(wiring: Wiring) -> int:
@@ -114,7 +115,7 @@ def score_embeddings(wiring: Wiring) -> int:
 
 
 def kept_embeddings(wiring: Wiring) -> int:
-    """Embeddings that the ring holds: those that are read at a time, and those that come while a pass needs its oldest."""
+    """Embeddings that the ring holds: those read at a time, and those that come while a pass needs its oldest one."""
     during = wiring.event_ring // cell_steps(wiring) if wiring.event_ring else 0
     return max(wiring.scene_ring, wiring.event_ring + during, 1)
 

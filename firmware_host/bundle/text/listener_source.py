@@ -211,8 +211,8 @@ def _spread(name: str, artifact: Artifact) -> str:
     ring, hop, steps = wiring.event_ring, wiring.stream.event_hop, pass_cells(wiring)
     most, least = max(wiring.scene_ring, 1), -(-steps // hop)
     return (
-        f"/* Cells that are invoked with an embedding at the most. A pass over the ring takes {steps:,}, and has to end\n"
-        f" * within {hop:,} embeddings; with more of them it ends sooner, and a push takes longer. */\n"
+        f"/* Cells that are invoked with an embedding at the most. A pass over the ring takes {steps:,} and must end\n"
+        f" * within {hop:,} embeddings; with more cells it ends sooner, and a push takes longer. */\n"
         f"#ifndef {prefix}_CELL_STEPS\n#define {prefix}_CELL_STEPS {cell_steps(wiring)}u\n#endif\n"
         f"#if ({prefix}_CELL_STEPS < {least}u) || ({prefix}_CELL_STEPS > {steps}u)\n"
         f'#error "{prefix}_CELL_STEPS must be {least} to {steps}"\n#endif\n'
