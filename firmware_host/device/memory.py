@@ -96,9 +96,9 @@ def pass_cells(wiring: Wiring) -> int:
 
 
 def cell_steps(wiring: Wiring) -> int:
-    """Cells that the C listener invokes with an embedding: as few as end a pass within two thirds of a hop."""
+    """Cells that the C listener invokes with an embedding: as few as end a pass within half a hop."""
     cells = pass_cells(wiring)
-    return min(cells, -(-3 * cells // (2 * wiring.stream.event_hop)))
+    return min(cells, -(-2 * cells // wiring.stream.event_hop))
 
 
 def pass_embeddings(wiring: Wiring) -> int:
