@@ -1,6 +1,7 @@
 # Everything a person or a machine does with the project starts here. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help env scaper demo notebooks reproduce test test-pythons test-slow test-firmware test-fuzz lint format lock dist clean FORCE
+.PHONY: help env scaper demo pictures notebooks reproduce test test-pythons test-slow test-firmware test-fuzz lint format lock dist clean \
+    FORCE
 
 BIN := .venv/bin
 # Holds the folder that the environment was made in: environments can't be moved.
@@ -23,8 +24,12 @@ env: $(STAMP) ## make or update the environment in .venv (Python 3.11, else 3.13
 scaper: $(STAMP) ## add Scaper, and SoX's library where it is missing, for `keras_mtl data synthesize`
 	@sh scripts/scaper.sh
 
-demo: $(STAMP) ## train, quantize, convert, emulate and bundle on the embedded data (minutes); results in demo/
+demo: $(STAMP) ## train, quantize, convert, emulate, bundle and listen on the embedded data (minutes); results in demo/
 	@$(BIN)/keras_mtl demo --out $(DEMO)
+
+pictures: $(STAMP) ## the pictures of the documents anew, from demo/ (made if it is not there); needs Chromium
+	@[ -f $(DEMO)/demo.json ] || $(MAKE) --no-print-directory demo
+	@$(BIN)/python scripts/pictures.py $(DEMO)
 
 notebooks: $(STAMP) ## run all notebooks anew (ten minutes) and keep what they print and draw
 	@$(BIN)/python scripts/keep_outputs.py

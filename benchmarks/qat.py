@@ -6,13 +6,16 @@ The network is a small ResNet, trained here. `easy` is that network. `outliers` 
 so that a few channels of one map are far larger than the others (a ReLU lets a factor through): in 8 bits with one step
 for the map, the small channels have few levels left, which training gets back and calibration does not. Accuracy is
 that of the file on TensorFlow Lite Micro. `steps` is the largest difference of an output from the forward pass that was
-trained or, of the converter's files, from the float network on the output's levels. OUT gets qat.json and qat.md.
+trained or, of files that nothing was trained for, from the float network on the output's levels. OUT gets qat.json and
+qat.md. ai-edge-quantizer is run by the Python that --ai-edge names, an environment of its own that has it installed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +23,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from qat_network import WIDTH, network
 from sklearn.datasets import load_digits
 
 from keras_mtl import qat
@@ -27,10 +31,22 @@ from keras_mtl.core import KerasMtlError
 from keras_mtl.firmware_host.engines import run
 from keras_mtl.tflite.artifact import Artifact
 
-layers = keras.layers
+Row = dict[str, Any]
+Data = dict[str, tuple[np.ndarray, np.ndarray]]
+
 SCHEMES = ("int8", "int16x8")
 _CALIBRATION, _TEST = 200, 360
-_WIDTH, _OUTLIERS, _FACTOR = 12, 3, 48.0
+_OUTLIERS, _FACTOR = 3, 48.0
+#: Ways that calibrate only: a name, the method, whether equalised and whether corrected.
+_POST_TRAINING = (
+    ("PTQ", "error", False, False),
+    ("PTQ, minmax", "minmax", False, False),
+    ("PTQ, percentile", "percentile", False, False),
+    ("PTQ, moving average", "moving_average", False, False),
+    ("PTQ, equalised", "error", True, False),
+    ("PTQ, corrected", "error", False, True),
+    ("PTQ, equalised and corrected", "error", True, True),
+)
 
 
 def main() -> int:
@@ -41,6 +57,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=3, help="passes of the quantization-aware training (default 3)")
     parser.add_argument("--cases", default="easy,outliers", help="some of them, comma-separated (default both)")
     parser.add_argument("--schemes", default=",".join(SCHEMES), help="some of them, comma-separated (default both)")
+    parser.add_argument("--ai-edge", metavar="PYTHON", help="the Python of an environment with ai-edge-quantizer")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     x, y = load_digits(return_X_y=True)
@@ -49,7 +66,7 @@ def main() -> int:
     x, y = x[order], y[order]
     data = {"train": (x[_TEST:], y[_TEST:]), "test": (x[:_TEST], y[:_TEST])}
     keras.utils.set_random_seed(0)
-    easy = _network()
+    easy = network(keras)
     _train(easy, *data["train"], options.float_epochs, 3e-3)
     rows: list[dict[str, Any]] = []
     for case, model in (("easy", easy), ("outliers", _with_outliers(easy))):
@@ -63,19 +80,6 @@ def main() -> int:
     return 0
 
 
-def _network() -> keras.Model:
-    inputs = keras.Input((8, 8, 1), name="image")
-    x = layers.ReLU()(layers.Conv2D(_WIDTH, 3, padding="same", name="stem")(inputs))
-    for block in (1, 2):
-        y = layers.Conv2D(_WIDTH, 3, padding="same", use_bias=False)(x)
-        y = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(y))
-        y = layers.BatchNormalization(momentum=0.9)(layers.Conv2D(_WIDTH, 3, padding="same", use_bias=False)(y))
-        x = layers.MaxPooling2D(2)(layers.ReLU()(layers.Add()([x, y])))
-        x = layers.ReLU()(layers.Conv2D(_WIDTH, 1, name=f"mix_{block}")(x))
-    x = layers.Dense(10, activation="softmax", name="digit")(layers.GlobalAveragePooling2D()(x))
-    return keras.Model(inputs, x, name="digits")
-
-
 def _train(model: keras.Model, x: np.ndarray, y: np.ndarray, epochs: int, rate: float) -> None:
     model.compile(optimizer=keras.optimizers.Adam(rate), loss="sparse_categorical_crossentropy", jit_compile=False)
     model.fit(x, y, batch_size=64, epochs=epochs, verbose=0)
@@ -86,7 +90,7 @@ def _with_outliers(model: keras.Model) -> keras.Model:
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     mixed, digit = copy.get_layer("mix_2"), copy.get_layer("digit")
-    factors = np.ones(_WIDTH, np.float32)
+    factors = np.ones(WIDTH, np.float32)
     factors[:_OUTLIERS] = _FACTOR
     kernel, bias = mixed.get_weights()
     mixed.set_weights([kernel * factors, bias * factors])
@@ -95,27 +99,26 @@ def _with_outliers(model: keras.Model) -> keras.Model:
     return copy
 
 
-def _rows(case: str, model: keras.Model, data: dict[str, Any], options: argparse.Namespace) -> list[dict[str, Any]]:
+def _rows(case: str, model: keras.Model, data: Data, options: argparse.Namespace) -> list[Row]:
     x, y = data["test"]
     goal = np.asarray(model(x, training=False))
     accuracy = float(np.mean(np.argmax(goal, -1) == y))
-    found: list[dict[str, Any]] = [{"case": case, "way": "float", "scheme": "float32", "accuracy": accuracy}]
+    found: list[Row] = [{"case": case, "way": "float", "scheme": "float32", "accuracy": accuracy}]
     seen = data["train"][0][:_CALIBRATION]
     for scheme in options.schemes.split(","):
-        for way, epochs in (("PTQ", 0), ("PTQ, equalised and corrected", 0), ("QAT", options.epochs)):
+        for way, method, equalised, corrected in _POST_TRAINING:
             twin = qat.quantize_model(model, scheme)
-            if "equalised" in way:
+            if equalised:
                 qat.equalise(twin)
-            qat.calibrate(twin, seen)
-            if "corrected" in way:
+            qat.calibrate(twin, seen, method)
+            if corrected:
                 qat.correct_biases(twin, seen)
-            if epochs:
-                _train(twin, *data["train"], epochs, 1e-3)
-            row = {"case": case, "way": f"keras_mtl {way}", "scheme": scheme}
-            found.append(row | _scored(qat.convert(twin, x), y))
-        found.append(
-            {"case": case, "way": "TFLite converter PTQ", "scheme": scheme} | _rival(model, scheme, data, options)
-        )
+            found.append({"case": case, "way": f"keras_mtl {way}", "scheme": scheme} | _scored(qat.convert(twin, x), y))
+        twin = qat.quantize_model(model, scheme)
+        qat.calibrate(twin, seen)
+        _train(twin, *data["train"], options.epochs, 1e-3)
+        found.append({"case": case, "way": "keras_mtl QAT", "scheme": scheme} | _scored(qat.convert(twin, x), y))
+    found += [{"case": case} | row for row in _rivals(model, data, options)]
     dense = keras.models.clone_model(model)
     dense.set_weights(model.get_weights())
     dense.quantize("int8")
@@ -125,20 +128,54 @@ def _rows(case: str, model: keras.Model, data: dict[str, Any], options: argparse
     return found
 
 
-def _rival(model: keras.Model, scheme: str, data: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
-    """The converter's file, on the float network's inputs and outputs."""
-    paths = [options.out / name for name in ("model.keras", "examples.npy", "rival.tflite")]
-    model.save(paths[0])
-    np.save(paths[1], data["train"][0][:_CALIBRATION])
-    words = [str(paths[0]), scheme, str(paths[1]), str(paths[2])]
-    script = Path(__file__).with_name("qat_converter.py")
-    done = subprocess.run([sys.executable, str(script), *words], capture_output=True, text=True, check=False)
-    if done.returncode:
-        return {"refused": (done.stderr.strip().splitlines() or ["it died"])[-1][:100]}
-    artifact, (x, y) = Artifact.of(paths[2].read_bytes()), data["test"]
-    port, end = artifact.network.inputs[0], artifact.network.outputs[0]
-    goal = end.quantize(np.asarray(model(x, training=False)))
-    return _measured(artifact, port.quantize(x), goal, y)
+def _rivals(model: keras.Model, data: Data, options: argparse.Namespace) -> list[Row]:
+    """What each of the others makes of a network, each in a process of its own."""
+    saved, examples, weights, arrays = (
+        options.out / name for name in ("model.keras", "examples.npy", "weights.npz", "data.npz")
+    )
+    (x, y), (test, labels) = data["train"], data["test"]
+    model.save(saved)
+    np.save(examples, x[:_CALIBRATION])
+    np.savez(weights, **{f"{each.name}/{n}": w for each in model.layers for n, w in enumerate(each.get_weights())})
+    np.savez(arrays, x=x, y=y, seen=x[:_CALIBRATION], test=test)
+    folders = {name: options.out / name for name in ("converter", "ai_edge", "tfmot")}
+    for folder in folders.values():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    converter, ai_edge, tfmot = folders.values()
+    plain = converter / "float32.tflite"
+    died = {
+        converter: _worker(sys.executable, "qat_converter.py", saved, examples, converter),
+        ai_edge: _worker(options.ai_edge, "qat_ai_edge.py", plain, examples, ai_edge)
+        if options.ai_edge
+        else "not asked for",
+        tfmot: _worker(sys.executable, "qat_tfmot.py", weights, arrays, options.epochs, tfmot, TF_USE_LEGACY_KERAS="1"),
+    }
+    goal = np.asarray(model(test, training=False))
+    schemes = [scheme for scheme in SCHEMES if scheme in options.schemes.split(",")]
+    ways = [("TFLite converter PTQ", scheme, converter, scheme) for scheme in schemes]
+    ways += [("ai-edge-quantizer PTQ", scheme, ai_edge, scheme) for scheme in schemes if options.ai_edge]
+    if "int8" in schemes:
+        ways += [("tfmot calibrated", "int8", tfmot, "calibrated"), ("tfmot QAT", "int8", tfmot, "trained")]
+    found = []
+    for way, scheme, folder, name in ways:
+        row = {"way": way, "scheme": scheme}
+        file, outputs = folder / f"{name}.tflite", folder / f"{name}.npy"
+        if not file.exists():
+            found.append(row | {"refused": died[folder] or "no file"})
+            continue
+        artifact = Artifact.of(file.read_bytes())
+        port, end = artifact.network.inputs[0], artifact.network.outputs[0]
+        wanted = end.quantize(np.load(outputs) if outputs.exists() else goal)
+        found.append(row | _measured(artifact, port.quantize(test), wanted, labels))
+    return found
+
+
+def _worker(python: str, script: str, *words: Any, **environment: str) -> str | None:
+    """Runs a script of this folder; gives the last line of its complaint if it died."""
+    command = [python, str(Path(__file__).with_name(script)), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+    return (done.stderr.strip().splitlines() or ["it died"])[-1][:100] if done.returncode else None
 
 
 def _scored(artifact: Artifact, y: np.ndarray) -> dict[str, Any]:
@@ -155,8 +192,9 @@ def _measured(artifact: Artifact, inputs: np.ndarray, goal: np.ndarray, y: np.nd
         return {**sizes, "refused": error.message[:100]}
     output = made.outputs["output_0"].reshape(goal.shape)
     accuracy = float(np.mean(np.argmax(output, -1) == y))
-    steps = int(np.abs(output.astype(int) - goal).max())
-    return {**sizes, "accuracy": accuracy, "steps": steps, "arena_bytes": made.arena_total_bytes}
+    integers = np.issubdtype(output.dtype, np.integer)
+    steps = {"steps": int(np.abs(output.astype(int) - goal).max())} if integers else {}
+    return {**sizes, "accuracy": accuracy, **steps, "arena_bytes": made.arena_total_bytes}
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -1,6 +1,8 @@
-"""TensorFlow Lite's own post-training quantization of a `.keras` file; `qat.py` runs it, since it may crash.
+"""TensorFlow Lite's converter on a `.keras` file, as it is and quantized; `qat.py` runs it, since it may crash.
 
-python benchmarks/qat_converter.py MODEL.keras int8|int16x8 EXAMPLES.npy OUT.tflite
+python benchmarks/qat_converter.py MODEL.keras EXAMPLES.npy FOLDER
+
+FOLDER gets float32.tflite, int8.tflite and int16x8.tflite, as far as it comes.
 """
 
 from __future__ import annotations
@@ -13,24 +15,27 @@ import numpy as np
 import tensorflow as tf
 
 
-def main(model_file: str, kind: str, examples_file: str, out: str) -> None:
-    """Converts with a representative data set, as the documentation of the converter has it."""
+def main(model_file: str, examples_file: str, folder: str) -> None:
+    """Converts with a representative data set, as the documentation of the converter has it; float32 as it is."""
     model, examples = keras.saving.load_model(model_file), np.load(examples_file)
     signature = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
     concrete = tf.function(lambda x: model(x, training=False), autograph=False).get_concrete_function(signature)
     holder = tf.Module()
     holder.variables_ = [weight.value for weight in model.weights]
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([row[None]] for row in examples)
     sets = tf.lite.OpsSet
     wide = sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-    converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS_INT8 if kind == "int8" else wide]
-    converter.inference_input_type = converter.inference_output_type = tf.int8 if kind == "int8" else tf.int16
-    Path(out).write_bytes(converter.convert())
+    kinds = {"float32": None, "int8": (sets.TFLITE_BUILTINS_INT8, tf.int8), "int16x8": (wide, tf.int16)}
+    for kind, wanted in kinds.items():
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder)
+        if wanted:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: ([row[None]] for row in examples)
+            converter.target_spec.supported_ops = [wanted[0]]
+            converter.inference_input_type = converter.inference_output_type = wanted[1]
+        Path(folder, f"{kind}.tflite").write_bytes(converter.convert())
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 5:
+    if len(sys.argv) != 4:
         sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""A report as one self-contained HTML page: no scripts, no references to anything outside it."""
+"""A report as one self-contained HTML page: no references to anything outside it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from keras_mtl.core import Column, Html, Table
+from keras_mtl.core import Column, Html, Table, page
 from keras_mtl.firmware_host.report import Check, Report
 from keras_mtl.firmware_host.views.html_arena import arena_section
 from keras_mtl.firmware_host.views.html_layers import (
@@ -18,29 +18,9 @@ from keras_mtl.firmware_host.views.html_layers import (
 from keras_mtl.firmware_host.views.html_parts import WIDTH, box, definitions, drawing, line, mark, number, span, text
 from keras_mtl.firmware_host.views.text import check_word, compared, latency_line, memory_table, short_name
 
-STYLE = """
-:root { --ink: #1d2733; --quiet: #5b6875; --rule: #dde3ea; --page: #ffffff; --card: #f5f7f9;
-  --good: #11703a; --bad: #b3261e; --blue: #4a7fb5; --pale: #a9c4df; --teal: #3a9188; --amber: #c98a1b;
-  --violet: #8a6bb8; --peak: #fbe9c8; --inside: #ffffff; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e3e8ee; --quiet: #9aa7b4; --rule: #323b45; --page: #14191f;
-  --card: #1c232b; --good: #5cc98a; --bad: #ff8a80; --blue: #4d85bf; --pale: #41678e; --teal: #35837b; --amber: #b47b16;
-  --violet: #7d60ac; --peak: #3d3220; --inside: #f4f7fa; } }
-* { box-sizing: border-box; }
-body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; margin: 0; background: var(--page); color: var(--ink); }
-main { max-width: 68rem; margin: 0 auto; padding: 1.5rem 1rem 2.5rem; }
-main + main { border-top: 3px solid var(--rule); }
-h1 { font-size: 1.6rem; margin: 0 0 .6rem; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; }
-h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; } p { margin: .4rem 0; }
-h1 span { font-size: .9rem; border: 1px solid; border-radius: 1rem; padding: .15rem .7rem; vertical-align: middle; }
+_STYLE = """
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: .5rem 0; font-size: 14px; }
 dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
-.table, .plot { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 14px; margin: .3rem 0; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--rule); vertical-align: top; }
-th { color: var(--quiet); font-weight: 600; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.passed { color: var(--good); font-weight: 600; } .failed { color: var(--bad); font-weight: 600; }
-.quiet { color: var(--quiet); } .note { border-left: 3px solid var(--amber); padding-left: .6rem; }
 .meter { display: inline-block; width: 6rem; height: .7rem; border-radius: .35rem; background: var(--rule);
   overflow: hidden; margin-top: .35rem; }
 .meter i { display: block; height: 100%; } .meter .part { background: var(--teal); }
@@ -66,13 +46,10 @@ svg .inside { fill: var(--inside); pointer-events: none; }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin: 0 0 .3rem; } .cards thead { display: none; }
   .cards tr { display: flex; flex-wrap: wrap; gap: .1rem .9rem; border-bottom: 1px solid var(--rule); }
   .cards td { border: 0; padding: .1rem 0; } .cards td:last-child { flex-basis: 100%; } }
-@media print { main { max-width: none; } .plot { break-inside: avoid; } svg { min-width: 0; }
-  h2 { break-after: avoid; } }
+@media print { .plot { break-inside: avoid; } svg { min-width: 0; } }
 """
 
 
-#: The page may load nothing, and a browser holds it to that.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _CHECKS = (
     Column("check", "name"),
     Column("", lambda check: mark(check.ok, check_word(check).lower())),
@@ -99,14 +76,7 @@ def report_html(reports: Sequence[Report]) -> str:
         reports: at least one; the page shows them one after the other.
     """
     title = "keras_mtl emulate: " + ", ".join(_title(report) for report in reports)
-    head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style>"
-    )
-    body = "\n".join(f"<main>\n{_section(report)}\n</main>" for report in reports)
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
+    return page(title, *map(_section, reports), style=_STYLE)
 
 
 def _title(report: Report) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keras_mtl.cli.options import FILE, PATH, cache_option, json_option, print_result, quiet_tensorflow
-from keras_mtl.core import DataError
+from keras_mtl.core import DataError, write_text
 from keras_mtl.experiments import SORTS, Comparison, RunRow
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     help="Also draw the cosine between the tasks' gradients over each training.",
 )
 @click.option("--markdown", type=FILE, metavar="FILE", help="Also write a Markdown table.")
+@click.option("--html", type=FILE, metavar="FILE", help="Also write a page with tables that sort.")
 @cache_option
 @json_option
 def command(
@@ -48,6 +49,7 @@ def command(
     plot: Path | None,
     conflict: Path | None,
     markdown: Path | None,
+    html: Path | None,
     cache: Path,
     as_json: bool,
 ) -> None:
@@ -64,23 +66,22 @@ def command(
     \b
     Examples:
       keras_mtl compare runs/soft runs/hard --sort event_f1
-      keras_mtl compare runs/sweep --plot sweep.png --markdown sweep.md
+      keras_mtl compare runs/sweep --plot sweep.png --markdown sweep.md --html sweep.html
       keras_mtl compare runs/soft --against runs/scenes --against runs/events --data DIR --conflict conflict.png
     """
     if data is not None and not against:
         raise click.UsageError("--data is for --against: nothing else is scored again")
     quiet_tensorflow()
-    from keras_mtl.experiments import compare, comparison_lines, comparison_markdown, expand
+    from keras_mtl.experiments import compare, comparison_html, comparison_lines, comparison_markdown, expand
 
     paths, references = expand([*runs, *against]), {path.resolve() for path in expand(against)}
     compared = compare(paths, sort, _command(runs, sort, against, data))
     if against:
         chosen = [row for row in compared.rows if Path(row.path).resolve() in references]
         compared = _with_differences(compared, chosen, data, cache)
-    if markdown is not None:
-        from keras_mtl.core import files
-
-        files.write_text(markdown, comparison_markdown(compared))
+    for path, made in ((markdown, comparison_markdown), (html, comparison_html)):
+        if path is not None:
+            write_text(path, made(compared))
     if plot is not None:
         from keras_mtl.experiments import plot_comparison
 

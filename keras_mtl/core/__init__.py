@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         without_score,
     )
     from keras_mtl.core.log_mel_settings import LogMelSettings, frame_window, hann_window, mel_edges_hz, mel_filters
+    from keras_mtl.core.pages import page, picture
     from keras_mtl.core.tables import Column, Html, Table
     from keras_mtl.core.typed import field_value, nearest, read
 else:
@@ -46,7 +47,6 @@ __all__ = [
     "EngineCrash", "EngineError", "EngineMissing", "EngineRefused", "EngineTimeout", "FeatureMismatch", "Html",
     "KerasMtlError", "Labels", "LogMelSettings", "RecipeError", "RunError", "Table", "TargetError", "TrainingError",
     "VerdictFailed", "errors", "field_value", "files", "frame_window", "hann_window", "is_one_line", "last_line",
-    "limit_process",
-    "mel_edges_hz", "mel_filters", "nearest", "new_folder", "normal", "read", "read_bytes", "read_labels",
-    "refusal", "run_isolated", "to_json", "without_score", "write_text",
+    "limit_process", "mel_edges_hz", "mel_filters", "nearest", "new_folder", "normal", "page", "picture", "read",
+    "read_bytes", "read_labels", "refusal", "run_isolated", "to_json", "without_score", "write_text",
 ]  # fmt: skip

@@ -1,40 +1,43 @@
-"""All stations one after the other: train, quantize, convert, emulate, bundle, predict."""
+"""All stations one after the other: train, quantize, convert, emulate, bundle, listen."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
-from keras_mtl.core import Column, Html, RunError, Table, files
+from keras_mtl.core import RunError, files
 from keras_mtl.datasets import open_corpus
+from keras_mtl.demo.page import demo_page
 from keras_mtl.features import event_set
 from keras_mtl.firmware_host.bundle import write_bundle
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.targets import load_target
-from keras_mtl.firmware_host.views import mark, report_html
-from keras_mtl.inference import predict, run_predictor
+from keras_mtl.firmware_host.views import report_html
+from keras_mtl.inference import Prediction, predict, run_predictor
 from keras_mtl.plots import plot_timeline
+from keras_mtl.predictors import predict_stream
 from keras_mtl.recipes import Recipe
 from keras_mtl.runs import Run
+from keras_mtl.tflite.artifact import Artifact
 from keras_mtl.tflite.convert import convert
 from keras_mtl.tflite.quantize import quantize
 from keras_mtl.training import train
 
 TARGETS = ("dcase-asc", "stm32h743")
-BOARD = "stm32h743"
 SCHEMES = ("int8", "int16x8")
+#: For the streaming artifact of both tasks; the first that holds it gets the firmware.
+BOARDS = ("stm32h743", "stm32u585", "nrf52840")
+JOINT = "joint.int8"
 _MARKER = "demo.json"
 SCHEMA = "keras_mtl.demo/1"
 
@@ -87,16 +90,19 @@ def _run_stages(recipe: Recipe, data: str, out: Path, folder: Path, cache: Path)
     document["quantized"] = {
         scheme: {"path": place(qat.path), "metrics": qat.info["metrics"]} for scheme, qat in runs.items()
     }
+    both = quantize(run, SCHEMES[0], corpus, folder / "run-joint", cache, "joint", epochs=0)
+    document["quantized"]["joint"] = {"path": place(both.path), "metrics": both.info["metrics"]}
     done("quantize")
     made = {kind: convert(runs.get(kind, run), "scenes", kind) for kind in ("float32", "float16", *SCHEMES)}
     paths = {kind: artifact.save(folder / "artifacts" / f"scenes.{kind}.tflite") for kind, artifact in made.items()}
+    joint = convert(both, "joint", SCHEMES[0])
+    joint_path = joint.save(folder / "artifacts" / JOINT)
     done("convert")
-    reports: dict[str, dict[str, Report]] = {}
-    for kind, artifact in made.items():
-        reports[kind] = {t: emulate(artifact, load_target(t), path=place(paths[kind])) for t in TARGETS}
-        for target, report in reports[kind].items():
-            report.save(folder / "reports" / f"scenes.{kind}.{target}.json")
-        files.write_text(folder / "reports" / f"scenes.{kind}.html", report_html(list(reports[kind].values())))
+    reports = {
+        kind: _reports(artifact, TARGETS, place(paths[kind]), folder, f"scenes.{kind}")
+        for kind, artifact in made.items()
+    }
+    on_boards = _reports(joint, BOARDS, place(joint_path), folder, JOINT)
     document["artifacts"] = {
         kind: {
             "path": place(paths[kind]),
@@ -107,17 +113,31 @@ def _run_stages(recipe: Recipe, data: str, out: Path, folder: Path, cache: Path)
         }
         for kind in made
     }
+    document["joint"] = {
+        "path": place(joint_path),
+        "boards": {board: {"verdict": report.verdict, "why": report.failures()} for board, report in on_boards.items()},
+    }
     done("emulate")
-    passed = [(made[scheme], reports[scheme][BOARD]) for scheme in SCHEMES if reports[scheme][BOARD].passed]
-    if passed:
-        document["firmware"] = place(write_bundle(passed, folder / "firmware").path)
+    board = next((board for board, report in on_boards.items() if report.passed), None)
+    if board:
+        document["firmware"] = place(write_bundle([(joint, on_boards[board])], folder / "firmware").path)
     done("bundle")
-    picture = _predict_one_clip(run, corpus, folder, cache)
-    document["timeline"] = place(picture)
-    done("predict")
-    document["report"] = place(files.write_text(folder / "report.html", demo_page(document, reports, picture)))
+    heard, picture = _hear_one_clip(run, joint, corpus, folder, cache)
+    document["timeline"], document["heard"] = place(picture), heard.to_dict() | {"file": place(heard.path)}
+    done("listen")
+    page = demo_page(document, reports, on_boards, picture.read_bytes())
+    document["report"] = place(files.write_text(folder / "report.html", page))
     document["content_sha256"] = _content_sha256(folder)
     return document
+
+
+def _reports(artifact: Artifact, targets: Sequence[str], path: str, folder: Path, name: str) -> dict[str, Report]:
+    """Holds an artifact against targets, and writes a report for each and one page for all."""
+    reports = {target: emulate(artifact, load_target(target), path=path) for target in targets}
+    for target, report in reports.items():
+        report.save(folder / "reports" / f"{name}.{target}.json")
+    files.write_text(folder / "reports" / f"{name}.html", report_html(list(reports.values())))
+    return reports
 
 
 def _as_a_demo_left_it(out: Path) -> bool:
@@ -141,63 +161,19 @@ def _content_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _predict_one_clip(run: Run, corpus: Any, out: Path, cache: Path) -> Path:
-    """Predicts the evaluation clip with the most events, and draws that against the truth."""
+def _hear_one_clip(run: Run, joint: Artifact, corpus: Any, out: Path, cache: Path) -> tuple[Prediction, Path]:
+    """Lets the streaming artifact hear the evaluation clip with the most events, as a device would.
+
+    Returns:
+        What it heard, and a picture of that beside the float network and the truth.
+    """
     clips = event_set(corpus, "validation", run.settings, cache)
     chosen = int(np.argmax([len(events) for events in clips.events]))
     name = str(clips.filenames[chosen])
     audio = next(e["audio"] for e in corpus.events["validation"] if str(e["filename"]) == name)
     sound = out / "soundscape.wav"
     soundfile.write(sound, audio, run.settings.sample_rate_hz)
-    return plot_timeline(predict(run_predictor(run), sound), out / "timeline.png", clips.events[chosen])
-
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; }
-table { border-collapse: collapse; margin: .5rem 0 2rem; font-size: 14px; }
-th, td { text-align: left; padding: .3rem .8rem; border-bottom: 1px solid #dde3ea; }
-.passed { color: #11703a; font-weight: 600; } .failed { color: #b3261e; font-weight: 600; }
-img { max-width: 100%; }
-"""
-
-
-def demo_page(document: dict[str, Any], reports: dict[str, dict[str, Report]], picture: Path) -> str:
-    """The page."""
-    metrics = document["run"]["metrics"]
-    encoded = base64.b64encode(picture.read_bytes()).decode()
-    body = [
-        "<h1>keras_mtl demo</h1>",
-        "<h2>Prediction of one clip</h2>",
-        f'<img alt="log-mel, event probabilities and events of one clip" src="data:image/png;base64,{encoded}">',
-        "<h2>Figures on the evaluation split</h2>",
-        _table(("", "float", *document["quantized"]), _figures(metrics, document["quantized"])),
-        "<h2>Artifacts held against their targets</h2>",
-        _table(
-            ("format", "target", "verdict", "parameter bytes", "arena bytes", "parity in LSB", "why"), _rows(reports)
-        ),
-        "<h2>Seconds of each stage</h2>",
-        _table(document["seconds"], [[f"{seconds:.0f}" for seconds in document["seconds"].values()]]),
-    ]
-    head = f'<meta charset="utf-8"><title>keras_mtl demo</title><style>{_STYLE}</style>'
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{"".join(body)}\n</body></html>\n'
-
-
-def _figures(metrics: dict[str, Any], quantized: dict[str, Any]) -> Iterable[Sequence[str]]:
-    rows = [("scene accuracy", "scenes", "accuracy"), ("scene log loss", "scenes", "log_loss")]
-    rows += [("event F1", "events", "event_f1_macro"), ("PSDS1", "events", "psds1"), ("PSDS2", "events", "psds2")]
-    for title, task, key in rows:
-        sources = [metrics, *(entry["metrics"] for entry in quantized.values())]
-        yield [title, *(f"{source[task][key]:.3f}" if task in source else "" for source in sources)]
-
-
-def _rows(reports: dict[str, dict[str, Report]]) -> Iterable[Sequence[str]]:
-    for kind, by_target in reports.items():
-        for target, report in by_target.items():
-            checks = [report.check(name) for name in ("parameter_bytes", "arena_bytes", "parity_lsb")]
-            values = ["" if c is None or c.value is None else f"{c.value:,}" for c in checks]
-            link = Html(f'<a href="reports/scenes.{escape(kind)}.html">{escape(kind)}</a>')
-            yield [link, target, mark(report.passed, report.verdict), *values, report.failures()]
-
-
-def _table(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
-    return Table([Column(title, place) for place, title in enumerate(columns)], list(rows)).html()
+    heard = predict_stream(joint, sound, engine="tflm", picture=False)
+    others = {"int8, streaming": [event for event, _ in heard.events]}
+    network = predict(run_predictor(run), sound)
+    return heard, plot_timeline(network, out / "timeline.png", clips.events[chosen], "float network", others)

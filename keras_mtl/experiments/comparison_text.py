@@ -1,12 +1,13 @@
-"""A comparison as text: lines for people, and a Markdown table with the command that made it."""
+"""A comparison as text: lines for people, and a Markdown table or a page with the command that made it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from html import escape
 from typing import NamedTuple
 
-from keras_mtl.core import Column, Table
+from keras_mtl.core import Column, Table, page
 from keras_mtl.experiments.comparison import FIGURES, Comparison, Difference, RunRow, Spread, Summary
 from keras_mtl.experiments.comparison_rows import algorithm_of
 
@@ -40,6 +41,17 @@ def comparison_markdown(comparison: Comparison) -> str:
     for note in comparison_notes(comparison):
         lines += ["", f"**Note:** {note}"]
     return "\n".join(lines) + "\n"
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """The same as a page."""
+    parts = ["<h1>Runs side by side</h1>"]
+    if comparison.command:
+        parts.append(f"<pre>{escape(comparison.command)}</pre>")
+    for title, table in _tables(comparison):
+        parts += [f"<h2>{escape(title)}</h2>", table.html()]
+    parts += [f'<p class="note">{escape(note)}</p>' for note in comparison_notes(comparison)]
+    return page("keras_mtl compare", "\n".join(parts))
 
 
 def comparison_notes(comparison: Comparison) -> list[str]:

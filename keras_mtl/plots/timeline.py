@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +19,25 @@ from keras_mtl.inference import Prediction
 
 _PREDICTED = "#1f6fb2"
 _TRUE = "#2e8b3d"
+_OTHERS = ("#c2751a", "#7d60ac")
 _log = logging.getLogger("keras_mtl")
 
 
-def plot_timeline(prediction: Prediction, path: str | Path, truth: Sequence[Event] | None = None) -> Path:
+def plot_timeline(
+    prediction: Prediction,
+    path: str | Path,
+    truth: Sequence[Event] | None = None,
+    name: str = "predicted",
+    others: Mapping[str, Sequence[Event]] | None = None,
+) -> Path:
     """Draws log-mel, event probabilities where there are any, and decoded events on one time axis.
 
     Args:
         prediction: what is drawn.
         path: the picture to write; its suffix says the format (.png, .svg, .pdf).
         truth: the true events, drawn above the decoded ones.
+        name: of the decoded events.
+        others: further events by their name, drawn below, at most two of them.
 
     Raises:
         ValueError: the prediction was made with `picture=False`.
@@ -47,7 +56,7 @@ def plot_timeline(prediction: Prediction, path: str | Path, truth: Sequence[Even
     if prediction.probabilities is not None:
         _draw_probabilities(axes[1], prediction)
     if "events" in prediction.tasks:
-        _draw_events(axes[-1], prediction, truth)
+        _draw_events(axes[-1], prediction, truth, name, others or {})
     axes[-1].set_xlabel("time in s")
     return save(figure, path)
 
@@ -123,20 +132,21 @@ def _draw_probabilities(axis, prediction: Prediction) -> None:  # type: ignore[n
     axis.set_ylabel("probability")
 
 
-def _draw_events(axis, prediction: Prediction, truth: Sequence[Event] | None) -> None:  # type: ignore[no-untyped-def]
+def _draw_events(  # type: ignore[no-untyped-def]
+    axis, prediction: Prediction, truth: Sequence[Event] | None, name: str, others: Mapping[str, Sequence[Event]]
+) -> None:
     names, events = prediction.classes, [event for event, _ in prediction.events]
-    rows: list[tuple[str, Sequence[Event], float, str]] = [(_PREDICTED, events, 0.2, "predicted")]
-    if truth is not None:
-        rows.insert(0, (_TRUE, truth, -0.2, "true"))
-    height = 0.34 if truth is not None else 0.6
-    for colour, group, shift, name in rows:
-        shift = shift if truth is not None else 0.0
-        places = np.asarray([names.index(e.label) for e in group], float) + shift
+    rows: list[tuple[str, Sequence[Event], str]] = [("true", truth, _TRUE)] if truth is not None else []
+    rows.append((name, events, _PREDICTED))
+    rows += [(*other, colour) for other, colour in zip(others.items(), _OTHERS, strict=False)]
+    step = 0.8 / len(rows) if len(rows) > 1 else 0.6
+    for place, (row, group, colour) in enumerate(rows):
+        places = np.asarray([names.index(e.label) for e in group], float) + step * (place - (len(rows) - 1) / 2)
         lengths = [e.offset_s - e.onset_s for e in group]
-        axis.barh(places, lengths, left=[e.onset_s for e in group], height=height, color=colour, label=name)
+        axis.barh(places, lengths, left=[e.onset_s for e in group], height=0.85 * step, color=colour, label=row)
     axis.set_ylim(len(names) - 0.5, -0.5)
     axis.set_xlim(0, prediction.duration_s)
     axis.set_yticks(range(len(names)), names, fontsize=7)
     axis.grid(axis="y", alpha=0.2)
-    if truth is not None:
-        axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, fontsize=7, frameon=False)
+    if len(rows) > 1:
+        axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(rows), fontsize=7, frameon=False)

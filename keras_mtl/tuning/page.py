@@ -1,13 +1,10 @@
 """The curves of all classes as one self-contained HTML page, on which a person picks an operating point.
 
-The page loads nothing. Its one script is named by its digest in the page's policy, so that no other can run; what it
-shows stands in the drawing's attributes, escaped.
+What its script shows stands in the drawing's attributes, escaped.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 import shlex
@@ -15,6 +12,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from keras_mtl.core import page
 from keras_mtl.decoding import DecodeSettings
 from keras_mtl.tuning.curves import Curve, CurvePoint, thinned
 from keras_mtl.tuning.stage import Point, Tuning
@@ -47,23 +45,13 @@ for (const section of document.querySelectorAll("section")) {
 }
 """
 _STYLE = """
-:root { --ink: #1d2733; --quiet: #5b6875; --rule: #dde3ea; --page: #fff; --card: #f5f7f9; --blue: #2f6ca8;
-  --red: #b3261e; --green: #11703a; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e3e8ee; --quiet: #9aa7b4; --rule: #323b45; --page: #14191f;
-  --card: #1c232b; --blue: #6aa5dd; --red: #ff8a80; --green: #5cc98a; } }
-body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; margin: 0; background: var(--page); color: var(--ink); }
-main { max-width: 52rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .3rem; overflow-wrap: anywhere; }
-p { margin: .4rem 0; } .quiet { color: var(--quiet); }
 svg { display: block; width: 100%; height: auto; background: var(--card); border-radius: .5rem; font-size: 12px; }
 svg text { fill: var(--quiet); } .axis { stroke: var(--quiet); } .grid { stroke: var(--rule); }
 .curve { fill: none; stroke: var(--blue); } .point { cursor: pointer; }
 .point circle { fill: var(--blue); } .point line { stroke: var(--blue); opacity: .35; }
 .point .target { fill: transparent; } .default circle.dot { fill: var(--quiet); }
-.chosen circle.dot { fill: var(--green); } .picked circle.dot { fill: var(--red); }
+.chosen circle.dot { fill: var(--good); } .picked circle.dot { fill: var(--bad); }
 .point:hover circle.dot, .point:focus circle.dot { stroke: var(--ink); stroke-width: 2; }
-pre { background: var(--card); border-radius: .5rem; padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere;
-  margin: .4rem 0; font-size: 13px; min-height: 1.5em; }
 """
 
 
@@ -93,20 +81,13 @@ def page_html(tuning: Tuning, drawn: Sequence[Curve], model: str, about: Sequenc
         model: the path of the run or artifact, for the command lines.
         about: lines on how it was made.
     """
-    digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     sections = "\n".join(
         _section(tuning, point, curve, model) for point, curve in zip(tuning.points, drawn, strict=True)
     )
     lines = "".join(f"<p>{escape(line)}</p>" for line in about)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f"<title>{escape(f'Operating points of {model}')}</title><style>{_STYLE}</style></head><body><main>\n"
-        f"<h1>Operating points of {escape(model)}</h1>{lines}"
-        f"<p>{escape(_axes_line(tuning))}</p>\n{sections}\n</main><script>{_SCRIPT}</script></body></html>\n"
-    )
+    title = f"Operating points of {model}"
+    body = f"<h1>{escape(title)}</h1>{lines}<p>{escape(_axes_line(tuning))}</p>\n{sections}"
+    return page(title, body, style=_STYLE, script=_SCRIPT)
 
 
 def _axes_line(tuning: Tuning) -> str:

@@ -339,6 +339,38 @@ def test_the_ring_gives_the_last_ones(built, tmp_path: Path) -> None:
     assert printed == expected
 
 
+def test_the_ring_is_not_turned_again_for_the_few_that_are_read_often(built, tmp_path: Path) -> None:
+    """Of 50: all of them every 40, and the last 9 with every fourth, as events and scenes read them."""
+    (tmp_path / "main.c").write_text(
+        "#include <stdio.h>\n"
+        '#include "kmtl_embeddings.h"\n'
+        "int main(void) {\n"
+        "  int32_t memory[50];\n"
+        "  kmtl_embeddings_t ring;\n"
+        "  int32_t came;\n"
+        "  unsigned turned = 0u, wrong = 0u;\n"
+        "  kmtl_embeddings_init(&ring, memory, 50u, sizeof came);\n"
+        "  for (came = 0; came < 850; came++) {\n"
+        "    uint16_t next, count;\n"
+        "    kmtl_embeddings_push(&ring, &came);\n"
+        "    next = ring.next;\n"
+        "    for (count = 9u; count <= 50u; count = (uint16_t)(count + 41u)) {\n"
+        "      if ((came >= (int32_t)count) && ((came % ((count == 9u) ? 4 : 40)) == 0)) {\n"
+        "        const int32_t *const last = (const int32_t *)kmtl_embeddings_last(&ring, count);\n"
+        "        wrong += (last[0] != (came + 1 - (int32_t)count)) || (last[count - 1u] != came) ? 1u : 0u;\n"
+        "      }\n"
+        "    }\n"
+        "    turned += (ring.next != next) ? 1u : 0u;\n"
+        "  }\n"
+        '  printf("%u %u", wrong, turned);\n'
+        "  return 0;\n"
+        "}\n"
+    )
+    wrong, turned = map(int, built(HOST, tmp_path / "main.c").run(cwd=tmp_path).split())
+    assert wrong == 0
+    assert 20 <= turned <= 42  # once for each of 20 readings of all, once behind it, and once when it is full
+
+
 def test_a_file_has_no_listener(make_artifact) -> None:
     with pytest.raises(ArtifactError, match="takes clips, and no stream"):
         listener_texts(NAME, make_artifact("int8"))

@@ -9,6 +9,7 @@ import pytest
 
 from keras_mtl.core import DataError, RunError
 from keras_mtl.demo import run_demo
+from keras_mtl.predictors import predict_stream
 from keras_mtl.runs import Run
 from keras_mtl.tflite.artifact import Artifact
 
@@ -35,6 +36,9 @@ def test_every_station_left_its_result(document, out):
         artifact = Artifact.load(row["path"])
         assert artifact.manifest["sha256"] == row["sha256"]
         assert artifact.manifest["format"] == kind
+    joint = Artifact.load(document["joint"]["path"])
+    assert joint.streams
+    assert set(joint.facts.labels.to_dict()) == {"scenes", "events"}
     assert Path(document["timeline"]).read_bytes().startswith(b"\x89PNG")
 
 
@@ -50,12 +54,21 @@ def test_verdicts_are_those_of_the_formats(document, out):
 
 
 @pytest.mark.slow
-def test_firmware_folder_holds_what_passed(document, out):
-    manifests = sorted(Path(document["firmware"]).rglob("manifest.json"))
-    assert manifests
-    arrays = [path.read_text() for path in Path(document["firmware"]).rglob("model_data.cc")]
-    assert len(arrays) == 2
-    assert all("alignas(16)" in text for text in arrays)
+def test_firmware_is_of_the_streaming_artifact_on_the_board_that_holds_it(document, out):
+    boards = document["joint"]["boards"]
+    assert boards["stm32h743"]["verdict"] == "passed"
+    assert boards["nrf52840"]["verdict"] == "failed"
+    assert "flash_bytes" in boards["nrf52840"]["why"]
+    manifest = json.loads((Path(document["firmware"]) / "manifest.json").read_text())
+    assert manifest["target"] == "stm32h743"
+    assert (Path(document["firmware"]) / "listener.h").exists()
+
+
+@pytest.mark.slow
+def test_what_was_heard_is_what_the_artifact_predicts(document):
+    heard = predict_stream(Artifact.load(document["joint"]["path"]), document["heard"]["file"], picture=False)
+    found = [[row["onset_s"], row["label"]] for row in document["heard"]["scenes"]]
+    assert found == [[event.onset_s, event.label] for event, _ in heard.scenes]
 
 
 @pytest.mark.slow
@@ -63,7 +76,8 @@ def test_page_shows_the_figures(document):
     page = Path(document["report"]).read_text()
     assert f"{document['run']['metrics']['scenes']['accuracy']:.3f}" in page
     assert "data:image/png;base64" in page
-    assert "stm32h743" in page
+    assert all(board in page for board in document["joint"]["boards"])
+    assert document["joint"]["boards"]["nrf52840"]["why"].split(":")[0] in page
 
 
 def _refused(recipe, cache, out):
@@ -116,7 +130,8 @@ def test_results_are_told_by_the_places_that_they_have(document, out):
     told = [document[key] for key in ("timeline", "report", "firmware")] + [document["run"]["path"]]
     told += [row["path"] for key in ("quantized", "artifacts") for row in document[key].values()]
     told += [json.loads(path.read_text())["artifact"]["path"] for path in sorted(out.glob("reports/*.json"))]
-    assert len(told) == 4 + 2 + 4 + 8
+    told += [document["joint"]["path"], document["heard"]["file"]]
+    assert len(told) == 4 + 3 + 4 + 11 + 2
     assert all(Path(path).exists() and Path(path).is_relative_to(out) for path in told)
 
 

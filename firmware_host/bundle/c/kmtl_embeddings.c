@@ -37,21 +37,22 @@ static void reverse_words(uint8_t *memory, size_t count) {
   }
 }
 
-/* Turns a full ring so that the oldest comes first: both parts backwards, then the whole. */
-static void turn(kmtl_embeddings_t *self) {
-  const size_t newer = self->next * self->bytes;
+/* Turns a full ring so that the last `count` come first: both parts backwards, then the whole. What is pushed next goes
+ * behind them, so that the ring need not be turned again until it is full once more. */
+static void turn(kmtl_embeddings_t *self, uint16_t count) {
+  const size_t older = (((size_t)self->next + self->size) - count) % self->size * self->bytes;
   const size_t all = self->size * self->bytes;
 
   if ((((uintptr_t)self->memory | self->bytes) & 3u) == 0u) {
-    reverse_words(self->memory, newer);
-    reverse_words(&self->memory[newer], all - newer);
+    reverse_words(self->memory, older);
+    reverse_words(&self->memory[older], all - older);
     reverse_words(self->memory, all);
   } else {
-    reverse(self->memory, newer);
-    reverse(&self->memory[newer], all - newer);
+    reverse(self->memory, older);
+    reverse(&self->memory[older], all - older);
     reverse(self->memory, all);
   }
-  self->next = 0u;
+  self->next = (uint16_t)(count % self->size);
 }
 
 void kmtl_embeddings_init(kmtl_embeddings_t *self, void *memory, uint16_t size, size_t bytes) {
@@ -78,7 +79,7 @@ const void *kmtl_embeddings_last(kmtl_embeddings_t *self, uint16_t count) {
   size_t end;
 
   if ((self->next != 0u) && (self->next < count)) {
-    turn(self);
+    turn(self, count);
   }
   end = (self->next == 0u) ? self->size : self->next;
   return &self->memory[(end - count) * self->bytes];
