@@ -229,11 +229,9 @@ def test_text_shows_checks_engines_operators_and_verdict(int8_report):
 class _References(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.tags: set[str] = set()
         self.references: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
         self.references += [value or "" for key, value in attrs if key in ("src", "href")]
 
 
@@ -243,7 +241,7 @@ def test_html_is_one_page_without_references(int8_report):
     parser = _References()
     parser.feed(page)
     assert not parser.references
-    assert "script" not in parser.tags
+    assert page.count("<script") == 1  # that which sorts tables
     assert "url(" not in page
     assert page.count("<h1>") == 2
     for name in BOARD_CHECKS:
