@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import tree
 
 from keras_mtl.core import ConversionError
 from keras_mtl.qat.batches import ROWS, arrays_of, input_names, nodes_of
@@ -65,14 +66,20 @@ def write(twin: keras.Model) -> Any:
         made = layer.to_file(writer, *(values[id(each)] for each in node.input_tensors if id(each) in values))
         listed = made if isinstance(made, list) else [made]
         values.update({id(out): value for out, value in zip(node.outputs[::3], listed, strict=True)})
-    outputs = dict(zip(output_names(twin), (values[id(port)] for port in twin.outputs), strict=True))
+    outputs: dict[str, Value] = {}
+    for name, port in zip(output_names(twin), twin.outputs, strict=True):
+        value = values[id(port)]
+        outputs[name] = writer.copied(value, name) if value in outputs.values() else value
     return writer.finish(inputs, outputs)
 
 
 def output_names(twin: keras.Model) -> tuple[str, ...]:
-    """Names of a model's outputs, in order."""
+    """Names of a model's outputs in their order, which is that of sorted keys: keys, or else the layers', numbered."""
     output = twin._outputs_struct
-    return tuple(output) if isinstance(output, dict) else tuple(twin.output_names)
+    keyed = isinstance(output, dict)
+    names = ["/".join(map(str, path)) for path, _ in tree.flatten_with_path(output)] if keyed else twin.output_names
+    earlier = [names[:number].count(name) for number, name in enumerate(names)]
+    return tuple(f"{name}_{count + 1}" if count else name for name, count in zip(names, earlier, strict=True))
 
 
 def _scheme(layer: Any) -> str | None:
@@ -90,7 +97,7 @@ def _golden(twin: keras.Model, golden: Any, inputs: list[Port], outputs: list[Po
     found = []
     for start in range(0, len(real[0]), ROWS):
         rows = [array[start : start + ROWS] for array in real]
-        made = twin(keras.tree.pack_sequence_as(twin._inputs_struct, rows), training=False)
-        found.append([np.asarray(each) for each in keras.tree.flatten(made)])
+        made = twin(tree.pack_sequence_as(twin._inputs_struct, rows), training=False)
+        found.append([np.asarray(each) for each in tree.flatten(made)])
     made = [np.concatenate(each) for each in zip(*found, strict=True)]
     return Golden.of_rows(tuple(given), tuple(port.quantize(each) for port, each in zip(outputs, made, strict=True)))

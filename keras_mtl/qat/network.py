@@ -57,6 +57,10 @@ def quantize_model(
         _require_fixed(name, tensor)
         end = keras.Input(tensor.shape[1:], dtype="float32", name=name)
         ends.append(end)
+        if recurrent.is_state(graph, value):
+            reader = graph.next_alone(value)
+            builder.signals[value] = Signal(end, None, None, builder.scheme_of(reader.layer.name).bits)
+            continue
         grid = Call.grid_of(default)
         made = Input(grid=grid, name=builder.name(f"{name}_grid"))(end)
         values, step, zero_point = made
@@ -98,13 +102,13 @@ def _require_fixed(name: str, tensor: Any) -> None:
 
 def _name_outputs(outputs: list[Any], names: list[str]) -> None:
     """Gives the operators that make the outputs the names of the float model's, by which losses are given."""
-    makers = [tensor._keras_history.operation for tensor in outputs]
-    if len(set(map(id, makers))) < len(makers):
-        return
+    makers: dict[Any, str] = {}
+    for tensor, name in zip(outputs, names, strict=True):
+        makers.setdefault(tensor._keras_history.operation, name)
     known: dict[str, Any] = {}
     for maker in makers:
         _collect(maker, known)
-    for maker, name in zip(makers, names, strict=True):
+    for maker, name in makers.items():
         other = known.get(name)
         if other is not None and other is not maker:
             other.name = f"{name}_inside"

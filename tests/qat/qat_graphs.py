@@ -80,6 +80,7 @@ RECURRENT: dict[str, tuple[tuple[int, ...], Callable[[], Sequence[Any]]]] = {
     "gru_backwards": ((2, 4), lambda: [layers.GRU(3, reset_after=False, go_backwards=True, return_sequences=True)]),
     "lstm": ((2, 4), lambda: [layers.LSTM(3)]),
     "simple": ((2, 4), lambda: [layers.SimpleRNN(3, return_sequences=True)]),
+    "gru_started": ((2, 4), lambda: [lambda x: layers.GRU(3)(x, initial_state=layers.GRU(3, return_state=True)(x)[1])]),
     "bidirectional": ((2, 4), lambda: [layers.Bidirectional(layers.GRU(3, return_sequences=True))]),
 }
 

@@ -140,6 +140,13 @@ class GraphWriter:
             value = made_by.inputs[0]
         if value.shape == tuple(shape):
             return value
+        return self._reshape(value, shape, name)
+
+    def copied(self, value: Value, name: str) -> Value:
+        """The same integers as a value of their own: RESHAPE to the same shape."""
+        return self._reshape(value, value.shape, name)
+
+    def _reshape(self, value: Value, shape: tuple[int, ...], name: str) -> Value:
         size = self.constant(f"{name}/shape", shape, "int32")
         options = ("ReshapeOptions", {"newShape": np.array(shape, np.int32)})
         return self.operator("RESHAPE", [value, size], shape, 1, options, name).on_grid_of(value)

@@ -23,7 +23,7 @@ class Signal:
 
     Attributes:
         values: real values on the levels of its grid, symbolic.
-        step: of the levels, a symbolic scalar.
+        step: of the levels, a symbolic scalar; None of an input of the model that its reader puts on a grid.
         zero_point: the integer that stands for 0, a symbolic scalar.
         bits: of the integers, 8 or 16.
     """
@@ -34,9 +34,9 @@ class Signal:
     bits: int
 
     @property
-    def parts(self) -> tuple[Any, Any, Any]:
+    def parts(self) -> tuple[Any, ...]:
         """What an operator is called with."""
-        return self.values, self.step, self.zero_point
+        return (self.values,) if self.step is None else (self.values, self.step, self.zero_point)
 
     @property
     def shape(self) -> tuple[Any, ...]:

@@ -1,13 +1,12 @@
 """GRU, LSTM and SimpleRNN, unrolled in the file: a loop of integers is what no converter and no kernel has.
 
-What a cell computes is said once, of operators that are applied: in the twin they compute, in the file they are
-written. Weights are constants that all steps share, so that a step costs some hundred bytes of operators. States are
--1..1 less the level that the integers lack; the memory of an LSTM has a range of its own.
+Weights are constants that all steps share, so that a step costs some hundred bytes of operators. A layer of one step,
+with its states as inputs and outputs, is the cell alone, as a streaming network has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,181 +14,24 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtl.tflite.flatbuffer import GraphWriter, Value
-from keras_mtl.tflite.kinds.activations import Squashed
+from keras_mtl.tflite.kinds.cells import CELLS
 from keras_mtl.tflite.kinds.concatenation import joined
-from keras_mtl.tflite.kinds.elementwise import Add, Multiply, Subtract
-from keras_mtl.tflite.kinds.grid import Signal
+from keras_mtl.tflite.kinds.elementwise import Add, Multiply
+from keras_mtl.tflite.kinds.grid import Signal, instead
 from keras_mtl.tflite.kinds.operator import Operator
 from keras_mtl.tflite.kinds.registry import Call, register
-from keras_mtl.tflite.kinds.weighted import Dense
-from keras_mtl.tflite.qat import activation_name, unsupported
+from keras_mtl.tflite.qat import Graph, activation_name, unsupported
 
 _layers = keras.layers
-#: Difference of two values in -1..1. A little wider, so that not all scales of a sum are powers of two: for these
-#: LiteRT has another kernel, which refuses this one's file.
-_DIFFERENCE = 2.01
-#: Applies an operator to what it reads.
-Apply = Callable[..., Any]
-
-
-class Cell(Operator):
-    """One step of a recurrent layer: one dense layer for the input and one for the state of each gate.
-
-    Args:
-        features: of the input.
-        units: of the state.
-        grids: arguments of the grids, those of the scheme.
-        resets_after: of a GRU, whether the reset gate is applied to the product with the state.
-        **options: options of `Operator`.
-    """
-
-    #: The gates in Keras's order of the columns of the weights, and their functions.
-    gates: tuple[tuple[str, str], ...] = ()
-    #: How many states there are; the first one is the output.
-    states = 1
-
-    def __init__(
-        self, features: int, units: int, grids: dict[str, Any], resets_after: bool = True, **options: Any
-    ) -> None:
-        super().__init__(**options)
-        self.features, self.units, self.grid_options, self.resets_after = features, units, grids, resets_after
-        bits = grids["bits"]
-        self.inputs_of, self.states_of, self.sums, self.squashed = [], [], [], []
-        for gate, function in self.gates:
-            most = float(np.arctanh(1.0 - 2.0**-bits)) * (1.0 if function == "tanh" else 2.0)
-            self.inputs_of.append(Dense((features, units), grid=grids, name=f"{gate}_input"))
-            self.states_of.append(Dense((units, units), grid=grids, name=f"{gate}_state"))
-            self.sums.append(Add(grid={**grids, "most": most}, name=f"{gate}_sum"))
-            self.squashed.append(Squashed(function, bits, name=gate))
-
-    @property
-    def bits(self) -> int:
-        """Bits of all signals."""
-        return self.grid_options["bits"]
-
-    def unit_grid(self) -> dict[str, Any]:
-        """The grid of a state."""
-        top = 1.0 - 2.0 ** (1 - self.bits)
-        return {**self.grid_options, "fixed": True, "low": -top if self.bits == 16 else -1.0, "high": top}
-
-    def state_grids(self) -> list[Any]:
-        """The grid of each state."""
-        raise NotImplementedError
-
-    def advance(self, apply: Apply, read: list[Any], states: list[Any]) -> list[Any]:
-        """What the input adds to each gate, and the states, to the next states."""
-        raise NotImplementedError
-
-    def gate(self, apply: Apply, number: int, read: Any, state: Any) -> Any:
-        """One gate of the input's part and a state."""
-        total = apply(self.sums[number], read, apply(self.states_of[number], state))
-        return apply(self.squashed[number], total)
-
-    def load(self, kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray) -> None:
-        """Takes a Keras layer's weights; `bias` is [2, gates x units], of the input and of the state."""
-        for number in range(len(self.gates)):
-            columns = slice(number * self.units, (number + 1) * self.units)
-            apart = self.bias_apart(number)
-            own = [bias[0, columns] + (0.0 if apart else bias[1, columns]), bias[1, columns] * float(apart)]
-            for layer, weights, offset in zip(
-                (self.inputs_of[number], self.states_of[number]), (kernel, recurrent), own, strict=True
-            ):
-                layer.set_weights([weights[:, columns], offset, *layer.get_weights()[2:]])
-
-    def bias_apart(self, number: int) -> bool:
-        """Whether a gate's bias of the state can't be added to that of the input."""
-        return False
-
-    def get_config(self) -> dict[str, Any]:
-        """All constructor arguments."""
-        own = {"features": self.features, "units": self.units, "resets_after": self.resets_after}
-        return {**super().get_config(), **own, "grids": self.grid_options}
-
-
-@keras.saving.register_keras_serializable(package="keras_mtl")
-class SimpleCell(Cell):
-    """h' = tanh(W x + U h)."""
-
-    gates = (("state", "tanh"),)
-
-    def state_grids(self) -> list[Any]:
-        """That of TANH."""
-        return [self.squashed[0].fixed()]
-
-    def advance(self, apply: Apply, read: list[Any], states: list[Any]) -> list[Any]:
-        """The next state."""
-        return [self.gate(apply, 0, read[0], states[0])]
-
-
-@keras.saving.register_keras_serializable(package="keras_mtl")
-class GruCell(Cell):
-    """z = sigmoid(W_z x + U_z h); r = sigmoid(W_r x + U_r h); c = tanh(W_c x + r (U_c h)); h' = c + z (h - c)."""
-
-    gates = (("update", "sigmoid"), ("reset", "sigmoid"), ("candidate", "tanh"))
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        wide = {**self.grid_options, "fixed": True, "low": -_DIFFERENCE, "high": _DIFFERENCE}
-        # Of the product with the state after it was reset, or of the state that is reset before it.
-        self.product = Multiply(grid=self.grid_options if self.resets_after else self.unit_grid(), name="product")
-        self.difference = Subtract(grid=wide, name="difference")
-        self.move = Multiply(grid=wide, name="move")
-        self.next_state = Add(grid=self.unit_grid(), name="next_state")
-
-    def bias_apart(self, number: int) -> bool:
-        """The candidate's is reset with the product."""
-        return number == 2 and self.resets_after
-
-    def state_grids(self) -> list[Any]:
-        """That of a state."""
-        return [self.next_state.grid.levels()]
-
-    def advance(self, apply: Apply, read: list[Any], states: list[Any]) -> list[Any]:
-        """The next state."""
-        (state,) = states
-        update, reset = self.gate(apply, 0, read[0], state), self.gate(apply, 1, read[1], state)
-        if self.resets_after:
-            part = apply(self.product, reset, apply(self.states_of[2], state))
-        else:
-            part = apply(self.states_of[2], apply(self.product, reset, state))
-        candidate = apply(self.squashed[2], apply(self.sums[2], read[2], part))
-        move = apply(self.move, update, apply(self.difference, state, candidate))
-        return [apply(self.next_state, candidate, move)]
-
-
-@keras.saving.register_keras_serializable(package="keras_mtl")
-class LstmCell(Cell):
-    """i, f, o = sigmoid(W x + U h); g = tanh(W_g x + U_g h); c' = f c + i g; h' = o tanh(c')."""
-
-    gates = (("input", "sigmoid"), ("forget", "sigmoid"), ("candidate", "tanh"), ("output", "sigmoid"))
-    states = 2
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.kept = Multiply(grid=self.grid_options, name="kept")
-        self.written = Multiply(grid=self.unit_grid(), name="written")
-        self.memory = Add(grid=self.grid_options, name="memory")
-        self.shown = Squashed("tanh", self.bits, name="shown")
-        self.next_state = Multiply(grid=self.unit_grid(), name="next_state")
-
-    def state_grids(self) -> list[Any]:
-        """That of a state, and that of the memory."""
-        return [self.next_state.grid.levels(), self.memory.grid.levels()]
-
-    def advance(self, apply: Apply, read: list[Any], states: list[Any]) -> list[Any]:
-        """The next state and memory."""
-        state, memory = states
-        entry, forget, candidate, output = (self.gate(apply, i, one, state) for i, one in enumerate(read))
-        memory = apply(self.memory, apply(self.kept, forget, memory), apply(self.written, entry, candidate))
-        return [apply(self.next_state, output, apply(self.shown, memory)), memory]
-
-
-_CELLS = {"gru": GruCell, "lstm": LstmCell, "simple": SimpleCell}
+_KINDS = {_layers.GRU: "gru", _layers.LSTM: "lstm", _layers.SimpleRNN: "simple"}
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class Recurrent(Operator):
-    """A cell over a sequence, from states of 0.
+    """A cell over a sequence, from states of 0 or from given ones.
+
+    A state that is an input of the model comes as real values, and is put on the grid on which the layer gives that
+    state: the integers of one step go into the next as they are. Any other one comes as a signal, and keeps its grid.
 
     Args:
         kind: of the cell: "gru", "lstm" or "simple".
@@ -197,6 +39,8 @@ class Recurrent(Operator):
         backwards: whether it begins at the end.
         sequences: whether it gives all states, else the last.
         in_order: whether states of one that goes backwards come in the order of the inputs.
+        starts: where the first states come from: "input" or "signal" for each; empty for states of 0.
+        gives_states: whether the last states are given behind the output.
         **options: options of `Operator`.
     """
 
@@ -207,41 +51,73 @@ class Recurrent(Operator):
         backwards: bool = False,
         sequences: bool = True,
         in_order: bool = True,
+        starts: Sequence[str] = (),
+        gives_states: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.kind, self._cell_options = kind, cell
         self.backwards, self.sequences, self.in_order = backwards, sequences, in_order
-        self.cell = _CELLS[kind](**cell, name="cell")
+        self.starts, self.gives_states = tuple(starts), gives_states
+        self.cell = CELLS[kind](**cell, name="cell")
 
     def call(self, *parts: Any, training: Any = None) -> Any:
-        """[batch, time, features] to [batch, time, units] or [batch, units], with step and zero point."""
-        values, step, zero_point = parts
+        """[batch, time, features] to [batch, time, units] or [batch, units], and the states [batch, units]."""
+        values, step, zero_point, *given = parts
         read = [layer(values, step, zero_point) for layer in self.cell.inputs_of]
         ends = [(tf.cast(each, tf.float32), tf.cast(zero, tf.float32)) for each, zero in self.cell.state_grids()]
-        start = tf.zeros_like(read[0][0][:, 0])
+        first = self._first(given, ends, tf.zeros_like(read[0][0][:, 0]))
 
-        def advance(carried: Any, now: Any) -> Any:
-            states = [(each, *end) for each, end in zip(carried, ends, strict=True)]
-            given = [(each, *one[1:]) for each, one in zip(now, read, strict=True)]
-            made = self.cell.advance(_computed, given, states)
-            return tuple(each[0] for each in made)
+        def advance(states: Any, now: Any) -> Any:
+            made = self.cell.advance(_computed, [(each, *one[1:]) for each, one in zip(now, read, strict=True)], states)
+            return tuple((each[0], *end) for each, end in zip(made, ends, strict=True))
 
-        first = (start,) * self.cell.states
         if tf.executing_eagerly():
-            found, carried = [], first
+            found, states = [], first
             for time in self._times(values.shape[1]):
-                carried = advance(carried, [one[0][:, time] for one in read])
-                found.append(carried[0])
-            made = tf.stack(found, axis=1)
+                states = advance(states, [one[0][:, time] for one in read])
+                found.append(states[0][0])
+            made, last = tf.stack(found, axis=1), [state[0] for state in states]
         else:
             over = tuple(tf.transpose(one[0], (1, 0, 2)) for one in read)
             over = tuple(tf.reverse(one, [0]) for one in over) if self.backwards else over
-            made = tf.transpose(tf.scan(advance, over, first, parallel_iterations=1)[0], (1, 0, 2))
+            scanned = tf.scan(advance, over, first, parallel_iterations=1)
+            made = tf.transpose(scanned[0][0], (1, 0, 2))
             made = tf.ensure_shape(made, (None, values.shape[1], self.cell.units))
+            last = [tf.ensure_shape(state[0][-1], (None, self.cell.units)) for state in scanned]
         if not self.sequences:
-            return made[:, -1], *ends[0]
-        return tf.reverse(made, [1]) if self.backwards and self.in_order else made, *ends[0]
+            made = made[:, -1]
+        elif self.backwards and self.in_order:
+            made = tf.reverse(made, [1])
+        states = [part for state, end in zip(last, ends, strict=True) for part in (state, *end)]
+        return made, *ends[0], *(states if self.gives_states else ())
+
+    def _first(self, given: Sequence[Any], ends: Sequence[Any], zeros: Any) -> tuple[Any, ...]:
+        """The states before the first step, each as values, step and zero point."""
+        if not self.starts:
+            return tuple((zeros, *end) for end in ends)
+        rest, found = list(given), []
+        for source, (step, zero) in zip(self.starts, ends, strict=True):
+            if source == "signal":
+                values, own_step, own_zero = rest[:3]
+                found.append((values, own_step, own_zero))
+                del rest[:3]
+                continue
+            values = rest.pop(0)
+            if self.rounds:
+                half = float(2 ** (self.cell.bits - 1))
+                levels = tf.clip_by_value(tf.floor(values / step + 0.5), -half - zero, half - 1.0 - zero)
+                values = instead(levels * step, values)
+            found.append((values, step, zero))
+        if not self.rounds:
+            self.cell.observe([each[0] for each in found])
+        return tuple(found)
+
+    def compute_output_spec(self, *parts: Any, **named: Any) -> Any:
+        """Shapes of what it gives."""
+        batch, *_ = made = self.out_shape(tuple(parts[0].shape))
+        shapes = [made, *[(batch, self.cell.units)] * (self.cell.states if self.gives_states else 0)]
+        return tuple(keras.KerasTensor(each, "float32") for shape in shapes for each in (shape, (), ()))
 
     def out_shape(self, *shapes: tuple[Any, ...]) -> tuple[Any, ...]:
         """[batch, time, units] or [batch, units]."""
@@ -251,9 +127,9 @@ class Recurrent(Operator):
     def _times(self, count: int) -> list[int]:
         return [*range(count)][:: -1 if self.backwards else 1]
 
-    def to_file(self, writer: GraphWriter, *values: Value) -> Value:
+    def to_file(self, writer: GraphWriter, *values: Value) -> Any:
         """The steps, one after the other."""
-        (source,) = values
+        source, *given = values
         steps, cell = source.shape[1], self.cell
         names = {id(layer): layer.name for layer in cell.operators()}
 
@@ -271,26 +147,34 @@ class Recurrent(Operator):
         states = []
         for number, (step, zero) in enumerate(cell.state_grids()):
             step, zero = np.float32(step), int(zero)
-            start = np.full((1, cell.units), zero)
-            states.append(writer.constant(f"{self.name}/start_{number}", start, f"int{cell.bits}", step, zero))
+            if self.starts:
+                start = given[number]
+                states.append(start.on_grid(cell.bits, step, zero) if self.starts[number] == "input" else start)
+                continue
+            data = np.full((1, cell.units), zero)
+            states.append(writer.constant(f"{self.name}/start_{number}", data, f"int{cell.bits}", step, zero))
         found = []
         for time in self._times(steps):
             states = cell.advance(apply, [one[time] for one in read], states)
             found.append(states[0])
         for layer in cell.operators():
             layer.name = names[id(layer)]
-        if not self.sequences:
-            return found[-1]
+        made = self._listed(writer, found) if self.sequences else found[-1]
+        return [made, *states] if self.gives_states else made
+
+    def _listed(self, writer: GraphWriter, found: list[Value]) -> Value:
+        """The output of every step."""
         if self.backwards and self.in_order:
-            found.reverse()
+            found = found[::-1]
         version = 2 if found[0].dtype == "int8" else 4
-        options = ("PackOptions", {"valuesCount": steps, "axis": 1})
-        made = writer.operator("PACK", found, (1, steps, cell.units), version, options, self.name)
+        options = ("PackOptions", {"valuesCount": len(found), "axis": 1})
+        made = writer.operator("PACK", found, (1, len(found), self.cell.units), version, options, self.name)
         return made.on_grid_of(found[0])
 
     def get_config(self) -> dict[str, Any]:
         """All constructor arguments."""
         own = {"kind": self.kind, "cell": self._cell_options, "backwards": self.backwards}
+        own |= {"starts": list(self.starts), "gives_states": self.gives_states}
         return {**super().get_config(), **own, "sequences": self.sequences, "in_order": self.in_order}
 
 
@@ -304,13 +188,23 @@ def _require_plain(layer: Any) -> None:
     wanted = ["tanh", "linear" if isinstance(layer, _layers.SimpleRNN) else "sigmoid"]
     if gates != wanted:
         raise unsupported(layer, f"the activations {', '.join(gates)}", f"use {' and '.join(wanted)}")
-    if layer.stateful or layer.return_state:
-        raise unsupported(layer, "states that are kept or given out", "stateful=False, return_state=False")
+    if layer.stateful:
+        raise unsupported(layer, "states that it keeps", "give them in and out: initial_state, return_state=True")
 
 
-def _one_way(call: Call, layer: Any, signal: Signal, role: str, in_order: bool) -> Signal:
+def is_state(graph: Graph, value: int) -> bool:
+    """Whether a value is read by a recurrent layer alone, as the state that it starts from."""
+    reader = graph.next_alone(value)
+    return reader is not None and type(reader.layer) in _KINDS and reader.inputs.index(value) > 0
+
+
+def _one_way(call: Call, layer: Any, signals: Sequence[Signal], role: str, in_order: bool) -> list[Signal]:
     _require_plain(layer)
-    kind = {_layers.GRU: "gru", _layers.LSTM: "lstm", _layers.SimpleRNN: "simple"}[type(layer)]
+    kind, (signal, *given) = _KINDS[type(layer)], signals
+    if len(given) not in (0, CELLS[kind].states):
+        words = f"a sequence and {CELLS[kind].states} states, or none"
+        raise unsupported(layer, f"{len(signals)} inputs", f"give it {words}")
+    starts = tuple("input" if each.step is None else "signal" for each in given)
     cell = {
         "features": int(signal.shape[-1] or 1),
         "units": layer.units,
@@ -318,30 +212,36 @@ def _one_way(call: Call, layer: Any, signal: Signal, role: str, in_order: bool) 
         "resets_after": bool(getattr(layer, "reset_after", True)),
     }
     options = {"backwards": layer.go_backwards, "sequences": layer.return_sequences, "in_order": in_order}
+    options |= {"starts": starts, "gives_states": layer.return_state}
     operator = call.operator(Recurrent, role, kind=kind, cell=cell, **options)
+    if operator.starts != starts:
+        raise unsupported(layer, "calls that start from different kinds of state", "give every call inputs, or none")
     kernel, recurrent, *bias = layer.get_weights()
     offset = np.zeros((2, kernel.shape[1]), np.float32)
     if bias:
         offset[: 1 if bias[0].ndim == 1 else 2] = bias[0]
     operator.cell.load(kernel, recurrent, offset)
     operator.trainable = bool(layer.trainable)
-    return call.apply(operator, signal)
+    made = operator(*signal.parts, *(part for each in given for part in each.parts))
+    return [Signal(*made[first : first + 3], call.bits) for first in range(0, len(made), 3)]
 
 
-@register(_layers.GRU, _layers.LSTM, _layers.SimpleRNN)
-def recurrent(call: Call) -> Signal:
-    """The cell of each step."""
-    return _one_way(call, call.layer, call.input, "", in_order=False)
+@register(*_KINDS)
+def recurrent(call: Call) -> list[Signal]:
+    """The cell of each step; its states, where the layer gives them."""
+    return _one_way(call, call.layer, call.inputs, "", in_order=False)
 
 
 @register(_layers.Bidirectional)
 def bidirectional(call: Call) -> Signal:
     """Both directions, behind each other, added or multiplied."""
     layer, signal = call.layer, call.input
-    if type(layer.forward_layer) not in (_layers.GRU, _layers.LSTM, _layers.SimpleRNN):
+    if type(layer.forward_layer) not in _KINDS:
         raise unsupported(layer, f"a {type(layer.forward_layer).__name__} in it", "use GRU, LSTM or SimpleRNN")
+    if layer.return_state:
+        raise unsupported(layer, "states that are given out", "two layers, one of which has go_backwards=True")
     ways = [("forward", layer.forward_layer), ("backward", layer.backward_layer)]
-    both = [_one_way(call, one, signal, way, in_order=True) for way, one in ways]
+    both = [_one_way(call, one, [signal], way, in_order=True)[0] for way, one in ways]
     if layer.merge_mode == "concat":
         # States are on one grid.
         return joined(call, [both[0], Signal(both[1].values, both[0].step, both[0].zero_point, both[1].bits)], -1)

@@ -95,7 +95,7 @@ def graph_of(model: keras.Model) -> Graph:
     """The calls of a functional model.
 
     Raises:
-        ConversionError: it, or a model in it, is not functional, or a layer is called with masks or states.
+        ConversionError: it, or a model in it, is not functional, or a layer is called with a mask.
     """
     graph = Graph()
     functional = _functional(model)
@@ -146,6 +146,11 @@ def _enter(model: Any, sources: Sequence[int], graph: Graph) -> list[int]:
             elif isinstance(layer, INERT):
                 made = read
             else:
+                if call.arguments.kwargs.get("mask") is not None:
+                    raise ConversionError(
+                        f"layer {layer.name} ({type(layer).__name__}) is called with a mask",
+                        hint="leave it out, and give sequences of one length",
+                    )
                 made = [graph.new_value() for _ in call.outputs]
                 others = tuple(
                     each for each in call.arguments.args if not isinstance(each, keras.KerasTensor | list | tuple)
