@@ -1,6 +1,7 @@
 # Everything a person or a machine does with the project starts here. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help env scaper demo pictures notebooks reproduce test test-slow test-firmware test-fuzz lint format lock dist clean FORCE
+.PHONY: help env scaper demo pictures notebooks reproduce test test-pythons test-slow test-firmware test-fuzz lint format lock dist clean \
+    FORCE
 
 BIN := .venv/bin
 # Holds the folder that the environment was made in: environments can't be moved.
@@ -18,7 +19,7 @@ $(STAMP): requirements.lock requirements-compiler.lock pyproject.toml scripts/en
 	@PYTHON='$(PYTHON)' sh scripts/environment.sh
 	@printf '%s\n' '$(CURDIR)' > $@
 
-env: $(STAMP) ## make or update the environment in .venv (Python 3.11)
+env: $(STAMP) ## make or update the environment in .venv (Python 3.11, else 3.13 or 3.12; or PYTHON=...)
 
 scaper: $(STAMP) ## add Scaper, and SoX's library where it is missing, for `keras_mtl data synthesize`
 	@sh scripts/scaper.sh
@@ -40,6 +41,9 @@ reproduce: $(STAMP) ## table 3 of the paper on your TAU and DESED: DATA=DIR, and
 test: $(STAMP) ## the whole test suite, lint and types included, but for what takes long
 	@$(BIN)/pytest -m "not slow" -n 2 --dist loadgroup
 
+test-pythons: ## the suite on each of Python 3.11, 3.12 and 3.13 that is there, in build/venv-*; TESTS='tests/...' for a part
+	@TESTS='$(TESTS)' sh scripts/test_pythons.sh
+
 test-slow: $(STAMP) ## the tests that take minutes each
 	@$(BIN)/pytest -m slow
 
@@ -58,7 +62,7 @@ format: $(STAMP) ## let ruff format and mend what it can
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
-lock: $(STAMP) ## resolve pyproject.toml anew into requirements.lock and its three companions
+lock: $(STAMP) ## resolve pyproject.toml anew into requirements.lock and its three companions, for all Pythons
 	@sh scripts/lock.sh
 
 dist: $(STAMP) ## sdist and wheel of the commit in dist/, built twice: their bytes must be the same

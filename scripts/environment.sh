@@ -1,31 +1,47 @@
 #!/bin/sh
-# Makes the environment in .venv from requirements.lock and installs the project into it (editable).
+# Makes the environment in .venv, or in the folder that is named, from requirements.lock and installs the project into it
+# (editable): environment.sh [FOLDER [VERSION]]. Exit status 3: there is no such Python.
 #
-# It needs Python 3.11 with pip, and nothing else. An existing .venv is brought up to date, not made anew. Package
-# indexes are those that pip is configured for (files or PIP_* variables); an UV_* variable that is set wins.
+# It needs one of the Pythons below with pip, and nothing else. Where neither PYTHON nor VERSION chooses, the first of them
+# that is there is taken: 3.11 alone has all four interpreters (docs/toolchain.md). An existing environment is brought up to date, not made
+# anew, unless PYTHON is of another version. Package indexes are those that pip is configured for (files or PIP_*
+# variables); an UV_* variable that is set wins.
 set -eu
 
 cd "$(dirname "$0")/.."
-venv=.venv
+venv=${1:-.venv}
 python=$venv/bin/python
+versions=${2:-3.11 3.13 3.12}
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 say() { printf 'environment: %s\n' "$1" >&2; }
 fail() {
     say "$1"
-    exit 2
+    exit "${2:-2}"
 }
 
-is_python_311() { "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; }
+version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true; }
+
+# Whether a Python is of the version, or, without one, of any that will do.
+is_python() {
+    case " ${2:-$versions} " in *" $(version_of "$1") "*) return 0 ;; esac
+    return 1
+}
 
 find_base_python() {
-    for candidate in ${PYTHON:-} python3.11 python3 python; do
-        if is_python_311 "$candidate"; then
-            echo "$candidate"
-            return
-        fi
+    if [ -n "${PYTHON:-}" ]; then
+        echo "$PYTHON"
+        return
+    fi
+    for version in $versions; do
+        for candidate in "python$version" python3 python "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python; do
+            if is_python "$candidate" "$version"; then
+                echo "$candidate"
+                return
+            fi
+        done
     done
-    fail "Python 3.11 was not found: install it, or give it by name (make env PYTHON=/path/to/python3.11)"
+    fail "no Python $(echo "$versions" | sed 's/ / or /g') was found: install one, or give it by name (make env PYTHON=/path/to/python)" 3
 }
 
 # The block of one package in the lock file, hashes and all, so that pip can install it before the rest.
@@ -51,10 +67,10 @@ uv_takes() {
 # The marker is there from the first moment on, so that an interrupted start can be cleared away, and nothing else is.
 clear_venv() {
     if [ -n "$(ls -A "$venv" 2>/dev/null)" ] && [ ! -e "$venv/.keras_mtl" ] && [ ! -e "$venv/made-in" ]; then
-        fail "$venv has no Python 3.11 with pip, and was not made here: move it away"
+        fail "$venv has no Python 3.11, 3.12 or 3.13 with pip, and was not made here: move it away"
     fi
     rm -rf "$venv"
-    mkdir "$venv"
+    mkdir -p "$venv"
     : >"$venv/.keras_mtl"
 }
 
@@ -65,7 +81,7 @@ make_venv() {
     clear_venv
     "$base" -m venv "$venv" >/dev/null 2>&1 && return
     clear_venv
-    "$base" -m venv --without-pip "$venv" || fail "python -m venv failed; on Debian and Ubuntu: apt-get install python3.11-venv"
+    "$base" -m venv --without-pip "$venv" || fail "python -m venv failed; on Debian and Ubuntu: apt-get install python$(version_of "$base")-venv"
     "$base" -m pip --python "$python" install --quiet pip || fail "pip is missing; on Debian and Ubuntu: apt-get install python3-pip"
 }
 
@@ -73,13 +89,14 @@ compiles() { printf '#include <%s>\n' "$3" | "$1" -x "$2" -fsyntax-only - >/dev/
 
 # sed_scores_eval comes as source with two C++ extensions. Without a compiler, a pinned one from the index serves.
 find_compiler() {
+    headers=libpython$(version_of "$python")-dev
     include=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
     if [ ! -f "$include/Python.h" ]; then
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-            say "Python's headers are missing: apt-get install libpython3.11-dev"
-            { apt-get update -qq && apt-get install -y -qq --no-install-recommends libpython3.11-dev; } >&2 || true
+            say "Python's headers are missing: apt-get install $headers"
+            { apt-get update -qq && apt-get install -y -qq --no-install-recommends $headers; } >&2 || true
         fi
-        [ -f "$include/Python.h" ] || fail "Python's headers are missing; on Debian and Ubuntu: apt-get install libpython3.11-dev"
+        [ -f "$include/Python.h" ] || fail "Python's headers are missing; on Debian and Ubuntu: apt-get install $headers"
     fi
     [ -z "${CXX:-}" ] || return 0
     for pair in cc:c++ gcc:g++ clang:clang++; do
@@ -125,7 +142,10 @@ repair_soundfile() {
         fail "libsndfile is missing; on Debian and Ubuntu: apt-get install libsndfile1"
 }
 
-is_python_311 "$python" && "$python" -m pip --version >/dev/null 2>&1 || make_venv
+[ -z "${PYTHON:-}" ] || is_python "$PYTHON" || fail "PYTHON=$PYTHON is no Python 3.11, 3.12 or 3.13: give another, or none"
+# Where PYTHON names none, an environment of any that will do stays.
+wanted=${PYTHON:+$(version_of "$PYTHON")}
+is_python "$python" "$wanted" && "$python" -m pip --version >/dev/null 2>&1 || make_venv
 find_compiler
 say "installing the packages of requirements.lock (about 3 GB)"
 install_by_uv || install_by_pip

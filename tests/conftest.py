@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,8 @@ import pytest
 import soundfile
 
 import keras_mtl  # noqa: F401  before TensorFlow, which reads a setting of it
-from keras_mtl.core import LogMelSettings
+from keras_mtl.core import EngineMissing, LogMelSettings
+from keras_mtl.firmware_host.engines import ENGINES
 from keras_mtl.tflite.artifact import Artifact
 
 #: Fixtures that take a minute to make: all files that use one are tested in one process, and begun first.
@@ -34,6 +35,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of[item.path]))
     items.sort(key=lambda item: group_of[item.path] not in _SHARED)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Skips what asks tflite-runtime on a Python that there is no wheel of it for, with the engine's own words."""
+    try:
+        return (yield)
+    except EngineMissing as error:
+        if importlib.util.find_spec("tflite_runtime") is not None or "tflite-runtime" not in str(error):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def engines_here() -> list[str]:
+    """The engines that are asked where none is chosen, as far as they are installed."""
+    extra = importlib.util.find_spec("tflite_runtime") is not None
+    return [name for name in ENGINES if extra or name != "tflite-runtime"]
 
 
 @dataclass(frozen=True)

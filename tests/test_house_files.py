@@ -75,25 +75,35 @@ def test_the_path_check_lets_other_text_be(text: str) -> None:
 )
 def test_lock_has_hashes_and_no_addresses(repository, name: str) -> None:
     text = (repository.root / name).read_text()
+    pin_of_any = r"[\w.-]+==[\w.]+(?: ; python_full_version (?:<|==) '3[\d.*]+')?"
     assert "://" not in text
     pins = re.split(r"^(?=[a-z0-9])", text, flags=re.M | re.I)[1:]
     assert pins
     for pin in pins:
-        assert re.match(r"[\w.-]+==[\w.]+ \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+", pin), pin.splitlines()[0]
+        assert re.match(pin_of_any + r" \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+", pin), pin.splitlines()[0]
 
 
 def test_lock_has_what_the_project_asks_for(repository) -> None:
     """By name, and by version where pyproject.toml pins one."""
-    locked = dict(re.findall(r"^([\w.-]+)==(\S+)", (repository.root / "requirements.lock").read_text(), flags=re.M))
+    locked = set(re.findall(r"^([\w.-]+)==(\S+)", (repository.root / "requirements.lock").read_text(), flags=re.M))
     project = repository.pyproject["project"]
     extras = project["optional-dependencies"]
     assert set(extras) > _NOT_LOCKED
     wanted = [requirements for extra, requirements in extras.items() if extra not in _NOT_LOCKED]
     for requirement in itertools.chain(project["dependencies"], *wanted):
-        name = re.split(r"[=<>~!\[; ]", requirement)[0].lower().replace("_", "-")
-        assert name in locked
+        requirement = requirement.partition(";")[0].strip()
+        name = re.split(r"[=<>~!\[ ]", requirement)[0].lower().replace("_", "-")
+        assert name in {locked_name for locked_name, _ in locked}
         if "==" in requirement:
-            assert requirement.endswith("==" + locked[name])
+            assert (name, requirement.partition("==")[2]) in locked
+
+
+def test_lock_has_one_version_of_each_package_for_each_python(repository) -> None:
+    """NumPy alone has two: TensorFlow wants 2 on Python 3.13, tflite-runtime and tfmot want 1."""
+    pins = re.findall(r"^([\w.-]+)==(\S+)( ;)?", (repository.root / "requirements.lock").read_text(), flags=re.M)
+    names = [name for name, _, _ in pins]
+    assert {name for name in names if names.count(name) > 1} == {"numpy"}
+    assert [bool(marker) for name, _, marker in pins if name == "numpy"] == [True, True]
 
 
 def test_lock_takes_no_other_prerelease(repository) -> None:
@@ -132,7 +142,7 @@ def test_an_environment_of_others_is_not_made_anew(repository, tmp_path: Path) -
     command = ["sh", "scripts/environment.sh"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert ".venv has no Python 3.11 with pip, and was not made here: move it away" in done.stderr
+    assert ".venv has no Python 3.11, 3.12 or 3.13 with pip, and was not made here: move it away" in done.stderr
     assert [str(path.relative_to(venv)) for path in venv.rglob("*")] == ["bin", "bin/python"]
 
 

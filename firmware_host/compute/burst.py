@@ -10,6 +10,7 @@ from keras_mtl.firmware_host.compute.around import turn_instructions
 from keras_mtl.firmware_host.compute.cost import OpRow
 from keras_mtl.firmware_host.compute.estimates import estimate
 from keras_mtl.firmware_host.compute.row_rates import cycles_per_instruction
+from keras_mtl.firmware_host.device import cell_steps
 from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
 
@@ -46,8 +47,8 @@ def longest_burst(
 ) -> Burst | None:
     """What is computed at once at the most: an inference of a file; of a stream a step with both decoders due.
 
-    A turn of an event decoder of both directions is one: all cells over the whole ring, and the classifiers for what is
-    kept of it.
+    Of an event decoder of both directions a step has as many cells as the C listener invokes with an embedding, the
+    dearest ones, the classifiers with them, and the ring may have to be turned.
 
     Args:
         artifact: what is computed.
@@ -58,14 +59,15 @@ def longest_burst(
     Returns:
         The burst, or None where its cycles are not known.
     """
-    at_once, each = [1.0] * len(rows), cycles_per_instruction(target)
-    turn = turn_instructions(artifact)
+    each, turn = cycles_per_instruction(target), turn_instructions(artifact)
+    steps = [[1.0] * len(rows)]
     if artifact.streams and calls_per_second is not None:
-        at_once = [calls * period for calls, period in zip(calls_per_second, _periods(artifact, rows), strict=True)]
-    compute, _ = estimate(rows, at_once, target)
-    if compute is None or compute["cycles_per_second"] is None or (any(turn) and each is None):
+        steps = _steps(artifact, rows, calls_per_second)
+    found = [estimate(rows, at_once, target)[0] for at_once in steps]
+    ends_of = [compute["cycles_per_second"] for compute in found if compute is not None]
+    if not ends_of or None in ends_of or (any(turn) and each is None):
         return None
-    least, most = compute["cycles_per_second"]
+    least, most = (max(ends) for ends in zip(*ends_of, strict=True))
     known = isinstance(artifact.facts.get("features"), dict)
     rate = artifact.facts.get("features").get("sample_rate_hz") if known else None
     turned = [one * per for one, per in zip(turn, each or (0.0, 0.0), strict=True)]
@@ -73,9 +75,20 @@ def longest_burst(
     return Burst(ends, int(target.clock_hz or 1), rate if isinstance(rate, int) else None)
 
 
-def _periods(artifact: Artifact, rows: Sequence[OpRow]) -> list[float]:
-    """For each row the seconds from one burst of its member to the next: a step, or a hop of its decoder."""
-    wiring, step_s = artifact.wiring, artifact.step_s
-    hops = {wiring.encoder: 1, wiring.scene_head: wiring.stream.scene_hop}
-    periods = {name: hops.get(name, wiring.stream.event_hop) * step_s for name in wiring.members}
-    return [periods[row.name.partition("/")[0]] for row in rows]
+def _steps(artifact: Artifact, rows: Sequence[OpRow], calls_per_second: Sequence[float]) -> list[list[float]]:
+    """How often each row runs in a step with both decoders due; of both directions for each cell that may run then."""
+    wiring, step_s, members = artifact.wiring, artifact.step_s, [row.name.partition("/")[0] for row in rows]
+    hops = {wiring.scene_head: wiring.stream.scene_hop}
+    usual = [calls * hops.get(name, 1) * step_s for calls, name in zip(calls_per_second, members, strict=True)]
+    if not wiring.event_ring:
+        return [usual]
+    always, count = (wiring.encoder, wiring.scene_head), float(cell_steps(wiring))
+    found = []
+    for layer in wiring.recurrent:
+        for cell in layer.cells:
+            last = layer is wiring.recurrent[-1] and cell == layer.forward
+            due = {cell, wiring.classifiers} if last else {cell}
+            of_cells = [count * (name in due) for name in members]
+            one = zip(members, usual, of_cells, strict=True)
+            found.append([other if name in always else cells for name, other, cells in one])
+    return found

@@ -23,9 +23,14 @@ if TYPE_CHECKING:
         FRONT_END,
         LISTENER_STATE_BYTES,
         Buffer,
+        cell_steps,
         embedding_place,
+        kept_embeddings,
         listener_buffers,
         listener_memory,
+        pass_cells,
+        pass_embeddings,
+        score_embeddings,
     )
     from keras_mtl.firmware_host.device.predictor import StreamPredictor
     from keras_mtl.firmware_host.device.stream import StreamLoop
@@ -34,6 +39,7 @@ else:
 
 __all__ = [
     "BEGIN", "C_TYPES", "END", "FRONT_END", "LISTENER_STATE_BYTES", "SCENE", "Buffer", "Detection", "FixedLogMel",
-    "FixedTables", "OpenMember", "StreamLoop", "StreamPredictor", "embedding_place", "fft_factors", "fixed_tables",
-    "frequency_order", "listener_buffers", "listener_memory", "mel_segments", "silence_after", "within",
+    "FixedTables", "OpenMember", "StreamLoop", "StreamPredictor", "cell_steps", "embedding_place", "fft_factors",
+    "fixed_tables", "frequency_order", "kept_embeddings", "listener_buffers", "listener_memory", "mel_segments",
+    "pass_cells", "pass_embeddings", "score_embeddings", "silence_after", "within",
 ]  # fmt: skip

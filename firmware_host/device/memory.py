@@ -90,6 +90,36 @@ def listener_buffers(artifact: Artifact, front_end: str = "float") -> dict[str, 
     return sizes | ({"history": _FIXED_SAMPLE_BYTES * memory["history"].elements} if front_end == "fixed" else {})
 
 
+def pass_cells(wiring: Wiring) -> int:
+    """Cells that a pass of both directions over the ring invokes; 0 of a causal decoder, and without one."""
+    return 2 * len(wiring.recurrent) * wiring.event_ring
+
+
+def cell_steps(wiring: Wiring) -> int:
+    """Cells that the C listener invokes with an embedding: as few as end a pass within half a hop."""
+    cells = pass_cells(wiring)
+    return min(cells, -(-2 * cells // wiring.stream.event_hop))
+
+
+def pass_embeddings(wiring: Wiring) -> int:
+    """Embeddings that come after the one that a pass begins with until the C listener has its last score."""
+    return -(-pass_cells(wiring) // cell_steps(wiring)) - 1 if wiring.event_ring else 0
+
+
+def score_embeddings(wiring: Wiring) -> int:
+    """The same until it has the first score that it keeps, that of the step which waited longest."""
+    if not wiring.event_ring:
+        return 0
+    before = pass_cells(wiring) - wiring.event_ring + wiring.kept()["kept_from"]
+    return before // cell_steps(wiring)
+
+
+def kept_embeddings(wiring: Wiring) -> int:
+    """Embeddings that the ring holds: those read at a time, and those that come while a pass needs its oldest one."""
+    during = wiring.event_ring // cell_steps(wiring) if wiring.event_ring else 0
+    return max(wiring.scene_ring, wiring.event_ring + during, 1)
+
+
 def embedding_place(artifact: Artifact) -> int:
     """Place of the embedding among the outputs of a streaming artifact's encoder, the others being its next states."""
     given = {state.given for state in artifact.wiring.stream.states}
@@ -108,7 +138,7 @@ def _of_all(artifact: Artifact, wiring: Wiring) -> dict[str, Buffer]:
         "log_mel": Buffer(kind, wiring.stream.stride * settings.mel_bands),
         "states": Buffer(kind, max(1, sum(port.elements for port in states))),
         "embedding": Buffer(kind, size),
-        "ring": Buffer(kind, max(wiring.scene_ring, wiring.event_ring, 1) * size),
+        "ring": Buffer(kind, kept_embeddings(wiring) * size),
     }
     if wiring.scene_head:
         (port,) = artifact.members[wiring.scene_head].outputs
@@ -126,7 +156,7 @@ def _of_events(artifact: Artifact, wiring: Wiring, size: int) -> dict[str, Buffe
     sizes = {
         "running_states": (kind, 2 * max(units) if ring else sum(units)),
         "cell_input": ("int16_t", size if wiring.shift is not None else 0),
-        "scores": ("int16_t", classes * max(ring, 1)),
+        "scores": ("int16_t", classes),
         "decoder_scores": ("int16_t", 2 * classes * max(numbers["median"])),
         "tracks": ("kmtl_event_track_t", classes),
         "changes": ("kmtl_event_t", classes),

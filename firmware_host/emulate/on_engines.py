@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from keras_mtl.core import EngineError
+from keras_mtl.core import EngineError, EngineMissing
 from keras_mtl.firmware_host.emulate.parity import Parity
 from keras_mtl.firmware_host.engines import ENGINES, EngineRun
 from keras_mtl.firmware_host.report import EngineResult
@@ -42,7 +42,7 @@ def run_on_each(
     with ThreadPoolExecutor(max_workers=min(len(names), os.cpu_count() or 1) or 1) as pool:
         outcomes = dict(zip(names, pool.map(attempt, names), strict=True))
     results = [
-        EngineResult(name, "", False, str(outcome))
+        EngineResult(name, "", False, str(outcome), missing=isinstance(outcome, EngineMissing))
         if isinstance(outcome, EngineError)
         else EngineResult(name, outcome.version, True, arena_bytes=outcome.arena_total_bytes)
         for name, outcome in outcomes.items()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from keras_mtl.decoding import decoder_numbers
+from keras_mtl.firmware_host.device import pass_embeddings, score_embeddings
 from keras_mtl.firmware_host.emulate.context import Context
 from keras_mtl.firmware_host.report import Check, at_most
 from keras_mtl.tflite.artifact import Artifact
@@ -18,8 +19,8 @@ _STREAMING = "a streaming artifact (keras_mtl convert RUN --schedule stream)"
 def audio_latency_s(context: Context) -> Check | str | None:
     """How long a sound waits for its result; None where the target has no limit.
 
-    That is for the end of the audio that the result needs and, where its cycles are known, for the longest burst of
-    computing, at the lower end.
+    That is for the end of the audio that the result needs, of both directions for its turn among the steps that the C
+    listener spreads a pass over and, where its cycles are known, for the longest burst of computing, at the lower end.
     """
     target, artifact = context.target, context.artifact
     if target.audio_latency_s is None:
@@ -29,7 +30,9 @@ def audio_latency_s(context: Context) -> Check | str | None:
         return "the file does not say how much audio an inference takes"
     waits_for = f"the end of the audio: {seconds_note(artifact)}"
     if artifact.streams:
-        waits = artifact.manifest["latency_s"]
+        waits = dict(artifact.manifest["latency_s"])
+        if later := score_embeddings(artifact.wiring):
+            waits["events"] = round(waits["events"] + later * artifact.step_s, 3)
         task = max(waits, key=waits.__getitem__)
         late = [name for name, wait in waits.items() if wait > target.audio_latency_s]
         remedies = [remedy for name in late or [task] for remedy in _sooner(name, artifact)]
@@ -86,7 +89,11 @@ def seconds_note(artifact: Artifact) -> str:
 def _waits_for(task: str, waits: Mapping[str, float], artifact: Artifact) -> str:
     """What the task of a stream with the longest latency waits for."""
     ring = artifact.wiring.event_ring
-    turn = "the turn of the events' decoder over its ring" if ring else "its step, the look-ahead"
+    turn = "its step, the look-ahead"
+    if ring:
+        turn = (
+            f"the turn of the events' decoder over its ring, spread over {pass_embeddings(artifact.wiring) + 1} steps"
+        )
     if task == "scenes":
         waits_for = "the scene decoder's turn"
     elif _drops_short(artifact):

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.core import EngineRefused
+from keras_mtl.core import EngineMissing, EngineRefused
 
 #: The Python package of each engine.
 PACKAGES = {
@@ -19,6 +19,11 @@ PACKAGES = {
     "tflite-runtime": "tflite-runtime",
     "numpy": "keras_mtl",
     "c99": "keras_mtl",
+}
+#: What to try where a package is not there, if it is not to install it.
+_WHERE = {
+    "tflite-runtime": "pip install 'keras_mtl[tflite-runtime]', on Python 3.11 and Linux",
+    "tflite-micro": "install tflite-micro, which there is for Linux on x86-64",
 }
 #: The engine that is no interpreter: what `c99` makes of the files, compiled.
 C99 = "c99"
@@ -71,14 +76,16 @@ def clear_refusals(request: dict[str, Any]) -> Iterator[None]:
     """Keeps what native code prints for the length of the block, and turns what an engine raises into one refusal.
 
     Raises:
-        EngineRefused: with the interpreter's own message, or because it isn't installed.
+        EngineMissing: it isn't installed.
+        EngineRefused: with the interpreter's own message.
     """
     package = PACKAGES[request["engine"]]
     with native_words(Path(request["folder"])) as words:
         try:
             yield
         except ImportError as error:
-            raise EngineRefused(f"{package} can't be imported: {error}", hint=f"install {package}") from None
+            hint = _WHERE.get(package, f"install {package}")
+            raise EngineMissing(f"{package} can't be imported: {error}", hint=hint) from None
         except MemoryError:
             raise EngineRefused("the model needs more memory than an engine is given", hint=LARGE) from None
         except (RuntimeError, ValueError, TypeError) as error:

@@ -6,7 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-from keras_mtl.core import EngineCrash, EngineError, EngineRefused, EngineTimeout, last_line, run_isolated
+from keras_mtl.core import (
+    EngineCrash,
+    EngineError,
+    EngineMissing,
+    EngineRefused,
+    EngineTimeout,
+    last_line,
+    run_isolated,
+)
 from keras_mtl.firmware_host.compute import tflm_blocks
 from keras_mtl.firmware_host.engines.exchange import PACKAGES, WORDS
 from keras_mtl.tflite import flatbuffer
@@ -60,6 +68,7 @@ def run_worker(worker: str, request: dict[str, Any], artifact: Artifact, timeout
     `worker`: module of the worker. `request`: of `make_request`, and what else the worker takes.
 
     Raises:
+        EngineMissing: its package is not installed.
         EngineRefused: with what to change.
         EngineCrash: the process died; with the last line that it printed.
         EngineTimeout: it did not come back in time.
@@ -72,6 +81,8 @@ def run_worker(worker: str, request: dict[str, Any], artifact: Artifact, timeout
         raise EngineTimeout(late, error.hint) from None
     except EngineCrash as error:
         raise EngineCrash(error.message.replace(worker, engine) + last_words(request["folder"])) from None
+    except EngineMissing:
+        raise
     except EngineRefused as error:
         raise _explained(engine, artifact, error) from None
 

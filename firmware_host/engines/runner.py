@@ -72,7 +72,8 @@ def run(
 
     Raises:
         ArtifactError: inputs that do not fit the artifact's schedule or its members.
-        EngineRefused: inputs that do not fit the file, the engine can't run a member, or isn't installed.
+        EngineMissing: the engine isn't installed.
+        EngineRefused: inputs that do not fit the file, or the engine can't run a member.
         EngineCrash: its process died.
         EngineTimeout: it did not come back in time.
     """

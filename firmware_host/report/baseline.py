@@ -280,14 +280,17 @@ def _difference(
 
 
 def _engines(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
-    """Engines that differ: in what they are, or in whether they ran. One that was not asked now is no regression."""
+    """Engines that differ: in what they are, or in whether they ran. One that was not asked now is no regression.
+
+    Nor is one that is not installed: that says something about the machine, and nothing about the artifact.
+    """
     before = {engine["engine"]: engine for engine in old["engines"]}
     found = []
     for engine in new["engines"]:
         was = before.get(engine["engine"])
         ends = [_state(was), _state(engine)]
         if was is not None and ends[0] != ends[1]:
-            lost = bool(was["ran"]) and not engine["ran"]
+            lost = bool(was["ran"]) and not engine["ran"] and not engine.get("missing")
             found.append({"engine": engine["engine"], "old": ends[0], "new": ends[1], "regression": lost})
     return found
 

@@ -59,6 +59,7 @@ class EngineResult:
         arena_bytes: tensor arena used; None for engines without one.
         from_base_lsb: largest difference from the base of the comparison (the reference forward pass when the artifact
             has one, else the first engine that ran).
+        missing: whether it was not asked, since it is not installed.
     """
 
     engine: str
@@ -67,6 +68,7 @@ class EngineResult:
     reason: str = ""
     arena_bytes: int | None = None
     from_base_lsb: float | None = None
+    missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,12 @@ class Report:
     def verdict(self) -> str:
         """The word `passed` or `failed`."""
         return "passed" if self.passed else "failed"
+
+    @property
+    def verdict_line(self) -> str:
+        """The verdict, and the engines that it does without because they are not installed."""
+        missing = ", ".join(engine.engine for engine in self.engines if engine.missing)
+        return f"{self.verdict}; not asked, since not installed: {missing}" if missing else self.verdict
 
     def failures(self) -> str:
         """The checks that failed, in one line."""

@@ -93,7 +93,7 @@ def _section(report: Report) -> str:
         ("work", _work(artifact)),
     ]
     parts = [
-        f"<h1>{escape(_title(report))} {mark(report.passed, report.verdict)}</h1>",
+        f"<h1>{escape(_title(report))} {mark(report.passed, report.verdict_line)}</h1>",
         definitions(facts),
         "<h2>Checks</h2>",
         Table(_CHECKS, report.checks).html("cards"),

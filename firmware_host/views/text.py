@@ -91,7 +91,7 @@ def report_text(report: Report, ops: bool = True) -> str:
         lines += ["", *Table(_REMEDIES, report.remedies).text()]
     if ops:
         lines += ["", *Table(_OPERATORS, report.ops).text()]
-    return "\n".join([*lines, "", f"verdict   {report.verdict}"]) + "\n"
+    return "\n".join([*lines, "", f"verdict   {report.verdict_line}"]) + "\n"
 
 
 def _memory_lines(report: Report) -> list[str]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         DataError,
         EngineCrash,
         EngineError,
+        EngineMissing,
         EngineRefused,
         EngineTimeout,
         FeatureMismatch,
@@ -43,9 +44,9 @@ else:
 
 __all__ = [
     "DCASE", "SCENE_PREFIX", "UNUSED_PACKAGES", "ArtifactError", "Column", "ConversionError", "DataError",
-    "EngineCrash", "EngineError", "EngineRefused", "EngineTimeout", "FeatureMismatch", "Html", "KerasMtlError",
-    "Labels", "LogMelSettings", "RecipeError", "RunError", "Table", "TargetError", "TrainingError", "VerdictFailed",
-    "errors", "field_value", "files", "frame_window", "hann_window", "is_one_line", "last_line", "limit_process",
-    "mel_edges_hz", "mel_filters", "nearest", "new_folder", "normal", "page", "picture", "read", "read_bytes",
-    "read_labels", "refusal", "run_isolated", "to_json", "without_score", "write_text",
+    "EngineCrash", "EngineError", "EngineMissing", "EngineRefused", "EngineTimeout", "FeatureMismatch", "Html",
+    "KerasMtlError", "Labels", "LogMelSettings", "RecipeError", "RunError", "Table", "TargetError", "TrainingError",
+    "VerdictFailed", "errors", "field_value", "files", "frame_window", "hann_window", "is_one_line", "last_line",
+    "limit_process", "mel_edges_hz", "mel_filters", "nearest", "new_folder", "normal", "page", "picture", "read",
+    "read_bytes", "read_labels", "refusal", "run_isolated", "to_json", "without_score", "write_text",
 ]  # fmt: skip

@@ -65,6 +65,10 @@ class EngineRefused(EngineError):
     """An interpreter refused a model, with its reason."""
 
 
+class EngineMissing(EngineRefused):
+    """The package of an interpreter is not installed."""
+
+
 class EngineCrash(EngineError):
     """A native process died."""
 

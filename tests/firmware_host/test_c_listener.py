@@ -31,7 +31,7 @@ from keras_mtl.firmware_host.bundle.text import (
     static_texts,
 )
 from keras_mtl.firmware_host.c99 import header, identifier, real
-from keras_mtl.firmware_host.device import listener_buffers
+from keras_mtl.firmware_host.device import listener_buffers, pass_cells, pass_embeddings
 from keras_mtl.firmware_host.emulate import emulate
 from keras_mtl.firmware_host.targets import load_target
 from keras_mtl.tflite.artifact import Artifact, Port
@@ -181,26 +181,53 @@ def without_scores_of_scenes(heard: list[dict[str, Any]]) -> list[dict[str, Any]
     return [each | ({"score": None} if each["kind"] == "scene" else {}) for each in heard]
 
 
+def at_once(artifact: Artifact) -> list[str]:
+    """Options of the compiler so that a pass of both directions takes one push, as in Python."""
+    cells = pass_cells(artifact.wiring)
+    return [f"-D{NAME.upper()}_CELL_STEPS={cells}u"] if cells else []
+
+
 def check(core: Core, name: str, pushes: tuple[int, ...], recorded: Any, built: Any, listeners: int = 2) -> None:
     """All listeners hear what Python heard, when it did, whatever the pushes; and their memory is what it was to be."""
     require(core)
     of_python = recorded(name)
-    program = built(core, HERE / "c" / "listen.c", bundle=of_python.bundle)
+    options, most = at_once(of_python.artifact), sum(listener_buffers(of_python.artifact).values())
+    program = built(core, HERE / "c" / "listen.c", *options, bundle=of_python.bundle)
     for push in pushes:
         said, rows = listen(program, of_python, push, 0, listeners)
         assert said["failed"] == 0
         assert said["apart"] <= 1
         assert said["sounded"] == bool(of_python.artifact.facts.labels.events)
-        assert said["buffers"] == sum(listener_buffers(of_python.artifact).values())
+        assert said["buffers"] < most if options else said["buffers"] == most
         # The state itself, and what aligns the buffers; pointers of this machine have eight bytes.
         assert 0 < said["bytes"] - said["buffers"] < (400 if core.machine else 1000)
         for side in range(listeners):
             heard = as_python_says(rows[rows[:, 0] == side], of_python.artifact)
             assert heard == without_scores_of_scenes(of_python.heard), (push, side)
+    if options:
+        check_in_parts(built(core, HERE / "c" / "listen.c", bundle=of_python.bundle), of_python, pushes[-1], listeners)
     found = {each["kind"] for each in of_python.heard}
     wanted = {"scenes": {"scene"}, "events": {"event_begin", "event_end"}}
     assert found == set().union(*(wanted[task] for task in of_python.artifact.facts.labels.to_dict()))
     assert len(of_python.heard) > 4
+
+
+def check_in_parts(program: Program, of_python: Recorded, push: int, listeners: int) -> None:
+    """With a pass in parts they hear the same, scenes when Python did and events later, but no later than a pass."""
+    said, rows = listen(program, of_python, push, 0, listeners)
+    assert (said["failed"], said["buffers"]) == (0, sum(listener_buffers(of_python.artifact).values()))
+    latest = pass_embeddings(of_python.artifact.wiring) * of_python.artifact.step_s
+    for side in range(listeners):
+        heard = as_python_says(rows[rows[:, 0] == side], of_python.artifact)
+        for scenes in (True, False):
+            found, goal = (
+                [each for each in of if (each["kind"] == "scene") == scenes]
+                for of in (heard, without_scores_of_scenes(of_python.heard))
+            )
+            later = [one["known_s"] - other["known_s"] for one, other in zip(found, goal, strict=True)]
+            assert [one | {"known_s": other["known_s"]} for one, other in zip(found, goal, strict=True)] == goal
+            assert all(0.0 <= each <= (0.0 if scenes else latest + 1e-6) for each in later)
+            assert scenes or max(later) > 0.0
 
 
 @pytest.mark.parametrize("core", [core for core in ALL if core not in CORTEX_M], ids=lambda core: core.name)
@@ -292,7 +319,7 @@ def test_a_hundred_classes_need_no_more_stack(builder, tmp_path: Path, built) ->
 def test_a_network_that_fails_ends_it_until_a_reset(name: str, recorded, built) -> None:
     """The first listener's networks fail at some call; the other goes on, and after a reset both hear everything."""
     of_python = recorded(name)
-    program = built(HOST, HERE / "c" / "listen.c", bundle=of_python.bundle)
+    program = built(HOST, HERE / "c" / "listen.c", *at_once(of_python.artifact), bundle=of_python.bundle)
     for call in (1, 30, 400):
         said, rows = listen(program, of_python, 1000, fail=call)
         assert said["failed"] == 2  # the push, and then the end

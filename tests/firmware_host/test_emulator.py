@@ -40,10 +40,10 @@ def int8_report(make_artifact, board):
     return emulate(make_artifact("int8"), board, path="scenes.int8.tflite")
 
 
-def test_int8_passes_the_board(int8_report):
+def test_int8_passes_the_board(int8_report, engines_here):
     assert [check.name for check in int8_report.checks] == BOARD_CHECKS
     assert int8_report.verdict == "passed", int8_report.failures()
-    assert [engine.ran for engine in int8_report.engines] == [True] * 4
+    assert [engine.engine for engine in int8_report.engines if engine.ran] == engines_here
     arena = int8_report.check("arena_bytes")
     assert 8 * 6 * 5 < arena.value < 4000
     assert arena.limit == 524_288 - 65_536
@@ -81,8 +81,8 @@ def test_every_format_passes_the_accounting(make_artifact, budget, fmt):
     names = [check.name for check in report.checks]
     assert names == ["parameter_bytes", "macs_per_second", *(["integer_only"] if "int" in fmt else []), "parity_lsb"]
     assert report.check("macs_per_second").value == 8 * 6 * 3 * 3 * 4 + 48 * 5
-    reasons = {engine.engine: engine.reason for engine in report.engines if not engine.ran}
-    assert set(reasons) == ({"tflm"} if fmt == "float16" else set())
+    refused = {engine.engine for engine in report.engines if not engine.ran and not engine.missing}
+    assert refused == ({"tflm"} if fmt == "float16" else set())
 
 
 def test_float16_is_refused_for_the_board_with_the_reason(make_artifact, board):
@@ -221,18 +221,17 @@ def test_text_shows_checks_engines_operators_and_verdict(int8_report):
     text = report_text(int8_report)
     for word in (*BOARD_CHECKS, "litert-reference", "CONV_2D v3", "1x8x6x4", "1,728"):
         assert word in text
-    assert text.rstrip().endswith("verdict   passed")
+    assert text.splitlines()[-1] == f"verdict   {int8_report.verdict_line}"
+    assert int8_report.verdict_line.startswith("passed")
     assert "CONV_2D v3" not in report_text(int8_report, ops=False)
 
 
 class _References(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.tags: set[str] = set()
         self.references: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
         self.references += [value or "" for key, value in attrs if key in ("src", "href")]
 
 
@@ -242,17 +241,17 @@ def test_html_is_one_page_without_references(int8_report):
     parser = _References()
     parser.feed(page)
     assert not parser.references
-    assert "script" not in parser.tags
+    assert page.count("<script") == 1  # that which sorts tables
     assert "url(" not in page
     assert page.count("<h1>") == 2
     for name in BOARD_CHECKS:
         assert f"<td>{name}</td>" in page
 
 
-def test_a_file_with_several_inputs_and_outputs_runs_on_all_engines(odd_models, board):
+def test_a_file_with_several_inputs_and_outputs_runs_on_all_engines(odd_models, board, engines_here):
     report = emulate(Artifact.build(odd_models["several_ports"], {"part": "unknown", "audio_seconds": 1.0}), board)
     assert report.passed, report.failures()
-    assert [engine.ran for engine in report.engines] == [True] * 4
+    assert [engine.engine for engine in report.engines if engine.ran] == engines_here
 
 
 def test_parity_counts_in_steps():

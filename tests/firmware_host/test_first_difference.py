@@ -63,7 +63,8 @@ def test_engines_that_agree_have_no_first_difference(make_artifact):
     report = emulate(make_artifact("int16x8"), load_target("dcase-asc"))
     parity = report.parity
     assert parity["base"] == REFERENCE
-    assert set(parity["engines"]) == {"tflm", "litert", "litert-reference", "tflite-runtime"}
+    there = {engine.engine for engine in report.engines if not engine.missing}
+    assert set(parity["engines"]) == there > {"tflm", "litert"}
     assert all(sum(each["histogram"].values()) == 6 * 5 for each in parity["engines"].values())
     assert all(each["histogram"][">2"] == 0 for each in parity["engines"].values())
     assert parity["first_difference"] is None

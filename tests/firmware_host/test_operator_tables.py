@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+
+import pytest
+
 from keras_mtl.firmware_host.compute.operator_tables import (
     CMSIS_NN_TYPES,
     CUSTOM,
@@ -84,6 +88,7 @@ def test_tflm_has_the_custom_operators_of_the_table_but_those_of_a_device(run_py
     assert run_python(_ASK + _TFLM_CUSTOM, *asked, *lacking) == lacking
 
 
+@pytest.mark.skipif(importlib.util.find_spec("tflite_runtime") is None, reason="tflite-runtime is not installed")
 def test_tflite_runtime_has_each_operator_up_to_the_version_of_the_table(run_python):
     last = [f"{name} {version}" for name, version in sorted(TFLITE_RUNTIME_VERSIONS.items())]
     beyond = [f"{name} {version + 1}" for name, version in sorted(TFLITE_RUNTIME_VERSIONS.items())]

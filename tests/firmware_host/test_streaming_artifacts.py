@@ -279,7 +279,7 @@ def test_report_tells_the_memory(streams):
     assert room.value == whole + memory["kept_audio_bytes"]
     assert room.limit == 524_288 - 65_536
     assert f"{memory['separate_bytes']:,}" in room.why
-    assert report.check("audio_latency_s").value == 0.344
+    assert report.check("audio_latency_s").value == 0.424  # 0.344 and the part of a pass before its first score
     # LiteRT's tables of sigmoid and tanh are others than TFLM's, whose results are the golden ones.
     assert report.check("parity_lsb").value <= 1
     assert 0 < report.check("parity_probability").value < 0.01

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -23,6 +24,11 @@ from keras_mtl.tflite.flatbuffer import require_integer_only
 from keras_mtl.tflite.quantize import qat_network
 from keras_mtl.tflite.quantize import quantize as quantize_stage
 from keras_mtl.tflite.tfmot import TfmotNetwork, quantize_with_tfmot
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow_model_optimization") is None,
+    reason="tensorflow-model-optimization is not installed: it wants NumPy 1",
+)
 
 
 def _document(*arguments: str | Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import keras
@@ -72,6 +73,10 @@ def test_grn_is_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow_model_optimization") is None,
+    reason="tensorflow-model-optimization is not installed: it wants NumPy 1",
+)
 def test_tfmot_itself_refuses_these(run_python):
     code = """
 import json, os

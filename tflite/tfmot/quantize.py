@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -65,12 +66,15 @@ def quantize_with_tfmot(
         timeout_s: seconds that tfmot's process may take; None allows what a slow machine needs.
 
     Raises:
-        ConversionError: a layer that tfmot refuses, calibration clips that can't be used, or a process that died or
-            did not come back.
+        ConversionError: tfmot is not installed, a layer that it refuses, calibration clips that can't be used, or a
+            process that died or did not come back.
         ValueError: epochs without clips.
     """
     if epochs and (clips is None or settings is None):
         raise ValueError("fine-tuning needs clips and the features' settings")
+    if importlib.util.find_spec("tensorflow_model_optimization") is None:
+        why = "tensorflow-model-optimization is not installed; it wants NumPy 1, and TensorFlow on Python 3.13 NumPy 2"
+        raise ConversionError(why, hint="quantize without --engine tfmot, or on Python 3.11 or 3.12")
     described = describe_scene_part(network, calibration.shape[1])
     part = build_scene_part(network, calibration.shape[1])
     with tempfile.TemporaryDirectory(prefix="keras_mtl_tfmot_") as temporary:

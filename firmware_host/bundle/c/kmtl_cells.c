@@ -11,65 +11,33 @@ static const uint8_t *at_const(const void *memory, size_t element, size_t bytes)
   return &((const uint8_t *)memory)[element * bytes];
 }
 
-/* A layer's input in one step. */
-static const void *input_of(const kmtl_cells_t *self, uint32_t layer, const void *embeddings, uint32_t step) {
-  const kmtl_cell_t *const cell = self->layers[layer].forward;
-  const size_t element = (size_t)step * cell->inputs;
+/* The present layer's input in one step. */
+static const void *input_of(const kmtl_cells_walk_t *self, uint32_t step) {
+  const kmtl_cells_t *const cells = self->cells;
+  const kmtl_cell_t *const cell = cells->layers[self->layer].forward;
+  const void *embedding;
 
-  if (layer > 0u) {
-    return at_const(self->layers[layer - 1u].states, element, cell->input_bytes);
+  if (self->layer > 0u) {
+    return at_const(cells->layers[self->layer - 1u].states, (size_t)step * cell->inputs, cell->input_bytes);
   }
-  if (self->bridge.widen) {
-    kmtl_cells_widen(&self->bridge, &((const int8_t *)embeddings)[element], cell->inputs, (int16_t *)self->input);
-    return self->input;
+  embedding = self->embedding(self->context, step);
+  if (cells->bridge.widen) {
+    kmtl_cells_widen(&cells->bridge, (const int8_t *)embedding, cell->inputs, (int16_t *)cells->input);
+    return cells->input;
   }
-  return at_const(embeddings, element, cell->input_bytes);
+  return embedding;
 }
 
-/* Runs one cell over all steps. Of step k the state goes to element k * stride of `out`. */
-static bool run_direction(const kmtl_cells_t *self, uint32_t layer, const void *embeddings, uint32_t steps,
-                          bool backward, void *out, uint32_t stride) {
-  const kmtl_cells_layer_t *const cells = &self->layers[layer];
-  const kmtl_cell_t *const cell = backward ? cells->backward : cells->forward;
-  const void *state = self->states;
-  uint32_t done;
+/* Where a step's state lies. The last layer's forward states go out one by one. */
+static uint8_t *state_at(const kmtl_cells_walk_t *self, uint32_t step) {
+  const kmtl_cells_layer_t *const layer = &self->cells->layers[self->layer];
+  const size_t units = layer->forward->units;
+  const size_t bytes = layer->forward->state_bytes;
 
-  kmtl_cell_begin(cell, self->states);
-  for (done = 0u; done < steps; done++) {
-    const uint32_t step = backward ? ((steps - 1u) - done) : done;
-    uint8_t *const next = at(out, (size_t)step * stride, cell->state_bytes);
-    if (!cell->invoke(cell->context, input_of(self, layer, embeddings, step), state, next)) {
-      return false;
-    }
-    state = next;
+  if ((self->layer + 1u) < self->cells->count) {
+    return at(layer->states, ((size_t)step * 2u * units) + (self->backward ? units : 0u), bytes);
   }
-  return true;
-}
-
-/* The last layer: its backward states are kept, and its forward ones go out with them. */
-static bool run_last(const kmtl_cells_t *self, const void *embeddings, uint32_t steps, kmtl_cells_emit_t emit,
-                     void *emit_context) {
-  const uint32_t layer = (uint32_t)self->count - 1u;
-  const kmtl_cells_layer_t *const cells = &self->layers[layer];
-  const kmtl_cell_t *const cell = cells->forward;
-  const size_t units = cell->units;
-  uint8_t *const beside = at(self->states, units, cell->state_bytes);
-  uint32_t step;
-
-  if (!run_direction(self, layer, embeddings, steps, true, cells->states, (uint32_t)units)) {
-    return false;
-  }
-  kmtl_cell_begin(cell, self->states);
-  for (step = 0u; step < steps; step++) {
-    if (!cell->invoke(cell->context, input_of(self, layer, embeddings, step), self->states, self->states)) {
-      return false;
-    }
-    (void)memcpy(beside, at(cells->states, step * units, cell->state_bytes), units * cell->state_bytes);
-    if (!emit(emit_context, step, self->states)) {
-      return false;
-    }
-  }
-  return true;
+  return self->backward ? at(layer->states, (size_t)step * units, bytes) : (uint8_t *)self->cells->states;
 }
 
 /* Whether every layer has its two cells, of the same sizes, which share memory. */
@@ -109,21 +77,79 @@ void kmtl_cells_widen(const kmtl_cells_bridge_t *bridge, const int8_t *embedding
   }
 }
 
-bool kmtl_cells_run(const kmtl_cells_t *self, const void *embeddings, uint32_t steps, kmtl_cells_emit_t emit,
-                    void *emit_context) {
-  uint32_t layer;
+bool kmtl_cells_walk_begin(kmtl_cells_walk_t *self, const kmtl_cells_t *cells, uint32_t steps,
+                           kmtl_cells_embedding_t embedding, void *context) {
+  self->cells = cells;
+  self->embedding = embedding;
+  self->context = context;
+  self->steps = steps;
+  self->done = 0u;
+  self->layer = (steps > 0u) ? 0u : cells->count;
+  self->backward = true;
+  return has_both_directions(cells);
+}
 
-  if (!has_both_directions(self)) {
+bool kmtl_cells_walk_goes_on(const kmtl_cells_walk_t *self) { return self->layer < self->cells->count; }
+
+bool kmtl_cells_walk_step(kmtl_cells_walk_t *self, uint32_t *step, const void **states) {
+  const kmtl_cells_layer_t *const layer = &self->cells->layers[self->layer];
+  const kmtl_cell_t *const cell = self->backward ? layer->backward : layer->forward;
+  const uint32_t now = self->backward ? ((self->steps - 1u) - self->done) : self->done;
+  const void *state = self->cells->states;
+  uint8_t *const next = state_at(self, now);
+
+  if (self->done == 0u) {
+    kmtl_cell_begin(cell, self->cells->states);
+  } else {
+    state = state_at(self, self->backward ? (now + 1u) : (now - 1u));
+  }
+  if (!cell->invoke(cell->context, input_of(self, now), state, next)) {
     return false;
   }
-  for (layer = 0u; (layer + 1u) < self->count; layer++) {
-    const kmtl_cells_layer_t *const cells = &self->layers[layer];
-    const uint32_t units = cells->forward->units;
-    uint8_t *const backward_states = at(cells->states, units, cells->backward->state_bytes);
-    if (!run_direction(self, layer, embeddings, steps, false, cells->states, 2u * units) ||
-        !run_direction(self, layer, embeddings, steps, true, backward_states, 2u * units)) {
+  *step = now;
+  *states = NULL;
+  if (!self->backward && ((self->layer + 1u) == self->cells->count)) {
+    const size_t bytes = (size_t)cell->units * cell->state_bytes;
+    (void)memcpy(&next[bytes], &((const uint8_t *)layer->states)[now * bytes], bytes);
+    *states = next;
+  }
+  self->done++;
+  if (self->done == self->steps) {
+    self->done = 0u;
+    self->layer += self->backward ? 0u : 1u;
+    self->backward = !self->backward;
+  }
+  return true;
+}
+
+/* Embeddings in a row. */
+typedef struct {
+  const void *embeddings;
+  size_t bytes; /* of one */
+} row_t;
+
+static const void *of_row(void *context, uint32_t step) {
+  const row_t *const row = (const row_t *)context;
+
+  return at_const(row->embeddings, step, row->bytes);
+}
+
+bool kmtl_cells_run(const kmtl_cells_t *self, const void *embeddings, uint32_t steps, kmtl_cells_emit_t emit,
+                    void *emit_context) {
+  kmtl_cells_walk_t walk;
+  row_t row;
+
+  if (!kmtl_cells_walk_begin(&walk, self, steps, of_row, &row)) {
+    return false;
+  }
+  row.embeddings = embeddings;
+  row.bytes = (size_t)self->layers[0].forward->inputs * (self->bridge.widen ? 1u : self->layers[0].forward->input_bytes);
+  while (kmtl_cells_walk_goes_on(&walk)) {
+    const void *states;
+    uint32_t step;
+    if (!kmtl_cells_walk_step(&walk, &step, &states) || ((states != NULL) && !emit(emit_context, step, states))) {
       return false;
     }
   }
-  return run_last(self, embeddings, steps, emit, emit_context);
+  return true;
 }

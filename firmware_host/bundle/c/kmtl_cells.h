@@ -65,6 +65,33 @@ void kmtl_cell_begin(const kmtl_cell_t *cell, void *state);
 /* int8 embeddings as int16 inputs, [count]: (embedding - zero) << shift, without a loss. */
 void kmtl_cells_widen(const kmtl_cells_bridge_t *bridge, const int8_t *embeddings, uint32_t count, int16_t *out);
 
+/* Gives one step's embedding, [inputs of the first layer] elements; valid until the next call. */
+typedef const void *(*kmtl_cells_embedding_t)(void *context, uint32_t step);
+
+/* All layers over the embeddings of a clip, cell by cell, with anything else done in between. Layer by layer, backward
+ * first: no step is read earlier than by the backward cell of the first layer, nor later than by its forward one. */
+typedef struct {
+  const kmtl_cells_t *cells;
+  kmtl_cells_embedding_t embedding;
+  void *context;
+  uint32_t steps;
+  uint32_t done; /* steps of the present direction */
+  uint32_t layer;
+  bool backward;
+} kmtl_cells_walk_t;
+
+/* Begins. `cells` must outlive the walk. Returns false where there is no layer, or one without its two cells of the same
+ * sizes: then no step may be taken. */
+bool kmtl_cells_walk_begin(kmtl_cells_walk_t *self, const kmtl_cells_t *cells, uint32_t steps,
+                           kmtl_cells_embedding_t embedding, void *context);
+
+/* Whether steps are left. */
+bool kmtl_cells_walk_goes_on(const kmtl_cells_walk_t *self);
+
+/* Invokes the next cell, once; 2 * layers * steps times in all. `states`: those of step `step` of the last layer, [2 * units],
+ * where this was its forward cell, else NULL. Returns false when the cell does. */
+bool kmtl_cells_walk_step(kmtl_cells_walk_t *self, uint32_t *step, const void **states);
+
 /* Runs all layers over the embeddings of a clip, [steps * inputs of the first layer] elements. Returns false as soon as
  * a cell or `emit` does; and at once, with no cell invoked, where there is no layer, or one without its two cells of the
  * same sizes: causal layers are not run here. */

@@ -84,3 +84,9 @@ const void *kmtl_embeddings_last(kmtl_embeddings_t *self, uint16_t count) {
   end = (self->next == 0u) ? self->size : self->next;
   return &self->memory[(end - count) * self->bytes];
 }
+
+const void *kmtl_embeddings_at(const kmtl_embeddings_t *self, uint16_t before) {
+  const uint32_t place = (uint32_t)self->next + self->size - 1u - before;
+
+  return &self->memory[(place % self->size) * self->bytes];
+}

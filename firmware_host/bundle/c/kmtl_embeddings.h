@@ -33,6 +33,9 @@ void kmtl_embeddings_push(kmtl_embeddings_t *self, const void *embedding);
 /* The last `count` embeddings, the oldest first; as many must have come, and fit. Valid until the next call. */
 const void *kmtl_embeddings_last(kmtl_embeddings_t *self, uint16_t count);
 
+/* One embedding, the newest for `before` 0, the one before it for 1, ...; as many must have come, and fit. Nothing turns. */
+const void *kmtl_embeddings_at(const kmtl_embeddings_t *self, uint16_t before);
+
 #ifdef __cplusplus
 }
 #endif

@@ -14,11 +14,11 @@ static bool works(kmtl_event_stream_t *self, int network, const void *const *inp
 
 static bool both_directions(const kmtl_event_stream_t *self) { return self->settings->ring > 0u; }
 
-/* States of the last layer to the next row of scores. */
+/* States of the last layer to scores. */
 static bool classify(kmtl_event_stream_t *self, const void *states) {
   const kmtl_event_stream_settings_t *const settings = self->settings;
   const size_t classes = settings->decoding.classes;
-  int16_t *const row = &self->memory.scores[self->rows * classes];
+  int16_t *const row = self->memory.scores;
   const void *inputs[1];
   void *outputs[2];
   size_t k;
@@ -35,7 +35,7 @@ static bool classify(kmtl_event_stream_t *self, const void *states) {
       row[k - 1u] = ((const int8_t *)row)[k - 1u];
     }
   }
-  self->rows++;
+  self->rows = 1u;
   return true;
 }
 
@@ -79,43 +79,69 @@ static bool invoke_cell(void *context, const void *input, const void *state, voi
   return cell->run(cell->run_context, cell->network, inputs, outputs) == 0;
 }
 
-static bool take_states(void *context, uint32_t step, const void *states) {
-  kmtl_event_stream_t *const self = (kmtl_event_stream_t *)context;
+/* An embedding of the pass. */
+static const void *embedding_of(void *context, uint32_t step) {
+  const kmtl_event_stream_t *const self = (const kmtl_event_stream_t *)context;
 
-  return (step < self->kept_from) || (step >= self->kept_end) || classify(self, states);
+  return kmtl_embeddings_at(self->ring, (uint16_t)(((self->heard - 1u) - self->first) - step));
 }
 
-/* The cells go over the last `count` embeddings: scores up to number `end` of them, from the first one on for which
- * they are not known. */
-static void go_over(kmtl_event_stream_t *self, kmtl_embeddings_t *ring, uint16_t count, uint16_t end) {
-  const uint32_t first = self->heard - count;
-
-  self->kept_from = (uint16_t)(self->answered - first);
+/* The cells are to go over the last `count` embeddings: scores up to number `end` of them, from the first one on for
+ * which they are not known. */
+static void go_over(kmtl_event_stream_t *self, uint16_t count, uint16_t end) {
+  self->first = self->heard - count;
+  self->kept_from = (uint16_t)(self->answered - self->first);
   self->kept_end = end;
-  self->answered = first + end;
-  if (!kmtl_cells_run(&self->cells, kmtl_embeddings_last(ring, count), count, take_states, self)) {
+  self->answered = self->first + end;
+  self->failed = !kmtl_cells_walk_begin(&self->walk, &self->cells, count, embedding_of, self);
+}
+
+static bool goes_over(const kmtl_event_stream_t *self) {
+  return both_directions(self) && (self->walk.cells != NULL) && kmtl_cells_walk_goes_on(&self->walk);
+}
+
+/* Invokes one cell, and the classifiers where there are states for them. */
+static void step_over(kmtl_event_stream_t *self) {
+  const void *states;
+  uint32_t step;
+
+  if (!kmtl_cells_walk_step(&self->walk, &step, &states)) {
     self->failed = true;
+  } else if ((states != NULL) && (step >= self->kept_from) && (step < self->kept_end)) {
+    (void)classify(self, states);
+  } else {
+    /* Context. */
   }
 }
 
-/* Decodes what waits until there are changes or nothing is left. */
+/* The pass for what is left when a recording ends; nothing comes any more, so it takes all its steps at once. */
+static void go_over_rest(kmtl_event_stream_t *self) {
+  const uint16_t ring = self->settings->ring;
+  const uint16_t count = (self->heard < ring) ? (uint16_t)self->heard : ring;
+
+  go_over(self, count, count);
+}
+
+/* Computes and decodes until there are changes, or nothing is left for this embedding. */
 static void decode(kmtl_event_stream_t *self) {
   size_t count = 0u;
+  bool goes_on = true;
 
   self->next_change = 0u;
-  while ((count == 0u) && (self->next_row < self->rows)) {
-    /* Forwards there is one row of memory; at the end it stands for all steps of the look-ahead. */
-    const size_t row = both_directions(self) ? self->next_row : 0u;
-    count = kmtl_event_decoder_push(&self->decoder, &self->memory.scores[row * self->settings->decoding.classes],
-                                    self->memory.changes);
-    self->next_row++;
-  }
-  while ((count == 0u) && self->ending) {
-    self->ending = kmtl_event_decoder_finish(&self->decoder, self->memory.changes, &count);
-  }
-  if (self->next_row == self->rows) {
-    self->next_row = 0u;
-    self->rows = 0u;
+  while ((count == 0u) && goes_on && !self->failed) {
+    if (self->rows > 0u) {
+      count = kmtl_event_decoder_push(&self->decoder, self->memory.scores, self->memory.changes);
+      self->rows--;
+    } else if (goes_over(self) && (self->ending || (self->steps_left > 0u))) {
+      self->steps_left -= self->ending ? 0u : 1u;
+      step_over(self);
+    } else if (self->ending && both_directions(self) && (self->answered < self->heard)) {
+      go_over_rest(self);
+    } else if (self->ending) {
+      self->ending = kmtl_event_decoder_finish(&self->decoder, self->memory.changes, &count);
+    } else {
+      goes_on = false;
+    }
   }
   self->change_count = (uint16_t)count;
 }
@@ -159,10 +185,12 @@ static void set_cells(kmtl_event_stream_t *self) {
 }
 
 void kmtl_event_stream_init(kmtl_event_stream_t *self, const kmtl_event_stream_settings_t *settings,
-                            const kmtl_event_stream_memory_t *memory, kmtl_run_t run, void *run_context) {
+                            const kmtl_event_stream_memory_t *memory, kmtl_embeddings_t *ring, kmtl_run_t run,
+                            void *run_context) {
   (void)memset(self, 0, sizeof(*self));
   self->settings = settings;
   self->memory = *memory;
+  self->ring = ring;
   self->run = run;
   self->run_context = run_context;
   kmtl_event_decoder_init(&self->decoder, &settings->decoding, memory->decoder_scores, memory->tracks);
@@ -188,15 +216,17 @@ void kmtl_event_stream_reset(kmtl_event_stream_t *self) {
   self->answered = 0u;
   self->kept_from = 0u;
   self->kept_end = 0u;
+  self->walk.cells = NULL;
+  self->first = 0u;
+  self->steps_left = 0u;
   self->rows = 0u;
-  self->next_row = 0u;
   self->change_count = 0u;
   self->next_change = 0u;
   self->ending = false;
   self->failed = false;
 }
 
-bool kmtl_event_stream_push(kmtl_event_stream_t *self, kmtl_embeddings_t *ring) {
+bool kmtl_event_stream_push(kmtl_event_stream_t *self) {
   const kmtl_event_stream_settings_t *const settings = self->settings;
 
   if (self->failed) {
@@ -204,11 +234,16 @@ bool kmtl_event_stream_push(kmtl_event_stream_t *self, kmtl_embeddings_t *ring) 
   }
   self->heard++;
   if (!both_directions(self)) {
-    step_forwards(self, kmtl_embeddings_last(ring, 1u));
-  } else if ((self->heard >= settings->ring) && (((self->heard - settings->ring) % settings->hop) == 0u)) {
-    go_over(self, ring, settings->ring, (uint16_t)(settings->side + settings->hop));
+    step_forwards(self, kmtl_embeddings_at(self->ring, 0u));
   } else {
-    return true;
+    self->steps_left = settings->cell_steps;
+    if ((self->heard >= settings->ring) && (((self->heard - settings->ring) % settings->hop) == 0u)) {
+      /* Settings that let no pass end in time are a mistake. */
+      self->failed = goes_over(self);
+      if (!self->failed) {
+        go_over(self, settings->ring, (uint16_t)(settings->side + settings->hop));
+      }
+    }
   }
   decode(self);
   return !self->failed;
@@ -228,19 +263,14 @@ bool kmtl_event_stream_poll(kmtl_event_stream_t *self, kmtl_event_t *change) {
   return true;
 }
 
-bool kmtl_event_stream_finish(kmtl_event_stream_t *self, kmtl_embeddings_t *ring) {
+bool kmtl_event_stream_finish(kmtl_event_stream_t *self) {
   const kmtl_event_stream_settings_t *const settings = self->settings;
 
   if (self->failed) {
     return false;
   }
-  if (both_directions(self)) {
-    if (self->answered < self->heard) {
-      const uint16_t count = (self->heard < settings->ring) ? (uint16_t)self->heard : settings->ring;
-      go_over(self, ring, count, count);
-    }
-  } else if ((settings->look_ahead > 0u) && (self->heard > 0u)) {
-    /* The last states give the scores of all that is left, in one row. */
+  if (!both_directions(self) && (settings->look_ahead > 0u) && (self->heard > 0u)) {
+    /* The last states give the scores of all that is left. */
     void *state = self->memory.running_states;
     uint32_t k;
     for (k = 0u; (k + 1u) < settings->layer_count; k++) {
@@ -249,8 +279,6 @@ bool kmtl_event_stream_finish(kmtl_event_stream_t *self, kmtl_embeddings_t *ring
     if (classify(self, state)) {
       self->rows = (self->heard < settings->look_ahead) ? (uint16_t)self->heard : settings->look_ahead;
     }
-  } else {
-    /* No scores are left. */
   }
   self->ending = true;
   decode(self);

@@ -2,8 +2,8 @@
  * Part of keras_mtl. SPDX-License-Identifier: Apache-2.0
  *
  * It runs the recurrent cells, the classifiers and the event decoder. A causal decoder takes one step with every
- * embedding and keeps none. A bidirectional one runs over the whole ring of embeddings every `hop` of them; the caller
- * must buffer the audio meanwhile. A part of kmtl_listener, which takes the audio.
+ * embedding and keeps none. A bidirectional one runs over the last `ring` embeddings every `hop` of them, a few cell
+ * steps with each embedding that comes. A part of kmtl_listener, which takes the audio.
  */
 #ifndef KMTL_EVENT_STREAM_H_
 #define KMTL_EVENT_STREAM_H_
@@ -20,6 +20,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Embeddings of a ring of which the last `ring` are gone over with so many cells an embedding. */
+#define KMTL_EVENT_STREAM_RING(ring, cell_steps) ((ring) + ((ring) / (cell_steps)))
 
 /* One recurrent layer: a cell takes (input, state) and gives the next state, which is also the layer's output. */
 typedef struct {
@@ -46,6 +49,8 @@ typedef struct {
   uint16_t ring;
   uint16_t hop;               /* side + hop: from 1 to ring */
   uint16_t side;
+  uint32_t cell_steps;        /* of both directions: cells that are invoked with an embedding at the most. A pass takes
+                               * 2 * layers * ring, and must end within `hop` embeddings */
   kmtl_event_settings_t decoding;
 } kmtl_event_stream_settings_t;
 
@@ -63,7 +68,7 @@ typedef struct {
                                * direction, of the others 2 */
   void *running_states;       /* both directions: [2 * units of the largest layer]; forwards: [units of all layers] */
   int16_t *cell_input;        /* [embedding], where embeddings are widened; else NULL */
-  int16_t *scores;            /* [classes]; of both directions [ring * classes] */
+  int16_t *scores;            /* [classes] */
   int16_t *decoder_scores;    /* [KMTL_EVENT_DECODER_SCORES(classes, median)] */
   kmtl_event_track_t *tracks; /* [classes] */
   kmtl_event_t *changes;      /* [classes] */
@@ -79,39 +84,45 @@ typedef struct {
   kmtl_run_t run;
   void *run_context;
   kmtl_event_decoder_t decoder;
+  kmtl_embeddings_t *ring;
   kmtl_cells_t cells;
+  kmtl_cells_walk_t walk; /* the pass that is under way */
+  uint32_t first;        /* its first embedding */
+  uint32_t steps_left;   /* cells that may be invoked with this embedding yet */
   uint32_t heard;        /* embeddings so far */
   uint32_t answered;     /* of so many the scores are known */
   uint16_t kept_from;    /* the embeddings of the ring that the cells are asked for, and the one after the last */
   uint16_t kept_end;
-  uint16_t rows;         /* rows of scores that wait to be decoded */
-  uint16_t next_row;
+  uint16_t rows;         /* steps that wait to be decoded, all with the scores that are there */
   uint16_t change_count; /* changes that wait to be polled */
   uint16_t next_change;
   bool ending;
   bool failed;
 } kmtl_event_stream_t;
 
-/* Begins. Settings, memory and run's context must outlive the state; `memory` itself is copied. */
+/* Begins. Settings, memory, ring and run's context must outlive the state; `memory` itself is copied. Of both directions
+ * `ring` holds KMTL_EVENT_STREAM_RING(settings->ring, settings->cell_steps) embeddings: some come during a pass. */
 void kmtl_event_stream_init(kmtl_event_stream_t *self, const kmtl_event_stream_settings_t *settings,
-                            const kmtl_event_stream_memory_t *memory, kmtl_run_t run, void *run_context);
+                            const kmtl_event_stream_memory_t *memory, kmtl_embeddings_t *ring, kmtl_run_t run,
+                            void *run_context);
 
 /* Begins anew: no embeddings, and changes that wait are gone. */
 void kmtl_event_stream_reset(kmtl_event_stream_t *self);
 
 /* Takes the embedding that came last into the ring; not while changes wait. Returns false when a network failed, now or
  * before. */
-bool kmtl_event_stream_push(kmtl_event_stream_t *self, kmtl_embeddings_t *ring);
+bool kmtl_event_stream_push(kmtl_event_stream_t *self);
 
 /* Whether changes wait to be polled. */
 bool kmtl_event_stream_waits(const kmtl_event_stream_t *self);
 
-/* Takes one change, if there is one: by steps, and by class within a step. */
+/* Takes one change, if there is one: by steps, and by class within a step. Behind the last one that waits, what else
+ * there is to be computed is; `failed` tells when a network fails there. */
 bool kmtl_event_stream_poll(kmtl_event_stream_t *self, kmtl_event_t *change);
 
 /* Ends a recording: what is held back is decoded, and active events end; poll them, then reset. Not while changes wait.
  * Returns false when a network failed. */
-bool kmtl_event_stream_finish(kmtl_event_stream_t *self, kmtl_embeddings_t *ring);
+bool kmtl_event_stream_finish(kmtl_event_stream_t *self);
 
 #ifdef __cplusplus
 }

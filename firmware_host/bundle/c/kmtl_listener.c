@@ -83,7 +83,7 @@ static void run_encoder(kmtl_listener_t *self) {
     run_scenes(self);
   }
   if (!self->failed && (self->settings->events != NULL)) {
-    self->failed = !kmtl_event_stream_push(&self->events, &self->ring);
+    self->failed = !kmtl_event_stream_push(&self->events);
   }
 }
 
@@ -132,7 +132,7 @@ void kmtl_listener_init(kmtl_listener_t *self, const kmtl_listener_settings_t *s
     kmtl_scene_smoother_init(&self->smoother, &settings->scenes->smoothing, memory->scene_scores);
   }
   if (settings->events != NULL) {
-    kmtl_event_stream_init(&self->events, settings->events, &memory->events, run, run_context);
+    kmtl_event_stream_init(&self->events, settings->events, &memory->events, &self->ring, run, run_context);
   }
   kmtl_listener_reset(self);
 }
@@ -181,6 +181,9 @@ bool kmtl_listener_poll(kmtl_listener_t *self, kmtl_heard_t *heard) {
   kmtl_event_t change;
 
   heard->score_sum = 0;
+  if (self->failed) {
+    return false;
+  }
   if (self->scene_waits) {
     self->scene_waits = false;
     heard->kind = KMTL_HEARD_SCENE;
@@ -193,6 +196,7 @@ bool kmtl_listener_poll(kmtl_listener_t *self, kmtl_heard_t *heard) {
     heard->step = change.ended ? change.offset : change.onset;
     heard->onset = change.onset;
     heard->score_sum = change.score_sum;
+    self->failed = self->events.failed;
   } else {
     return false;
   }
@@ -206,10 +210,12 @@ bool kmtl_listener_finish(kmtl_listener_t *self) {
     return false;
   }
   if (self->settings->events != NULL) {
-    self->failed = !kmtl_event_stream_finish(&self->events, &self->ring);
+    self->failed = !kmtl_event_stream_finish(&self->events);
   }
   return !self->failed;
 }
+
+bool kmtl_listener_failed(const kmtl_listener_t *self) { return self->failed; }
 
 uint16_t kmtl_listener_scene(const kmtl_listener_t *self) { return self->scene; }
 

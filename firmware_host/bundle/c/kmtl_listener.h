@@ -72,7 +72,8 @@ typedef struct {
   const kmtl_listener_encoder_t *encoder;
   const kmtl_listener_scenes_t *scenes;
   const kmtl_event_stream_settings_t *events;
-  uint16_t ring; /* embeddings that are kept: the most that scenes and events read at a time, at least 1 */
+  uint16_t ring; /* embeddings that are kept: the most that scenes and events read at a time, and those that come during
+                  * a pass of the events; at least 1 */
 } kmtl_listener_settings_t;
 
 /* The caller's memory, each as aligned as its elements; kept between calls, but for `scratch`. What belongs to a part
@@ -138,13 +139,17 @@ void kmtl_listener_reset(kmtl_listener_t *self);
  * before; only a reset ends that. */
 bool kmtl_listener_push(kmtl_listener_t *self, const int16_t *samples, size_t count, size_t *taken);
 
-/* Takes one result, if there is one: the scene first, then events by their steps, and by class within a step. */
+/* Takes one result, if there is one: the scene first, then events by their steps, and by class within a step. Networks
+ * may run for the next one, so look at kmtl_listener_failed after the last. */
 bool kmtl_listener_poll(kmtl_listener_t *self, kmtl_heard_t *heard);
 
 /* Ends a recording: after it, polling gives what the event decoder held back, and the ends of active events. Embeddings
  * that the encoder holds back are lost. Then only a reset begins anew. Returns false, and does nothing, while results
  * wait or after a failure; and when a network fails. */
 bool kmtl_listener_finish(kmtl_listener_t *self);
+
+/* Whether a network failed: what waits to be heard is lost, and only a reset ends that. */
+bool kmtl_listener_failed(const kmtl_listener_t *self);
 
 /* The present scene, or KMTL_NO_SCENE; and its smoothed probability is scene_scores[scene]. */
 uint16_t kmtl_listener_scene(const kmtl_listener_t *self);

@@ -49,5 +49,6 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
         for trace in (*traces, end)
         for each in trace.found
     ]
+    rows.sort(key=lambda row: row[0] != KINDS.index(SCENE))
     np.savez(folder / "chain.npz", heard=np.array(rows, np.int32).reshape(-1, 5), **found)
     return {"arena_bytes": arenas}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from keras_mtl.firmware_host.bundle.text.c_source import filled
-from keras_mtl.firmware_host.compute import estimate, op_rows
+from keras_mtl.firmware_host.compute import longest_burst, op_rows
+from keras_mtl.firmware_host.device import cell_steps, pass_embeddings
 from keras_mtl.firmware_host.report import Report
 from keras_mtl.firmware_host.targets import Target
 from keras_mtl.firmware_host.views import compute_lines
@@ -14,7 +16,6 @@ from keras_mtl.tflite.artifact import Artifact
 
 _NONE = "There is no estimate for this core and these operators: measure the time on your device."
 _ASKED = "The target asks for the log-mel in {} point: define `KMTL_LOG_MEL_FIXED={}` for all files."
-_BYTES_PER_SAMPLE = 2
 
 
 def computing_section(name: str, report: Report, front_end: bool) -> str:
@@ -27,31 +28,37 @@ def computing_section(name: str, report: Report, front_end: bool) -> str:
 
 
 def turn_words(artifact: Artifact, target: Target) -> dict[str, Any]:
-    """Words on a turn of an event decoder of both directions: its length, and the audio that comes meanwhile.
+    """Words on the passes of an event decoder of both directions: how they are spread, and the longest push.
 
     Returns:
-        `ring` and `hop` in embeddings, `hop_s`, and `work`: a sentence on what a turn takes, by the estimate, or that
-        there is none.
+        `ring` and `hop` in embeddings, `hop_s`, `cells` that go with a step, `spread_s` from a pass's first step to its
+        last, and `work`: a sentence on what the longest push takes, by the estimate, or that there is none.
     """
     wiring = artifact.wiring
-    hop_s = wiring.stream.event_hop * artifact.step_s
-    cells = [name for layer in wiring.recurrent for name in layer.cells]
     calls = artifact.calls_per_second or {}
     found = [
-        (row, calls[name]) for name in (*cells, wiring.classifiers) for row in op_rows(artifact.members[name].model)
+        (replace(row, name=f"{name}/{row.name}"), calls[name])
+        for name, member in artifact.members.items()
+        for row in op_rows(member.model)
     ]
-    compute, _ = estimate([row for row, _ in found], [rate for _, rate in found], target)
-    work = "How long that takes is not known: measure it."
-    if compute and compute["cycles_per_second"]:
-        least, most = (end * hop_s for end in compute["cycles_per_second"])
-        longest_s = most / compute["clock_hz"]
+    burst = longest_burst(artifact, [row for row, _ in found], [rate for _, rate in found], target)
+    work = "How long a push takes is not known: measure it."
+    if burst:
+        longest_s = burst.seconds[1]
         samples = math.ceil(longest_s * artifact.facts.features.sample_rate_hz)
         work = (
-            f"A turn is {_millions(least)} to {_millions(most)} M cycles by the\n"
-            f"   estimate, at the most {longest_s:.2g} s at {compute['clock_hz'] / 1e6:g} MHz: "
-            f"{samples:,} samples, {samples * _BYTES_PER_SAMPLE:,} bytes."
+            f"The longest push is {_millions(burst.cycles[0])} to {_millions(burst.cycles[1])} M\n"
+            f"   cycles by the estimate, at the most {longest_s:.2g} s at {burst.clock_hz / 1e6:g} MHz: "
+            f"{samples:,} samples come meanwhile."
         )
-    return {"ring": wiring.event_ring, "hop": wiring.stream.event_hop, "hop_s": f"{hop_s:g}", "work": work}
+    return {
+        "ring": wiring.event_ring,
+        "hop": wiring.stream.event_hop,
+        "hop_s": f"{wiring.stream.event_hop * artifact.step_s:g}",
+        "cells": cell_steps(wiring),
+        "spread_s": f"{(pass_embeddings(wiring) + 1) * artifact.step_s:.3g}",
+        "work": work,
+    }
 
 
 def _millions(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keras_mtl.core import LogMelSettings, VerdictFailed
@@ -9,7 +10,14 @@ from keras_mtl.firmware_host.bundle.golden import event_numbers, input_scaling
 from keras_mtl.firmware_host.bundle.text.c_source import filled
 from keras_mtl.firmware_host.bundle.text.settings import decoder_words, label_lines
 from keras_mtl.firmware_host.c99 import identifier, real
-from keras_mtl.firmware_host.device import Buffer, embedding_place, listener_memory
+from keras_mtl.firmware_host.device import (
+    Buffer,
+    cell_steps,
+    embedding_place,
+    kept_embeddings,
+    listener_memory,
+    pass_cells,
+)
 from keras_mtl.tflite.artifact import Artifact, Port, Recurrent
 
 #: `KMTL_LISTENER_MOST_STATES` of kmtl_listener.h.
@@ -34,7 +42,7 @@ def require_listener(artifact: Artifact) -> None:
         raise VerdictFailed(
             f"the encoder has {len(wiring.stream.states)} states, the C listener {_MOST_STATES} at most"
         )
-    if (ring := max(wiring.scene_ring, wiring.event_ring)) > _MOST_RING:
+    if (ring := kept_embeddings(wiring)) > _MOST_RING:
         raise VerdictFailed(f"the ring has {ring:,} embeddings, the C listener {_MOST_RING:,} at most")
     if wiring.classifiers:
         numbers = event_numbers(artifact)
@@ -72,13 +80,14 @@ def listener_texts(name: str, artifact: Artifact, shared: bool = False) -> dict[
     words = {
         "name": name,
         "NAME": name.upper(),
-        "buffer_bytes": sum(buffer.size_bytes for field, buffer in buffers.items() if field != "history"),
-        "history": buffers["history"].elements,
+        "buffer_bytes": _buffer_bytes(name, buffers, artifact),
         "scratch_bytes": scratch_bytes,
         "step_ms": round(artifact.step_s * 1000),
         "sample_rate_hz": settings.sample_rate_hz,
         "labels": "\n".join(label_lines(name.upper(), labels)),
-        "fields": "\n".join(f"  {buffer.kind} {field}[{buffer.elements}];" for field, buffer in buffers.items()),
+        "fields": "\n".join(
+            f"  {buffer.kind} {field}[{_elements(field, buffer, name, artifact)}];" for field, buffer in buffers.items()
+        ),
         "memory": "\n".join(kept),
         "state_count": max(1, len(wiring.stream.states)),
         "states": source.states(),
@@ -87,7 +96,8 @@ def listener_texts(name: str, artifact: Artifact, shared: bool = False) -> dict[
         "events": source.events() if wiring.classifiers else "",
         "scenes_or_null": "&scenes" if wiring.scene_head else "NULL",
         "events_or_null": "&events" if wiring.classifiers else "NULL",
-        "ring": f"{max(wiring.scene_ring, wiring.event_ring, 1)}u",
+        "ring": _ring(name, artifact),
+        "spread": _spread(name, artifact) if wiring.event_ring else "",
     }
     example = {"sample_rate_hz": settings.sample_rate_hz, "labels": _label_function(name, list(labels.to_dict()))}
     return {
@@ -164,6 +174,7 @@ class _Source:
             f"{{{self._bridge()}}}",
             f"{wiring.look_ahead}u",
             f"{wiring.event_ring}u, {wiring.stream.event_hop}u, {kept_from}u",
+            f"{self.name.upper()}_CELL_STEPS" if wiring.event_ring else "0u",
             f"{{{decoder['settings']}}}",
         )
         return (
@@ -192,6 +203,43 @@ class _Source:
 
     def _number(self, member: str) -> str:
         return f"{self.name}_{identifier(member)}".upper()
+
+
+def _spread(name: str, artifact: Artifact) -> str:
+    """Lines of the header on how a pass of both directions is spread."""
+    wiring, prefix = artifact.wiring, name.upper()
+    ring, hop, steps = wiring.event_ring, wiring.stream.event_hop, pass_cells(wiring)
+    most, least = max(wiring.scene_ring, 1), -(-steps // hop)
+    return (
+        f"/* Cells that are invoked with an embedding at the most. A pass over the ring takes {steps:,} and must end\n"
+        f" * within {hop:,} embeddings; with more cells it ends sooner, and a push takes longer. */\n"
+        f"#ifndef {prefix}_CELL_STEPS\n#define {prefix}_CELL_STEPS {cell_steps(wiring)}u\n#endif\n"
+        f"#if ({prefix}_CELL_STEPS < {least}u) || ({prefix}_CELL_STEPS > {steps}u)\n"
+        f'#error "{prefix}_CELL_STEPS must be {least} to {steps}"\n#endif\n'
+        f"/* Embeddings that are kept. */\n#define {prefix}_RING \\\n"
+        f"  ((KMTL_EVENT_STREAM_RING({ring}u, {prefix}_CELL_STEPS) > {most}u) ? "
+        f"KMTL_EVENT_STREAM_RING({ring}u, {prefix}_CELL_STEPS) : {most}u)\n"
+    )
+
+
+def _ring(name: str, artifact: Artifact) -> str:
+    wiring = artifact.wiring
+    return f"{name.upper()}_RING" if wiring.event_ring else f"{max(wiring.scene_ring, 1)}u"
+
+
+def _elements(field: str, buffer: Buffer, name: str, artifact: Artifact) -> str:
+    """Elements of a buffer, as C has them."""
+    if field != "ring" or not artifact.wiring.event_ring:
+        return str(buffer.elements)
+    return f"{_ring(name, artifact)} * {artifact.network.outputs[embedding_place(artifact)].size}u"
+
+
+def _buffer_bytes(name: str, buffers: Mapping[str, Buffer], artifact: Artifact) -> str:
+    """Bytes of the buffers, as C has them: of the ring and the samples by how it is compiled."""
+    fixed = sum(buffer.size_bytes for field, buffer in buffers.items() if field not in ("history", "ring"))
+    ring, history = _elements("ring", buffers["ring"], name, artifact), buffers["history"].elements
+    element = buffers["ring"].size_bytes // buffers["ring"].elements
+    return f"({fixed}u + ({history}u * sizeof(kmtl_log_mel_sample_t)) + ({ring} * {element}u))"
 
 
 def _lines(*cells: str) -> str:

@@ -8,8 +8,10 @@ from typing import Any
 from keras_mtl.firmware_host.bundle.golden import GoldenVectors
 from keras_mtl.firmware_host.bundle.text.c_source import filled
 from keras_mtl.firmware_host.bundle.text.networks import Network
-from keras_mtl.firmware_host.bundle.text.readme import ROWS, checks_rows, common_words, file_facts, file_table
+from keras_mtl.firmware_host.bundle.text.readme import ROWS, checks_rows, common_words, file_facts, file_table, turns
+from keras_mtl.firmware_host.engines import C99
 from keras_mtl.firmware_host.report import Report
+from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
 
 #: Files that only such a bundle has, or that are something else in it.
@@ -41,6 +43,8 @@ def plain_readme(
         "latency": ", ".join(f"{task} {value:g} s" for task, value in artifact.manifest.get("latency_s", {}).items()),
         "stages": ", ".join(stages),
     }
+    if streams:
+        words["turns"] = turns(artifact, Target(**report.target).with_kernels(C99))
     use = filled(f"README_c99_{'stream' if streams else 'model'}.md.in", **words).rstrip("\n")
     table = file_table(files, file_facts(report, vectors, networks), (*_OWN_ROWS, *ROWS))
     return filled("README_c99.md.in", **words, use=use, table=table, checks=checks_rows(report))

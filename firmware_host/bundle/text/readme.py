@@ -56,8 +56,9 @@ _SMOOTHING = (
 )
 _TURNS = (
     " The event decoder is\n"
-    "   bidirectional: every {hop} steps ({hop_s} s) it runs over {ring} embeddings within one push. Keep the samples\n"
-    "   of the microphone meanwhile, in a DMA buffer or by a task of its own. {work}"
+    "   bidirectional: every {hop} steps ({hop_s} s) it begins to go over {ring} embeddings, {cells} cells with each\n"
+    "   step, so that events are known up to {spread_s} s later (`NAME_CELL_STEPS` of `listener.h`, when it is\n"
+    "   compiled: more cells for earlier events and a longer push). {work}"
 )
 _CELLS = (
     " Scores behind the recurrent cells may: these\n"
@@ -203,7 +204,7 @@ def _of_file(artifact: Artifact, network: Network, front_end: bool, smoothed: bo
 
 def _of_stream(artifact: Artifact, facts: Mapping[str, Any], target: Target) -> dict[str, str]:
     """Words for a streaming artifact's own sections."""
-    calls, wiring = artifact.manifest["calls_per_second"], artifact.wiring
+    calls = artifact.manifest["calls_per_second"]
     members = [
         f"| `{name}` | {len(member.content):,} | {facts['arenas'][name]:,} | {calls[name]:g} |"
         for name, member in artifact.members.items()
@@ -213,9 +214,14 @@ def _of_stream(artifact: Artifact, facts: Mapping[str, Any], target: Target) -> 
         "arenas": f"{sum(facts['arenas'].values()):,}",
         "buffers": f"{sum(facts['buffers'].values()):,}",
         "scratch": f"{facts['buffers']['scratch']:,}",
-        "turns": _TURNS.format(**turn_words(artifact, target)) if wiring.event_ring else "",
+        "turns": turns(artifact, target),
         "latency": ", ".join(f"{task} {value:g} s" for task, value in artifact.manifest["latency_s"].items()),
     }
+
+
+def turns(artifact: Artifact, target: Target) -> str:
+    """Words on the passes of an event decoder of both directions; none without one."""
+    return _TURNS.format(**turn_words(artifact, target)) if artifact.wiring.event_ring else ""
 
 
 def common_words(name: str, artifact: Artifact, report: Report) -> dict[str, Any]:
