@@ -16,6 +16,10 @@ layers = keras.layers
 MAP, ROW, FLAT = (6, 5, 3), (7, 4), (11,)
 
 
+#: Functions that are tables.
+TABLES = ("selu", "celu", "gelu", "softplus", "softsign", "exponential", "mish")
+
+
 def two(layer: Any) -> Callable[[Any], Any]:
     """A layer of two inputs, of a signal and a convolution of it."""
     return lambda x: layer([x, layers.Conv2D(x.shape[-1], 1)(x)])
@@ -56,8 +60,7 @@ KINDS: dict[str, tuple[tuple[int, ...], Callable[[], Sequence[Any]]]] = {
     "leaky_relu": (MAP, lambda: [layers.LeakyReLU(0.1)]),
     "prelu": (MAP, lambda: [layers.PReLU("random_normal", shared_axes=[1, 2])]),
     "elu": (MAP, lambda: [layers.ELU()]),
-    "gelu": (FLAT, lambda: [layers.Activation("gelu")]),
-    "softplus": (FLAT, lambda: [layers.Activation("softplus")]),
+    **{name: (FLAT, lambda name=name: [layers.Activation(name)]) for name in TABLES},
     "sigmoid": (FLAT, lambda: [layers.Activation("sigmoid")]),
     "tanh": (FLAT, lambda: [layers.Activation("tanh")]),
     "softmax": (FLAT, lambda: [layers.Softmax()]),
@@ -73,6 +76,12 @@ KINDS: dict[str, tuple[tuple[int, ...], Callable[[], Sequence[Any]]]] = {
     "concatenate": (MAP, lambda: [two(layers.Concatenate())]),
     "concatenate_rows": (MAP, lambda: [two(layers.Concatenate(axis=1))]),
     "time_distributed": (ROW, lambda: [layers.TimeDistributed(layers.Dense(3, activation="relu"))]),
+    "time_distributed2d": ((3, *MAP), lambda: [layers.TimeDistributed(layers.Conv2D(3, 3, 2, padding="same"))]),
+    "prelu_flat": (FLAT, lambda: [layers.PReLU("random_normal")]),
+    "relu_slope": (ROW, lambda: [layers.ReLU(negative_slope=0.2)]),
+    "subtract_mean": (MAP, lambda: [lambda x: layers.Subtract()([x, layers.GlobalAveragePooling2D(keepdims=True)(x)])]),
+    "multiply_three": (ROW, lambda: [lambda x: layers.Multiply()([x, layers.Dense(4)(x), layers.Dense(4)(x)])]),
+    "transpose_wide_stride": (MAP, lambda: [layers.Conv2DTranspose(2, (2, 3), 3, padding="same", activation="relu")]),
     "functions": (ROW, lambda: [lambda x: keras.ops.relu(x + layers.Dense(4)(x)) * x]),
 }
 RECURRENT: dict[str, tuple[tuple[int, ...], Callable[[], Sequence[Any]]]] = {
@@ -81,6 +90,8 @@ RECURRENT: dict[str, tuple[tuple[int, ...], Callable[[], Sequence[Any]]]] = {
     "lstm": ((2, 4), lambda: [layers.LSTM(3)]),
     "simple": ((2, 4), lambda: [layers.SimpleRNN(3, return_sequences=True)]),
     "gru_started": ((2, 4), lambda: [lambda x: layers.GRU(3)(x, initial_state=layers.GRU(3, return_state=True)(x)[1])]),
+    "time_distributed": ((2, 2, 4), lambda: [layers.TimeDistributed(layers.GRU(2))]),
+    "bidirectional_sum": ((2, 4), lambda: [layers.Bidirectional(layers.LSTM(2), merge_mode="sum")]),
     "bidirectional": ((2, 4), lambda: [layers.Bidirectional(layers.GRU(3, return_sequences=True))]),
 }
 

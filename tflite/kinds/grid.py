@@ -85,7 +85,9 @@ class Grid(FakeQuant):
         if training and self.learning == "moving_average" and self.trainable and not self.fixed:
             self._follow(inputs)
         step, zero_point = self.levels()
-        least, most = (float(limit) - zero_point for limit in self.limits)
+        # Kernels clip at the least integer of the type, where a symmetric grid's range ends one above it.
+        half = float(2 ** (self.bits - 1))
+        least, most = -half - zero_point, half - 1.0 - zero_point
         if levels is None:
             levels = tf.floor(inputs / step + 0.5)
         levels = tf.clip_by_value(tf.cast(levels, tf.float32), least, most)

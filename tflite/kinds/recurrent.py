@@ -142,7 +142,9 @@ class Recurrent(Operator):
             made = apply(layer, source)
             version = 2 if made.dtype == "int8" else 4
             options = ("UnpackOptions", {"num": steps, "axis": 1})
-            parts = writer.operator("UNPACK", [made], (1, cell.units), version, options, f"{made.name}/step", steps)
+            parts = writer.operator(
+                "UNPACK", [made], (source.shape[0], cell.units), version, options, f"{made.name}/step", steps
+            )
             read.append([part.on_grid_of(made) for part in (parts if steps > 1 else [parts])])
         states = []
         for number, (step, zero) in enumerate(cell.state_grids()):
@@ -151,7 +153,7 @@ class Recurrent(Operator):
                 start = given[number]
                 states.append(start.on_grid(cell.bits, step, zero) if self.starts[number] == "input" else start)
                 continue
-            data = np.full((1, cell.units), zero)
+            data = np.full((source.shape[0], cell.units), zero)
             states.append(writer.constant(f"{self.name}/start_{number}", data, f"int{cell.bits}", step, zero))
         found = []
         for time in self._times(steps):
@@ -168,7 +170,9 @@ class Recurrent(Operator):
             found = found[::-1]
         version = 2 if found[0].dtype == "int8" else 4
         options = ("PackOptions", {"valuesCount": len(found), "axis": 1})
-        made = writer.operator("PACK", found, (1, len(found), self.cell.units), version, options, self.name)
+        made = writer.operator(
+            "PACK", found, (found[0].shape[0], len(found), self.cell.units), version, options, self.name
+        )
         return made.on_grid_of(found[0])
 
     def get_config(self) -> dict[str, Any]:
@@ -227,9 +231,10 @@ def _one_way(call: Call, layer: Any, signals: Sequence[Signal], role: str, in_or
 
 
 @register(*_KINDS)
-def recurrent(call: Call) -> list[Signal]:
-    """The cell of each step; its states, where the layer gives them."""
-    return _one_way(call, call.layer, call.inputs, "", in_order=False)
+def recurrent(call: Call) -> Signal | list[Signal]:
+    """The cell of each step; a list with its states, where the layer gives them."""
+    made = _one_way(call, call.layer, call.inputs, "", in_order=False)
+    return made if call.layer.return_state else made[0]
 
 
 @register(_layers.Bidirectional)
