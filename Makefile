@@ -68,7 +68,7 @@ lock: $(STAMP) ## resolve pyproject.toml anew into requirements.lock and its thr
 dist: $(STAMP) ## sdist and wheel of the commit in dist/, built twice: their bytes must be the same
 	@$(BIN)/python -P scripts/build_dist.py
 
-clean: ## remove the environment that `make env` made, and caches; results stay
+clean: ## remove the environments that `make` made, and caches; results stay
 	@if [ -e $(STAMP) ] || [ -e .venv/.keras_mtl ]; then rm -rf .venv; fi
 	@if [ -e .venv ]; then echo 'clean: .venv stays: make did not make it' >&2; fi
-	rm -rf keras_mtl.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build/venv-3.11 build/venv-3.12 build/venv-3.13 keras_mtl.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -7,14 +7,16 @@ Needs Chromium for the pictures of pages.
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 from browser import Browser, program
+from PIL import Image
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
-_WIDTH = 1120
+_WIDTH, _COLOURS = 1120, 128
 #: Of a report what comes before its layers: verdict, checks and arena.
 _PAGES = {"report.png": ("reports/scenes.int8.html", 2225), "demo.png": ("report.html", None)}
 
@@ -32,7 +34,8 @@ def main(demo: Path) -> None:
             browser.open(demo / page)
             if most:
                 browser.value(f"document.body.style.cssText = 'height: {most}px; overflow: hidden'")
-            (PICTURES / name).write_bytes(browser.picture())
+            # With a palette, they are a third as large.
+            Image.open(io.BytesIO(browser.picture())).quantize(_COLOURS).save(PICTURES / name, optimize=True)
     program_ = Path(sys.executable).with_name("keras_mtl")
     subprocess.run([program_, "systems", "--plot", PICTURES / "systems.png"], check=True, stdout=subprocess.DEVNULL)
 
