@@ -57,8 +57,8 @@ def quantize_model(
         _require_fixed(name, tensor)
         end = keras.Input(tensor.shape[1:], dtype="float32", name=name)
         ends.append(end)
-        if recurrent.is_state(graph, value):
-            reader = graph.next_alone(value)
+        reader = recurrent.reader_of_state(graph, value)
+        if reader is not None:
             builder.signals[value] = Signal(end, None, None, builder.scheme_of(reader.layer.name).bits)
             continue
         grid = Call.grid_of(default)

@@ -20,7 +20,7 @@ from keras_mtl.tflite.kinds.elementwise import Add, Multiply
 from keras_mtl.tflite.kinds.grid import Signal, instead
 from keras_mtl.tflite.kinds.operator import Operator
 from keras_mtl.tflite.kinds.registry import Call, register
-from keras_mtl.tflite.qat import Graph, activation_name, unsupported
+from keras_mtl.tflite.qat import Graph, Node, activation_name, unsupported
 
 _layers = keras.layers
 _KINDS = {_layers.GRU: "gru", _layers.LSTM: "lstm", _layers.SimpleRNN: "simple"}
@@ -73,9 +73,9 @@ class Recurrent(Operator):
             return tuple((each[0], *end) for each, end in zip(made, ends, strict=True))
 
         if tf.executing_eagerly():
-            found, states = [], first
+            found, states = [], list(first)
             for time in self._times(values.shape[1]):
-                states = advance(states, [one[0][:, time] for one in read])
+                states = [*advance(states, [one[0][:, time] for one in read])]
                 found.append(states[0][0])
             made, last = tf.stack(found, axis=1), [state[0] for state in states]
         else:
@@ -89,8 +89,8 @@ class Recurrent(Operator):
             made = made[:, -1]
         elif self.backwards and self.in_order:
             made = tf.reverse(made, [1])
-        states = [part for state, end in zip(last, ends, strict=True) for part in (state, *end)]
-        return made, *ends[0], *(states if self.gives_states else ())
+        behind = [part for state, end in zip(last, ends, strict=True) for part in (state, *end)]
+        return made, *ends[0], *(behind if self.gives_states else ())
 
     def _first(self, given: Sequence[Any], ends: Sequence[Any], zeros: Any) -> tuple[Any, ...]:
         """The states before the first step, each as values, step and zero point."""
@@ -151,7 +151,7 @@ class Recurrent(Operator):
             step, zero = np.float32(step), int(zero)
             if self.starts:
                 start = given[number]
-                states.append(start.on_grid(cell.bits, step, zero) if self.starts[number] == "input" else start)
+                states.append(start.on_grid(cell.bits, float(step), zero) if self.starts[number] == "input" else start)
                 continue
             data = np.full((source.shape[0], cell.units), zero)
             states.append(writer.constant(f"{self.name}/start_{number}", data, f"int{cell.bits}", step, zero))
@@ -196,10 +196,11 @@ def _require_plain(layer: Any) -> None:
         raise unsupported(layer, "states that it keeps", "give them in and out: initial_state, return_state=True")
 
 
-def is_state(graph: Graph, value: int) -> bool:
-    """Whether a value is read by a recurrent layer alone, as the state that it starts from."""
+def reader_of_state(graph: Graph, value: int) -> Node | None:
+    """The call of a recurrent layer that alone reads a value, as a state that it starts from; None of other values."""
     reader = graph.next_alone(value)
-    return reader is not None and type(reader.layer) in _KINDS and reader.inputs.index(value) > 0
+    starts = reader is not None and type(reader.layer) in _KINDS and reader.inputs.index(value) > 0
+    return reader if starts else None
 
 
 def _one_way(call: Call, layer: Any, signals: Sequence[Signal], role: str, in_order: bool) -> list[Signal]:
@@ -227,7 +228,7 @@ def _one_way(call: Call, layer: Any, signals: Sequence[Signal], role: str, in_or
     operator.cell.load(kernel, recurrent, offset)
     operator.trainable = bool(layer.trainable)
     made = operator(*signal.parts, *(part for each in given for part in each.parts))
-    return [Signal(*made[first : first + 3], call.bits) for first in range(0, len(made), 3)]
+    return [Signal(*parts, bits=call.bits) for parts in zip(made[::3], made[1::3], made[2::3], strict=True)]
 
 
 @register(*_KINDS)
