@@ -235,8 +235,17 @@ def check_in_parts(program: Program, of_python: Recorded, push: int, listeners: 
             assert scenes or max(later) > 0.0
 
 
-@pytest.mark.parametrize("core", [core for core in ALL if core not in CORTEX_M], ids=lambda core: core.name)
-@pytest.mark.parametrize("name", KINDS)
+def _on_this_machine() -> list[Any]:
+    """All kinds; of the sanitizers, which take as long as all else here, one of each kind of decoder in every run."""
+    usual = ("int16 forwards with a look-ahead", "int8 both directions", "a hundred of each")
+    pairs = [(core, name) for core in ALL if core not in CORTEX_M for name in KINDS]
+    return [
+        pytest.param(*pair, marks=[pytest.mark.slow] if pair[0] is SANITIZED and pair[1] not in usual else [])
+        for pair in pairs
+    ]
+
+
+@pytest.mark.parametrize(("core", "name"), _on_this_machine(), ids=lambda each: getattr(each, "name", each))
 def test_hears_what_python_hears(core: Core, name: str, recorded, built) -> None:
     check(core, name, (1, 0, 160_000), recorded, built)
 

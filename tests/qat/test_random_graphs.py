@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import qat_graphs as graphs
 
 layers = keras.layers
-#: Graphs of one example; the quick test draws 15 examples for each scheme, the slow one 150: 300 and 3,000 graphs.
-GRAPHS = 10
+#: Graphs of one example; the quick test draws 6 examples for each scheme, the slow one 60: 300 and 3,000 graphs.
+GRAPHS = 25
 SCHEMES = ("int8", "int16x8")
 PADDING = st.sampled_from(["same", "valid"])
 WIDTH, KERNEL, STRIDE = st.integers(1, 5), st.integers(1, 3), st.integers(1, 2)
@@ -123,7 +123,7 @@ HELD = {"deadline": None, "derandomize": True, "database": None, "suppress_healt
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@settings(max_examples=15, **HELD)
+@settings(max_examples=6, **HELD)
 @given(drawn=BATCH)
 def test_random_graphs(scheme, drawn):
     _hold(drawn, scheme)
@@ -132,7 +132,7 @@ def test_random_graphs(scheme, drawn):
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("scheme", SCHEMES)
-@settings(max_examples=150, **HELD)
+@settings(max_examples=60, **HELD)
 @given(drawn=BATCH)
 def test_three_thousand_random_graphs(scheme, drawn):
     _hold(drawn, scheme)

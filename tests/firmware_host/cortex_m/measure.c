@@ -178,7 +178,7 @@ static const kmtl_event_layer_t layers[2] = {{2, 2, EMBEDDING, UNITS, 0, 0}, {3,
 static const kmtl_event_class_t each[CLASSES] = {OF_A_CLASS, OF_A_CLASS, OF_A_CLASS, OF_A_CLASS, OF_A_CLASS,
                                                  OF_A_CLASS, OF_A_CLASS, OF_A_CLASS, OF_A_CLASS, OF_A_CLASS};
 static const kmtl_event_stream_settings_t events = {
-    4, 2u, 2u, 2u, 2u, layers, {true, 7u, -128}, 0u, 0u, 0u, 0u, {CLASSES, MEDIAN, 0, each}};
+    4, 2u, 2u, 2u, 2u, layers, {true, 7u, -128}, 0u, 0u, 0u, 0u, 0u, {CLASSES, MEDIAN, 0, each}};
 static const kmtl_listener_settings_t settings = {&encoder, &scenes, &events, WINDOW};
 static kmtl_listener_t listener;
 static kmtl_log_mel_sample_t history[MT_WINDOW];
