@@ -14,12 +14,13 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "firmware_host"))
 
-from c_programs import CORTEX_M0, CORTEX_M4F, CORTEX_M4F_FIXED, CORTEX_M55, HERE, Core, Program
+from c_programs import CORTEX_M0, CORTEX_M4F, CORTEX_M4F_FIXED, CORTEX_M55, HERE, Builder, Core
 
 from keras_mtl.core import Column, Table, to_json, write_text
 from keras_mtl.firmware_host.bundle import write_bundle
@@ -57,40 +58,31 @@ def measure(path: Path, core: Core, seconds: int) -> dict[str, Any] | None:
         report = emulate(artifact, load_target("stm32h743"), ("tflm",), runtime="c99")
         bundle = write_bundle([(artifact, report)], folder / "bundle", runtime="c99").path
         name = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))["name"]
-        # The code memory of the first machine, which has 4 MB.
-        memory = (HERE / "cortex_m" / "mps.ld").read_text(encoding="utf-8")
-        if core.machine == "mps2-an386":
-            memory = memory.replace("LENGTH = 512K", "LENGTH = 4096K", 1)
-        write_text(folder / "mps.ld", memory)
-        extra = [f"-T{folder}/mps.ld" if each.startswith("-T") else each for each in core.extra]
-        sources = [*bundle.glob("*.c"), *bundle.rglob("*/*.c")]
-        sources = [each for each in sources if not re.match(r"golden_|selftest|.*_main\.c", each.name)]
+        builder = Builder(replace(core, extra=_with_code_memory(core, folder)), folder / "built")
         words = [f"-DPREFIX={name}", f"-DUPPER={name.upper()}", f"-DSECONDS={seconds}u", f"-DSTART={_START}u"]
-        options = [
-            "-std=c99",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-ffunction-sections",
-            "-fdata-sections",
-            "-Wl,--gc-sections",
-        ]
-        include = [f"-I{bundle}", f"-I{bundle / 'kmtl'}"]
-        files = [str(HERE / "cortex_m" / "whole.c"), *map(str, sorted(set(sources)))]
-        command = [*core.compiler, *options, *words, *include, *files, *extra, "-lm", "-o", str(folder / "run")]
-        linked = subprocess.run(command, check=False, capture_output=True, text=True)
-        if " overflowed by " in linked.stderr:
-            return None
-        if linked.returncode:
-            raise RuntimeError(linked.stderr)
-        printed = Program(core, folder / "run").run(cwd=folder, icount=True, timeout_s=1800)
+        try:
+            program = builder.program(HERE / "cortex_m" / "whole.c", *words, bundle=bundle)
+        except AssertionError as error:
+            if " overflowed by " in str(error):
+                return None
+            raise
+        printed = program.run(cwd=folder, icount=True, timeout_s=1800)
         found = {key: int(value) for key, value in re.findall(r"^(\w+) (\d+)$", printed, re.M)}
-        sizes = subprocess.run(["arm-none-eabi-size", folder / "run"], check=True, capture_output=True, text=True)
+        sizes = subprocess.run(["arm-none-eabi-size", program.path], check=True, capture_output=True, text=True)
     text, data, bss, *_ = map(int, sizes.stdout.splitlines()[1].split()[:3])
     if found["failed"] or not found["heard"]:
         raise RuntimeError(f"{path} on {core.name}: a network failed, or nothing was heard")
     row = {"artifact": path.name, "core": core.name, "flash": text + data, "ram": data + bss + found["stack"]}
     return row | {key: found[key] for key in ("instructions", "worst", "stack")}
+
+
+def _with_code_memory(core: Core, folder: Path) -> tuple[str, ...]:
+    """What else a core's programs are linked with; mps2-an386 has 4 MB of code memory, and a bundle may need them."""
+    if core.machine != "mps2-an386":
+        return core.extra
+    memory = (HERE / "cortex_m" / "mps.ld").read_text(encoding="utf-8").replace("LENGTH = 512K", "LENGTH = 4096K", 1)
+    write_text(folder / "mps.ld", memory)
+    return tuple(f"-T{folder}/mps.ld" if each.startswith("-T") else each for each in core.extra)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "firmware_host"))
 
-from c_programs import CORTEX_M0, CORTEX_M4F, CORTEX_M55, Core, Program
+from c_programs import CORTEX_M0, CORTEX_M4F, CORTEX_M55, HERE, Core, Program
 
 from keras_mtl.core import to_json, write_text
 from keras_mtl.firmware_host.c99 import CNetwork, c_networks, constant_bytes, kernel_texts, networks_texts
@@ -27,32 +27,14 @@ from keras_mtl.tflite.artifact import Artifact
 
 SCHEMA = "keras_mtl.runtime/1"
 CORES = {core.name: core for core in (CORTEX_M4F, CORTEX_M55, CORTEX_M0)}
-_KNOWN_LOOPS = 1_000_000
-# One inference on made-up inputs, counted by SysTick against a loop of known length.
+# One inference on made-up inputs.
 _MAIN = """
 #include <stdio.h>
 #include <stddef.h>
 #include "all.h"
-#define CONTROL (*(volatile uint32_t *)0xE000E010u)
-#define RELOAD (*(volatile uint32_t *)0xE000E014u)
-#define NOW (*(volatile uint32_t *)0xE000E018u)
-#define MOST 0xFFFFFFu
+#include "instructions.h"
 static uint64_t room[2][MOST_ENDS][MOST_BYTES / 8];
 static int number;
-static uint32_t ticks_of(void (*what)(void)) {
-  uint32_t from;
-  CONTROL = 0u;
-  RELOAD = MOST;
-  NOW = 0u;
-  CONTROL = 5u;
-  from = NOW;
-  what();
-  return (from - NOW) & MOST;
-}
-static void known(void) {
-  uint32_t left = KNOWN_LOOPSu;
-  __asm__ volatile(".syntax unified\\n1: subs %0, %0, #1\\n\\tbne 1b" : "+l"(left)::"cc");
-}
 static void work(void) {
   const void *inputs[MOST_ENDS];
   void *outputs[MOST_ENDS];
@@ -72,7 +54,7 @@ int main(void) {
     at[k] = (uint8_t)(seed >> 24);
   }
   for (number = 0; number < NET_NETWORKS; number++) {
-    printf("%u\\n", (unsigned)((ticks_of(work) * (uint64_t)(2u * KNOWN_LOOPSu)) / loop));
+    printf("%u\\n", (unsigned)instructions_of(ticks_of(work), loop));
   }
   return 0;
 }
@@ -120,14 +102,22 @@ def _instructions(networks: list[CNetwork], core: Core, folder: Path) -> int:
     program = networks[0].program
     ends = (program.inputs, program.outputs)
     largest = max(8 * (-(-_size(tensor) // 8)) for tensors in ends for tensor in tensors)
-    words = {"MOST_ENDS": max(map(len, ends)), "MOST_BYTES": largest, "KNOWN_LOOPS": _KNOWN_LOOPS}
+    words = {"MOST_ENDS": max(map(len, ends)), "MOST_BYTES": largest}
     main = _MAIN
     for word, value in words.items():
         main = main.replace(word, str(value))
     for name, text in (networks_texts("net", "all", networks) | kernel_texts() | {"main.c": main}).items():
         (folder / name).write_text(text)
     options = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
-    command = [*core.compiler, *options, *core.extra, *map(str, sorted(folder.glob("*.c"))), "-o", str(folder / "run")]
+    command = [
+        *core.compiler,
+        *options,
+        f"-I{HERE / 'cortex_m'}",
+        *core.extra,
+        *map(str, sorted(folder.glob("*.c"))),
+        "-o",
+        str(folder / "run"),
+    ]
     subprocess.run(command, check=True)
     counted = re.findall(r"^(\d+)$", Program(core, folder / "run").run(cwd=folder, icount=True), re.M)
     return int(counted[0])

@@ -36,8 +36,8 @@ def main(demo: Path) -> None:
                 browser.value(f"document.body.style.cssText = 'height: {most}px; overflow: hidden'")
             # With a palette, they are a third as large.
             Image.open(io.BytesIO(browser.picture())).quantize(_COLOURS).save(PICTURES / name, optimize=True)
-    program_ = Path(sys.executable).with_name("keras_mtl")
-    subprocess.run([program_, "systems", "--plot", PICTURES / "systems.png"], check=True, stdout=subprocess.DEVNULL)
+    command = Path(sys.executable).with_name("keras_mtl")
+    subprocess.run([command, "systems", "--plot", PICTURES / "systems.png"], check=True, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

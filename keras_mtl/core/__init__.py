@@ -1,4 +1,4 @@
-"""What every package uses: errors, files, isolation of native code, labels, settings of the log-mel."""
+"""What every package uses: errors, files, isolation of native code, labels, log-mel settings, tables, HTML pages."""
 
 from typing import TYPE_CHECKING
 

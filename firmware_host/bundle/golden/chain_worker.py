@@ -25,7 +25,8 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     Returns:
         `arena_bytes` of each member. Beside the recording lies `chain.npz`: `embeddings` [steps, size], and where there
         is such a decoder `logits` [calls, scenes] and `strong` [calls, events], call by call of the network; `heard`
-        int32 [detections, 5]: number of the kind, class, step, onset, sum of the scores.
+        int32 [detections, 5]: number of the kind, class, step, onset, sum of the scores; scenes, then events,
+        since when an event is known depends on how a device spreads its passes.
 
     Raises:
         EngineRefused: with the interpreter's own message.

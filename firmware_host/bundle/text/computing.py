@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 from keras_mtl.firmware_host.bundle.text.c_source import filled
-from keras_mtl.firmware_host.compute import longest_burst, op_rows
 from keras_mtl.firmware_host.device import cell_steps, pass_embeddings
 from keras_mtl.firmware_host.report import Report
-from keras_mtl.firmware_host.targets import Target
 from keras_mtl.firmware_host.views import compute_lines
 from keras_mtl.tflite.artifact import Artifact
 
@@ -27,28 +25,22 @@ def computing_section(name: str, report: Report, front_end: bool) -> str:
     return "\n\n".join([parts[0], *([*parts[1:], *words] if front_end else ())])
 
 
-def turn_words(artifact: Artifact, target: Target) -> dict[str, Any]:
+def turn_words(artifact: Artifact, compute: Mapping[str, Any] | None) -> dict[str, Any]:
     """Words on the passes of an event decoder of both directions: how they are spread, and the longest push.
+
+    `compute`: a report's estimate; None without one.
 
     Returns:
         `ring` and `hop` in embeddings, `hop_s`, `cells` that go with a step, `spread_s` from a pass's first step to its
         last, and `work`: a sentence on what the longest push takes, by the estimate, or that there is none.
     """
-    wiring = artifact.wiring
-    calls = artifact.calls_per_second or {}
-    found = [
-        (replace(row, name=f"{name}/{row.name}"), calls[name])
-        for name, member in artifact.members.items()
-        for row in op_rows(member.model)
-    ]
-    burst = longest_burst(artifact, [row for row, _ in found], [rate for _, rate in found], target)
-    work = "How long a push takes is not known: measure it."
-    if burst:
-        longest_s = burst.seconds[1]
-        samples = math.ceil(longest_s * artifact.facts.features.sample_rate_hz)
+    wiring, work = artifact.wiring, "How long a push takes is not known: measure it."
+    if compute and compute["burst_s"]:
+        clock_hz, (least_s, most_s) = compute["clock_hz"], compute["burst_s"]
+        samples = math.ceil(most_s * artifact.facts.features.sample_rate_hz)
         work = (
-            f"The longest push is {_millions(burst.cycles[0])} to {_millions(burst.cycles[1])} M\n"
-            f"   cycles by the estimate, at the most {longest_s:.2g} s at {burst.clock_hz / 1e6:g} MHz: "
+            f"The longest push is {_millions(least_s * clock_hz)} to {_millions(most_s * clock_hz)} M\n"
+            f"   cycles by the estimate, at the most {most_s:.2g} s at {clock_hz / 1e6:g} MHz: "
             f"{samples:,} samples come meanwhile."
         )
     return {

@@ -9,9 +9,7 @@ from keras_mtl.firmware_host.bundle.golden import GoldenVectors
 from keras_mtl.firmware_host.bundle.text.c_source import filled
 from keras_mtl.firmware_host.bundle.text.networks import Network
 from keras_mtl.firmware_host.bundle.text.readme import ROWS, checks_rows, common_words, file_facts, file_table, turns
-from keras_mtl.firmware_host.engines import C99
 from keras_mtl.firmware_host.report import Report
-from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import Artifact
 
 #: Files that only such a bundle has, or that are something else in it.
@@ -44,7 +42,7 @@ def plain_readme(
         "stages": ", ".join(stages),
     }
     if streams:
-        words["turns"] = turns(artifact, Target(**report.target).with_kernels(C99))
+        words["turns"] = turns(artifact, report)
     use = filled(f"README_c99_{'stream' if streams else 'model'}.md.in", **words).rstrip("\n")
     table = file_table(files, file_facts(report, vectors, networks), (*_OWN_ROWS, *ROWS))
     return filled("README_c99.md.in", **words, use=use, table=table, checks=checks_rows(report))

@@ -15,7 +15,6 @@ from keras_mtl.firmware_host.bundle.text.networks import Network
 from keras_mtl.firmware_host.bundle.text.resolver import registrations
 from keras_mtl.firmware_host.bundle.text.tflm_build import tflm_section
 from keras_mtl.firmware_host.report import Report
-from keras_mtl.firmware_host.targets import Target
 from keras_mtl.tflite.artifact import UNKNOWN, Artifact, Port
 
 #: What the C++ around TensorFlow Lite Micro is compiled with: the macros that its BUILD_TYPE=release sets and that its
@@ -158,7 +157,7 @@ def readme(
     words = common_words(name, artifact, report) | {"arena": f"{facts['arena_bytes']:,}"}
     of_files = file_facts(report, vectors, networks)
     if vectors is None:
-        words |= _of_stream(artifact, facts, Target(**report.target))
+        words |= _of_stream(artifact, facts, report)
         of_files["members"] = len(networks)
         about, steps, basis, listed, note = _sections("README_stream.md.in", words)
         own = {"networks": f"\n{listed}\n", "note": f"\n{note}\n", "resolvers": "resolvers'"}
@@ -202,7 +201,7 @@ def _of_file(artifact: Artifact, network: Network, front_end: bool, smoothed: bo
     }
 
 
-def _of_stream(artifact: Artifact, facts: Mapping[str, Any], target: Target) -> dict[str, str]:
+def _of_stream(artifact: Artifact, facts: Mapping[str, Any], report: Report) -> dict[str, str]:
     """Words for a streaming artifact's own sections."""
     calls = artifact.manifest["calls_per_second"]
     members = [
@@ -214,14 +213,14 @@ def _of_stream(artifact: Artifact, facts: Mapping[str, Any], target: Target) -> 
         "arenas": f"{sum(facts['arenas'].values()):,}",
         "buffers": f"{sum(facts['buffers'].values()):,}",
         "scratch": f"{facts['buffers']['scratch']:,}",
-        "turns": turns(artifact, target),
+        "turns": turns(artifact, report),
         "latency": ", ".join(f"{task} {value:g} s" for task, value in artifact.manifest["latency_s"].items()),
     }
 
 
-def turns(artifact: Artifact, target: Target) -> str:
+def turns(artifact: Artifact, report: Report) -> str:
     """Words on the passes of an event decoder of both directions; none without one."""
-    return _TURNS.format(**turn_words(artifact, target)) if artifact.wiring.event_ring else ""
+    return _TURNS.format(**turn_words(artifact, report.compute)) if artifact.wiring.event_ring else ""
 
 
 def common_words(name: str, artifact: Artifact, report: Report) -> dict[str, Any]:

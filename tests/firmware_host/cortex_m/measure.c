@@ -1,10 +1,11 @@
 /* Measures one part of the C around the network on an emulated Cortex-M: memory, stack, instructions.
  *
  * Compiled with MEASURE set to one of the numbers below, and linked: what a program with that part is larger than that of
- * MEASURE_NOTHING is the part's code. The clock is SysTick under QEMU's `-icount shift=0`, where an instruction takes 1
- * ns; a loop of known length tells how many instructions a tick is. Prints "NAME NUMBER" lines. */
+ * MEASURE_NOTHING is the part's code. Prints "NAME NUMBER" lines. */
 #include <stdint.h>
 #include <stdio.h>
+
+#include "instructions.h"
 
 #define MEASURE_NOTHING 0
 #define MEASURE_LOG_MEL 1
@@ -13,12 +14,6 @@
 #define MEASURE_CELLS 4
 #define MEASURE_LISTENER 5
 
-#define SYSTICK_CONTROL (*(volatile uint32_t *)0xE000E010u)
-#define SYSTICK_RELOAD (*(volatile uint32_t *)0xE000E014u)
-#define SYSTICK_NOW (*(volatile uint32_t *)0xE000E018u)
-#define SYSTICK_MOST 0xFFFFFFu
-#define KNOWN_LOOPS 1000000u
-#define INSTRUCTIONS_A_LOOP 2u
 #define OTHER_LOOPS 700000u
 #define INSTRUCTIONS_AN_OTHER 5u
 #define STACK_BYTES 16384u
@@ -227,21 +222,6 @@ static void set_up(void) {}
 static void work(void) { (void)random_score(); }
 #endif
 
-static uint32_t ticks_of(void (*what)(void)) {
-  SYSTICK_CONTROL = 0u;
-  SYSTICK_RELOAD = SYSTICK_MOST;
-  SYSTICK_NOW = 0u;
-  SYSTICK_CONTROL = 5u; /* on, by the core's clock */
-  const uint32_t from = SYSTICK_NOW;
-  what();
-  return (from - SYSTICK_NOW) & SYSTICK_MOST;
-}
-
-static void known(void) {
-  uint32_t left = KNOWN_LOOPS;
-  __asm__ volatile("1: subs %0, %0, #1\n\tbne 1b" : "+r"(left)::"cc");
-}
-
 /* Another loop of known length, to see that the count is right. */
 static void other(void) {
   uint32_t left = OTHER_LOOPS;
@@ -263,11 +243,10 @@ static uint32_t __attribute__((noinline)) stack_of(void (*what)(void)) {
 
 int main(void) {
   const uint64_t loop = ticks_of(known);
-  const uint64_t known_instructions = (uint64_t)KNOWN_LOOPS * INSTRUCTIONS_A_LOOP;
   set_up();
   work(); /* begins as it goes on: a front end's first frames come early */
-  printf("instructions %u\n", (unsigned)((ticks_of(work) * known_instructions) / loop));
-  printf("other_counted %u\n", (unsigned)((ticks_of(other) * known_instructions) / loop));
+  printf("instructions %u\n", (unsigned)instructions_of(ticks_of(work), loop));
+  printf("other_counted %u\n", (unsigned)instructions_of(ticks_of(other), loop));
   printf("other_has %u\n", OTHER_LOOPS * INSTRUCTIONS_AN_OTHER);
   printf("stack_bytes %u\n", (unsigned)stack_of(work));
   return 0;

@@ -1,20 +1,16 @@
 /* A whole bundle on an emulated Cortex-M: a listener, its networks as plain C99, and samples in pushes of 10 ms.
  *
  * Compiled with PREFIX, the bundle's name, UPPER, the same in capitals, SECONDS of audio and START, those of them before
- * an average begins. Counts as measure.c does; prints "NAME NUMBER" lines. The audio is noise whose loudness changes, so that something is heard. */
+ * an average begins. Prints "NAME NUMBER" lines. The audio is noise whose loudness changes, so that something is heard. */
 #include <stdint.h>
 #include <stdio.h>
 
+#include "instructions.h"
 #include "listener.h"
 #include "listener_networks.h"
 
 #define JOINED(a, b) a##b
 #define NAMED(a, b) JOINED(a, b)
-#define SYSTICK_CONTROL (*(volatile uint32_t *)0xE000E010u)
-#define SYSTICK_RELOAD (*(volatile uint32_t *)0xE000E014u)
-#define SYSTICK_NOW (*(volatile uint32_t *)0xE000E018u)
-#define SYSTICK_MOST 0xFFFFFFu
-#define KNOWN_LOOPS 1000000u
 #define PUSHES_A_SECOND 100u
 #define SAMPLES (NAMED(UPPER, _SAMPLE_RATE_HZ) / PUSHES_A_SECOND)
 #define STACK_BYTES 8192u
@@ -26,22 +22,6 @@ static NAMED(PREFIX, _listener_t) memory;
 static int16_t samples[SAMPLES];
 static uint32_t heard;
 static uint32_t failed;
-
-static uint32_t ticks_of(void (*what)(void)) {
-  uint32_t from;
-  SYSTICK_CONTROL = 0u;
-  SYSTICK_RELOAD = SYSTICK_MOST;
-  SYSTICK_NOW = 0u;
-  SYSTICK_CONTROL = 5u;
-  from = SYSTICK_NOW;
-  what();
-  return (from - SYSTICK_NOW) & SYSTICK_MOST;
-}
-
-static void known(void) {
-  uint32_t left = KNOWN_LOOPS;
-  __asm__ volatile(".syntax unified\n1: subs %0, %0, #1\n\tbne 1b" : "+l"(left)::"cc");
-}
 
 static void push(void) {
   size_t done = 0u;
@@ -87,8 +67,8 @@ int main(void) {
   }
   for (at = bottom; (at < stack_top) && (*at == PAINT); at++) {
   }
-  printf("instructions %lu\n", (unsigned long)((all * 2u * KNOWN_LOOPS) / loop / (SECONDS - START)));
-  printf("worst %lu\n", (unsigned long)(((uint64_t)most * 2u * KNOWN_LOOPS) / loop));
+  printf("instructions %lu\n", (unsigned long)(instructions_of(all, loop) / (SECONDS - START)));
+  printf("worst %lu\n", (unsigned long)instructions_of(most, loop));
   printf("stack %lu\n", (unsigned long)((uintptr_t)stack_top - (uintptr_t)at));
   printf("heard %lu\nfailed %lu\n", (unsigned long)heard, (unsigned long)failed);
   return 0;
